@@ -1,0 +1,52 @@
+# `make demo` and `make test` are all a newcomer needs; `make help` lists the rest.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PB     := ceems_grpc/plugin/pb
+PROTOS := $(sort $(wildcard proto/*.proto))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup proto demo test lint types imports python lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(VENV)/.installed proto ## make .venv with everything that the project needs
+
+$(VENV)/.installed: pyproject.toml requirements.lock
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed (set PYTHON=...)")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+proto: $(PB)/.generated ## compile proto/ into ceems_grpc/plugin/pb
+
+$(PB)/.generated: $(PROTOS) $(VENV)/.installed
+	rm -rf $(PB) && mkdir -p $(PB)
+	$(BIN)/python -m grpc_tools.protoc --proto_path=ceems_grpc/plugin/pb=proto --python_out=. --pyi_out=. --grpc_python_out=. $(PROTOS:proto/%=ceems_grpc/plugin/pb/%)
+	touch $(PB)/__init__.py $@
+
+demo: setup ## write a demo database, start the plugin as Grafana does and show what it answers
+	$(BIN)/ceems-grpc demo
+
+test: lint types imports python ## everything that CI runs
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup
+	$(BIN)/mypy
+
+imports: setup
+	$(BIN)/lint-imports
+
+python: setup
+	$(BIN)/pytest -n auto
+
+lock: ## renew requirements.lock (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra dev pyproject.toml -o requirements.lock
+
+clean: ## remove what the targets made
+	rm -rf $(VENV) $(PB) build dist demo artifacts
