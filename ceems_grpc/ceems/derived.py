@@ -1,0 +1,119 @@
+"""Columns computed from others, once, here: totals over CPU and GPU, per unit hour, used and idle time.
+
+Units: as the names say (kWh, grams, seconds, percent); hours are hours of wall time of units.
+"""
+
+from collections.abc import Callable
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ceems_grpc.ceems.metrics import WEIGHTS
+
+NEEDS: dict[str, tuple[str, ...]] = {
+    "total_energy_usage_kwh": ("total_cpu_energy_usage_kwh", "total_gpu_energy_usage_kwh"),
+    "total_emissions_gms": ("total_cpu_emissions_gms", "total_gpu_emissions_gms"),
+    "energy_per_unit_hour_kwh": (
+        "total_cpu_energy_usage_kwh",
+        "total_gpu_energy_usage_kwh",
+        "total_time_seconds",
+    ),
+    "emissions_per_unit_hour_gms": ("total_cpu_emissions_gms", "total_gpu_emissions_gms", "total_time_seconds"),
+    "used_cpu_time_seconds": ("avg_cpu_usage", "total_time_seconds"),
+    "idle_cpu_time_seconds": ("avg_cpu_usage", "total_time_seconds"),
+    "used_cpu_time_percent": ("avg_cpu_usage", "total_time_seconds"),
+    "used_gpu_time_seconds": ("avg_gpu_usage", "total_time_seconds"),
+    "idle_gpu_time_seconds": ("avg_gpu_usage", "total_time_seconds"),
+    "used_gpu_time_percent": ("avg_gpu_usage", "total_time_seconds"),
+}
+"""Which metrics each derived column is computed from."""
+
+WEIGHTED_SUM = "#weighted"  # suffix of a helper column: sum of value times weight, where an answer has summed units
+
+
+def add_derived(table: pa.Table, names: tuple[str, ...]) -> pa.Table:
+    """Append the derived columns of these names, one for each key that their metrics have."""
+    for name in names:
+        first, second, *_ = NEEDS[name]
+        for key, values in _RULES[name](table, first, second).items():
+            table = table.append_column(f"{name}.{key}", values)
+    return table
+
+
+def _keys(table: pa.Table, column: str) -> dict[str, pa.ChunkedArray]:
+    prefix = column + "."
+    return {
+        name[len(prefix) :]: table.column(name)
+        for name in table.column_names
+        if name.startswith(prefix) and not name.endswith(WEIGHTED_SUM)
+    }
+
+
+def _together(table: pa.Table, first: str, second: str) -> dict[str, pa.ChunkedArray]:
+    """Add two metrics key by key; a value that only one of them has counts alone."""
+    left, right = _keys(table, first), _keys(table, second)
+    sums: dict[str, pa.ChunkedArray] = {}
+    for key in sorted({*left, *right}):
+        if key in left and key in right:
+            some = pc.add(pc.fill_null(left[key], 0.0), pc.fill_null(right[key], 0.0))
+            none = pc.and_(pc.is_null(left[key]), pc.is_null(right[key]))
+            sums[key] = pc.if_else(none, pa.scalar(None, pa.float64()), some)
+        else:
+            sums[key] = left[key] if key in left else right[key]
+    return sums
+
+
+def _per_hour(table: pa.Table, first: str, second: str) -> dict[str, pa.ChunkedArray]:
+    hours = _keys(table, "total_time_seconds").get("walltime")
+    if hours is None:
+        return {}
+    return {key: _ratio(values, hours, 3600.0) for key, values in _together(table, first, second).items()}
+
+
+def _used(table: pa.Table, average: str, _: str) -> dict[str, pa.ChunkedArray]:
+    allocated = _keys(table, "total_time_seconds").get(WEIGHTS[average])
+    used: dict[str, pa.ChunkedArray] = {}
+    for key, percent in _keys(table, average).items():
+        summed = f"{average}.{key}{WEIGHTED_SUM}"
+        if summed in table.column_names:
+            used[key] = pc.divide(table.column(summed), 100.0)
+        elif allocated is not None:
+            used[key] = pc.divide(pc.multiply(percent, allocated), 100.0)
+    return used
+
+
+def _idle(table: pa.Table, average: str, times: str) -> dict[str, pa.ChunkedArray]:
+    allocated = _keys(table, times).get(WEIGHTS[average])
+    if allocated is None:
+        return {}
+    return {
+        key: pc.max_element_wise(pc.subtract(allocated, used), 0.0, skip_nulls=False)
+        for key, used in _used(table, average, times).items()
+    }
+
+
+def _used_percent(table: pa.Table, average: str, times: str) -> dict[str, pa.ChunkedArray]:
+    allocated = _keys(table, times).get(WEIGHTS[average])
+    if allocated is None:
+        return {}
+    return {key: _ratio(used, allocated, 100.0) for key, used in _used(table, average, times).items()}
+
+
+def _ratio(over: pa.ChunkedArray, under: pa.ChunkedArray, factor: float) -> pa.ChunkedArray:
+    """Divide; null where the divisor is 0 or missing."""
+    divisor = pc.if_else(pc.equal(under, 0.0), pa.scalar(None, pa.float64()), under)
+    return pc.multiply(pc.divide(over, divisor), factor)
+
+
+_RULES: dict[str, Callable[[pa.Table, str, str], dict[str, pa.ChunkedArray]]] = {
+    "total_energy_usage_kwh": _together,
+    "total_emissions_gms": _together,
+    "energy_per_unit_hour_kwh": _per_hour,
+    "emissions_per_unit_hour_gms": _per_hour,
+    "used_cpu_time_seconds": _used,
+    "idle_cpu_time_seconds": _idle,
+    "used_cpu_time_percent": _used_percent,
+    "used_gpu_time_seconds": _used,
+    "idle_gpu_time_seconds": _idle,
+    "used_gpu_time_percent": _used_percent,
+}

@@ -1,0 +1,100 @@
+"""Answers about who and what there is: users, projects, clusters, administrators; and whose units are whose."""
+
+from dataclasses import replace
+
+import pyarrow as pa
+
+from ceems_grpc.ceems.access import Access, memberships
+from ceems_grpc.ceems.answer import Answer, cut
+from ceems_grpc.ceems.errors import ErrorType, QuestionError, bad_data
+from ceems_grpc.ceems.fields import choose_fields
+from ceems_grpc.ceems.filters import chosen
+from ceems_grpc.ceems.metrics import CLUSTER_COLUMNS, PROJECT_COLUMNS, USER_COLUMNS, Column
+from ceems_grpc.ceems.ordering import check_order, sort_table
+from ceems_grpc.ceems.questions import Directory, DirectoryQuestion, VerifyQuestion
+from ceems_grpc.store.plan import (
+    AllOf,
+    Condition,
+    Distinct,
+    Holds,
+    In,
+    Order,
+    PairIn,
+    Scan,
+    Table,
+)
+
+_TABLES = {
+    Directory.USERS: (Table.USERS, USER_COLUMNS),
+    Directory.PROJECTS: (Table.PROJECTS, PROJECT_COLUMNS),
+    Directory.ADMINS: (Table.ADMIN_USERS, USER_COLUMNS),
+    Directory.CLUSTERS: (Table.UNITS, CLUSTER_COLUMNS),
+}
+_BY_NAME = (Order("cluster_id"), Order("name"))
+
+
+async def directory(access: Access, question: DirectoryQuestion) -> Answer:
+    """Answer with a list. JSON columns (projects, users, tags) keep the database's JSON text.
+
+    Without administrator's rights: the user's own rows, projects with the user, clusters with such a project.
+    """
+    source, columns = _TABLES[question.directory]
+    by_name: dict[str, Column] = {column.name: column for column in columns}
+    fields = choose_fields(question.fields, columns)
+    check_order(question.order, frozenset(by_name))
+    table = await (_clusters(access, question) if source is Table.UNITS else _rows(access, question, source, columns))
+    table = sort_table(table, question.order)
+    table, warnings = cut(table, question.limit, str(question.directory))
+    return Answer(fields.select(table), by_name, warnings + fields.warnings())
+
+
+async def verify(access: Access, question: VerifyQuestion) -> None:
+    """Return if every unit is of a project of the user on one of the clusters; else raise the API's error."""
+    if not question.uuids:
+        raise bad_data("uuids missing in the request")
+    wanted = set(question.uuids)
+    found: set[str] = set()
+    if question.clusters:
+        pairs = await memberships(access.reader, (access.viewer.login,))
+        where = AllOf(
+            (
+                In("uuid", tuple(sorted(wanted))),
+                In("cluster_id", question.clusters),
+                PairIn(("cluster_id", "project"), pairs),
+            )
+        )
+        table = await access.reader.distinct(Distinct(Table.UNITS, ("uuid",), where))
+        found = set(table.column("uuid").to_pylist())
+    if found != wanted:
+        raise QuestionError(ErrorType.FORBIDDEN, "user do not have permissions on uuids")
+
+
+async def _rows(access: Access, question: DirectoryQuestion, source: Table, columns: tuple[Column, ...]) -> pa.Table:
+    choice = question.choice
+    conditions: list[Condition] = [
+        # In these tables the project or user is the name.
+        chosen(replace(choice, projects=()), frozenset({"cluster_id", "resource_manager", "name", "uid"}), frozenset())
+    ]
+    login = access.viewer.login
+    if source is Table.PROJECTS:
+        conditions += [In("name", choice.projects)] if choice.projects else []
+        conditions += [Holds("users", choice.users)] if choice.users else []
+        conditions += [] if access.as_admin else [Holds("users", (login,))]
+    else:
+        conditions += [In("name", choice.users)] if choice.users else []
+        conditions += [Holds("projects", choice.projects)] if choice.projects else []
+        conditions += [] if access.as_admin else [In("name", (login,))]
+    order = () if source is Table.ADMIN_USERS else _BY_NAME
+    names = tuple(column.name for column in columns)
+    return await access.reader.table(Scan(source, names, AllOf(tuple(conditions)), order))
+
+
+async def _clusters(access: Access, question: DirectoryQuestion) -> pa.Table:
+    names = frozenset({"cluster_id", "resource_manager"})
+    where = chosen(replace(question.choice, projects=(), users=()), names, frozenset())
+    source = Table.UNITS
+    if not access.as_admin:
+        source = Table.PROJECTS
+        where = AllOf((where, Holds("users", (access.viewer.login,))))
+    found = await access.reader.distinct(Distinct(source, ("cluster_id", "resource_manager"), where))
+    return found.rename_columns(["id", "manager"])

@@ -1,0 +1,70 @@
+"""Which fields of an answer are wanted: columns, or single keys of them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from ceems_grpc.ceems.errors import bad_data
+from ceems_grpc.ceems.metrics import Column
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """Wanted fields in their order. A key of None stands for all keys of the column."""
+
+    wanted: tuple[tuple[Column, str | None], ...]
+    unknown: tuple[str, ...]
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The columns that are wanted, each once."""
+        return tuple(dict.fromkeys(column for column, _ in self.wanted))
+
+    def has(self, name: str) -> bool:
+        """Tell whether the column, or a key of it, is wanted."""
+        return any(column.name == name for column, _ in self.wanted)
+
+    def select(self, table: pa.Table) -> pa.Table:
+        """Return the wanted columns of a table, in their order; wanted keys that no row has are left out."""
+        names: list[str] = []
+        for column, key in self.wanted:
+            if key is not None:
+                names.append(f"{column.name}.{key}")
+            elif column.has_keys:
+                prefix = column.name + "."
+                names += [name for name in table.column_names if name.startswith(prefix) and "#" not in name]
+            else:
+                names.append(column.name)
+        present = set(table.column_names)
+        return table.select([name for name in dict.fromkeys(names) if name in present])
+
+    def warnings(self) -> tuple[str, ...]:
+        """Say which asked fields do not exist."""
+        if not self.unknown:
+            return ()
+        return (f"Unknown fields are left out: {', '.join(self.unknown[:20])}.",)
+
+
+def choose_fields(asked: Sequence[str], columns: Iterable[Column], default: Iterable[Column] | None = None) -> Fields:
+    """Find the asked fields among the columns; none asked means the default columns (all of them).
+
+    Raises the API's error ``invalid query fields`` where fields are asked and none of them is known.
+    """
+    known = {column.name: column for column in columns}
+    if not asked:
+        return Fields(tuple((column, None) for column in (known.values() if default is None else default)), ())
+    wanted: list[tuple[Column, str | None]] = []
+    unknown: list[str] = []
+    for name in dict.fromkeys(text.strip() for text in asked):
+        column = known.get(name)
+        head, _, key = name.partition(".")
+        if column is not None:
+            wanted.append((column, None))
+        elif key and head in known and known[head].has_keys:
+            wanted.append((known[head], key))
+        else:
+            unknown.append(name)
+    if not wanted:
+        raise bad_data("invalid query fields")
+    return Fields(tuple(wanted), tuple(unknown))

@@ -1,0 +1,45 @@
+"""Reading ahead of a slow consumer, so that a read transaction ends when the rows are read and not when they are sent."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import TypeVar
+
+from ceems_grpc.ceems.errors import ErrorType, QuestionError
+
+_Item = TypeVar("_Item")
+_AHEAD = 16  # items
+_PATIENCE = 60.0  # seconds for which a consumer may take nothing before the read is given up
+
+
+async def read_ahead(source: AsyncIterator[_Item]) -> AsyncIterator[_Item]:
+    """Yield the items of a source that a task of its own runs ahead, up to 16 items.
+
+    A consumer that takes nothing for a minute gets an error (503), since it would hold back the database's writer.
+    """
+    queue: asyncio.Queue[_Item | BaseException | None] = asyncio.Queue(_AHEAD)
+
+    async def run() -> None:
+        try:
+            async for item in source:
+                try:
+                    await asyncio.wait_for(queue.put(item), _PATIENCE)
+                except TimeoutError:
+                    raise QuestionError(ErrorType.TIMEOUT, "the answer was read too slowly, and given up") from None
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # handed to the consumer
+            while queue.full():
+                queue.get_nowait()
+            queue.put_nowait(error)
+        else:
+            await queue.put(None)
+
+    task = asyncio.create_task(run())
+    try:
+        while (item := await queue.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

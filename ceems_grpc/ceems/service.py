@@ -1,0 +1,134 @@
+"""All questions in one place: who asks, within which limits, from which store."""
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TypeVar
+
+import pyarrow as pa
+
+from ceems_grpc.ceems import directory, stats, units, usage
+from ceems_grpc.ceems.access import Access, open_access
+from ceems_grpc.ceems.answer import Answer
+from ceems_grpc.ceems.errors import no_user
+from ceems_grpc.ceems.questions import (
+    AsAdmin,
+    DirectoryQuestion,
+    Mode,
+    StatsQuestion,
+    UnitsQuestion,
+    UsageOverTimeQuestion,
+    UsageQuestion,
+    VerifyQuestion,
+    Viewer,
+)
+from ceems_grpc.ceems.readahead import read_ahead
+from ceems_grpc.ceems.window import Window, check_window
+from ceems_grpc.store.base import Store
+
+_Limited = TypeVar("_Limited", UnitsQuestion, UsageQuestion, StatsQuestion, DirectoryQuestion)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """``max_window``: longest window that may be asked for (None: any); ``rows``: most rows of an answer."""
+
+    max_window: timedelta | None = None
+    rows: int | None = None
+
+
+class Ceems:
+    """Answers questions from a store.
+
+    Every method takes the viewer (None: nobody is signed in) and raises `QuestionError` for questions that get an
+    error for an answer, `StoreError` where the store cannot answer.
+    """
+
+    def __init__(self, store: Store, limits: Limits | None = None, clock: Callable[[], float] = time.time) -> None:
+        self.store = store
+        self.limits = limits or Limits()
+        self._clock = clock
+
+    def now(self) -> int:
+        """Return the present, in seconds since the epoch."""
+        return int(self._clock())
+
+    async def units(self, viewer: Viewer | None, question: UnitsQuestion) -> Answer:
+        """Answer which units there are, as a table; see `units.units_table`."""
+        self._check_units(question)
+        return await self._ask(viewer, question.admin, lambda access: units.units_table(access, self._limit(question)))
+
+    def units_stream(
+        self, viewer: Viewer | None, question: UnitsQuestion, timezone: str | None, warnings: list[str]
+    ) -> AsyncIterator[pa.RecordBatch]:
+        """Answer the same bit by bit; see `units.units_batches`. Rows are read ahead of a slow consumer."""
+
+        async def run() -> AsyncIterator[pa.RecordBatch]:
+            self._check_units(question)
+            async with self._access(viewer, question.admin) as access:
+                async for batch in units.units_batches(access, self._limit(question), timezone, warnings):
+                    yield batch
+
+        return read_ahead(run())
+
+    async def require(self, viewer: Viewer | None, admin: AsAdmin) -> None:
+        """Return if the viewer may ask at all; else raise the API's error (401, 403)."""
+        async with self._access(viewer, admin):
+            pass
+
+    async def usage(self, viewer: Viewer | None, question: UsageQuestion) -> Answer:
+        """Answer what was used; see `usage.usage`."""
+        if question.mode is Mode.CURRENT:
+            self._check(question.window)
+        return await self._ask(viewer, question.admin, lambda access: usage.usage(access, self._limit(question)))
+
+    async def usage_over_time(self, viewer: Viewer | None, question: UsageOverTimeQuestion) -> Answer:
+        """Answer what was used day by day; see `usage.usage_over_time`."""
+        self._check(question.window)
+        return await self._ask(viewer, question.admin, lambda access: usage.usage_over_time(access, question))
+
+    async def stats(self, viewer: Viewer | None, question: StatsQuestion) -> Answer:
+        """Answer how many units, projects and users there are; see `stats.stats`."""
+        if question.mode is Mode.CURRENT:
+            self._check(question.window)
+        return await self._ask(viewer, question.admin, lambda access: stats.stats(access, self._limit(question)))
+
+    async def directory(self, viewer: Viewer | None, question: DirectoryQuestion) -> Answer:
+        """Answer which users, projects, clusters or administrators there are; see `directory.directory`."""
+        limited = self._limit(question)
+        return await self._ask(viewer, question.admin, lambda access: directory.directory(access, limited))
+
+    async def verify(self, viewer: Viewer | None, question: VerifyQuestion) -> None:
+        """Return if the units are the viewer's to see; see `directory.verify`."""
+        await self._ask(viewer, False, lambda access: directory.verify(access, question))
+
+    # What all questions share
+
+    @asynccontextmanager
+    async def _access(self, viewer: Viewer | None, admin: AsAdmin) -> AsyncIterator[Access]:
+        if viewer is None:
+            raise no_user()
+        async with self.store.read() as reader:
+            yield await open_access(reader, viewer, admin)
+
+    async def _ask(
+        self, viewer: Viewer | None, admin: AsAdmin, answer: Callable[[Access], Awaitable["_Result"]]
+    ) -> "_Result":
+        async with self._access(viewer, admin) as access:
+            return await answer(access)
+
+    def _check_units(self, question: UnitsQuestion) -> None:
+        if not question.uuids:
+            self._check(question.window)
+
+    def _check(self, window: Window) -> None:
+        check_window(window, self.limits.max_window)
+
+    def _limit(self, question: _Limited) -> _Limited:
+        limits = [limit for limit in (question.limit, self.limits.rows) if limit is not None]
+        return replace(question, limit=min(limits)) if limits else question
+
+
+_Result = TypeVar("_Result")

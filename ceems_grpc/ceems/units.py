@@ -1,0 +1,176 @@
+"""Answers about units: rows of table units that are not ignored, by cluster, uuid and start."""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from datetime import datetime, tzinfo
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ceems_grpc.ceems.access import Access
+from ceems_grpc.ceems.answer import Answer, cut, limit_warning
+from ceems_grpc.ceems.derived import NEEDS, add_derived
+from ceems_grpc.ceems.fields import Fields, choose_fields
+from ceems_grpc.ceems.filters import chosen
+from ceems_grpc.ceems.metrics import DERIVED, UNIT_COLUMNS, Kind
+from ceems_grpc.ceems.ordering import check_order, sort_table
+from ceems_grpc.ceems.questions import OrderBy, UnitsQuestion
+from ceems_grpc.store.base import Reader
+from ceems_grpc.store.plan import (
+    AllKeys,
+    AllOf,
+    AnyOf,
+    Compare,
+    Condition,
+    In,
+    Instant,
+    Key,
+    Order,
+    Running,
+    Scan,
+    Table,
+    Within,
+)
+
+_ORDER = (Order("cluster_id"), Order("uuid"), Order("started_at_ts"), Order("id"))
+_OBJECTS = frozenset(column.name for column in UNIT_COLUMNS if column.has_keys)
+_PLAIN = frozenset(column.name for column in UNIT_COLUMNS if not column.has_keys)
+_ON_REQUEST = {"created_at_ts", "started_at_ts", "ended_at_ts"}  # the same moments as the time fields, as numbers
+_MOMENTS = {"created_at": "created_at_ts", "started_at": "started_at_ts", "ended_at": "ended_at_ts"}
+_TIME_LAYOUT = "%Y-%m-%dT%H:%M:%S%z"
+MOMENT = pa.timestamp("ms", "UTC")
+
+
+async def units_table(access: Access, question: UnitsQuestion) -> Answer:
+    """Answer as a table: times as UTC moments (null while a unit runs), metrics taken apart, derived columns added."""
+    columns = {column.name: column for column in (*UNIT_COLUMNS, *DERIVED)}
+    default = [column for column in columns.values() if column.name not in _ON_REQUEST]
+    fields = choose_fields(question.fields, columns.values(), default)
+    check_order(question.order, frozenset(columns))
+    by_database = _database_order(question.order)
+    scan = await _scan(access, question, _columns_to_read(access.reader, fields, question.order))
+    limit = question.limit
+    scan = replace(
+        scan,
+        order=(*(by_database or ()), *_ORDER),
+        limit=None if limit is None or by_database is None else limit + 1,
+    )
+    table = _with_moments(await access.reader.table(scan))
+    derived = {column.name for column in fields.columns} | {item.field.partition(".")[0] for item in question.order}
+    table = add_derived(table, tuple(column.name for column in DERIVED if column.name in derived))
+    if by_database is None:
+        table = sort_table(table, question.order)
+    table, warnings = cut(table, limit, "units")
+    return Answer(fields.select(table), columns, warnings + fields.warnings())
+
+
+async def units_batches(
+    access: Access, question: UnitsQuestion, timezone: str | None, warnings: list[str]
+) -> AsyncIterator[pa.RecordBatch]:
+    """Answer bit by bit with the database's own columns and JSON texts; every batch has the same columns.
+
+    ``timezone`` renders times in that IANA zone (an unknown one changes nothing). ``warnings`` is added to when a limit
+    cuts the answer.
+    """
+    fields = choose_fields(question.fields, UNIT_COLUMNS)
+    names = tuple(column.name for column in fields.columns if access.reader.has(Table.UNITS, column.name))
+    left = question.limit
+    scan = replace(await _scan(access, question, names), order=_ORDER, limit=None if left is None else left + 1)
+    batches = access.reader.batches(scan)
+    render = _renderer(timezone, access.reader.zone)
+    async for batch in batches if render is None else _rendered(batches, render):
+        if left is not None and batch.num_rows > left:
+            warnings.append(limit_warning(question.limit or 0, "units"))
+            yield batch.slice(0, left)
+            return
+        left = None if left is None else left - batch.num_rows
+        yield batch
+
+
+async def _scan(access: Access, question: UnitsQuestion, columns: tuple[str | AllKeys, ...]) -> Scan:
+    conditions: list[Condition] = [
+        Compare("ignore", "=", 0),
+        await access.units(question.choice.users, question.choice.projects),
+        chosen(question.choice, _PLAIN, _OBJECTS),
+    ]
+    if not access.as_admin and question.choice.users:
+        conditions.append(In("username", question.choice.users))
+    if question.states:
+        conditions.append(In("state", question.states))
+    if question.uuids:
+        conditions.append(In("uuid", question.uuids))
+    else:
+        ended = Within(Instant.ENDED, question.window.start, question.window.end)
+        conditions.append(AnyOf((ended, Running())) if question.running else ended)
+    return Scan(Table.UNITS, columns, AllOf(tuple(conditions)))
+
+
+def _columns_to_read(reader: Reader, fields: Fields, order: tuple[OrderBy, ...]) -> tuple[str | AllKeys, ...]:
+    wanted = {column.name for column in fields.columns} | {item.field.partition(".")[0] for item in order}
+    for column in DERIVED:
+        if column.name in wanted:
+            wanted.update(NEEDS[column.name])
+    wanted |= {_MOMENTS[name] for name in wanted if name in _MOMENTS}
+    read: list[str | AllKeys] = []
+    for column in UNIT_COLUMNS:
+        if column.name not in wanted or column.name in _MOMENTS or not reader.has(Table.UNITS, column.name):
+            continue
+        read.append(AllKeys(column.name, column.kind is Kind.METRIC) if column.has_keys else column.name)
+    return tuple(read)
+
+
+def _database_order(order: tuple[OrderBy, ...]) -> tuple[Order, ...] | None:
+    """Return the order as the database can sort by, or None where only the computed answer can be sorted."""
+    orders: list[Order] = []
+    for item in order:
+        head, _, key = item.field.partition(".")
+        if head in _OBJECTS and key:
+            orders.append(Order(Key(head, key), item.descending))
+        elif item.field in _PLAIN:
+            orders.append(Order(_MOMENTS.get(item.field, item.field), item.descending))
+        else:
+            return None
+    return tuple(orders)
+
+
+def _with_moments(table: pa.Table) -> pa.Table:
+    for name, milliseconds in _MOMENTS.items():
+        if milliseconds in table.column_names:
+            values = table.column(milliseconds)
+            missing = pc.equal(values, 0)
+            moments = pc.if_else(missing, pa.scalar(None, pa.int64()), values).cast(MOMENT)
+            table = table.append_column(name, moments)
+    return table
+
+
+def _renderer(timezone: str | None, site: tzinfo) -> Callable[[str | None], str | None] | None:
+    if not timezone:
+        return None
+    try:
+        zone = ZoneInfo(timezone)
+    except (ValueError, OSError):  # ZoneInfoNotFoundError is a KeyError
+        return None
+    except KeyError:
+        return None
+    if str(zone) == str(site):
+        return None
+
+    def render(text: str | None) -> str | None:
+        try:
+            return datetime.strptime(text or "", _TIME_LAYOUT).astimezone(zone).strftime(_TIME_LAYOUT)
+        except (ValueError, OverflowError):
+            return text  # Unknown, N/A
+
+    return render
+
+
+async def _rendered(
+    batches: AsyncIterator[pa.RecordBatch], render: Callable[[str | None], str | None]
+) -> AsyncIterator[pa.RecordBatch]:
+    async for batch in batches:
+        columns = [
+            pa.array([render(text) for text in column.to_pylist()], pa.string()) if name in _MOMENTS else column
+            for name, column in zip(batch.schema.names, batch.columns, strict=True)
+        ]
+        yield pa.RecordBatch.from_arrays(columns, schema=batch.schema)

@@ -1,0 +1,39 @@
+"""Windows of time. All moments are whole seconds since the epoch; both ends belong to the window."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from ceems_grpc.ceems.errors import bad_data
+
+DAY = 86_400
+ROUNDING = 900  # usage windows are widened to multiples of a quarter of an hour, which is how often CEEMS writes
+_MILLISECONDS_FROM = 10**11  # an integer this large is in milliseconds: in seconds it would be the year 5138
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """From start to end."""
+
+    start: int
+    end: int
+
+    def rounded(self) -> "Window":
+        """Return the window widened to multiples of 900 s."""
+        return Window(self.start // ROUNDING * ROUNDING, -(-self.end // ROUNDING) * ROUNDING)
+
+
+def seconds_of(value: int) -> int:
+    """Return a timestamp of the API in seconds; the API takes seconds and milliseconds."""
+    return value // 1000 if abs(value) >= _MILLISECONDS_FROM else value
+
+
+def make_window(start: int | None, end: int | None, now: int) -> Window:
+    """Fill in what is missing: no end means now, no start means 24 h before the end."""
+    last = now if end is None else end
+    return Window(last - DAY if start is None else start, last)
+
+
+def check_window(window: Window, maximum: timedelta | None) -> None:
+    """Raise the API's error for a window longer than the configured maximum."""
+    if maximum is not None and window.end - window.start > maximum.total_seconds():
+        raise bad_data("maximum query window exceeded")

@@ -1,0 +1,185 @@
+"""The CEEMS REST API, answered by the same questions as panels."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+
+import msgspec
+import pyarrow as pa
+
+from ceems_grpc.ceems.answer import Answer
+from ceems_grpc.ceems.errors import ErrorType, QuestionError
+from ceems_grpc.ceems.questions import (
+    Choice,
+    Directory,
+    DirectoryQuestion,
+    Mode,
+    Source,
+    StatsQuestion,
+    UnitsQuestion,
+    UsageQuestion,
+    VerifyQuestion,
+    Viewer,
+)
+from ceems_grpc.ceems.service import Ceems
+from ceems_grpc.faces.api_endpoints import ENDPOINTS, UNIT_SHAPE, Endpoint
+from ceems_grpc.faces.api_json import Shape, rows_of_batch, rows_of_table
+from ceems_grpc.faces.api_parameters import Parameters, first, flag, parse_query, window_of
+from ceems_grpc.plugin.resource import ResourceResponse
+from ceems_grpc.store.errors import StoreError
+
+PREFIX = "api/v1/"
+_BY_PATH = {endpoint.path: endpoint for endpoint in ENDPOINTS}
+_METHODS = ("GET", "HEAD", "OPTIONS")
+_HEADERS = {"Content-Type": "application/json", "X-Content-Type-Options": "nosniff"}
+_ROWS_A_PART = 1024
+
+
+class Api:
+    """Answers requests to the API."""
+
+    def __init__(self, ceems: Ceems) -> None:
+        self._ceems = ceems
+
+    async def answer(self, viewer: Viewer | None, method: str, path: str, query: str) -> ResourceResponse:
+        """Answer one request; ``query`` is the raw query string, the viewer whoever is signed in."""
+        endpoint = _BY_PATH.get(path.strip("/").removeprefix(PREFIX))
+        if endpoint is None:
+            return error_response(404, "not_found", "no such path")
+        if method not in _METHODS:
+            refused = error_response(405, "method_not_allowed", f"{method} is not allowed here; use GET")
+            return ResourceResponse(405, {**refused.headers, "Allow": ", ".join(_METHODS)}, refused.body)
+        if method == "OPTIONS":
+            return ResourceResponse(204, {"Allow": ", ".join(_METHODS)})
+        try:
+            response = await self._get(viewer, endpoint, query)
+        except QuestionError as error:
+            return await self._refuse(viewer, endpoint, error)
+        except StoreError as error:
+            return error_response(500, ErrorType.INTERNAL, str(error))
+        return _without_body(response) if method == "HEAD" else response
+
+    async def _refuse(self, viewer: Viewer | None, endpoint: Endpoint, error: QuestionError) -> ResourceResponse:
+        if error.type is ErrorType.BAD_DATA:
+            try:  # who may not ask at all is told that first
+                await self._ceems.require(viewer, endpoint.as_admin)
+            except QuestionError as refusal:
+                error = refusal
+            except StoreError as failure:
+                return error_response(500, ErrorType.INTERNAL, str(failure))
+        return error_response(error.status, error.type, str(error))
+
+    async def _get(self, viewer: Viewer | None, endpoint: Endpoint, query: str) -> ResourceResponse:
+        if endpoint.question == "health":
+            return await self._health()
+        parameters = parse_query(query)
+        admin = endpoint.as_admin
+        choice = _choice(parameters, endpoint)
+        fields = parameters.get("field", ())
+        now = self._ceems.now()
+        match endpoint.question:
+            case "units":
+                units = UnitsQuestion(
+                    window_of(parameters, now) if "uuid" not in parameters else window_of({}, now),
+                    choice,
+                    uuids=parameters.get("uuid", ()),
+                    running=flag(parameters, "running"),
+                    fields=fields,
+                    admin=admin,
+                )
+                return await self._units(viewer, units, first(parameters, "timezone"))
+            case "usage-current" | "usage-global" as which:
+                usage = UsageQuestion(
+                    window_of(parameters, now),
+                    Mode.CURRENT if which == "usage-current" else Mode.GLOBAL,
+                    Source.DAILY if flag(parameters, "experimental") else Source.UNITS,
+                    choice,
+                    group_by=tuple(filter(None, parameters.get("groupby", ()))),
+                    fields=fields,
+                    admin=admin,
+                )
+                answer = await self._ceems.usage(viewer, usage)
+            case "stats-current" | "stats-global" as which:
+                mode = Mode.CURRENT if which == "stats-current" else Mode.GLOBAL
+                answer = await self._ceems.stats(
+                    viewer, StatsQuestion(window_of(parameters, now), mode, choice, admin=admin)
+                )
+            case "verify":
+                verification = VerifyQuestion(parameters.get("uuid", ()), parameters.get("cluster_id", ()))
+                await self._ceems.verify(viewer, verification)
+                return ResourceResponse(200, _HEADERS, b'{"status":"success","data":null}\n')
+            case which:
+                kind = Directory(which)
+                if kind is Directory.USERS and "admin" in parameters.get("role", ()):
+                    kind = Directory.ADMINS
+                    choice = Choice()
+                answer = await self._ceems.directory(viewer, DirectoryQuestion(kind, choice, admin=admin))
+        assert endpoint.shape is not None  # noqa: S101 - all that get here answer rows
+        return _rows(answer, endpoint.shape)
+
+    async def _health(self) -> ResourceResponse:
+        headers = {**_HEADERS, "Content-Type": "text/plain; charset=utf-8"}
+        try:
+            async with self._ceems.store.read():
+                pass
+        except StoreError:
+            return ResourceResponse(503, headers, b"KO")
+        return ResourceResponse(200, headers, b"CEEMS API Server is healthy")
+
+    async def _units(self, viewer: Viewer | None, question: UnitsQuestion, timezone: str) -> ResourceResponse:
+        warnings: list[str] = []
+        batches = self._ceems.units_stream(viewer, question, timezone, warnings)
+        first_batch = await anext(batches)  # what goes wrong early becomes a status
+        return ResourceResponse(200, _HEADERS, _units_body(first_batch, batches, warnings))
+
+
+def error_response(status: int, error_type: str, message: str) -> ResourceResponse:
+    """Write an error as the API does."""
+    body = {"status": "error", "data": None, "errorType": error_type, "error": message}
+    return ResourceResponse(status, _HEADERS, msgspec.json.encode(body) + b"\n")
+
+
+def _choice(parameters: Parameters, endpoint: Endpoint) -> Choice:
+    taken = {parameter.name for parameter in endpoint.parameters}
+
+    def of(name: str) -> tuple[str, ...]:
+        return parameters.get(name, ()) if name in taken else ()
+
+    return Choice(of("cluster_id"), of("project"), of("user"))
+
+
+def _rows(answer: Answer, shape: Shape) -> ResourceResponse:
+    body = _head() + b",".join(rows_of_table(answer.table, shape)) + _tail(answer.warnings)
+    return ResourceResponse(200, _HEADERS, body)
+
+
+async def _units_body(
+    batch: pa.RecordBatch, batches: AsyncIterator[pa.RecordBatch], warnings: list[str]
+) -> AsyncIterator[bytes]:
+    between = _head()
+    while True:
+        for start in range(0, batch.num_rows, _ROWS_A_PART):
+            part = batch.slice(start, _ROWS_A_PART)
+            yield between + await asyncio.to_thread(_join, part)
+            between = b","
+        try:
+            batch = await anext(batches)
+        except StopAsyncIteration:
+            break
+    yield (_head() if between != b"," else b"") + _tail(warnings)
+
+
+def _join(batch: pa.RecordBatch) -> bytes:
+    return b",".join(rows_of_batch(batch, UNIT_SHAPE))
+
+
+def _head() -> bytes:
+    return b'{"status":"success","data":['
+
+
+def _tail(warnings: Iterable[str]) -> bytes:
+    said = list(warnings)
+    return b"]" + (b',"warnings":' + msgspec.json.encode(said) if said else b"") + b"}\n"
+
+
+def _without_body(response: ResourceResponse) -> ResourceResponse:
+    return ResourceResponse(response.status, response.headers)

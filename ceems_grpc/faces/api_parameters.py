@@ -1,0 +1,65 @@
+"""Query strings of the API, read into typed values with the API's errors."""
+
+import re
+from collections.abc import Mapping
+from urllib.parse import parse_qsl
+
+from ceems_grpc.ceems.errors import bad_data
+from ceems_grpc.ceems.window import Window, make_window, seconds_of
+
+MOST_BYTES = 512 * 1024
+MOST_VALUES = 5_000
+_INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
+_LAST_SECOND = 253_402_300_799  # the end of the year 9999
+
+Parameters = Mapping[str, tuple[str, ...]]
+
+
+def parse_query(query: str) -> Parameters:
+    """Split a query string into the values of each parameter, in their order.
+
+    Raises bad_data for what no question can mean: bytes that are not UTF-8, NUL, more than 5,000 values.
+    """
+    if len(query) > MOST_BYTES:
+        raise bad_data(f"the query string is longer than {MOST_BYTES} bytes")
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=4 * MOST_VALUES)
+    except UnicodeDecodeError:
+        raise bad_data("the query string is not valid UTF-8") from None
+    except ValueError:
+        raise bad_data(f"too many parameters; at most {4 * MOST_VALUES}") from None
+    values: dict[str, list[str]] = {}
+    for name, value in pairs:
+        if "\0" in name or "\0" in value:
+            raise bad_data(f"query parameter '{name[:50]}': NUL is not allowed".replace("\0", "?"))
+        values.setdefault(name, []).append(value)
+    for name, found in values.items():
+        if len(found) > MOST_VALUES:
+            raise bad_data(f"query parameter '{name}': {len(found)} values; at most {MOST_VALUES}")
+    return {name: tuple(found) for name, found in values.items()}
+
+
+def window_of(parameters: Parameters, now: int) -> Window:
+    """Read ``from`` and ``to``, in seconds or milliseconds."""
+    return make_window(_moment(parameters, "from"), _moment(parameters, "to"), now)
+
+
+def _moment(parameters: Parameters, name: str) -> int | None:
+    text = next(iter(parameters.get(name, ())), "")
+    if not text:
+        return None
+    if _INTEGER.fullmatch(text):
+        seconds = seconds_of(int(text))
+        if 0 <= seconds <= _LAST_SECOND:
+            return seconds
+    raise bad_data(f"query parameter '{name}': malformed timestamp")
+
+
+def flag(parameters: Parameters, name: str) -> bool:
+    """Tell whether a switch is there, with any value or none."""
+    return name in parameters
+
+
+def first(parameters: Parameters, name: str) -> str:
+    """Return the first value of a parameter, or an empty text."""
+    return next(iter(parameters.get(name, ())), "")

@@ -1,0 +1,1 @@
+"""Where rows come from: every engine answers the same plans with Arrow tables."""

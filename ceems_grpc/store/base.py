@@ -1,0 +1,78 @@
+"""What every store offers."""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from typing import Protocol
+
+import pyarrow as pa
+
+from ceems_grpc.store.plan import Aggregate, Distinct, KeyScan, Scan, Table
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a database is: for health checks and diagnoses.
+
+    ``newest_update`` is a UTC instant, or None where there are no units. ``schema_version`` is 0 where the file does
+    not say. ``missing_tables`` are those that this version of CEEMS would have and the file has not.
+    """
+
+    location: str
+    schema_version: int
+    zone: str
+    zone_guessed: bool
+    clusters: tuple[tuple[str, str], ...]
+    units: int
+    newest_update: datetime | None
+    missing_tables: tuple[Table, ...]
+
+
+class Reader(Protocol):
+    """One consistent look at the database: all answers of a reader come from the same moment."""
+
+    def has(self, table: Table, column: str | None = None) -> bool:
+        """Tell whether the database has the table (and the column)."""
+        ...
+
+    @property
+    def zone(self) -> tzinfo:
+        """The zone in which the site writes its local times."""
+        ...
+
+    async def table(self, scan: Scan) -> pa.Table:
+        """Return all rows of a scan."""
+        ...
+
+    def batches(self, scan: Scan) -> AsyncIterator[pa.RecordBatch]:
+        """Return the rows of a scan bit by bit, all batches with the same schema; `AllKeys` columns are not allowed."""
+        ...
+
+    async def aggregate(self, plan: Aggregate) -> pa.Table:
+        """Return one row per group."""
+        ...
+
+    async def keys(self, plan: KeyScan) -> dict[str, tuple[str, ...]]:
+        """Return the sorted keys of each column; a column without any has an empty tuple."""
+        ...
+
+    async def distinct(self, plan: Distinct) -> pa.Table:
+        """Return the different values of the columns, ordered by them."""
+        ...
+
+
+class Store(Protocol):
+    """A source of rows. All methods raise `StoreError` where the source cannot answer."""
+
+    def read(self) -> AbstractAsyncContextManager[Reader]:
+        """Open a reader; it must be closed soon, since it may hold back a writer's housekeeping."""
+        ...
+
+    async def facts(self) -> Facts:
+        """Describe the database."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of files and connections; the store is not used afterwards."""
+        ...

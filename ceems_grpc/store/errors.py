@@ -1,0 +1,32 @@
+"""What can go wrong with a database, in words for two audiences.
+
+``str(error)`` is safe to show to anybody: no path, no SQL. ``error.detail`` is for administrators and logs.
+"""
+
+
+class StoreError(Exception):
+    """The database cannot answer; the base of the errors below."""
+
+    def __init__(self, message: str, detail: str = "") -> None:
+        super().__init__(message)
+        self.detail = detail or message
+
+
+class StoreMissingError(StoreError):
+    """There is no such file, or the path leads to something that is not a file."""
+
+
+class StorePermissionError(StoreError):
+    """The process may not read the file, a folder above it, or the files that SQLite keeps beside it."""
+
+
+class StoreCorruptError(StoreError):
+    """The file is not an SQLite database, or is damaged."""
+
+
+class StoreSchemaError(StoreError):
+    """The file is a database, but not one of CEEMS: a table or column is missing."""
+
+
+class StoreBusyError(StoreError):
+    """A writer kept the database locked for longer than the busy timeout, or all readers stayed in use."""

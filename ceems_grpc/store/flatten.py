@@ -1,0 +1,76 @@
+"""JSON objects in text columns, taken apart into one Arrow column per key."""
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+
+_EMPTY = {None, "", "{}", "null"}
+_numbers = msgspec.json.Decoder(dict[str, float])
+_anything = msgspec.json.Decoder(dict[str, Any])
+
+
+def flatten(texts: Sequence[str | None], *, numeric: bool) -> dict[str, pa.Array]:
+    """Return the values of each key, in order of the keys; null where a row has no such key or no object at all.
+
+    Numeric: float64, with 0 for what is not a finite number (the API's rule). Otherwise int64, float64, bool or
+    text by what all rows hold; nested values become JSON text.
+    """
+    columns: dict[str, list[Any]] = {}
+    count = len(texts)
+    for row, text in enumerate(texts):
+        if text in _EMPTY:
+            continue
+        for key, value in decode_object(text or "", numeric=numeric).items():
+            column = columns.get(key)
+            if column is None:
+                column = columns[key] = [None] * count
+            column[row] = value
+    return {key: _array(columns[key], numeric=numeric) for key in sorted(columns)}
+
+
+def decode_object(text: str, *, numeric: bool) -> dict[str, Any]:
+    """Decode a JSON object; anything else has no keys."""
+    try:
+        if numeric:
+            return _numbers.decode(text)
+        return _anything.decode(text)
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        pass
+    try:
+        found = json.loads(text)  # also takes NaN and Infinity
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    return {key: _finite(value) for key, value in found.items()} if numeric else found
+
+
+def _finite(value: object) -> float:
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return 0.0
+    return number if math.isfinite(number) else 0.0
+
+
+def _array(values: list[Any], *, numeric: bool) -> pa.Array:
+    if numeric:
+        return pa.array(values, pa.float64())
+    kinds = {type(value) for value in values if value is not None}
+    for type_, wanted in ((pa.bool_(), {bool}), (pa.int64(), {int}), (pa.float64(), {int, float})):
+        if kinds and kinds <= wanted:
+            try:
+                return pa.array(values, type_)
+            except (pa.ArrowInvalid, OverflowError):  # an integer beyond 64 bits
+                break
+    return pa.array([_text(value) for value in values], pa.string())
+
+
+def _text(value: object) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -1,0 +1,88 @@
+"""The local times without an offset that CEEMS writes (``2026-11-23T10:37:30``), as moments.
+
+One local hour a year happens twice. Of the two moments that such a text can mean, the first is taken, unless the unit
+had not ended by then: a unit that has ended is touched last at its end or later.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+LAYOUT = "%Y-%m-%dT%H:%M:%S"
+_DAY = 86_400
+
+# Zones tried, in this order, when a zone is guessed from offsets; those not listed are only found by setting them.
+_LIKELY_ZONES = (
+    "Europe/Paris", "Europe/London", "Europe/Helsinki", "Europe/Lisbon", "Europe/Istanbul", "Europe/Moscow",
+    "America/New_York", "America/Chicago", "America/Denver", "America/Phoenix", "America/Los_Angeles",
+    "America/Halifax", "America/Sao_Paulo", "Asia/Kolkata", "Asia/Shanghai", "Asia/Tokyo", "Asia/Singapore",
+    "Asia/Jerusalem", "Australia/Sydney", "Australia/Brisbane", "Australia/Adelaide", "Pacific/Auckland",
+    "Africa/Johannesburg", "UTC",
+)  # fmt: skip
+
+
+def local_text(moment: int, zone: tzinfo) -> str:
+    """Write a moment (seconds since the epoch) as CEEMS writes local times."""
+    return datetime.fromtimestamp(moment, zone).strftime(LAYOUT)
+
+
+def moment_of(zone: tzinfo) -> Callable[[str | None, int | None], int | None]:
+    """Return a function from (local text, end of the unit in ms or 0) to seconds since the epoch, None for no time."""
+
+    @lru_cache(maxsize=100_000)
+    def both(text: str) -> tuple[int, int] | None:
+        try:
+            naive = datetime.strptime(text[:19], LAYOUT)  # noqa: DTZ007 - the zone is put on below
+        except ValueError:
+            return None
+        first, second = (int(naive.replace(tzinfo=zone, fold=fold).timestamp()) for fold in (0, 1))
+        return first, second
+
+    def moment(text: str | None, ended_ms: int | None) -> int | None:
+        pair = both(text) if text else None
+        if pair is None:
+            return None
+        first, second = pair
+        return second if ended_ms and ended_ms // 1000 > first else first
+
+    return moment
+
+
+def is_ambiguous_bound(moment: int, zone: tzinfo) -> bool:
+    """Tell whether local texts around a moment do not sort as the moments do (clocks go back near it)."""
+    before, after = (datetime.fromtimestamp(moment + shift, zone).utcoffset() or timedelta() for shift in (-_DAY, _DAY))
+    return after < before
+
+
+def zone_fits(zone: tzinfo, samples: list[tuple[int, str]]) -> bool:
+    """Tell whether the zone had each sample's offset (``+0100``) at the sample's moment."""
+    return all(datetime.fromtimestamp(moment, zone).strftime("%z") == offset for moment, offset in samples)
+
+
+def guess_zone(samples: list[tuple[int, str]]) -> tzinfo:
+    """Guess the site's zone from (moment, offset) pairs that rows hold.
+
+    The machine's own zone is taken if it fits, since the database usually lies on the same site; then well-known
+    zones; then a fixed offset, where there is only one; then UTC.
+    """
+    if not samples:
+        return _machine_zone() or UTC
+    machine = _machine_zone()
+    for zone in ([machine] if machine else []) + [ZoneInfo(name) for name in _LIKELY_ZONES]:
+        if zone_fits(zone, samples):
+            return zone
+    offsets = {offset for _, offset in samples}
+    if len(offsets) == 1:
+        return datetime.strptime(offsets.pop(), "%z").tzinfo or UTC
+    return UTC
+
+
+def _machine_zone() -> tzinfo | None:
+    """Return the zone of /etc/localtime, or None where the machine does not say (or says UTC, as servers do)."""
+    try:
+        with open("/etc/localtime", "rb") as file:  # noqa: PTH123 - a fixed file, read once
+            zone = ZoneInfo.from_file(file, key="machine")
+    except (OSError, ValueError):
+        return None
+    return None if zone.utcoffset(datetime(2024, 7, 1)) == timedelta() else zone  # noqa: DTZ001 - naive on purpose

@@ -1,0 +1,369 @@
+"""The live CEEMS database file, read in place and never written.
+
+Connections are opened with ``mode=ro`` and ``query_only``; each reader is one short read transaction on one of a few
+pooled connections. A cancelled question interrupts its statement. A file that was replaced is noticed and reopened.
+"""
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, tzinfo
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import aiosqlite
+import pyarrow as pa
+
+from ceems_grpc.store.base import Facts
+from ceems_grpc.store.errors import StoreBusyError, StoreMissingError, StoreSchemaError
+from ceems_grpc.store.flatten import flatten
+from ceems_grpc.store.localtime import guess_zone, moment_of
+from ceems_grpc.store.plan import (
+    Aggregate,
+    AllKeys,
+    Count,
+    CountDistinct,
+    CountIf,
+    Distinct,
+    FirstBy,
+    KeyScan,
+    Measure,
+    Scan,
+    Sum,
+    Table,
+    WeightedSum,
+    WeightOf,
+)
+from ceems_grpc.store.sqlite_errors import explain, explain_path
+from ceems_grpc.store.sqlite_sql import MOMENT_FUNCTION, SqliteSql
+
+_INTEGERS = {"created_at_ts", "started_at_ts", "ended_at_ts", "num_units", "num_updates", "id", "ignore"}
+_ROWS_A_FETCH = 4096
+# Steps from one cluster to the next along the index instead of reading all of it.
+_CLUSTERS = """
+WITH RECURSIVE c(id) AS (
+  SELECT min(cluster_id) FROM units
+  UNION ALL SELECT (SELECT min(cluster_id) FROM units WHERE cluster_id > c.id) FROM c WHERE c.id IS NOT NULL
+)
+SELECT c.id, (SELECT resource_manager FROM units WHERE cluster_id = c.id LIMIT 1) FROM c WHERE c.id IS NOT NULL
+"""
+
+
+class SqliteStore:
+    """A CEEMS database in a file.
+
+    ``zone``: the zone in which the site writes local times; None guesses it from what rows hold.
+    ``busy_timeout``: seconds to wait for a writer; ``connections``: how many readers at once.
+    """
+
+    def __init__(
+        self, path: Path, *, zone: tzinfo | None = None, connections: int = 4, busy_timeout: float = 5.0
+    ) -> None:
+        self._path = path
+        self._zone = zone
+        self._guessed: tzinfo | None = None
+        self._busy_timeout = busy_timeout
+        self._free = asyncio.Semaphore(connections)
+        self._idle: list[aiosqlite.Connection] = []
+        self._identity: tuple[int, int] | None = None
+        self._columns: Mapping[str, frozenset[str]] = {}
+        self._closed = False
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator["SqliteReader"]:
+        """Open a reader on the file as it is now."""
+        try:
+            await asyncio.wait_for(self._free.acquire(), timeout=60)
+        except TimeoutError:
+            raise StoreBusyError("The database is busy with other questions; try again in a moment.") from None
+        try:
+            connection = await self._take()
+            try:
+                async with self._transaction(connection):
+                    yield SqliteReader(self, connection, await self._zone_of(connection), self._columns)
+            except BaseException:
+                await self._drop(connection)
+                raise
+            self._idle.append(connection)
+            if self._closed:
+                await self._drop_idle()
+        finally:
+            self._free.release()
+
+    async def facts(self) -> Facts:
+        """Describe the database."""
+        async with self.read() as reader:
+            return await reader.facts(str(self._path), guessed=self._zone is None)
+
+    async def close(self) -> None:
+        """Close idle connections; those in use close when their reader does."""
+        self._closed = True
+        await self._drop_idle()
+
+    # Connections
+
+    async def _take(self) -> aiosqlite.Connection:
+        identity = await asyncio.to_thread(self._identify)
+        if identity != self._identity:  # first use, or the file was replaced
+            await self._drop_idle()
+            self._identity, self._guessed, self._columns = identity, None, {}
+        while self._idle:
+            return self._idle.pop()
+        return await self._connect()
+
+    def _identify(self) -> tuple[int, int]:
+        try:
+            status = self._path.stat()
+        except OSError as error:
+            raise explain_path(self._path, error) from error
+        if not self._path.is_file():
+            raise StoreMissingError(
+                "The path of the database leads to something that is not a file.", f"{self._path} is not a file."
+            )
+        return status.st_dev, status.st_ino
+
+    async def _connect(self) -> aiosqlite.Connection:
+        uri = f"file:{quote(os.fspath(self._path.absolute()))}?mode=ro"
+        connection = aiosqlite.connect(uri, uri=True, isolation_level=None, timeout=self._busy_timeout)
+        connection._thread.daemon = True  # a stuck file system must not keep the process alive
+        try:
+            await connection
+            await connection.execute("PRAGMA query_only = ON")
+            await connection.execute("PRAGMA cache_size = -16384")
+            await connection.execute("PRAGMA mmap_size = 0")
+        except sqlite3.Error as error:
+            await self._drop(connection)
+            raise explain(self._path, error) from error
+        except BaseException:
+            await self._drop(connection)
+            raise
+        return connection
+
+    @asynccontextmanager
+    async def _transaction(self, connection: aiosqlite.Connection) -> AsyncIterator[None]:
+        try:
+            await connection.execute("BEGIN")
+            if not self._columns:
+                self._columns = await self._read_columns(connection)
+            yield
+        except asyncio.CancelledError:
+            await connection.interrupt()
+            raise
+        except sqlite3.Error as error:
+            raise explain(self._path, error) from error
+        else:
+            await connection.execute("ROLLBACK")
+
+    async def _drop(self, connection: aiosqlite.Connection) -> None:
+        with suppress(sqlite3.Error, ValueError):
+            await asyncio.shield(connection.close())
+
+    async def _drop_idle(self) -> None:
+        idle, self._idle = self._idle, []
+        for connection in idle:
+            await self._drop(connection)
+
+    # What the file holds
+
+    async def _read_columns(self, connection: aiosqlite.Connection) -> Mapping[str, frozenset[str]]:
+        rows = await connection.execute_fetchall(
+            "SELECT m.name, c.name FROM sqlite_master AS m JOIN pragma_table_info(m.name) AS c WHERE m.type = 'table'"
+        )
+        columns: dict[str, set[str]] = {}
+        for table, column in rows:
+            columns.setdefault(table, set()).add(column)
+        for table in (Table.UNITS, Table.USAGE, Table.USERS, Table.PROJECTS):
+            if table not in columns:
+                raise StoreSchemaError(
+                    f"The file is not a CEEMS database: it has no table {table}.",
+                    f"{self._path} is an SQLite database, but has no table {table}; "
+                    "point the data source at the ceems.db of ceems_api_server.",
+                )
+        return {table: frozenset(names) for table, names in columns.items()}
+
+    async def _zone_of(self, connection: aiosqlite.Connection) -> tzinfo:
+        zone = self._zone or self._guessed
+        if zone is None:
+            # A few hundred rows spread over all ids: cheap in a table of any size.
+            rows = await connection.execute_fetchall(
+                "WITH RECURSIVE ends AS (SELECT min(id) AS low, max(id) AS high FROM units),"
+                " steps(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM steps WHERE n < 255)"
+                " SELECT started_at_ts / 1000, substr(started_at, -5) FROM units"
+                " WHERE id IN (SELECT low + (high - low) * n / 255 FROM ends, steps)"
+                " AND started_at_ts > 0 AND started_at LIKE '____-__-__T__:__:__+____' OR id IN"
+                " (SELECT low + (high - low) * n / 255 FROM ends, steps)"
+                " AND started_at_ts > 0 AND started_at LIKE '____-__-__T__:__:__-____'"
+            )
+            zone = self._guessed = guess_zone([(int(moment), str(offset)) for moment, offset in rows])
+        await connection.create_function(MOMENT_FUNCTION, 2, moment_of(zone), deterministic=True)
+        return zone
+
+
+class SqliteReader:
+    """One read transaction; see `ceems_grpc.store.base.Reader`."""
+
+    def __init__(
+        self,
+        store: SqliteStore,
+        connection: aiosqlite.Connection,
+        zone: tzinfo,
+        columns: Mapping[str, frozenset[str]],
+    ) -> None:
+        self._store = store
+        self._connection = connection
+        self._zone = zone
+        self._columns = columns
+
+    @property
+    def zone(self) -> tzinfo:
+        """The zone in which the site writes its local times."""
+        return self._zone
+
+    def has(self, table: Table, column: str | None = None) -> bool:
+        """Tell whether the file has the table (and the column)."""
+        return table in self._columns and (column is None or column in self._columns[table])
+
+    async def table(self, scan: Scan) -> pa.Table:
+        """Return all rows of a scan, JSON columns taken apart where `AllKeys` asks for it."""
+        rows: list[tuple[Any, ...]] = []
+        async for chunk in self._fetch(*self._write(scan.table, lambda sql: sql.scan(scan))):
+            rows += chunk
+        return await asyncio.to_thread(_flat_table, scan, rows)
+
+    async def batches(self, scan: Scan) -> AsyncIterator[pa.RecordBatch]:
+        """Return the rows of a scan bit by bit."""
+        names = [column for column in scan.columns if isinstance(column, str)]
+        if len(names) != len(scan.columns):
+            raise ValueError("batches() gives JSON columns as text; use table() for AllKeys")
+        schema = pa.schema([(name, _type_of(name)) for name in names])
+        empty = True
+        async for rows in self._fetch(*self._write(scan.table, lambda sql: sql.scan(scan))):
+            empty = False
+            yield await asyncio.to_thread(_batch, schema, rows)
+        if empty:
+            yield _batch(schema, [])
+
+    async def aggregate(self, plan: Aggregate) -> pa.Table:
+        """Return one row per group."""
+        fields = [(name, pa.string()) for name in plan.by] + ([("day", pa.int64())] if plan.day else [])
+        fields += [(measure.name, _measure_type(measure)) for measure in plan.measures]
+        rows = await self._all(*self._write(plan.table, lambda sql: sql.aggregate(plan)))
+        return pa.Table.from_batches([_batch(pa.schema(fields), rows)])
+
+    async def keys(self, plan: KeyScan) -> dict[str, tuple[str, ...]]:
+        """Return the sorted keys of each column."""
+        found: dict[str, set[str]] = {column: set() for column in plan.columns}
+        if plan.columns:
+            for index, key in await self._all(*self._write(plan.table, lambda sql: sql.keys(plan))):
+                found[plan.columns[index]].add(key)
+        return {column: tuple(sorted(keys)) for column, keys in found.items()}
+
+    async def distinct(self, plan: Distinct) -> pa.Table:
+        """Return the different values of the columns, ordered by them."""
+        schema = pa.schema([(name, _type_of(name)) for name in plan.columns])
+        rows = await self._all(*self._write(plan.table, lambda sql: sql.distinct(plan)))
+        return pa.Table.from_batches([_batch(schema, rows)])
+
+    async def facts(self, location: str, *, guessed: bool) -> Facts:
+        """Describe the file."""
+        versioned = "schema_migrations" in self._columns
+        version = await self._one("SELECT max(version) FROM schema_migrations") if versioned else 0
+        units = await self._one("SELECT count(*) FROM units")
+        # No index on last_updated_at: the rows that were added last, and the totals, which every update touches.
+        newest = await self._one(
+            "SELECT max(t) FROM (SELECT max(last_updated_at) AS t FROM usage UNION ALL SELECT max(last_updated_at)"
+            " FROM (SELECT last_updated_at FROM units ORDER BY id DESC LIMIT 1000))"
+        )
+        moment = moment_of(self._zone)(newest, 0)
+        clusters = await self._all(_CLUSTERS, [])
+        return Facts(
+            location=location,
+            schema_version=int(version or 0),
+            zone=str(self._zone),
+            zone_guessed=guessed,
+            clusters=tuple((str(cluster), str(manager)) for cluster, manager in clusters),
+            units=int(units),
+            newest_update=None if moment is None else datetime.fromtimestamp(moment, UTC),
+            missing_tables=tuple(table for table in Table if table not in self._columns),
+        )
+
+    # Statements
+
+    def _write(self, table: Table, write: Callable[[SqliteSql], str]) -> tuple[str, list[object]]:
+        if table not in self._columns:
+            raise StoreSchemaError(
+                f"This CEEMS database has no table {table}; it was made by an older version of CEEMS."
+            )
+        sql = SqliteSql(table, self._zone)
+        return write(sql), sql.parameters
+
+    async def _one(self, statement: str) -> Any:  # noqa: ANN401 - whatever the database holds
+        rows = await self._all(statement, [])
+        return rows[0][0] if rows else None
+
+    async def _all(self, statement: str, parameters: list[object]) -> list[tuple[Any, ...]]:
+        rows: list[tuple[Any, ...]] = []
+        async for chunk in self._fetch(statement, parameters):
+            rows += chunk
+        return rows
+
+    async def _fetch(self, statement: str, parameters: list[object]) -> AsyncIterator[list[tuple[Any, ...]]]:
+        async with self._connection.execute(statement, parameters) as cursor:
+            while rows := await cursor.fetchmany(_ROWS_A_FETCH):
+                yield list(rows)  # type: ignore[arg-type]  # tuples, since no row factory is set
+
+
+def _type_of(column: str) -> pa.DataType:
+    return pa.int64() if column in _INTEGERS else pa.string()
+
+
+def _measure_type(measure: Measure) -> pa.DataType:
+    match measure:
+        case Count() | CountIf() | CountDistinct() | Sum(_, str()):
+            return pa.int64()
+        case FirstBy():
+            return pa.string()
+        case Sum() | WeightedSum() | WeightOf():
+            return pa.float64()
+
+
+def _batch(schema: pa.Schema, rows: list[tuple[Any, ...]]) -> pa.RecordBatch:
+    columns: list[tuple[Any, ...]] = list(zip(*rows, strict=True)) if rows else [() for _ in schema]
+    return pa.RecordBatch.from_arrays(
+        [_column(values, field.type) for values, field in zip(columns, schema, strict=True)], schema=schema
+    )
+
+
+def _column(values: tuple[Any, ...], type_: pa.DataType) -> pa.Array:
+    try:
+        return pa.array(values, type_)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+        # SQLite columns hold what was written, whatever their declared type.
+        return pa.array([_coerce(value, type_) for value in values], type_)
+
+
+def _coerce(value: object, type_: pa.DataType) -> object:
+    if value is None:
+        return None
+    if pa.types.is_string(type_):
+        return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    try:
+        number = float(value)  # type: ignore[arg-type]
+        return number if pa.types.is_floating(type_) else int(number)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _flat_table(scan: Scan, rows: list[tuple[Any, ...]]) -> pa.Table:
+    columns: list[tuple[Any, ...]] = list(zip(*rows, strict=True)) if rows else [() for _ in scan.columns]
+    arrays: dict[str, pa.Array] = {}
+    for column, values in zip(scan.columns, columns, strict=True):
+        if isinstance(column, AllKeys):
+            for key, array in flatten(values, numeric=column.numeric).items():
+                arrays[f"{column.column}.{key}"] = array
+        else:
+            arrays[column] = _column(values, _type_of(column))
+    return pa.table(arrays)

@@ -1,0 +1,98 @@
+"""SQLite's and the operating system's errors, told as what is wrong and what to do."""
+
+import errno
+import os
+import pwd
+import sqlite3
+from pathlib import Path
+
+from ceems_grpc.store.errors import (
+    StoreBusyError,
+    StoreCorruptError,
+    StoreError,
+    StoreMissingError,
+    StorePermissionError,
+)
+
+_WAL_FORMAT = 2  # bytes 18 and 19 of the file header, see https://www.sqlite.org/fileformat.html
+
+
+def explain(path: Path, error: sqlite3.Error) -> StoreError:
+    """Turn an error of SQLite on this file into one that says what to do."""
+    name = getattr(error, "sqlite_errorname", "") or ""
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return StoreBusyError(
+            "The database is locked by a writer; try again in a moment.", f"{path} is locked by a writer ({name})."
+        )
+    if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT", "SQLITE_FORMAT")):
+        return StoreCorruptError(
+            "The file is not an SQLite database, or is damaged.",
+            f"{path} is not an SQLite database, or is damaged ({error}). Check the path, or restore a backup.",
+        )
+    if name.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM", "SQLITE_AUTH", "SQLITE_IOERR")):
+        return _explain_open(path, error, name)
+    if name == "SQLITE_INTERRUPT":
+        return StoreError("The question was stopped.")
+    if name in {"SQLITE_ERROR", ""} and "no such" in str(error):
+        return StoreError(
+            "The database lacks a table or column that this question needs.",
+            f"{path}: {error}. Is it a CEEMS database?",
+        )
+    return StoreError("The database could not answer.", f"{path}: {error} ({name or type(error).__name__}).")
+
+
+def explain_path(path: Path, error: OSError) -> StoreError:
+    """Say which part of the path is in the way."""
+    part = first_failing_part(path)
+    if error.errno in {errno.EACCES, errno.EPERM}:
+        return StorePermissionError(
+            "The database may not be read by the user that Grafana runs as.",
+            f"{part} may not be entered or read by {_whoami()}, so {path} cannot be opened. Give that user access "
+            "(group and mode of the folder), or lift ProtectHome or PrivateTmp of its systemd unit.",
+        )
+    if error.errno in {errno.ENOENT, errno.ENOTDIR}:
+        return StoreMissingError("There is no database file at the configured path.", f"{part} does not exist.")
+    return StoreError("The database file cannot be reached.", f"{path}: {os.strerror(error.errno or 0)}.")
+
+
+def first_failing_part(path: Path) -> Path:
+    """Return the first folder (or the file) on the way down the path that is not there or may not be entered."""
+    full = path.absolute()
+    for part in [*reversed(full.parents), full]:
+        try:
+            part.stat()
+        except OSError:
+            return part
+        if part != full and not os.access(part, os.X_OK):
+            return part
+    return full
+
+
+def _explain_open(path: Path, error: sqlite3.Error, name: str) -> StoreError:
+    try:
+        with path.open("rb") as file:
+            header = file.read(20)
+    except OSError as failure:
+        return explain_path(path, failure)
+    if len(header) == 20 and header[18] == _WAL_FORMAT:
+        shared = path.with_name(path.name + "-shm")
+        reason = (
+            f"{shared} may not be read by {_whoami()}"
+            if shared.exists()
+            else f"{shared} does not exist and {_whoami()} may not make it in {path.parent}"
+        )
+        return StorePermissionError(
+            "The database is in WAL mode, and the file that SQLite keeps beside it may not be read.",
+            f"{reason}. Give that user read access to {path.name}, {path.name}-wal and {path.name}-shm while "
+            f"ceems_api_server runs, or write access to the folder ({name}).",
+        )
+    return StorePermissionError(
+        "The database may not be read by the user that Grafana runs as.", f"{path} cannot be opened: {error} ({name})."
+    )
+
+
+def _whoami() -> str:
+    try:
+        return f"user {pwd.getpwuid(os.geteuid()).pw_name}"
+    except KeyError:
+        return f"user id {os.geteuid()}"
