@@ -1,4 +1,4 @@
-"""Reading ahead of a slow consumer, so that a read transaction ends when the rows are read and not when they are sent."""
+"""Reading ahead of a slow consumer: a read transaction ends when the rows are read, not when they are sent."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,0 +1,1 @@
+"""The `ceems-grpc` command."""

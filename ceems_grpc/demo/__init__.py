@@ -1,0 +1,1 @@
+"""A realistic, seeded CEEMS database for demonstrations, benchmarks and tests."""

@@ -1,0 +1,271 @@
+"""Writes the demo database: what a medium HPC, cloud and Kubernetes centre's ceems_api_server would have written."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import sqlite3
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+from typing import Final
+
+from ceems_grpc.demo.centre import Site, build_sites
+from ceems_grpc.demo.clock import DAY, SiteClock
+from ceems_grpc.demo.emissions import CarbonIntensity
+from ceems_grpc.demo.people import ADMIN_USERS, People, invent_people
+from ceems_grpc.demo.rhythm import HOUR, hourly_counts
+from ceems_grpc.demo.schema import create_indexes, create_tables
+from ceems_grpc.demo.totals import USAGE_COLUMNS, UsageTotals
+from ceems_grpc.demo.units import UNIT_COLUMNS, UPDATE_SECONDS, Unit, UnitMaker, Updates
+from ceems_grpc.demo.work import Cluster
+
+MINIMUM_UNITS: Final = 20
+_BATCH: Final = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class DemoSummary:
+    """What was written: the path, row counts, units that had not ended, and the last update (aware, UTC)."""
+
+    path: Path
+    units: int
+    running: int
+    users: int
+    projects: int
+    daily_rows: int
+    clusters: tuple[str, ...]
+    updated: datetime
+
+
+def write_demo_database(
+    path: Path | str,
+    *,
+    seed: int = 1,
+    now: datetime | None = None,
+    days: int = 120,
+    units: int = 20_000,
+    users: int = 40,
+    zone: str = "Europe/Paris",
+    overwrite: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> DemoSummary:
+    """Write a CEEMS database (schema version 9, WAL mode) with invented but plausible content to `path`.
+
+    The same seed, now, days, units, users and zone give the same rows. `now` is an aware datetime (None: the present);
+    the last update lies less than 15 minutes before it, and the first unit starts `days` days before that.
+    `zone` is the IANA time zone that the texts are written in. `progress` is called with the number of units done and
+    `units`, now and then and at the end.
+
+    The rows go to a hidden file beside `path`, which takes its place at the end, with no -wal or -shm left over.
+    Who still reads a replaced file goes on with the old one until it opens `path` again.
+    Raises FileExistsError when `path` exists and `overwrite` is false, and ValueError for arguments that make no sense.
+    """
+    target = Path(path)
+    moment = datetime.now(UTC) if now is None else now
+    _check(target, overwrite, moment, days, units)
+    plan = _Plan(SiteClock(zone), seed=seed, now=math.floor(moment.timestamp()), days=days, units=units, users=users)
+    scratch = _create_beside(target)
+    try:
+        with contextlib.closing(sqlite3.connect(scratch, isolation_level=None)) as connection:
+            summary = _fill(connection, plan, target, progress)
+        _put_in_place(scratch, target, overwrite)
+    finally:
+        for leftover in (scratch, *_companions(scratch)):
+            leftover.unlink(missing_ok=True)
+    return summary
+
+
+def _check(target: Path, overwrite: bool, now: datetime, days: int, units: int) -> None:
+    if now.tzinfo is None:
+        raise ValueError("now has no time zone: pass an aware datetime, such as datetime.now(UTC).")
+    if days < 1:
+        raise ValueError(f"{days} days are too few: ask for 1 or more.")
+    if units < MINIMUM_UNITS:
+        raise ValueError(f"{units} units are too few for a demo: ask for {MINIMUM_UNITS} or more.")
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"There is no folder {target.parent}: create it, or choose another path.")
+    if target.is_dir():
+        raise IsADirectoryError(f"{target} is a folder: name a file in it, such as {target / 'ceems.db'}.")
+    if target.exists() and not overwrite:
+        raise _exists(target)
+
+
+class _Plan:
+    """Everything that is drawn before the first unit: people, clusters, counts and factors."""
+
+    def __init__(self, clock: SiteClock, *, seed: int, now: int, days: int, units: int, users: int) -> None:
+        random = _random("people", seed)
+        self.seed = seed
+        self.clock = clock
+        self.people: People = invent_people(random, users)
+        self.sites: tuple[Site, ...] = build_sites(random, self.people)
+        self.units = units
+        phase = random.randrange(UPDATE_SECONDS)
+        last = now - (now - phase) % UPDATE_SECONDS
+        self.start = last - days * DAY
+        self.hours = days * 24
+        self.updates = Updates(last)
+        intensity = CarbonIntensity(_random("emissions", seed), self.start, last)
+        self.makers = [
+            UnitMaker(_random(f"units {site.cluster.id}", seed), site.cluster, clock, intensity, self.updates)
+            for site in self.sites
+        ]
+        self.random = _random("starts", seed)
+
+    def stream(self) -> Iterator[tuple[Cluster, Unit]]:
+        """Make all units, hour by hour, and in an hour cluster by cluster."""
+        random, last = self.random, self.updates.last
+        # Each cluster ends with a unit that runs for hours and one that just started; Kubernetes with one that waits.
+        tail = 2 * len(self.sites) + 1
+        counts = [
+            hourly_counts(random, self.clock, site.rhythm, start=self.start, hours=self.hours, total=share)
+            for site, share in zip(self.sites, _shares(self.sites, self.units - tail), strict=True)
+        ]
+        for hour in range(self.hours):
+            begin = self.start + hour * HOUR
+            for site, maker, count in zip(self.sites, self.makers, counts, strict=True):
+                starts = sorted([begin + int(random.random() * HOUR) for _ in range(count[hour])])
+                for start in starts:
+                    yield site.cluster, maker.started(start)
+        for site, maker in zip(self.sites, self.makers, strict=True):
+            yield site.cluster, maker.running(last - random.randrange(2 * HOUR, 20 * HOUR))
+            yield site.cluster, maker.running(last - random.randrange(UPDATE_SECONDS))
+        yield self.sites[-1].cluster, self.makers[-1].pending()
+
+
+def _shares(sites: tuple[Site, ...], units: int) -> list[int]:
+    shares = [int(units * site.share) for site in sites]
+    shares[0] += units - sum(shares)
+    return shares
+
+
+def _fill(
+    connection: sqlite3.Connection, plan: _Plan, target: Path, progress: Callable[[int, int], None] | None
+) -> DemoSummary:
+    # Nobody reads the file before it is in place, and a crash only leaves a scratch file: no journal is needed.
+    connection.execute("PRAGMA journal_mode = OFF")
+    connection.execute("PRAGMA synchronous = OFF")
+    connection.execute("BEGIN")
+    create_tables(connection)
+    users, projects = _write_people(connection, plan)
+    totals = UsageTotals(plan.clock)
+    running = daily_rows = done = 0
+    batch = []
+    insert_unit = _insert("units", UNIT_COLUMNS)
+    insert_day = _insert("daily_usage", USAGE_COLUMNS)
+    ended_at_ts = UNIT_COLUMNS.index("ended_at_ts")
+    started_at_ts = UNIT_COLUMNS.index("started_at_ts")
+    for cluster, unit in plan.stream():
+        batch.append(unit.row)
+        running += unit.row[ended_at_ts] == 0
+        totals.add(cluster, unit.member, unit.updated, unit.vector)
+        if len(batch) == _BATCH:
+            connection.executemany(insert_unit, batch)
+            done += len(batch)
+            # The hour before the newest start may still get units of another cluster.
+            newest = int(unit.row[started_at_ts]) // 1000
+            daily_rows += connection.executemany(insert_day, totals.daily_rows(newest - HOUR)).rowcount
+            batch.clear()
+            if progress:
+                progress(done, plan.units)
+    connection.executemany(insert_unit, batch)
+    daily_rows += connection.executemany(insert_day, totals.daily_rows()).rowcount
+    connection.executemany(_insert("usage", USAGE_COLUMNS), totals.usage_rows())
+    create_indexes(connection)
+    connection.execute("COMMIT")
+    # Journals must be on again before the mode can change; closing the only connection then removes -wal and -shm.
+    connection.execute("PRAGMA journal_mode = DELETE")
+    connection.execute("PRAGMA journal_mode = WAL")
+    if progress:
+        progress(plan.units, plan.units)
+    return DemoSummary(
+        path=target,
+        units=plan.units,
+        running=running,
+        users=users,
+        projects=projects,
+        daily_rows=daily_rows,
+        clusters=tuple(site.cluster.id for site in plan.sites),
+        updated=datetime.fromtimestamp(plan.updates.last, UTC),
+    )
+
+
+def _write_people(connection: sqlite3.Connection, plan: _Plan) -> tuple[int, int]:
+    """Write users, projects and admin_users; return how many users and projects there are over all clusters."""
+    last = plan.updates.last
+    stamp = plan.clock.local(last)
+    stamps = {"slurm": stamp, "openstack": plan.clock.utc(last), "k8s": plan.clock.with_offset(last)}
+    random = _random("uids", plan.seed)
+    uids: defaultdict[str, str] = defaultdict(lambda: f"{random.getrandbits(128):032x}")
+    names: tuple[set[str], set[str]] = (set(), set())
+    for site in plan.sites:
+        cluster = site.cluster
+        projects_of: defaultdict[str, set[str]] = defaultdict(set)
+        users_of: defaultdict[str, set[str]] = defaultdict(set)
+        for member in cluster.members:
+            projects_of[member.user.name].add(member.project)
+            users_of[member.project].add(member.user.name)
+        for table, listed, lists in (("users", "projects", projects_of), ("projects", "users", users_of)):
+            insert = _insert(
+                table, ("uid", "cluster_id", "resource_manager", "name", listed, "tags", "last_updated_at")
+            )
+            connection.executemany(
+                insert,
+                [
+                    (
+                        # Only OpenStack gives users and projects ids of their own.
+                        uids[f"{table} {name}"] if cluster.manager == "openstack" else "",
+                        *(cluster.id, cluster.manager, name),
+                        json.dumps(sorted(values), separators=(",", ":")),
+                        *("null", stamps[cluster.manager]),
+                    )
+                    for name, values in sorted(lists.items())
+                ],
+            )
+        names[0].update(projects_of)
+        names[1].update(users_of)
+    connection.executemany(
+        _insert("admin_users", ("name", "tags", "last_updated_at")),
+        [(name, '["ceems"]', stamp) for name in ADMIN_USERS],
+    )
+    return len(names[0]), len(names[1])
+
+
+def _random(purpose: str, seed: int) -> Random:
+    """Return numbers of their own for each purpose, so that e.g. more users do not change when units start."""
+    return Random(f"{purpose} {seed}")  # noqa: S311 - demo data, not secrets
+
+
+def _insert(table: str, columns: tuple[str, ...]) -> str:
+    names = ", ".join(f'"{column}"' for column in columns)
+    return f"INSERT INTO {table} ({names}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608 - constant names
+
+
+def _create_beside(target: Path) -> Path:
+    """Create an empty file in the folder of `target`, with the permissions that an ordinary new file gets."""
+    scratch = target.with_name(f".{target.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
+    os.close(os.open(scratch, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
+    return scratch
+
+
+def _companions(path: Path) -> list[Path]:
+    return [path.with_name(path.name + suffix) for suffix in ("-wal", "-shm", "-journal")]
+
+
+def _put_in_place(scratch: Path, target: Path, overwrite: bool) -> None:
+    if not overwrite and target.exists():
+        raise _exists(target)
+    # A -wal of the old file would be replayed into the new one, so it must be gone before the new file shows.
+    for stale in _companions(target):
+        stale.unlink(missing_ok=True)
+    scratch.replace(target)
+
+
+def _exists(target: Path) -> FileExistsError:
+    return FileExistsError(f"{target} exists: choose another path, or ask to overwrite it.")

@@ -1,0 +1,112 @@
+"""Answers as data frames: types and units of fields, frame types that alerting understands, notices."""
+
+import json
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ceems_grpc.ceems.answer import Answer
+from ceems_grpc.ceems.metrics import Column, Kind, Unit
+from ceems_grpc.ceems.window import DAY, Window
+from ceems_grpc.plugin.frame import Field, FieldConfig, Frame, FrameMeta, FrameType, Notice
+
+UNITS: dict[Unit, str] = {
+    Unit.NONE: "",
+    Unit.PERCENT: "percent",
+    Unit.KWH: "kwatth",
+    Unit.GRAMS: "massg",
+    Unit.SECONDS: "s",
+    Unit.MEGABYTE_SECONDS: "suffix: MB·s",
+    Unit.BYTES: "bytes",
+    Unit.COUNT: "short",
+    Unit.KWH_PER_HOUR: "suffix: kWh/h",
+    Unit.GRAMS_PER_HOUR: "suffix: g/h",
+    Unit.MOMENT: "dateTimeAsIso",
+}
+"""Grafana's unit ids, see valueFormats/categories.ts of @grafana/data."""
+
+_LISTS = {"projects", "users", "tags"}
+_TIME = pa.timestamp("ms", "UTC")
+
+
+def table_frame(name: str, answer: Answer) -> Frame:
+    """Return an answer as a table."""
+    fields = tuple(_field(answer, column) for column in answer.table.column_names)
+    return Frame(name, fields, _meta(answer, FrameType.TABLE, "table"))
+
+
+def numeric_frame(name: str, answer: Answer) -> Frame:
+    """Return an answer as numeric-long: text columns label each row, number columns are its values."""
+    kept = [
+        column
+        for column in answer.table.column_names
+        if pa.types.is_string(answer.table.schema.field(column).type)
+        or pa.types.is_integer(answer.table.schema.field(column).type)
+        or pa.types.is_floating(answer.table.schema.field(column).type)
+    ]
+    fields = tuple(_field(answer, column) for column in kept)
+    return Frame(name, fields, _meta(answer, FrameType.NUMERIC_LONG, "table"))
+
+
+def series_frames(name: str, answer: Answer, groups: tuple[str, ...], window: Window, *, wide: bool) -> list[Frame]:
+    """Return rows of (time, groups, values) as one series per group and value, days without a row as nulls."""
+    days = list(range(window.start // DAY * DAY, window.end + 1, DAY))
+    position = {day: index for index, day in enumerate(days)}
+    moments = pa.array([day * 1000 for day in days], pa.int64()).cast(_TIME)
+    time = Field("time", moments, config=FieldConfig(interval=DAY * 1000.0))
+    table = answer.table
+    seconds = [int(value) for value in pc.cast(table.column("time"), pa.int64()).to_pylist()]
+    labels = list(zip(*(table.column(name).to_pylist() for name in groups), strict=True)) or [()] * table.num_rows
+    rows: dict[tuple[str | None, ...], list[int]] = {}
+    for row, label in enumerate(labels):
+        rows.setdefault(label, []).append(row)
+    values = [column for column in table.column_names if column != "time" and column not in groups]
+    series: list[Field] = []
+    for column in values:
+        cells = table.column(column).to_pylist()
+        type_ = table.schema.field(column).type
+        for label, members in rows.items():
+            line = [None] * len(days)
+            for row in members:
+                if (index := position.get(seconds[row])) is not None:
+                    line[index] = cells[row]
+            named = {group: text or "" for group, text in zip(groups, label, strict=True)}
+            series.append(Field(column, pa.array(line, type_), named, _config(answer.column_of(column), column)))
+    if wide or not series:
+        return [Frame(name, (time, *series), _meta(answer, FrameType.TIMESERIES_WIDE, "graph"))]
+    meta = _meta(answer, FrameType.TIMESERIES_MULTI, "graph")
+    return [Frame(name, (time, one), meta) for one in series]
+
+
+def _field(answer: Answer, name: str) -> Field:
+    column = answer.column_of(name)
+    data = answer.table.column(name)
+    if column.name in _LISTS and column.kind is Kind.IDENTITY:
+        data = pa.chunked_array([pa.array([_joined(text) for text in data.to_pylist()], pa.string())])
+    return Field(name, data, config=_config(column, name))
+
+
+def _config(column: Column, name: str) -> FieldConfig:
+    key = name.partition(".")[2]
+    unit = column.unit_of(key)
+    percent = unit is Unit.PERCENT
+    return FieldConfig(
+        description=f"{column.description}: {key}" if key else column.description,
+        unit=UNITS[unit],
+        min=0 if percent else None,
+        max=100 if percent else None,
+    )
+
+
+def _meta(answer: Answer, type_: FrameType, visualisation: str) -> FrameMeta:
+    notices = tuple(Notice("warning", text) for text in answer.warnings)
+    graph = visualisation == "graph"
+    return FrameMeta(type=type_, notices=notices, preferred_visualisation="graph" if graph else "table")
+
+
+def _joined(text: str | None) -> str:
+    try:
+        values = json.loads(text or "null")
+    except ValueError:
+        return ""
+    return ", ".join(map(str, values)) if isinstance(values, list) else ""

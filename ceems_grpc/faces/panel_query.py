@@ -1,0 +1,144 @@
+"""The query model of panels: JSON from Grafana, checked and turned into a question. docs/query.md describes it."""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from ceems_grpc.ceems.errors import bad_data
+from ceems_grpc.ceems.questions import (
+    Choice,
+    Directory,
+    DirectoryQuestion,
+    Filter,
+    Mode,
+    OrderBy,
+    Source,
+    StatsQuestion,
+    UnitsQuestion,
+    UsageOverTimeQuestion,
+    UsageQuestion,
+)
+from ceems_grpc.ceems.window import Window
+
+Question = UnitsQuestion | UsageQuestion | UsageOverTimeQuestion | StatsQuestion | DirectoryQuestion
+
+Texts = Annotated[list[str], msgspec.Meta(max_length=5_000)]
+QueryType = Literal["units", "usage", "stats", "users", "projects", "clusters", "usage-over-time"]
+Format = Literal["", "table", "numeric", "wide", "multi"]
+_FORMATS: dict[str, tuple[Format, ...]] = {
+    "usage": ("table", "numeric"),
+    "stats": ("table", "numeric"),
+    "usage-over-time": ("wide", "multi"),
+}
+
+
+class FilterModel(msgspec.Struct, rename="camel"):
+    """A condition on a column or key."""
+
+    key: str
+    operator: str = "="
+    value: str | float | bool | Texts = ""
+
+
+class QueryModel(msgspec.Struct, rename="camel"):
+    """The query as the editor saves it. Keys that Grafana adds (refId, datasource, hide ...) are passed over."""
+
+    query_type: QueryType | Literal[""] = ""
+    mode: Literal["current", "global"] = "current"
+    admin: bool | Literal["auto"] = False
+    clusters: Texts = []
+    projects: Texts = []
+    users: Texts = []
+    uuids: Texts = []
+    states: Texts = []
+    resource_managers: Texts = []
+    running: bool = False
+    fields: Texts = []
+    group_by: Texts = []
+    exact_group_by: bool = False
+    source: Literal["units", "daily"] = "units"
+    filters: Annotated[list[FilterModel], msgspec.Meta(max_length=100)] = []
+    order_by: Texts = []
+    limit: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    timezone: str = ""
+    format: Format = ""
+
+    def shape(self, query_type: QueryType) -> Format:
+        """Return the format of the frames; one that does not go with the query type is an error."""
+        formats = _FORMATS.get(query_type, ("table",))
+        if self.format and self.format not in formats:
+            raise bad_data(f"format '{self.format}' does not go with {query_type}: use {' or '.join(formats)}")
+        return self.format or formats[0]
+
+
+def read_query(json: bytes, query_type: str = "") -> tuple[QueryModel, QueryType]:
+    """Decode a query; ``query_type`` is what Grafana's envelope says, used where the JSON does not say it itself."""
+    try:
+        model = msgspec.json.decode(json or b"{}", type=QueryModel)
+        kind = model.query_type or msgspec.convert(query_type or "units", QueryType)
+    except msgspec.DecodeError as error:
+        raise bad_data(f"the query cannot be read: {error}") from None
+    for texts in (model.clusters, model.projects, model.users, model.uuids, model.states, model.fields):
+        if any("\0" in text for text in texts):
+            raise bad_data("the query cannot be read: NUL is not allowed in text")
+    return model, kind
+
+
+def question_of(model: QueryModel, kind: QueryType, window: Window) -> Question:
+    """Turn a query into the question that it asks, over the panel's time range."""
+    choice = Choice(
+        tuple(model.clusters),
+        tuple(model.projects),
+        tuple(model.users),
+        tuple(model.resource_managers),
+        tuple(map(_filter, model.filters)),
+    )
+    fields, order, admin = tuple(model.fields), tuple(map(_order, model.order_by)), model.admin
+    mode = Mode(model.mode)
+    match kind:
+        case "units":
+            return UnitsQuestion(
+                window,
+                choice,
+                tuple(model.uuids),
+                tuple(model.states),
+                model.running,
+                fields,
+                order,
+                model.limit,
+                admin,
+            )
+        case "usage":
+            return UsageQuestion(
+                window,
+                mode,
+                Source(model.source),
+                choice,
+                tuple(model.group_by),
+                model.exact_group_by,
+                fields,
+                order,
+                model.limit,
+                admin,
+            )
+        case "usage-over-time":
+            return UsageOverTimeQuestion(window, choice, tuple(model.group_by), fields, admin)
+        case "stats":
+            return StatsQuestion(window, mode, choice, fields, order, model.limit, admin)
+        case "users" | "projects" | "clusters":
+            return DirectoryQuestion(Directory(kind), choice, fields, order, model.limit, admin)
+
+
+def _filter(model: FilterModel) -> Filter:
+    value = model.value
+    if isinstance(value, list):
+        return Filter(model.key, model.operator, tuple(value))
+    if isinstance(value, bool):
+        return Filter(model.key, model.operator, ("true" if value else "false",))
+    if isinstance(value, float):
+        return Filter(model.key, model.operator, (str(int(value)) if value.is_integer() else str(value),))
+    return Filter(model.key, model.operator, (value,))
+
+
+def _order(text: str) -> OrderBy:
+    return OrderBy(text.removeprefix("-"), descending=text.startswith("-"))

@@ -1,0 +1,55 @@
+"""Panel queries, answered with data frames."""
+
+from ceems_grpc.ceems.answer import Answer
+from ceems_grpc.ceems.questions import (
+    DirectoryQuestion,
+    StatsQuestion,
+    UnitsQuestion,
+    UsageOverTimeQuestion,
+    UsageQuestion,
+    Viewer,
+)
+from ceems_grpc.ceems.service import Ceems
+from ceems_grpc.ceems.window import Window
+from ceems_grpc.faces.panel_frames import numeric_frame, series_frames, table_frame
+from ceems_grpc.faces.panel_query import Question, question_of, read_query
+from ceems_grpc.plugin.frame import Frame
+from ceems_grpc.plugin.query import DataQuery
+
+_LAST_SECOND = 253_402_300_799  # the end of the year 9999
+
+
+class Panels:
+    """Answers the queries of panels, Explore, alert rules and variables."""
+
+    def __init__(self, ceems: Ceems) -> None:
+        self._ceems = ceems
+
+    async def answer(self, viewer: Viewer | None, query: DataQuery) -> list[Frame]:
+        """Answer one query. Raises `QuestionError` and `StoreError`."""
+        model, kind = read_query(query.json, query.query_type)
+        shape = model.shape(kind)
+        window = Window(_seconds(query.time_range.start_ms), _seconds(query.time_range.end_ms))
+        question = question_of(model, kind, window)
+        answer = await self._ask(viewer, question)
+        if isinstance(question, UsageOverTimeQuestion):
+            return series_frames(kind, answer, question.group_by, window, wide=shape == "wide")
+        return [numeric_frame(kind, answer) if shape == "numeric" else table_frame(kind, answer)]
+
+    async def _ask(self, viewer: Viewer | None, question: Question) -> Answer:
+        match question:
+            case UnitsQuestion():
+                return await self._ceems.units(viewer, question)
+            case UsageQuestion():
+                return await self._ceems.usage(viewer, question)
+            case UsageOverTimeQuestion():
+                return await self._ceems.usage_over_time(viewer, question)
+            case StatsQuestion():
+                return await self._ceems.stats(viewer, question)
+            case DirectoryQuestion():
+                return await self._ceems.directory(viewer, question)
+
+
+def _seconds(milliseconds: int) -> int:
+    """Return whole seconds, within the years that dates can have."""
+    return min(max(milliseconds // 1000, 0), _LAST_SECOND)

@@ -1,0 +1,81 @@
+"""One request being answered: its id in the log, its metrics, and what its asker is told about failures."""
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ceems_grpc.plugin import metrics
+from ceems_grpc.plugin.context import PluginContext
+from ceems_grpc.plugin.errors import ErrorSource, PluginError
+from ceems_grpc.plugin.hclog import log_fields
+
+_log = logging.getLogger(__name__)
+
+# What a data source may raise. A cancellation is among it: work that several askers share may be cancelled by another.
+FAILURES = (Exception, asyncio.CancelledError)
+
+
+class Call:
+    """A request; ``endpoint`` is Grafana's word for its kind, such as ``queryData``."""
+
+    def __init__(self, endpoint: str, request_id: str) -> None:
+        self.endpoint = endpoint
+        self.request_id = request_id
+        self.error: PluginError | None = None
+
+    def failure(self, error: BaseException) -> PluginError:
+        """Turn what was raised into what the user may read, and count it.
+
+        A cancellation of this very task is raised again. What is no ``PluginError`` goes to the log with its traceback.
+        """
+        task = asyncio.current_task()
+        if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+            raise error
+        failure = _plugin_error(error)
+        if failure is None:
+            _log.error("a request failed unexpectedly", exc_info=error)
+            failure = PluginError(
+                f"The plugin failed unexpectedly. Its log tells why under the request id {self.request_id}."
+            )
+        if self.error is None or failure.source is ErrorSource.PLUGIN:
+            self.error = failure
+        metrics.ERRORS.labels(self.endpoint, str(failure.status), failure.source.value).inc()
+        return failure
+
+
+@contextmanager
+def answering(endpoint: str, context: PluginContext) -> Iterator[Call]:
+    """Count and time a request, and give all that is logged meanwhile its id."""
+    call = Call(endpoint, secrets.token_hex(8))
+    uid = context.data_source.uid if context.data_source else ""
+    started = time.perf_counter()
+    status = "ok"
+    with log_fields(requestId=call.request_id, endpoint=endpoint, orgId=context.org_id, dsUID=uid):
+        try:
+            yield call
+            status = "error" if call.error else "ok"
+        except asyncio.CancelledError:
+            status = "cancelled"
+            raise
+        except BaseException:
+            status = "error"
+            raise
+        finally:
+            seconds = time.perf_counter() - started
+            source = call.error.source if call.error else ErrorSource.PLUGIN
+            metrics.REQUESTS.labels(endpoint, status, source.value).inc()
+            metrics.SECONDS.labels(endpoint).observe(seconds)
+            _log.debug("answered", extra={"status": status, "duration": f"{seconds * 1000:.1f}ms"})
+
+
+def _plugin_error(error: BaseException) -> PluginError | None:
+    """Find the one ``PluginError``, also when a task group has wrapped it."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    if isinstance(error, PluginError):
+        # Grafana takes an empty error text for success.
+        return error if error.message else PluginError("The request failed.", status=error.status, source=error.source)
+    return None

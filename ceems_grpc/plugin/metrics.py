@@ -1,0 +1,24 @@
+"""What the plugin counts about its own work, in prometheus_client's default registry.
+
+Other parts of a plugin add theirs to the same registry. ``grafana_plugin_request_total`` has the name and labels that
+Grafana's own SDK gives it, so existing dashboards and alerts on plugins work.
+"""
+
+from prometheus_client import Counter, Histogram
+
+REQUESTS = Counter(
+    "grafana_plugin_request_total", "Requests answered.", labelnames=["endpoint", "status", "status_source"]
+)
+SECONDS = Histogram(
+    "grafana_plugin_request_duration_seconds",
+    "Time from a request's arrival to the end of its answer.",
+    labelnames=["endpoint"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+)
+ERRORS = Counter(
+    "grafana_plugin_error_total",
+    "Failures told to the user, by HTTP status and by whose fault they are; one request may hold several.",
+    labelnames=["endpoint", "status", "source"],
+)
+ROWS = Counter("grafana_plugin_response_rows_total", "Rows of data frames sent.", labelnames=["endpoint"])
+BYTES = Counter("grafana_plugin_response_bytes_total", "Bytes of frames and bodies sent.", labelnames=["endpoint"])

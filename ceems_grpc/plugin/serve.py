@@ -1,0 +1,126 @@
+"""The life of a plugin process: start, handshake, work, and a clean end in every case."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import grpc
+
+from ceems_grpc.plugin.datasource import Factory
+from ceems_grpc.plugin.handshake import HandshakeError, Host, handshake_line
+from ceems_grpc.plugin.hclog import start_logging
+from ceems_grpc.plugin.instances import InstanceManager
+from ceems_grpc.plugin.parent import watch_parent
+from ceems_grpc.plugin.server import make_server
+from ceems_grpc.plugin.socket_file import allow_group, for_owner_only, socket_path
+from ceems_grpc.plugin.stdout import take_standard_output
+
+_log = logging.getLogger(__name__)
+
+# go-plugin kills a plugin two seconds after it has asked it to stop.
+_GRACE_SECONDS = 1.0
+_CLOSE_SECONDS = 0.5
+# Work that cannot be interrupted, such as a long query within a C library, must not hold up the end for longer.
+_LAST_RESORT_SECONDS = 5.0
+
+
+async def serve(factory: Factory, *, name: str, version: str) -> int:
+    """Run a plugin until its host stops it or is gone; return the process's exit code.
+
+    ``factory`` makes a data source from its settings. ``name`` is told to whoever starts the process by hand. What code
+    prints goes to standard error: standard output is the host's. Call it in the main thread, once in a process.
+    """
+    try:
+        host = Host.from_environment(os.environ, name=name)
+    except HandshakeError as error:
+        print(error, file=sys.stderr)  # noqa: T201 a person reads it
+        return 1
+    output = take_standard_output()
+    start_logging(os.environ)
+    try:
+        with socket_path(host.socket_folder) as path:
+            stopping = _stop_when_told(path)
+            instances = InstanceManager(factory)
+            server = await make_server(instances, stopping)
+            async with _listening(server, host, path) as certificate:
+                os.write(output, handshake_line("unix", str(path), certificate))
+                _log.info("plugin started", extra={"plugin": name, "version": version})
+                await stopping.wait()
+                _exit_later(path)
+                await server.stop(_GRACE_SECONDS)
+            await _close(instances)
+    except BrokenPipeError:
+        _log.warning("the host is gone; the plugin ends")
+        return 1
+    except HandshakeError as error:
+        _log.error("the plugin cannot start: %s", error)
+        return 1
+    _log.info("plugin stopped")
+    return 0
+
+
+def _stop_when_told(path: Path) -> asyncio.Event:
+    """Return the event that says stop: set by SIGTERM and by the parent's end."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def parent_gone() -> None:
+        with contextlib.suppress(RuntimeError):  # The loop has ended already.
+            loop.call_soon_threadsafe(stopping.set)
+        _exit_later(path)
+
+    # A terminal sends SIGINT to the host and to us alike; the host decides what it means.
+    loop.add_signal_handler(signal.SIGINT, lambda: _log.debug("interrupt ignored"))
+    loop.add_signal_handler(signal.SIGTERM, stopping.set)
+    watch_parent(parent_gone)
+    return stopping
+
+
+@asynccontextmanager
+async def _listening(server: grpc.aio.Server, host: Host, path: Path) -> AsyncIterator[bytes]:
+    """Open the socket at ``path``; give our certificate in DER, empty without TLS."""
+    if not host.client_certificate:
+        with for_owner_only():
+            server.add_insecure_port(f"unix:{path}")
+        allow_group(path, host.socket_group)
+        await server.start()
+        yield b""
+        return
+    from ceems_grpc.plugin.tls import Identity, tls_front  # noqa: PLC0415 Grafana asks for no TLS; importing it takes 0.1 s
+
+    identity = Identity()
+    with socket_path(None) as inner, socket.socket(socket.AF_UNIX) as listener:
+        with for_owner_only():
+            server.add_insecure_port(f"unix:{inner}")
+            listener.bind(str(path))
+        allow_group(path, host.socket_group)
+        await server.start()
+        async with tls_front(listener, inner, identity, host.client_certificate):
+            yield identity.certificate
+
+
+async def _close(instances: InstanceManager) -> None:
+    try:
+        await asyncio.wait_for(instances.close(), _CLOSE_SECONDS)
+    except TimeoutError:
+        _log.warning("a data source took too long to close")
+
+
+def _exit_later(path: Path) -> None:
+    """End the process soon even when something in it does not."""
+
+    def end() -> None:
+        time.sleep(_LAST_RESORT_SECONDS)
+        path.unlink(missing_ok=True)
+        os._exit(1)
+
+    threading.Thread(target=end, name="last resort", daemon=True).start()

@@ -1,0 +1,61 @@
+"""The unix socket that the host connects to: a fresh name, closed to other users, gone at the end."""
+
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ceems_grpc.plugin.handshake import HandshakeError
+
+# sun_path of Linux holds 108 bytes with its end, that of macOS 104.
+_LONGEST_PATH = 103
+
+
+@contextmanager
+def socket_path(folder: Path | None) -> Iterator[Path]:
+    """Give a path for a socket in ``folder``, or in a folder of our own; remove what is there at the end.
+
+    Raises ``HandshakeError`` when the folder is missing or its path too long for a socket.
+    """
+    private = None if folder else Path(tempfile.mkdtemp(prefix="grafana-plugin-"))
+    path = (folder or private or Path()).absolute() / f"plugin{secrets.token_hex(6)}"
+    try:
+        if not path.parent.is_dir():
+            raise HandshakeError(f"The folder for the plugin's socket does not exist: {path.parent}")
+        if len(os.fsencode(path)) > _LONGEST_PATH:
+            raise HandshakeError(
+                f"The path of the plugin's socket is longer than {_LONGEST_PATH} bytes: {path}. "
+                "Set PLUGIN_UNIX_SOCKET_DIR or TMPDIR to a folder with a shorter path."
+            )
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+        if private:
+            shutil.rmtree(private, ignore_errors=True)
+
+
+@contextmanager
+def for_owner_only() -> Iterator[None]:
+    """Make files created meanwhile unreachable for other users, from the moment they are there."""
+    before = os.umask(0o177)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def allow_group(path: Path, group: str) -> None:
+    """Let a group (name or number; empty for none) connect besides the owner.
+
+    Raises ``HandshakeError`` when there is no such group or the owner may not give the socket to it.
+    """
+    if not group:
+        return
+    try:
+        shutil.chown(path, group=int(group) if group.isdecimal() else group)
+        path.chmod(0o660)
+    except (LookupError, OSError) as error:
+        raise HandshakeError(f"The plugin's socket cannot be given to the group {group!r}: {error}") from error

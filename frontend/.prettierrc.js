@@ -1,0 +1,6 @@
+module.exports = {
+  endOfLine: 'auto',
+  printWidth: 120,
+  singleQuote: true,
+  trailingComma: 'es5',
+};

@@ -1,0 +1,128 @@
+import { TimeRange } from '@grafana/data';
+import { EditorField } from '@grafana/plugin-ui';
+import { Button, Select, Stack } from '@grafana/ui';
+import React, { useCallback, useMemo } from 'react';
+import { suggestionKindOfColumn } from '../adHocFilters';
+import type { CeemsDataSource } from '../datasource';
+import { SuggestionScope } from '../suggestions';
+import { Condition, Operator, Suggestions } from '../types';
+import { groupedFields } from './fieldOptions';
+import { SuggestedSelect } from './SuggestedSelect';
+
+const OPERATORS: Array<{ value: Operator; label: string; description: string }> = [
+  { value: '=', label: '=', description: 'is' },
+  { value: '!=', label: '!=', description: 'is not' },
+  { value: '=|', label: '=|', description: 'is one of (a list, or a variable with several values)' },
+  { value: '!=|', label: '!=|', description: 'is none of' },
+  { value: '<', label: '<', description: 'is less than' },
+  { value: '<=', label: '<=', description: 'is at most' },
+  { value: '>', label: '>', description: 'is more than' },
+  { value: '>=', label: '>=', description: 'is at least' },
+];
+
+interface Props {
+  datasource: CeemsDataSource;
+  conditions: Condition[];
+  onChange: (conditions: Condition[]) => void;
+  scope: SuggestionScope;
+  range?: TimeRange;
+}
+
+/** Further conditions on columns: a row for each, with a column, an operator and a value. */
+export function ConditionsEditor({ datasource, conditions, onChange, scope, range }: Props) {
+  const change = (index: number, part: Partial<Condition>) =>
+    onChange(conditions.map((condition, at) => (at === index ? { ...condition, ...part } : condition)));
+  return (
+    <EditorField label="Conditions" tooltip="All must hold. A row without a column or a value does not count.">
+      <Stack direction="column" gap={0.5} alignItems="flex-start">
+        {conditions.map((condition, index) => (
+          <ConditionRow
+            key={index}
+            name={`Condition ${index + 1}`}
+            datasource={datasource}
+            condition={condition}
+            scope={scope}
+            range={range}
+            onChange={(part) => change(index, part)}
+            onRemove={() => onChange(conditions.filter((_, at) => at !== index))}
+          />
+        ))}
+        <Button
+          variant="secondary"
+          size="sm"
+          icon="plus"
+          aria-label="Add a condition"
+          onClick={() => onChange([...conditions, { key: '', operator: '=' }])}
+        >
+          Condition
+        </Button>
+      </Stack>
+    </EditorField>
+  );
+}
+
+interface RowProps {
+  name: string;
+  datasource: CeemsDataSource;
+  condition: Condition;
+  scope: SuggestionScope;
+  range?: TimeRange;
+  onChange: (part: Partial<Condition>) => void;
+  onRemove: () => void;
+}
+
+function ConditionRow({ name, datasource, condition, scope, range, onChange, onRemove }: RowProps) {
+  const { key, operator, value } = condition;
+  const loadColumns = useCallback(
+    (prefix: string) => datasource.suggest('fields', { ...scope, range, prefix }),
+    [datasource, scope, range]
+  );
+  const loadValues = useCallback(
+    async (prefix: string): Promise<Suggestions> => {
+      const kind = suggestionKindOfColumn(key);
+      if (kind) {
+        return datasource.suggest(kind, { ...scope, range, prefix });
+      }
+      const values = key ? await datasource.getTagValues({ key, filters: [], timeRange: range }) : [];
+      return { values: values.map(({ text }) => ({ value: text })), warnings: [] };
+    },
+    [datasource, key, scope, range]
+  );
+  const isList = operator === '=|' || operator === '!=|';
+  const values = useMemo(() => (value === undefined ? [] : Array.isArray(value) ? value : [String(value)]), [value]);
+  return (
+    <Stack direction="row" gap={0.5} wrap="wrap">
+      <SuggestedSelect
+        name={`${name}: column`}
+        load={loadColumns}
+        toOptions={groupedFields}
+        values={key ? [key] : []}
+        onChange={([column]) => onChange({ key: column ?? '' })}
+        placeholder="Column"
+        width={28}
+      />
+      <Select
+        aria-label={`${name}: operator`}
+        options={OPERATORS}
+        value={operator}
+        onChange={({ value: next = '=' }) => onChange({ operator: next, value: fit(values, next) })}
+        width={10}
+      />
+      <SuggestedSelect
+        name={`${name}: value`}
+        load={loadValues}
+        isMulti={isList}
+        values={values}
+        onChange={(next) => onChange({ value: isList ? next : next[0] })}
+        placeholder="Value"
+        width={28}
+      />
+      <Button aria-label={`Remove ${name.toLowerCase()}`} icon="times" variant="secondary" onClick={onRemove} />
+    </Stack>
+  );
+}
+
+/** The values in the form that an operator takes. */
+function fit(values: string[], operator: Operator): Condition['value'] {
+  return operator === '=|' || operator === '!=|' ? values : values[0];
+}

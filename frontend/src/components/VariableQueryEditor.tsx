@@ -1,0 +1,122 @@
+import { QueryEditorProps } from '@grafana/data';
+import { EditorField, EditorRow, EditorRows } from '@grafana/plugin-ui';
+import { Select, Text } from '@grafana/ui';
+import React, { useCallback, useId, useMemo } from 'react';
+import type { CeemsDataSource } from '../datasource';
+import { asList } from '../interpolation';
+import { SuggestionScope } from '../suggestions';
+import { CeemsOptions, CeemsQuery, CeemsVariableQuery, SuggestionKind } from '../types';
+import { DEFAULT_VARIABLE_LIMIT, readVariableQuery, VARIABLE_KINDS } from '../variableQuery';
+import { AdminSelect } from './AdminSelect';
+import { LimitField } from './LimitField';
+import { SuggestedSelect } from './SuggestedSelect';
+import { SuggestedValues } from './SuggestedValues';
+
+type Props = QueryEditorProps<CeemsDataSource, CeemsQuery, CeemsOptions, CeemsVariableQuery>;
+
+/** Lists that a choice of users narrows. */
+const NARROWED_BY_USERS: SuggestionKind[] = ['projects', 'uuids', 'states', 'clusters'];
+
+/** Edits the query of a template variable. */
+export function VariableQueryEditor({ datasource, query: stored, onChange, range }: Props) {
+  const id = useId();
+  const query = readVariableQuery(stored);
+  const set = (part: Partial<CeemsVariableQuery>) => onChange({ ...query, ...part });
+  const kind = VARIABLE_KINDS.find(({ value }) => value === query.kind);
+  const scope = useMemo<SuggestionScope>(
+    () => ({ clusters: asList(query.clusters), admin: query.admin }),
+    [query.clusters, query.admin]
+  );
+  const loadColumns = useCallback(
+    async (prefix: string) => {
+      const { values, warnings } = await datasource.suggest('fields', { ...scope, range, prefix, limit: 1000 });
+      return { values: metricColumns(values.map(({ value }) => value)), warnings };
+    },
+    [datasource, scope, range]
+  );
+  return (
+    <EditorRows>
+      <EditorRow>
+        <EditorField label="Values" htmlFor={`${id}-kind`}>
+          <Select
+            inputId={`${id}-kind`}
+            aria-label="Values"
+            options={VARIABLE_KINDS}
+            value={query.kind}
+            onChange={({ value }) => value && set({ kind: value })}
+            width={26}
+          />
+        </EditorField>
+        {query.kind === 'metric-keys' && (
+          <EditorField label="Column" tooltip="The metric whose keys are wanted." htmlFor={`${id}-column`}>
+            <SuggestedSelect
+              name="Column"
+              inputId={`${id}-column`}
+              load={loadColumns}
+              values={asList(query.column)}
+              onChange={([column]) => set({ column })}
+              placeholder="total_cpu_emissions_gms"
+              width={34}
+            />
+          </EditorField>
+        )}
+        <AdminSelect value={query.admin ?? 'auto'} onChange={(admin) => set({ admin })} />
+        <LimitField
+          value={query.limit}
+          onChange={(limit) => set({ limit })}
+          placeholder={String(DEFAULT_VARIABLE_LIMIT)}
+          tooltip="At most so many values."
+        />
+      </EditorRow>
+      <EditorRow>
+        <Text variant="bodySmall" color="secondary">
+          {kind?.description} Variables of the dashboard can narrow them; All, or nothing, does not narrow.
+        </Text>
+      </EditorRow>
+      <EditorRow>
+        {query.kind !== 'clusters' && (
+          <SuggestedValues
+            label="Clusters"
+            tooltip="Only values of these clusters."
+            kind="clusters"
+            datasource={datasource}
+            values={query.clusters}
+            scope={{ admin: query.admin }}
+            range={range}
+            onChange={(clusters) => set({ clusters })}
+          />
+        )}
+        {query.kind !== 'projects' && (
+          <SuggestedValues
+            label="Projects"
+            tooltip="Only values of these projects."
+            kind="projects"
+            datasource={datasource}
+            values={query.projects}
+            scope={scope}
+            range={range}
+            onChange={(projects) => set({ projects })}
+          />
+        )}
+        {NARROWED_BY_USERS.includes(query.kind) && (
+          <SuggestedValues
+            label="Users"
+            tooltip="Only values of these users."
+            kind="users"
+            datasource={datasource}
+            values={query.users}
+            scope={scope}
+            range={range}
+            onChange={(users) => set({ users })}
+          />
+        )}
+      </EditorRow>
+    </EditorRows>
+  );
+}
+
+/** The columns that have keys, each once. */
+function metricColumns(fields: string[]) {
+  const columns = fields.filter((name) => name.includes('.')).map((name) => name.slice(0, name.indexOf('.')));
+  return [...new Set(columns)].map((value) => ({ value }));
+}

@@ -1,0 +1,105 @@
+import { SelectableValue } from '@grafana/data';
+import { getTemplateSrv } from '@grafana/runtime';
+import { InputActionMeta } from '@grafana/ui';
+import { useCallback, useEffect, useRef, useState } from 'react';
+import { Suggestions } from '../types';
+
+/** Typing waits this long before the backend is asked, in milliseconds. */
+const TYPING_PAUSE = 250;
+
+export type Option = SelectableValue<string>;
+
+export interface SuggestedOptions {
+  options: Option[];
+  isLoading: boolean;
+  /** Why there are no suggestions. */
+  error?: string;
+  onOpenMenu: () => void;
+  onInputChange: (text: string, action: InputActionMeta) => void;
+}
+
+/**
+ * Options of a drop-down that are asked for when it opens and while one types; the newest answer wins. Template variables of the
+ * dashboard come first.
+ *
+ * @param load asks for the values that start with a text
+ * @param toOptions shows the values, by default as they are
+ */
+export function useSuggestions(
+  load: (prefix: string) => Promise<Suggestions>,
+  toOptions: (suggestions: Suggestions) => Option[] = plainOptions
+): SuggestedOptions {
+  const [suggestions, setSuggestions] = useState<Suggestions>({ values: [], warnings: [] });
+  const [isLoading, setLoading] = useState(false);
+  const [error, setError] = useState<string>();
+  const asked = useRef(0);
+  const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
+
+  useEffect(
+    () => () => {
+      clearTimeout(timer.current);
+      asked.current = Infinity;
+    },
+    []
+  );
+
+  const ask = useCallback(
+    (prefix: string, pause: number) => {
+      clearTimeout(timer.current);
+      const ticket = ++asked.current;
+      setLoading(true);
+      timer.current = setTimeout(() => {
+        load(prefix).then(
+          (answer) => {
+            if (ticket === asked.current) {
+              setSuggestions(answer);
+              setError(undefined);
+              setLoading(false);
+            }
+          },
+          (reason: unknown) => {
+            if (ticket === asked.current) {
+              setError(reason instanceof Error ? reason.message : String(reason));
+              setLoading(false);
+            }
+          }
+        );
+      }, pause);
+    },
+    [load]
+  );
+
+  const notes = suggestions.warnings.map((text): Option => ({ label: text, value: text, isDisabled: true }));
+  return {
+    options: [...variableOptions(), ...toOptions(suggestions), ...notes],
+    isLoading,
+    error,
+    onOpenMenu: () => ask('', 0),
+    onInputChange: (text, { action }) => {
+      if (action === 'input-change') {
+        ask(text, TYPING_PAUSE);
+      }
+    },
+  };
+}
+
+/** Values with their labels, and with descriptions where they have one. */
+export function plainOptions({ values }: Suggestions): Option[] {
+  return values.map(({ value, label, description }) => ({ value, label: label || value, description }));
+}
+
+/** The dashboard's template variables as values. */
+export function variableOptions(): Option[] {
+  return getTemplateSrv()
+    .getVariables()
+    .map(({ name, label }) => ({
+      value: `$${name}`,
+      label: `$${name}`,
+      description: label || 'Variable of the dashboard',
+    }));
+}
+
+/** A stored value as the select shows it. */
+export function toOption(value: string): Option {
+  return { value, label: value };
+}

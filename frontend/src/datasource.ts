@@ -1,0 +1,205 @@
+import {
+  AbstractQuery,
+  AdHocVariableFilter,
+  CoreApp,
+  DataFrame,
+  DataQueryRequest,
+  DataQueryResponse,
+  DataSourceApi,
+  DataSourceGetTagKeysOptions,
+  DataSourceGetTagValuesOptions,
+  DataSourceInstanceSettings,
+  DataSourceWithQueryExportSupport,
+  DataSourceWithQueryImportSupport,
+  LegacyMetricFindQueryOptions,
+  MetricFindValue,
+  ScopedVars,
+  TimeRange,
+  dateTime,
+} from '@grafana/data';
+import { DataSourceWithBackend, getDataSourceSrv, getTemplateSrv, hasPermission } from '@grafana/runtime';
+import { DataQuery } from '@grafana/schema';
+import { lastValueFrom, map, Observable } from 'rxjs';
+import { distinctValues, fieldsToFilterBy, suggestionKindOfColumn, toMetricFindValues } from './adHocFilters';
+import { annotationSupport } from './annotations';
+import { defaultQuery } from './defaultQuery';
+import { describeQuery } from './describeQuery';
+import { fromAbstractQuery, importQuery, toAbstractQuery } from './importQueries';
+import { asList, Interpolation } from './interpolation';
+import { addUnitLinks, columnsForLinks, unitLinks } from './links';
+import { readSuggestions, SuggestionScope, suggestionParams } from './suggestions';
+import { CeemsOptions, CeemsQuery, CeemsVariableQuery, SuggestionKind, Suggestions } from './types';
+import { readVariableQuery } from './variableQuery';
+import { CeemsVariables, variableValues } from './variables';
+
+/** So many units are looked at for the values of a column that the backend has no list for. */
+const SAMPLE_SIZE = 2000;
+
+/** The browser's half of the data source: it prepares queries, asks the backend for suggestions, and adds links to answers. */
+export class CeemsDataSource
+  extends DataSourceWithBackend<CeemsQuery, CeemsOptions>
+  implements DataSourceWithQueryImportSupport<CeemsQuery>, DataSourceWithQueryExportSupport<CeemsQuery>
+{
+  readonly options: CeemsOptions;
+
+  constructor(settings: DataSourceInstanceSettings<CeemsOptions>) {
+    super(settings);
+    this.options = settings.jsonData ?? {};
+    this.annotations = annotationSupport;
+    this.variables = new CeemsVariables(this);
+  }
+
+  getDefaultQuery(app: CoreApp): Partial<CeemsQuery> {
+    return defaultQuery(app);
+  }
+
+  getQueryDisplayText(query: CeemsQuery): string {
+    return describeQuery(query);
+  }
+
+  /**
+   * Whether to run a query: not when it is hidden, nor when it asks for certain units and the variable that names them is not set.
+   * (Without a unit it would answer with all of them.)
+   */
+  filterQuery(query: CeemsQuery): boolean {
+    return !query.hide && !new Interpolation(getTemplateSrv()).isUnset(asList(query.uuids));
+  }
+
+  applyTemplateVariables(query: CeemsQuery, scopedVars: ScopedVars, filters?: AdHocVariableFilter[]): CeemsQuery {
+    const next = new Interpolation(getTemplateSrv(), scopedVars).query(query, filters);
+    const extra = this.hasLinks() ? columnsForLinks(next) : [];
+    return extra.length > 0 ? { ...next, fields: [...asList(next.fields), ...extra] } : next;
+  }
+
+  query(request: DataQueryRequest<CeemsQuery>): Observable<DataQueryResponse> {
+    const links = this.links();
+    if (links.length === 0) {
+      return super.query(request);
+    }
+    const texts = new Interpolation(getTemplateSrv(), request.scopedVars);
+    const onlyForLinks = new Map(
+      request.targets.map((target) => [target.refId, columnsForLinks(texts.query(target, request.filters))])
+    );
+    const units = new Set(request.targets.filter(isAboutUnits(texts)).map(({ refId }) => refId));
+    return super.query(request).pipe(
+      map((response) => ({
+        ...response,
+        data: response.data.map((frame: DataFrame) =>
+          frame.refId !== undefined && units.has(frame.refId)
+            ? addUnitLinks(frame, links, onlyForLinks.get(frame.refId) ?? [])
+            : frame
+        ),
+      }))
+    );
+  }
+
+  /** Values for a drop-down. Rejects with the backend's message if it cannot answer. */
+  async suggest(kind: SuggestionKind, scope: SuggestionScope = {}): Promise<Suggestions> {
+    const texts = new Interpolation(getTemplateSrv(), scope.scopedVars);
+    const params = suggestionParams(scope, texts);
+    try {
+      return readSuggestions(kind, await this.getResource(`suggest/${kind}`, params, { showErrorAlert: false }));
+    } catch (error) {
+      throw new Error(errorText(error));
+    }
+  }
+
+  /** Values of a variable, for callers that do not know of `variables`. */
+  async metricFindQuery(
+    query: CeemsVariableQuery | string,
+    options?: LegacyMetricFindQueryOptions
+  ): Promise<MetricFindValue[]> {
+    const values = await variableValues(this, readVariableQuery(query), options?.range, options?.scopedVars);
+    return toMetricFindValues(values);
+  }
+
+  /** Columns and keys that ad hoc filters can be about. */
+  async getTagKeys(options?: DataSourceGetTagKeysOptions<CeemsQuery>): Promise<MetricFindValue[]> {
+    const { values } = await this.suggest('fields', { queryType: 'units', limit: 1000, range: options?.timeRange });
+    return fieldsToFilterBy(values).map(({ value }) => ({ text: value, value }));
+  }
+
+  /** Values of one column, narrowed by the other filters. */
+  async getTagValues(options: DataSourceGetTagValuesOptions<CeemsQuery>): Promise<MetricFindValue[]> {
+    const kind = suggestionKindOfColumn(options.key);
+    if (kind) {
+      const { values } = await this.suggest(kind, {
+        ...scopeOf(options.filters ?? []),
+        range: options.timeRange,
+        limit: 1000,
+      });
+      return toMetricFindValues(values);
+    }
+    return this.sampleValues(options.key, options.timeRange);
+  }
+
+  async importQueries(queries: DataQuery[], _origin: DataSourceApi): Promise<CeemsQuery[]> {
+    return queries.map(importQuery);
+  }
+
+  async importFromAbstractQueries(queries: AbstractQuery[]): Promise<CeemsQuery[]> {
+    return queries.map(fromAbstractQuery);
+  }
+
+  async exportToAbstractQueries(queries: CeemsQuery[]): Promise<AbstractQuery[]> {
+    return queries.map(toAbstractQuery);
+  }
+
+  private links() {
+    return unitLinks({
+      options: this.options,
+      uid: this.uid,
+      explore: hasPermission('datasources:explore'),
+      typeOf: (uid) => getDataSourceSrv().getInstanceSettings({ uid })?.type,
+    });
+  }
+
+  private hasLinks(): boolean {
+    return this.links().length > 0;
+  }
+
+  /** The values of a column that some units of the time range have: tags and allocations have no list of their own. */
+  private async sampleValues(key: string, range?: TimeRange): Promise<MetricFindValue[]> {
+    const window = range ?? { from: dateTime().subtract(1, 'day'), to: dateTime(), raw: { from: 'now-1d', to: 'now' } };
+    const query: CeemsQuery = {
+      refId: 'values',
+      queryType: 'units',
+      admin: 'auto',
+      running: true,
+      fields: [key],
+      limit: SAMPLE_SIZE,
+    };
+    const request = {
+      targets: [query],
+      range: window,
+      scopedVars: {},
+      requestId: `${this.uid}-values-${key}`,
+      app: CoreApp.Unknown,
+    } as unknown as DataQueryRequest<CeemsQuery>;
+    const { data } = await lastValueFrom(super.query(request));
+    return distinctValues(data as DataFrame[], key).map((value) => ({ text: value, value }));
+  }
+}
+
+function isAboutUnits(texts: Interpolation) {
+  return (query: CeemsQuery) =>
+    (texts.word(query.queryType) ?? 'units') === 'units' && (query.format ?? 'table') === 'table';
+}
+
+/** What other ad hoc filters say about whose units count. */
+function scopeOf(filters: AdHocVariableFilter[]): SuggestionScope {
+  const values = (column: string) =>
+    filters
+      .filter(({ key, operator }) => key === column && (operator === '=' || operator === '=|'))
+      .flatMap(({ value, values }) => values ?? [value]);
+  return { clusters: values('cluster_id'), projects: values('project') };
+}
+
+/** The words of whatever a resource call rejects with. */
+function errorText(error: unknown): string {
+  const data = (error as { data?: { error?: unknown; message?: unknown } } | undefined)?.data;
+  const texts = [data?.error, data?.message, (error as Error | undefined)?.message];
+  return (
+    texts.find((text): text is string => typeof text === 'string' && text !== '') ?? 'The data source did not answer.'
+  );
+}

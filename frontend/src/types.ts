@@ -1,0 +1,111 @@
+import { DataSourceJsonData } from '@grafana/data';
+import { DataQuery } from '@grafana/schema';
+
+/** What can be asked; docs/query.md describes each. */
+export type QueryType = 'units' | 'usage' | 'usage-over-time' | 'stats' | 'users' | 'projects' | 'clusters';
+export type Mode = 'current' | 'global';
+export type Format = 'table' | 'numeric' | 'wide' | 'multi';
+export type Source = 'units' | 'daily';
+
+/** Ask as an administrator: yes, no, or as whatever the user is. */
+export type AsAdmin = boolean | 'auto';
+
+export type Operator = '=' | '!=' | '=|' | '!=|' | '<' | '<=' | '>' | '>=';
+
+/** A condition on a column (`elapsed`) or one key of it (`avg_cpu_usage.global`). Without a value it is not finished. */
+export interface Condition {
+  key: string;
+  operator: string;
+  value?: string | number | string[];
+}
+
+/** The lists of a query that say which rows count. */
+export type ListFilter = 'clusters' | 'resourceManagers' | 'projects' | 'users' | 'uuids' | 'states';
+
+/**
+ * A query as it is stored in panels and as the backend reads it. Every text may hold template variables; the flags and the limit
+ * may be texts for that reason, and become what they name before the backend sees them.
+ */
+export interface CeemsQuery extends DataQuery {
+  queryType?: QueryType | (string & {});
+  mode?: Mode | (string & {});
+  admin?: AsAdmin | (string & {});
+  clusters?: string[];
+  resourceManagers?: string[];
+  projects?: string[];
+  users?: string[];
+  uuids?: string[];
+  states?: string[];
+  running?: boolean | string;
+  fields?: string[];
+  groupBy?: string[];
+  source?: Source | (string & {});
+  filters?: Condition[];
+  orderBy?: string[];
+  limit?: number | string;
+  timezone?: string;
+  format?: Format | (string & {});
+}
+
+/** Lists that the backend suggests values from; each is a resource `suggest/KIND`. */
+export type SuggestionKind =
+  | 'users'
+  | 'projects'
+  | 'clusters'
+  | 'uuids'
+  | 'states'
+  | 'resource-managers'
+  | 'metric-keys'
+  | 'emission-providers'
+  | 'fields'
+  | 'tag-keys';
+
+export type FieldKind = 'identity' | 'time' | 'metric' | 'derived' | 'allocation' | 'tag';
+
+export interface Suggestion {
+  value: string;
+  label?: string;
+  description?: string;
+  /** Only for fields. */
+  kind?: FieldKind;
+  /** Only for fields: the Grafana unit. */
+  unit?: string;
+}
+
+export interface Suggestions {
+  values: Suggestion[];
+  warnings: string[];
+}
+
+/** A template variable of a dashboard: which list of suggestions, narrowed by which rows. */
+export interface CeemsVariableQuery extends DataQuery {
+  kind: SuggestionKind;
+  clusters?: string[];
+  projects?: string[];
+  users?: string[];
+  admin?: AsAdmin | (string & {});
+  /** Only for metric keys: the column whose keys are wanted. */
+  column?: string;
+  limit?: number | string;
+}
+
+export type MirrorMode = 'auto' | 'memory' | 'off';
+
+/** Settings of one data source. The backend reads the first part; the links are made in the browser. */
+export interface CeemsOptions extends DataSourceJsonData {
+  path?: string;
+  timezone?: string;
+  maxQueryWindow?: string;
+  queryTimeout?: string;
+  rowLimit?: number;
+  adminRole?: '' | 'Viewer' | 'Editor' | 'Admin';
+  serviceUser?: string;
+  mirror?: { mode?: MirrorMode; folder?: string };
+
+  metricsDatasourceUid?: string;
+  metricsQueryTemplate?: string;
+  profilesDatasourceUid?: string;
+  profilesQueryTemplate?: string;
+  profilesType?: string;
+  unitDashboardUid?: string;
+}

@@ -1,0 +1,74 @@
+const fs = require('fs');
+const path = require('path');
+const CopyWebpackPlugin = require('copy-webpack-plugin');
+const TerserPlugin = require('terser-webpack-plugin');
+const { addBuildMode } = require('./build/addBuildMode');
+
+const root = path.resolve(__dirname, '..');
+const plugin = JSON.parse(fs.readFileSync(path.join(root, 'plugin.json'), 'utf8'));
+
+// Libraries that Grafana hands to a plugin when it loads it. They are not bundled: the running Grafana's own are used.
+const suppliedByGrafana = [
+  'lodash',
+  'moment',
+  'prismjs',
+  'react',
+  'react-dom',
+  'rxjs',
+  '@emotion/css',
+  '@emotion/react',
+  /^@grafana\/(data|runtime|ui)$/,
+];
+
+/** Builds ../dist: module.js and the files that Grafana reads beside it. Leaves what others put there (executables). */
+module.exports = (_env, { mode = 'production' }) => ({
+  mode,
+  context: path.join(__dirname, 'src'),
+  entry: { module: './module.ts' },
+  devtool: mode === 'production' ? 'source-map' : 'eval-source-map',
+  externals: [{ 'amd-module': 'module' }, ...suppliedByGrafana],
+  output: {
+    path: path.join(root, 'dist'),
+    filename: '[name].js',
+    publicPath: `public/plugins/${plugin.id}/`,
+    uniqueName: plugin.id,
+    library: { type: 'amd' },
+  },
+  resolve: {
+    extensions: ['.ts', '.tsx', '.js'],
+    alias: { 'react/jsx-runtime': path.join(__dirname, 'build', 'reactJsxRuntime.js') },
+  },
+  module: {
+    rules: [
+      {
+        test: /\.tsx?$/,
+        exclude: /node_modules/,
+        use: {
+          loader: 'swc-loader',
+          options: { jsc: { target: 'es2020', parser: { syntax: 'typescript', tsx: true } } },
+        },
+      },
+    ],
+  },
+  optimization: {
+    minimizer: [new TerserPlugin({ extractComments: false, terserOptions: { format: { comments: false } } })],
+  },
+  performance: {
+    maxAssetSize: 200_000,
+    maxEntrypointSize: 200_000,
+    hints: mode === 'production' ? 'error' : false,
+    assetFilter: (name) => name.endsWith('.js'),
+  },
+  plugins: [
+    new CopyWebpackPlugin({
+      patterns: [
+        { from: path.join(root, 'plugin.json'), to: '.', transform: (content) => addBuildMode(content, mode) },
+        { from: path.join(root, 'README.md'), to: '.' },
+        { from: path.join(root, 'CHANGELOG.md'), to: '.' },
+        { from: path.join(root, 'LICENSE'), to: 'LICENSE', toType: 'file' },
+        { from: path.join(root, 'img'), to: 'img' },
+        { from: path.join(root, 'dashboards', '*.json'), to: 'dashboards/[name][ext]', noErrorOnMissing: true },
+      ],
+    }),
+  ],
+});

@@ -1,0 +1,32 @@
+"""Every recorded and wanted answer, asked of the real process through CallResource."""
+
+import asyncio
+import json
+
+import pytest
+
+from tests.golden.ceems_plugin import ceems_plugin
+from tests.golden.recordings import ALL, Recording, Recordings, first_difference, plain, same
+
+
+@pytest.mark.parametrize("recordings", ALL, ids=lambda recordings: recordings.name)
+@pytest.mark.parametrize("prefix", ["", "api/v1/"])
+async def test_answers_are_those_recorded(recordings: Recordings, prefix: str) -> None:
+    cases = recordings.load()
+    wrong: list[str] = []
+
+    async with ceems_plugin(recordings.database) as ceems:
+        few = asyncio.Semaphore(8)
+
+        async def check(case: Recording) -> None:
+            async with few:
+                got = await ceems.resource(case.user, prefix + case.path, case.query)
+            body = got.body.decode() if case.path == "health" else json.loads(got.body)
+            if got.status != case.status:
+                wrong.append(f"{case}: status {got.status}, wanted {case.status}: {str(body)[:200]}")
+            elif not same(plain(body), plain(case.body)):
+                wrong.append(f"{case}{first_difference(plain(body), plain(case.body))}")
+
+        await asyncio.gather(*map(check, cases))
+    assert len(cases) >= 40
+    assert not wrong, "\n".join(sorted(wrong)[:10])

@@ -1,0 +1,114 @@
+"""The same recordings asked as panel queries: frames hold what the API answered."""
+
+import asyncio
+import time
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from ceems_grpc.ceems.metrics import METRICS, UNIT_COLUMNS
+from tests.golden.ceems_plugin import CeemsPlugin, ceems_plugin, read_frame
+from tests.golden.recordings import ALL, Recording, Recordings, first_difference, plain, same
+
+_KINDS = {"units": "units", "usage": "usage", "stats": "stats"}
+_TIMES = {"created_at", "started_at", "ended_at"}
+_METRICS = {column.name for column in METRICS}
+_OBJECTS = {column.name for column in UNIT_COLUMNS if column.has_keys}
+
+
+@pytest.mark.parametrize("recordings", ALL, ids=lambda recordings: recordings.name)
+async def test_frames_hold_what_was_recorded(recordings: Recordings) -> None:
+    cases = [case for case in recordings.load() if _as_query(case) is not None]
+    assert len(cases) >= 35
+    async with ceems_plugin(recordings.database) as ceems:
+        few = asyncio.Semaphore(8)
+
+        async def check(case: Recording) -> str:
+            async with few:
+                return await _difference(ceems, case)
+
+        wrong = [text for text in await asyncio.gather(*map(check, cases)) if text]
+    assert not wrong, "\n".join(wrong[:10])
+
+
+async def _difference(ceems: CeemsPlugin, case: Recording) -> str:
+    query = _as_query(case)
+    assert query is not None
+    response = (await ceems.query(case.user, {"A": query}, _window(case)))["A"]
+    if response.status != case.status:
+        return f"{case}: status {response.status} {response.error}, wanted {case.status}"
+    if case.status != 200:
+        return "" if response.error == case.body["error"] else f"{case}: {response.error}"
+    got = plain(_rows(read_frame(response.frames[0])))
+    wanted = plain([_comparable(row, query["fields"]) for row in case.body["data"] or []])
+    return "" if same(got, wanted) else f"{case}{first_difference(got, wanted)}"
+
+
+def _as_query(case: Recording) -> dict[str, Any] | None:
+    kind, *rest = case.path.split("/")
+    if kind not in _KINDS or "verify" in rest:
+        return None
+    if case.status == 400 and "timestamp" in case.body["error"]:
+        return None  # a panel's time range is always one
+    columns = case.values("field") or ([column.name for column in UNIT_COLUMNS] if kind == "units" else [])
+    return {
+        "queryType": _KINDS[kind],
+        "mode": "global" if "global" in rest else "current",
+        "admin": "admin" in rest,
+        "clusters": case.values("cluster_id"),
+        "projects": case.values("project"),
+        "users": case.values("user"),
+        "uuids": case.values("uuid"),
+        "running": "running" in dict(case.query),
+        "groupBy": case.values("groupby"),
+        "source": "daily" if "experimental" in dict(case.query) else "units",
+        "fields": columns,
+    }
+
+
+def _window(case: Recording) -> tuple[int, int]:
+    end = int(next(iter(case.values("to")), time.time()))
+    start = int(next(iter(case.values("from")), end - 86_400))
+    return start * 1000, end * 1000
+
+
+def _rows(table: pa.Table) -> list[dict[str, Any]]:
+    for index, name in enumerate(table.column_names):
+        if name in _TIMES:
+            milliseconds = table.column(name).cast(pa.timestamp("ms")).cast(pa.int64())
+            table = table.set_column(index, name, milliseconds)
+    rows = []
+    for flat in table.to_pylist():
+        row: dict[str, Any] = {}
+        for name, value in flat.items():
+            column, _, key = name.partition(".")
+            if column in _TIMES:
+                row[column] = (value or 0) // 1000
+            elif key and column in _METRICS:
+                row.setdefault(column, {})[key] = value
+            elif column not in _OBJECTS and column in _KNOWN:
+                row[name] = value
+        rows.append(row)
+    return rows
+
+
+_KNOWN = {column.name for column in UNIT_COLUMNS} | {
+    "num_units", "num_inactive_units", "num_active_units", "num_projects", "num_users",
+}  # fmt: skip
+
+
+def _comparable(row: dict[str, Any], asked: list[str]) -> dict[str, Any]:
+    """Keep what frames show in the same form: moments as seconds, no allocation or tags, only asked fields."""
+    kept = {name: value for name, value in row.items() if name not in {"allocation", "tags"}}
+    for name in _TIMES & kept.keys():
+        kept[name] = _seconds(kept[name])
+    return {name: value for name, value in kept.items() if not asked or name in asked}
+
+
+def _seconds(text: str) -> int:
+    try:
+        return int(datetime.strptime(text, "%Y-%m-%dT%H:%M:%S%z").timestamp())
+    except ValueError:  # Unknown, N/A
+        return 0

@@ -1,0 +1,15 @@
+"""One running Go decoder for all tests of a process: starting it for each would be slow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.interop.gohost import FrameDecoder
+
+
+@pytest.fixture(scope="session")
+def decoder() -> Iterator[FrameDecoder]:
+    with FrameDecoder() as running:
+        yield running
