@@ -102,7 +102,7 @@ class CeemsDataSource:
 
     async def close(self) -> None:
         """Close the database."""
-        await self._store.close()
+        await self._ceems.close()
 
     def _viewer(self, context: PluginContext) -> Viewer | None:
         user = context.user

@@ -5,7 +5,11 @@ project P, when P is asked for and the user is a member of P on that cluster. Us
 Membership counts per cluster: a project of the same name elsewhere is another project.
 """
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+
+from cachetools import TTLCache
 
 from ceems_grpc.ceems.errors import not_an_admin
 from ceems_grpc.ceems.questions import AsAdmin, Viewer
@@ -23,6 +27,43 @@ def service_account(project: str) -> str:
     return f"{project}:{SERVICE_ACCOUNT}"
 
 
+class Rights:
+    """Who is an administrator and who is a member of what, remembered for a few seconds.
+
+    Asked with every question, and changed only when CEEMS writes; who loses a right loses it within ``LIFETIME``.
+    """
+
+    LIFETIME = 10.0  # seconds
+
+    def __init__(self, timer: Callable[[], float] = time.monotonic) -> None:
+        self._admins: TTLCache[str, bool] = TTLCache(10_000, self.LIFETIME, timer)
+        self._pairs: TTLCache[str, Pairs] = TTLCache(10_000, self.LIFETIME, timer)
+
+    async def is_admin(self, reader: Reader, login: str) -> bool:
+        """Tell whether table admin_users names the login; older databases without the table have no administrators."""
+        known = self._admins.get(login)
+        if known is None:
+            known = False
+            if reader.has(Table.ADMIN_USERS):
+                found = await reader.distinct(Distinct(Table.ADMIN_USERS, ("name",), In("name", (login,))))
+                known = bool(found.num_rows)
+            self._admins[login] = known
+        return known
+
+    async def memberships(self, reader: Reader, logins: tuple[str, ...]) -> Pairs:
+        """Return the (cluster, project) pairs of the projects that contain one of the logins, sorted."""
+        pairs: set[tuple[str, str]] = set()
+        for login in dict.fromkeys(logins):
+            known = self._pairs.get(login)
+            if known is None:
+                where = Holds("users", (login,))
+                found = await reader.distinct(Distinct(Table.PROJECTS, ("cluster_id", "name"), where))
+                known = tuple(zip(found.column(0).to_pylist(), found.column(1).to_pylist(), strict=True))
+                self._pairs[login] = known
+            pairs.update(known)
+        return tuple(sorted(pairs))
+
+
 @dataclass(frozen=True, slots=True)
 class Access:
     """What one viewer may see in one reader."""
@@ -30,6 +71,11 @@ class Access:
     reader: Reader
     viewer: Viewer
     as_admin: bool
+    rights: Rights
+
+    async def memberships(self, logins: tuple[str, ...]) -> Pairs:
+        """Return the (cluster, project) pairs of the projects that contain one of the logins."""
+        return await self.rights.memberships(self.reader, logins)
 
     async def units(self, users: tuple[str, ...], projects: tuple[str, ...]) -> Condition:
         """Return which units to answer when these users and projects are asked for."""
@@ -49,42 +95,28 @@ class Access:
             if not users:
                 return ALWAYS
             named = users + tuple(map(service_account, projects))
-            return PairIn(("cluster_id", "project"), await memberships(self.reader, named))
-        pairs = await memberships(self.reader, (self.viewer.login,))
+            return PairIn(("cluster_id", "project"), await self.memberships(named))
+        pairs = await self.memberships((self.viewer.login,))
         accounts = await self._service_accounts(projects)
         if accounts:
             # Projects that a service account of the user is itself a member of, on the same cluster.
             for cluster, account in accounts:
-                theirs = await memberships(self.reader, (account,))
+                theirs = await self.memberships((account,))
                 pairs += tuple(pair for pair in theirs if pair[0] == cluster and pair not in pairs)
         return PairIn(("cluster_id", "project"), pairs)
 
     async def _service_accounts(self, projects: tuple[str, ...]) -> Pairs:
         if not projects:
             return ()
-        pairs = await memberships(self.reader, (self.viewer.login,))
+        pairs = await self.memberships((self.viewer.login,))
         return tuple((cluster, service_account(project)) for cluster, project in pairs if project in projects)
 
 
-async def open_access(reader: Reader, viewer: Viewer, admin: AsAdmin) -> Access:
+async def open_access(reader: Reader, viewer: Viewer, admin: AsAdmin, rights: Rights) -> Access:
     """Return what the viewer may see; asking as an administrator without being one is an error (403)."""
     if admin is False:
-        return Access(reader, viewer, as_admin=False)
-    allowed = viewer.admin_by_role or await is_admin(reader, viewer.login)
+        return Access(reader, viewer, as_admin=False, rights=rights)
+    allowed = viewer.admin_by_role or await rights.is_admin(reader, viewer.login)
     if admin is True and not allowed:
         raise not_an_admin()
-    return Access(reader, viewer, as_admin=allowed)
-
-
-async def is_admin(reader: Reader, login: str) -> bool:
-    """Tell whether table admin_users names the login; older databases without the table have no administrators."""
-    if not reader.has(Table.ADMIN_USERS):
-        return False
-    found = await reader.distinct(Distinct(Table.ADMIN_USERS, ("name",), In("name", (login,))))
-    return bool(found.num_rows)
-
-
-async def memberships(reader: Reader, logins: tuple[str, ...]) -> Pairs:
-    """Return the (cluster, project) pairs of the projects that contain one of the logins."""
-    found = await reader.distinct(Distinct(Table.PROJECTS, ("cluster_id", "name"), Holds("users", logins)))
-    return tuple(zip(found.column(0).to_pylist(), found.column(1).to_pylist(), strict=True))
+    return Access(reader, viewer, as_admin=allowed, rights=rights)

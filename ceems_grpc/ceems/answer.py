@@ -12,12 +12,14 @@ class Answer:
     """Rows with their columns' meanings.
 
     ``table``: metrics are taken apart, one column per key, named ``column.key``. ``columns``: the meaning of each
-    column of the table by the part of its name before the first dot.
+    column of the table by the part of its name before the first dot. ``expires``: of an answer that was kept, until
+    when it is given again (seconds since the epoch).
     """
 
     table: pa.Table
     columns: dict[str, Column]
     warnings: tuple[str, ...] = ()
+    expires: float | None = None
 
     def column_of(self, name: str) -> Column:
         """Return the meaning of a column of the table."""

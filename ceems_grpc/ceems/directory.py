@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pyarrow as pa
 
-from ceems_grpc.ceems.access import Access, memberships
+from ceems_grpc.ceems.access import Access
 from ceems_grpc.ceems.answer import Answer, cut
 from ceems_grpc.ceems.errors import ErrorType, QuestionError, bad_data
 from ceems_grpc.ceems.fields import choose_fields
@@ -55,7 +55,7 @@ async def verify(access: Access, question: VerifyQuestion) -> None:
     wanted = set(question.uuids)
     found: set[str] = set()
     if question.clusters:
-        pairs = await memberships(access.reader, (access.viewer.login,))
+        pairs = await access.memberships((access.viewer.login,))
         where = AllOf(
             (
                 In("uuid", tuple(sorted(wanted))),

@@ -9,9 +9,10 @@ from typing import TypeVar
 
 import pyarrow as pa
 
-from ceems_grpc.ceems import directory, stats, units, usage
-from ceems_grpc.ceems.access import Access, open_access
+from ceems_grpc.ceems import directory, stats, suggest, units, usage
+from ceems_grpc.ceems.access import Access, Rights, open_access
 from ceems_grpc.ceems.answer import Answer
+from ceems_grpc.ceems.cache import UsageCache
 from ceems_grpc.ceems.errors import no_user
 from ceems_grpc.ceems.questions import (
     AsAdmin,
@@ -25,6 +26,7 @@ from ceems_grpc.ceems.questions import (
     Viewer,
 )
 from ceems_grpc.ceems.readahead import read_ahead
+from ceems_grpc.ceems.suggest import Suggestion, SuggestQuestion
 from ceems_grpc.ceems.window import Window, check_window
 from ceems_grpc.store.base import Store
 
@@ -50,6 +52,13 @@ class Ceems:
         self.store = store
         self.limits = limits or Limits()
         self._clock = clock
+        self._rights = Rights()
+        self._usage = UsageCache(timer=clock)
+
+    async def close(self) -> None:
+        """Let go of the store and of kept answers."""
+        self._usage.clear()
+        await self.store.close()
 
     def now(self) -> int:
         """Return the present, in seconds since the epoch."""
@@ -82,7 +91,17 @@ class Ceems:
         """Answer what was used; see `usage.usage`."""
         if question.mode is Mode.CURRENT:
             self._check(question.window)
-        return await self._ask(viewer, question.admin, lambda access: usage.usage(access, self._limit(question)))
+        limited = usage.normalised(self._limit(question))
+        version = await self.store.version()
+        async with self._access(viewer, limited.admin) as access:
+            rights = await access.usage(limited.choice.users, limited.choice.projects)
+            limited = replace(limited, admin=access.as_admin)
+            key = (viewer, rights, limited, version)
+
+        async def work() -> Answer:
+            return await self._ask(viewer, limited.admin, lambda access: usage.usage(access, limited))
+
+        return await self._usage.get(key, work)
 
     async def usage_over_time(self, viewer: Viewer | None, question: UsageOverTimeQuestion) -> Answer:
         """Answer what was used day by day; see `usage.usage_over_time`."""
@@ -104,6 +123,10 @@ class Ceems:
         """Return if the units are the viewer's to see; see `directory.verify`."""
         await self._ask(viewer, False, lambda access: directory.verify(access, question))
 
+    async def suggest(self, viewer: Viewer | None, question: SuggestQuestion) -> tuple[list[Suggestion], bool]:
+        """Suggest values for a drop-down; see `suggest.suggest`."""
+        return await self._ask(viewer, question.admin, lambda access: suggest.suggest(access, question))
+
     # What all questions share
 
     @asynccontextmanager
@@ -111,7 +134,7 @@ class Ceems:
         if viewer is None:
             raise no_user()
         async with self.store.read() as reader:
-            yield await open_access(reader, viewer, admin)
+            yield await open_access(reader, viewer, admin, self._rights)
 
     async def _ask(
         self, viewer: Viewer | None, admin: AsAdmin, answer: Callable[[Access], Awaitable["_Result"]]

@@ -4,6 +4,8 @@ Totals are sums per key, averages are weighted means over the units that have th
 writer of CEEMS itself uses. A group has no value (not 0) for what none of its units has a value of.
 """
 
+from dataclasses import replace
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -16,7 +18,7 @@ from ceems_grpc.ceems.filters import chosen
 from ceems_grpc.ceems.metrics import DERIVED, GROUPS, METRICS, USAGE_COLUMNS, WEIGHTS, Column
 from ceems_grpc.ceems.ordering import check_order, sort_table
 from ceems_grpc.ceems.questions import Mode, OrderBy, Source, UsageOverTimeQuestion, UsageQuestion
-from ceems_grpc.ceems.window import DAY
+from ceems_grpc.ceems.window import DAY, Window
 from ceems_grpc.store.base import Reader
 from ceems_grpc.store.errors import StoreSchemaError
 from ceems_grpc.store.plan import (
@@ -46,6 +48,13 @@ _METRIC_NAMES = frozenset(column.name for column in METRICS)
 _PLAIN = frozenset({*GROUPS, "num_units"})
 _WEIGHT = "#weight"  # suffix of a helper column, as WEIGHTED_SUM is
 _MOMENT = pa.timestamp("s", "UTC")
+
+
+def normalised(question: UsageQuestion) -> UsageQuestion:
+    """Return the question in the form that equal questions share: its window is the one that is really summed."""
+    if question.mode is Mode.GLOBAL:
+        return replace(question, window=Window(0, 0), source=Source.UNITS)
+    return replace(question, window=question.window.rounded())
 
 
 async def usage(access: Access, question: UsageQuestion) -> Answer:
@@ -122,7 +131,7 @@ async def _where(access: Access, question: UsageQuestion) -> Condition:
         *_only_users(access, question.choice.users),
     ]
     if question.mode is Mode.CURRENT:
-        window = question.window.rounded()
+        window = normalised(question).window
         conditions.append(Within(Instant.UPDATED, window.start, window.end))
     return AllOf(tuple(conditions))
 

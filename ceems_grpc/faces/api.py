@@ -2,11 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from email.utils import format_datetime
 
 import msgspec
 import pyarrow as pa
 
-from ceems_grpc.ceems.answer import Answer
+from ceems_grpc.ceems.answer import Answer, limit_warning
 from ceems_grpc.ceems.errors import ErrorType, QuestionError
 from ceems_grpc.ceems.questions import (
     Choice,
@@ -20,10 +23,13 @@ from ceems_grpc.ceems.questions import (
     VerifyQuestion,
     Viewer,
 )
+from ceems_grpc.ceems.samples import sample_units, sample_usage
 from ceems_grpc.ceems.service import Ceems
-from ceems_grpc.faces.api_endpoints import ENDPOINTS, UNIT_SHAPE, Endpoint
+from ceems_grpc.ceems.suggest import Suggest, Suggestion, SuggestQuestion
+from ceems_grpc.faces.api_endpoints import ENDPOINTS, UNIT_SHAPE, USAGE_SHAPE, Endpoint
 from ceems_grpc.faces.api_json import Shape, rows_of_batch, rows_of_table
-from ceems_grpc.faces.api_parameters import Parameters, first, flag, parse_query, window_of
+from ceems_grpc.faces.api_parameters import Parameters, as_admin, count, first, flag, parse_query, window_of
+from ceems_grpc.faces.openapi import openapi_document
 from ceems_grpc.plugin.resource import ResourceResponse
 from ceems_grpc.store.errors import StoreError
 
@@ -107,6 +113,14 @@ class Api:
                 verification = VerifyQuestion(parameters.get("uuid", ()), parameters.get("cluster_id", ()))
                 await self._ceems.verify(viewer, verification)
                 return ResourceResponse(200, _HEADERS, b'{"status":"success","data":null}\n')
+            case "demo-units":
+                return _batch_rows(sample_units(now), UNIT_SHAPE)
+            case "demo-usage":
+                return _batch_rows(sample_usage(), USAGE_SHAPE)
+            case "openapi":
+                return ResourceResponse(200, _HEADERS, openapi_document())
+            case which if which.startswith("suggest-"):
+                return await self._suggest(viewer, Suggest(which.removeprefix("suggest-")), choice, parameters)
             case which:
                 kind = Directory(which)
                 if kind is Directory.USERS and "admin" in parameters.get("role", ()):
@@ -131,6 +145,26 @@ class Api:
         first_batch = await anext(batches)  # what goes wrong early becomes a status
         return ResourceResponse(200, _HEADERS, _units_body(first_batch, batches, warnings))
 
+    async def _suggest(
+        self, viewer: Viewer | None, kind: Suggest, choice: Choice, parameters: Parameters
+    ) -> ResourceResponse:
+        question = SuggestQuestion(
+            kind,
+            first(parameters, "prefix"),
+            count(parameters, "limit", 100),
+            choice,
+            first(parameters, "column"),
+            as_admin(parameters, "admin"),
+        )
+        found, more = await self._ceems.suggest(viewer, question)
+        rows = b",".join(msgspec.json.encode(_without_empty(suggestion)) for suggestion in found)
+        warnings = (limit_warning(question.limit, "suggestions"),) if more else ()
+        return ResourceResponse(200, _HEADERS, _head() + rows + _tail(warnings))
+
+
+def _without_empty(suggestion: Suggestion) -> dict[str, str]:
+    return {name: text for name, text in asdict(suggestion).items() if text or name == "value"}
+
 
 def error_response(status: int, error_type: str, message: str) -> ResourceResponse:
     """Write an error as the API does."""
@@ -149,7 +183,16 @@ def _choice(parameters: Parameters, endpoint: Endpoint) -> Choice:
 
 def _rows(answer: Answer, shape: Shape) -> ResourceResponse:
     body = _head() + b",".join(rows_of_table(answer.table, shape)) + _tail(answer.warnings)
-    return ResourceResponse(200, _HEADERS, body)
+    kept = {} if answer.expires is None else {"Expires": format_datetime(_utc(answer.expires), usegmt=True)}
+    return ResourceResponse(200, {**_HEADERS, **kept}, body)
+
+
+def _utc(moment: float) -> datetime:
+    return datetime.fromtimestamp(moment, UTC)
+
+
+def _batch_rows(batch: pa.RecordBatch, shape: Shape) -> ResourceResponse:
+    return ResourceResponse(200, _HEADERS, _head() + b",".join(rows_of_batch(batch, shape)) + _tail(()))
 
 
 async def _units_body(

@@ -11,6 +11,7 @@ from ceems_grpc.ceems.metrics import (
     USAGE_COLUMNS,
     USER_COLUMNS,
 )
+from ceems_grpc.ceems.suggest import Suggest
 from ceems_grpc.faces.api_json import Shape
 
 UNIT_SHAPE = Shape(
@@ -43,7 +44,11 @@ class Access(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A query parameter. ``kind``: ``texts`` (repeatable), ``text``, ``moment`` (seconds or ms), ``switch``."""
+    """A query parameter.
+
+    ``kind``: ``texts`` (repeatable), ``text``, ``moment`` (seconds or ms), ``switch`` (any value or none), ``count`` (1
+    to 1000), ``choice`` (true, false, auto).
+    """
 
     name: str
     kind: str
@@ -86,6 +91,18 @@ _UNITS = (_CLUSTER, _UUID, _PROJECT, _RUNNING, _FROM, _TO, _FIELD, _TIMEZONE)
 _USAGE = (_CLUSTER, _PROJECT, _FROM, _TO, _FIELD, _GROUPBY, _EXPERIMENTAL)
 _GLOBAL = (_CLUSTER, _PROJECT, _FIELD)
 
+_SUGGEST = (
+    Parameter("prefix", "text", "How values start, case ignored"),
+    Parameter("limit", "count", "At most so many, up to 1000; by default 100"),
+    _CLUSTER,
+    _PROJECT,
+    _USER,
+    Parameter(
+        "column", "text", "Of metric-keys the metric, of tag-values the column or column.key, of fields the query type"
+    ),
+    Parameter("admin", "choice", "true: as an administrator, false: as oneself, auto: as whichever one is"),
+)
+
 ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("health", "health", Access.ANYBODY, "Whether the database answers"),
     Endpoint("demo/units", "demo-units", Access.ANYBODY, "Random units with the shape of real ones", (), UNIT_SHAPE),
@@ -122,4 +139,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "clusters", "clusters", Access.USER, "Clusters on which the signed-in user has a project", (), CLUSTER_SHAPE
     ),
     Endpoint("clusters/admin", "clusters", Access.ADMIN, "All clusters", (), CLUSTER_SHAPE),
+    *(
+        Endpoint(f"suggest/{kind}", f"suggest-{kind}", Access.USER, f"Suggestions for drop-downs: {kind}", _SUGGEST)
+        for kind in Suggest
+    ),
+    Endpoint("openapi.json", "openapi", Access.ANYBODY, "This document"),
 )

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from urllib.parse import parse_qsl
 
 from ceems_grpc.ceems.errors import bad_data
+from ceems_grpc.ceems.questions import AsAdmin
 from ceems_grpc.ceems.window import Window, make_window, seconds_of
 
 MOST_BYTES = 512 * 1024
@@ -63,3 +64,25 @@ def flag(parameters: Parameters, name: str) -> bool:
 def first(parameters: Parameters, name: str) -> str:
     """Return the first value of a parameter, or an empty text."""
     return next(iter(parameters.get(name, ())), "")
+
+
+def count(parameters: Parameters, name: str, default: int) -> int:
+    """Read a number of rows from 1 to 1000."""
+    text = first(parameters, name)
+    if not text:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= 1000):
+        raise bad_data(f"query parameter '{name}': must be a whole number from 1 to 1000")
+    return int(text)
+
+
+def as_admin(parameters: Parameters, name: str) -> AsAdmin:
+    """Read whether to ask as an administrator; without a word, as whichever one is."""
+    match first(parameters, name):
+        case "" | "auto":
+            return "auto"
+        case "true":
+            return True
+        case "false":
+            return False
+    raise bad_data(f"query parameter '{name}': must be true, false or auto")

@@ -1,6 +1,6 @@
 """What every store offers."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Hashable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
@@ -71,6 +71,10 @@ class Store(Protocol):
 
     async def facts(self) -> Facts:
         """Describe the database."""
+        ...
+
+    async def version(self) -> Hashable:
+        """Return a value that is another one after every change of the database; cheap, without reading rows."""
         ...
 
     async def close(self) -> None:

@@ -226,18 +226,20 @@ class Aggregate:
 
 @dataclass(frozen=True, slots=True)
 class KeyScan:
-    """Which keys the rows hold in each of the JSON columns."""
+    """Which keys the rows hold in each of the JSON columns; ``recent``: only of the rows that were added last."""
 
     table: Table
     columns: tuple[str, ...]
     where: Condition = ALWAYS
+    recent: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Distinct:
-    """The different values of columns taken together, in order."""
+    """The different values of columns taken together, in order; ``recent``: only of the rows that were added last."""
 
     table: Table
     columns: tuple[str, ...]
     where: Condition = ALWAYS
     limit: int | None = None
+    recent: int | None = None

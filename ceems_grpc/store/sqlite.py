@@ -98,6 +98,10 @@ class SqliteStore:
         async with self.read() as reader:
             return await reader.facts(str(self._path), guessed=self._zone is None)
 
+    async def version(self) -> tuple[object, ...]:
+        """Return what the file system says of the file and its write-ahead log: both change with every commit."""
+        return await asyncio.to_thread(self._fingerprint)
+
     async def close(self) -> None:
         """Close idle connections; those in use close when their reader does."""
         self._closed = True
@@ -124,6 +128,17 @@ class SqliteStore:
                 "The path of the database leads to something that is not a file.", f"{self._path} is not a file."
             )
         return status.st_dev, status.st_ino
+
+    def _fingerprint(self) -> tuple[object, ...]:
+        files: list[object] = []
+        for path in (self._path, self._path.with_name(self._path.name + "-wal")):
+            try:
+                status = path.stat()
+            except OSError:
+                files.append(None)
+            else:
+                files.append((status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns))
+        return tuple(files)
 
     async def _connect(self) -> aiosqlite.Connection:
         uri = f"file:{quote(os.fspath(self._path.absolute()))}?mode=ro"

@@ -77,7 +77,7 @@ class SqliteSql:
         parts = []
         for index, column in enumerate(plan.columns):
             parts.append(
-                f"SELECT DISTINCT {index}, j.key FROM {_quote(plan.table)}, json_each({_object(column)}) AS j"  # noqa: S608
+                f"SELECT DISTINCT {index}, j.key FROM {self._rows(plan.recent)}, json_each({_object(column)}) AS j"  # noqa: S608
                 f" WHERE j.key IS NOT NULL AND {self.condition(plan.where)}"
             )
         return " UNION ALL ".join(parts)
@@ -85,9 +85,10 @@ class SqliteSql:
     def distinct(self, plan: Distinct) -> str:
         """Return the statement of a distinct look-up."""
         columns = ", ".join(_quote(column) for column in plan.columns)
+        rows = self._rows(plan.recent)
         where = self.condition(plan.where)
         return (
-            f"SELECT DISTINCT {columns} FROM {_quote(plan.table)} WHERE {where}"  # noqa: S608
+            f"SELECT DISTINCT {columns} FROM {rows} WHERE {where}"  # noqa: S608
             f" ORDER BY {columns}{self.limit(plan.limit)}"
         )
 
@@ -174,6 +175,12 @@ class SqliteSql:
             return ""
         self.parameters.append(limit)
         return " LIMIT ?"
+
+    def _rows(self, recent: int | None) -> str:
+        if recent is None:
+            return _quote(self.table)
+        self.parameters.append(recent)
+        return f"(SELECT * FROM {_quote(self.table)} ORDER BY id DESC LIMIT ?)"  # noqa: S608 - a quoted name
 
     def _in(self, operand: Operand, values: tuple[str, ...], negate: bool) -> str:
         if not values:

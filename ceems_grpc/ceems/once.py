@@ -1,0 +1,45 @@
+"""Equal work asked for at the same time is done once."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Generic, TypeVar
+
+_Result = TypeVar("_Result")
+
+
+class Once(Generic[_Result]):
+    """Runs a piece of work for all who ask for it while it runs.
+
+    The work goes on while anybody waits for it, and is cancelled when the last of them leaves.
+    """
+
+    def __init__(self) -> None:
+        self._running: dict[Hashable, tuple[asyncio.Task[_Result], list[int]]] = {}
+
+    async def run(self, key: Hashable, work: Callable[[], Awaitable[_Result]]) -> _Result:
+        """Return the result of the work, or raise what it raised; equal keys mean equal work."""
+        found = self._running.get(key)
+        if found is None:
+            task = asyncio.ensure_future(_as_coroutine(work))
+            found = self._running[key] = (task, [0])
+            task.add_done_callback(lambda done: self._forget(key, done))
+        task, waiting = found
+        waiting[0] += 1
+        try:
+            return await asyncio.shield(task)
+        finally:
+            waiting[0] -= 1
+            if not waiting[0] and not task.done():
+                self._forget(key, task)
+                task.cancel()
+
+    def _forget(self, key: Hashable, task: asyncio.Task[_Result]) -> None:
+        found = self._running.get(key)
+        if found is not None and found[0] is task:
+            del self._running[key]
+        if task.done() and not task.cancelled():
+            task.exception()  # whoever waited has it; nobody waits any more where all have left
+
+
+async def _as_coroutine(work: Callable[[], Awaitable[_Result]]) -> _Result:
+    return await work()

@@ -1,0 +1,255 @@
+"""Suggestions for drop-downs: who, what and which keys there are, within what the viewer may see.
+
+Values that only rows of units hold (states, keys) are looked for among the units that were added last, so that a
+suggestion is cheap in a table of any size; metric keys also among the totals, which hold every key that was ever used.
+"""
+
+import json
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from ceems_grpc.ceems.access import Access
+from ceems_grpc.ceems.derived import NEEDS
+from ceems_grpc.ceems.metrics import DERIVED, METRICS, UNIT_COLUMNS, USAGE_COLUMNS, Column, Kind
+from ceems_grpc.ceems.questions import AsAdmin, Choice
+from ceems_grpc.store.plan import (
+    AllOf,
+    Condition,
+    Distinct,
+    Holds,
+    In,
+    KeyScan,
+    Scan,
+    StartsWith,
+    Table,
+)
+
+RECENT = 20_000
+MOST = 1_000
+_EMISSIONS = ("total_cpu_emissions_gms", "total_gpu_emissions_gms")
+
+
+class Suggest(StrEnum):
+    """What is looked for."""
+
+    USERS = "users"
+    PROJECTS = "projects"
+    CLUSTERS = "clusters"
+    RESOURCE_MANAGERS = "resource-managers"
+    UUIDS = "uuids"
+    STATES = "states"
+    METRIC_KEYS = "metric-keys"
+    EMISSION_PROVIDERS = "emission-providers"
+    TAG_KEYS = "tag-keys"
+    TAG_VALUES = "tag-values"
+    FIELDS = "fields"
+
+
+@dataclass(frozen=True, slots=True)
+class SuggestQuestion:
+    """What to suggest.
+
+    ``prefix``: how values start, case ignored. ``column``: of metric-keys, the metric; of tag-values, the column or
+    ``column.key``; of fields, the query type (units, usage ...).
+    """
+
+    kind: Suggest
+    prefix: str = ""
+    limit: int = 100
+    choice: Choice = field(default_factory=Choice)
+    column: str = ""
+    admin: AsAdmin = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A value to choose; ``kind`` and ``unit`` are of fields."""
+
+    value: str
+    label: str = ""
+    description: str = ""
+    kind: str = ""
+    unit: str = ""
+
+
+async def suggest(access: Access, question: SuggestQuestion) -> tuple[list[Suggestion], bool]:
+    """Return the first suggestions in order, and whether there are more."""
+    prefix = question.prefix.casefold()
+    found = [s for s in await _candidates(access, question) if s.value.casefold().startswith(prefix)]
+    if question.kind is not Suggest.FIELDS:
+        found.sort(key=lambda suggestion: suggestion.value)
+    limit = min(question.limit, MOST)
+    return found[:limit], len(found) > limit
+
+
+async def _candidates(access: Access, question: SuggestQuestion) -> list[Suggestion]:
+    match question.kind:
+        case Suggest.USERS:
+            return _values(await _users(access, question))
+        case Suggest.PROJECTS:
+            return _values(await _projects(access, question))
+        case Suggest.CLUSTERS:
+            return [Suggestion(cluster, cluster, manager) for cluster, manager in await _clusters(access, question)]
+        case Suggest.RESOURCE_MANAGERS:
+            return _values({manager for _, manager in await _clusters(access, question)})
+        case Suggest.UUIDS:
+            return await _uuids(access, question)
+        case Suggest.STATES:
+            return _values(await _recent(access, question, "state"))
+        case Suggest.METRIC_KEYS:
+            columns = tuple(c.name for c in METRICS if not question.column or c.name == question.column)
+            return _values(await _metric_keys(access, question, columns))
+        case Suggest.EMISSION_PROVIDERS:
+            keys = await _metric_keys(access, question, _EMISSIONS)
+            return [Suggestion(key, key.removesuffix("_total")) for key in sorted(keys)]
+        case Suggest.TAG_KEYS:
+            return await _tag_keys(access, question)
+        case Suggest.TAG_VALUES:
+            return _values(await _tag_values(access, question))
+        case Suggest.FIELDS:
+            return await _fields(access, question)
+
+
+def _values(values: set[str]) -> list[Suggestion]:
+    return [Suggestion(value, value) for value in values if value]
+
+
+async def _users(access: Access, question: SuggestQuestion) -> set[str]:
+    if access.as_admin:
+        where = AllOf(
+            (
+                *_clusters_chosen(question),
+                StartsWith("name", question.prefix),
+                *([Holds("projects", question.choice.projects)] if question.choice.projects else []),
+            )
+        )
+        return await _distinct(access, Distinct(Table.USERS, ("name",), where, MOST + 1))
+    # Members of a project see each other's usage, so they may see each other's names.
+    members: set[str] = {access.viewer.login}
+    wanted = [In("name", question.choice.projects)] if question.choice.projects else []
+    where = AllOf((*_clusters_chosen(question), *wanted, Holds("users", (access.viewer.login,))))
+    for text in (await access.reader.table(Scan(Table.PROJECTS, ("users",), where))).column(0).to_pylist():
+        members.update(map(str, json.loads(text)))
+    return members
+
+
+async def _projects(access: Access, question: SuggestQuestion) -> set[str]:
+    users = question.choice.users if access.as_admin else (access.viewer.login,)
+    mine = [Holds("users", users)] if users else []
+    where = AllOf((*_clusters_chosen(question), *mine, StartsWith("name", question.prefix)))
+    return await _distinct(access, Distinct(Table.PROJECTS, ("name",), where, MOST + 1))
+
+
+async def _clusters(access: Access, question: SuggestQuestion) -> set[tuple[str, str]]:
+    where: Condition = AllOf(_clusters_chosen(question))
+    if not access.as_admin:
+        where = AllOf((where, Holds("users", (access.viewer.login,))))
+    found = await access.reader.distinct(Distinct(Table.PROJECTS, ("cluster_id", "resource_manager"), where))
+    return {(cluster, manager or "") for cluster, manager in _pairs(found.to_pydict())}
+
+
+def _pairs(columns: dict[str, list[str]]) -> list[tuple[str, str]]:
+    return list(zip(columns["cluster_id"], columns["resource_manager"], strict=True))
+
+
+async def _uuids(access: Access, question: SuggestQuestion) -> list[Suggestion]:
+    where = AllOf((await _visible_units(access, question), StartsWith("uuid", question.prefix)))
+    recent = RECENT if access.as_admin and not question.prefix else None
+    plan = Distinct(Table.UNITS, ("uuid", "name", "username"), where, MOST + 1, recent)
+    rows = (await access.reader.distinct(plan)).to_pylist()
+    return [Suggestion(row["uuid"], row["uuid"], f"{row['name'] or ''} ({row['username']})") for row in rows]
+
+
+async def _recent(access: Access, question: SuggestQuestion, column: str) -> set[str]:
+    where = await _visible_units(access, question)
+    return await _distinct(access, Distinct(Table.UNITS, (column,), where, None, RECENT))
+
+
+async def _distinct(access: Access, plan: Distinct) -> set[str]:
+    found = await access.reader.distinct(plan)
+    return {str(value) for value in found.column(0).to_pylist() if value}
+
+
+async def _metric_keys(access: Access, question: SuggestQuestion, columns: tuple[str, ...]) -> set[str]:
+    keys: set[str] = set()
+    for names in (await _keys_of_metrics(access, question, columns)).values():
+        keys.update(names)
+    return keys
+
+
+async def _keys_of_metrics(
+    access: Access, question: SuggestQuestion, columns: tuple[str, ...]
+) -> dict[str, tuple[str, ...]]:
+    usage = AllOf((*_clusters_chosen(question), await access.usage((), ())))
+    units = await _visible_units(access, question)
+    found: dict[str, set[str]] = {column: set() for column in columns}
+    for table, where, recent in ((Table.USAGE, usage, None), (Table.UNITS, units, RECENT)):
+        present = tuple(column for column in columns if access.reader.has(table, column))
+        for column, keys in (await access.reader.keys(KeyScan(table, present, where, recent))).items():
+            found[column].update(keys)
+    return {column: tuple(sorted(keys)) for column, keys in found.items()}
+
+
+async def _tag_keys(access: Access, question: SuggestQuestion) -> list[Suggestion]:
+    plain = [c for c in UNIT_COLUMNS if c.kind is Kind.IDENTITY]
+    where = await _visible_units(access, question)
+    keys = await access.reader.keys(KeyScan(Table.UNITS, ("allocation", "tags"), where, RECENT))
+    found = [Suggestion(column.name, column.name, column.description) for column in plain]
+    found += [Suggestion(f"{column}.{key}", f"{column}.{key}") for column, names in keys.items() for key in names]
+    return found
+
+
+async def _tag_values(access: Access, question: SuggestQuestion) -> set[str]:
+    head, _, key = question.column.partition(".")
+    column = next((c for c in UNIT_COLUMNS if c.name == head), None)
+    if column is None or column.has_keys != bool(key):
+        return set()
+    if not key:
+        return await _recent(access, question, head)
+    where = await _visible_units(access, question)
+    texts = await _distinct(access, Distinct(Table.UNITS, (head,), where, None, RECENT))
+    values = (json.loads(text).get(key) for text in texts if text.startswith("{"))
+    return {value if isinstance(value, str) else json.dumps(value) for value in values if value is not None}
+
+
+async def _fields(access: Access, question: SuggestQuestion) -> list[Suggestion]:
+    columns: tuple[Column, ...]
+    match question.column:
+        case "usage" | "usage-over-time":
+            columns = (*USAGE_COLUMNS, *DERIVED)
+        case _:
+            columns = (*UNIT_COLUMNS, *DERIVED)
+    keys = await _keys_of_metrics(access, question, tuple(column.name for column in METRICS))
+    if question.column not in {"usage", "usage-over-time"}:
+        where = await _visible_units(access, question)
+        keys |= await access.reader.keys(KeyScan(Table.UNITS, ("allocation", "tags"), where, RECENT))
+    found: list[Suggestion] = []
+    for column in columns:
+        found.append(_field(column, ""))
+        found += [_field(column, key) for key in _keys_of(column, keys)]
+    return found
+
+
+def _keys_of(column: Column, keys: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
+    if column.kind is not Kind.DERIVED:
+        return keys.get(column.name, ())
+    needed = [name for name in NEEDS[column.name] if name != "total_time_seconds"]
+    return tuple(sorted({key for name in needed for key in keys.get(name, ())}))
+
+
+def _field(column: Column, key: str) -> Suggestion:
+    name = f"{column.name}.{key}" if key else column.name
+    return Suggestion(name, name, column.description, str(column.kind), str(column.unit_of(key)))
+
+
+def _clusters_chosen(question: SuggestQuestion) -> tuple[Condition, ...]:
+    return (In("cluster_id", question.choice.clusters),) if question.choice.clusters else ()
+
+
+async def _visible_units(access: Access, question: SuggestQuestion) -> Condition:
+    choice = question.choice
+    conditions = [await access.units(choice.users if access.as_admin else (), choice.projects)]
+    conditions += _clusters_chosen(question)
+    if choice.projects:
+        conditions.append(In("project", choice.projects))
+    return AllOf(tuple(conditions))
