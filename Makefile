@@ -6,7 +6,7 @@ PB     := ceems_grpc/plugin/pb
 PROTOS := $(sort $(wildcard proto/*.proto))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup proto demo test lint types imports python lock clean
+.PHONY: help setup proto demo test lint types imports python lock dashboards clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -47,6 +47,9 @@ python: setup
 
 lock: ## renew requirements.lock (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra dev pyproject.toml -o requirements.lock
+
+dashboards: setup ## write the dashboards that ship with the plugin
+	$(BIN)/python dashboards/make.py
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) $(PB) build dist demo artifacts

@@ -3,7 +3,9 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
+from zoneinfo import ZoneInfo
 
+from ceems_grpc.ceems.steps import Step
 from ceems_grpc.ceems.window import Window
 
 
@@ -94,9 +96,12 @@ class UsageQuestion:
 
 @dataclass(frozen=True, slots=True)
 class UsageOverTimeQuestion:
-    """Usage per UTC day and group, from daily_usage."""
+    """Usage per step of time and group; ``zone``: whose days, weeks and months (None: UTC's, or the site's by hour)."""
 
     window: Window
+    step: Step = Step.DAY
+    zone: ZoneInfo | None = None
+    source: Source = Source.DAILY
     choice: Choice = field(default_factory=Choice)
     group_by: tuple[str, ...] = ()
     fields: tuple[str, ...] = ()

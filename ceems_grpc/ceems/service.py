@@ -26,6 +26,7 @@ from ceems_grpc.ceems.questions import (
     Viewer,
 )
 from ceems_grpc.ceems.readahead import read_ahead
+from ceems_grpc.ceems.steps import Steps
 from ceems_grpc.ceems.suggest import Suggestion, SuggestQuestion
 from ceems_grpc.ceems.window import Window, check_window
 from ceems_grpc.store.base import Store
@@ -103,8 +104,8 @@ class Ceems:
 
         return await self._usage.get(key, work)
 
-    async def usage_over_time(self, viewer: Viewer | None, question: UsageOverTimeQuestion) -> Answer:
-        """Answer what was used day by day; see `usage.usage_over_time`."""
+    async def usage_over_time(self, viewer: Viewer | None, question: UsageOverTimeQuestion) -> tuple[Answer, Steps]:
+        """Answer what was used step by step; see `usage.usage_over_time`."""
         self._check(question.window)
         return await self._ask(viewer, question.admin, lambda access: usage.usage_over_time(access, question))
 

@@ -5,6 +5,7 @@ writer of CEEMS itself uses. A group has no value (not 0) for what none of its u
 """
 
 from dataclasses import replace
+from datetime import UTC
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,10 +18,10 @@ from ceems_grpc.ceems.fields import Fields, choose_fields
 from ceems_grpc.ceems.filters import chosen
 from ceems_grpc.ceems.metrics import DERIVED, GROUPS, METRICS, USAGE_COLUMNS, WEIGHTS, Column
 from ceems_grpc.ceems.ordering import check_order, sort_table
-from ceems_grpc.ceems.questions import Mode, OrderBy, Source, UsageOverTimeQuestion, UsageQuestion
+from ceems_grpc.ceems.questions import Choice, Mode, OrderBy, Source, UsageOverTimeQuestion, UsageQuestion
+from ceems_grpc.ceems.steps import Step, Steps, steps_of
 from ceems_grpc.ceems.window import DAY, Window
 from ceems_grpc.store.base import Reader
-from ceems_grpc.store.errors import StoreSchemaError
 from ceems_grpc.store.plan import (
     Aggregate,
     AllKeys,
@@ -35,6 +36,7 @@ from ceems_grpc.store.plan import (
     Measure,
     Order,
     Scan,
+    Spread,
     Sum,
     Table,
     WeightedSum,
@@ -47,7 +49,9 @@ _COLUMNS = {column.name: column for column in (*USAGE_COLUMNS, *DERIVED)}
 _METRIC_NAMES = frozenset(column.name for column in METRICS)
 _PLAIN = frozenset({*GROUPS, "num_units"})
 _WEIGHT = "#weight"  # suffix of a helper column, as WEIGHTED_SUM is
-_MOMENT = pa.timestamp("s", "UTC")
+
+Keys = dict[str, tuple[str, ...]]
+"""The keys of each metric."""
 
 
 def normalised(question: UsageQuestion) -> UsageQuestion:
@@ -62,7 +66,9 @@ async def usage(access: Access, question: UsageQuestion) -> Answer:
     fields = choose_fields(question.fields, _COLUMNS.values(), _default_columns(question))
     check_order(question.order, frozenset(_COLUMNS))
     groups = check_groups(question.group_by)
-    where = await _where(access, question)
+    current = question.mode is Mode.CURRENT
+    window = normalised(question).window if current else None
+    where = await _where(access, question.choice, window, _METRIC_NAMES if current else frozenset())
     metrics = _needed_metrics(fields, question.order)
     if question.mode is Mode.GLOBAL and not question.exact_groups:
         table = await _as_kept(access.reader, where, metrics)
@@ -74,45 +80,63 @@ async def usage(access: Access, question: UsageQuestion) -> Answer:
     return Answer(fields.select(table), _COLUMNS, warnings + fields.warnings())
 
 
-async def usage_over_time(access: Access, question: UsageOverTimeQuestion) -> Answer:
-    """Answer with one row per UTC day and group, from daily_usage: column ``time`` (start of the day), groups, metrics.
+async def usage_over_time(access: Access, question: UsageOverTimeQuestion) -> tuple[Answer, Steps]:
+    """Answer with one row per group and step: groups, ``step`` (index into the steps), metrics.
 
-    Every UTC day that the window touches counts as a whole, since days are what the database keeps.
+    Days, weeks and months of UTC come from daily_usage, where every UTC day that the window touches counts as a whole.
+    Other steps come from the units of the window (as `usage` takes it): a unit's sums are spread evenly over the part
+    of its run that lies within the window, so that the steps add up to the usage of the window.
     """
     groups = check_groups(question.group_by)
     asked = question.fields or ("total_energy_usage_kwh",)
     fields = choose_fields(asked, [column for name, column in _COLUMNS.items() if name not in GROUPS])
-    where = AllOf(
-        (
-            await access.usage(question.choice.users, question.choice.projects),
-            *_only_users(access, question.choice.users),
-            chosen(question.choice, _PLAIN, frozenset()),
-            Within(Instant.UPDATED, question.window.start // DAY * DAY, question.window.end),
-        )
-    )
-    metrics = _needed_metrics(fields, ())
-    reader = access.reader
-    if not reader.has(Table.DAILY_USAGE):
-        raise StoreSchemaError(
-            "This CEEMS database has no table daily_usage, from which usage over time is answered; "
-            "it was made by an older version of CEEMS."
-        )
-    keys = await reader.keys(KeyScan(Table.DAILY_USAGE, _readable(reader, Table.DAILY_USAGE, metrics), where))
-    plan = Aggregate(
-        Table.DAILY_USAGE,
-        groups,
-        (Sum("num_units", "num_units"), *_measures(keys)),
-        where,
-        tuple(Order(name) for name in (*groups, "day")),
-        day=True,
-    )
-    table = _finished(await reader.aggregate(plan), keys)
-    table = add_derived(table, _needed_derived(fields, ()))
+    zone = access.reader.zone if question.zone is None else question.zone
+    daily = _days_serve(access.reader, question)
+    steps = steps_of(question.window, question.step, UTC if daily else zone)
+    read = _from_days if daily else _from_units
+    table, keys = await read(access, question, groups, _needed_metrics(fields, ()), steps)
+    table = add_derived(_finished(table, keys), _needed_derived(fields, ()))
     shown = fields.select(table)
-    moments = pc.cast(table.column("day"), _MOMENT)
-    for name in reversed(groups):
-        shown = shown.add_column(0, name, table.column(name)) if name not in shown.column_names else shown
-    return Answer(shown.add_column(0, "time", moments), _COLUMNS, fields.warnings())
+    for name in ("step", *reversed(groups)):
+        shown = shown.add_column(0, name, table.column(name))
+    return Answer(shown, _COLUMNS, fields.warnings()), steps
+
+
+def _days_serve(reader: Reader, question: UsageOverTimeQuestion) -> bool:
+    if question.source is Source.UNITS or question.step is Step.HOUR:
+        return False
+    if not reader.has(Table.DAILY_USAGE):
+        return False
+    return question.zone is None or str(question.zone) in {"UTC", "Etc/UTC"}
+
+
+async def _from_days(
+    access: Access, question: UsageOverTimeQuestion, groups: tuple[str, ...], metrics: tuple[str, ...], steps: Steps
+) -> tuple[pa.Table, Keys]:
+    reader = access.reader
+    window = Window(question.window.start // DAY * DAY, question.window.end)
+    where = await _where(access, question.choice, window, frozenset())
+    keys = await reader.keys(KeyScan(Table.DAILY_USAGE, _readable(reader, Table.DAILY_USAGE, metrics), where))
+    measures = (Sum("num_units", "num_units"), *_measures(keys))
+    days = await reader.aggregate(Aggregate(Table.DAILY_USAGE, groups, measures, where, day=True))
+    indexes = pa.array([steps.index(day) for day in days.column("day").to_pylist()], pa.int64())
+    names = [measure.name for measure in measures]
+    stepped = days.append_column("step", indexes).group_by([*groups, "step"], use_threads=False)
+    summed = stepped.aggregate([(name, "sum") for name in names])
+    summed = summed.rename_columns([*groups, "step", *names])
+    return summed.sort_by([(name, "ascending") for name in (*groups, "step")]), keys
+
+
+async def _from_units(
+    access: Access, question: UsageOverTimeQuestion, groups: tuple[str, ...], metrics: tuple[str, ...], steps: Steps
+) -> tuple[pa.Table, Keys]:
+    reader = access.reader
+    window = question.window.rounded()
+    where = await _where(access, question.choice, window, _METRIC_NAMES)
+    keys = await reader.keys(KeyScan(Table.UNITS, _readable(reader, Table.UNITS, metrics), where))
+    measures = (Count("num_units"), *_measures(keys))
+    first, last = max(window.start, steps.starts[0]), min(window.end, steps.end)
+    return await reader.spread(Spread(groups, measures, where, steps.starts, steps.end, first, last)), keys
 
 
 def check_groups(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -123,15 +147,13 @@ def check_groups(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-async def _where(access: Access, question: UsageQuestion) -> Condition:
-    objects = frozenset() if question.mode is Mode.GLOBAL else _METRIC_NAMES
+async def _where(access: Access, choice: Choice, window: Window | None, objects: frozenset[str]) -> Condition:
     conditions: list[Condition] = [
-        await access.usage(question.choice.users, question.choice.projects),
-        chosen(question.choice, _PLAIN, objects),
-        *_only_users(access, question.choice.users),
+        await access.usage(choice.users, choice.projects),
+        chosen(choice, _PLAIN, objects),
+        *_only_users(access, choice.users),
     ]
-    if question.mode is Mode.CURRENT:
-        window = normalised(question).window
+    if window is not None:
         conditions.append(Within(Instant.UPDATED, window.start, window.end))
     return AllOf(tuple(conditions))
 
@@ -188,7 +210,7 @@ async def _summed(
     return _finished(table, keys)
 
 
-def _measures(keys: dict[str, tuple[str, ...]]) -> list[Measure]:
+def _measures(keys: Keys) -> list[Measure]:
     measures: list[Measure] = []
     for metric, names in keys.items():
         for name in names:
@@ -202,7 +224,7 @@ def _measures(keys: dict[str, tuple[str, ...]]) -> list[Measure]:
     return measures
 
 
-def _finished(table: pa.Table, keys: dict[str, tuple[str, ...]]) -> pa.Table:
+def _finished(table: pa.Table, keys: Keys) -> pa.Table:
     """Divide weighted sums into means: 0 where all weights are 0, null where no unit has the value."""
     for metric, names in keys.items():
         for name in names if metric in WEIGHTS else ():

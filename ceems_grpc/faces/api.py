@@ -1,7 +1,9 @@
 """The CEEMS REST API, answered by the same questions as panels."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from contextlib import aclosing
 from dataclasses import asdict
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -26,12 +28,14 @@ from ceems_grpc.ceems.questions import (
 from ceems_grpc.ceems.samples import sample_units, sample_usage
 from ceems_grpc.ceems.service import Ceems
 from ceems_grpc.ceems.suggest import Suggest, Suggestion, SuggestQuestion
-from ceems_grpc.faces.api_endpoints import ENDPOINTS, UNIT_SHAPE, USAGE_SHAPE, Endpoint
+from ceems_grpc.faces.api_endpoints import ENDPOINTS, UNIT_SHAPE, USAGE_SHAPE, Access, Endpoint
 from ceems_grpc.faces.api_json import Shape, rows_of_batch, rows_of_table
 from ceems_grpc.faces.api_parameters import Parameters, as_admin, count, first, flag, parse_query, window_of
 from ceems_grpc.faces.openapi import openapi_document
 from ceems_grpc.plugin.resource import ResourceResponse
-from ceems_grpc.store.errors import StoreError
+from ceems_grpc.store.errors import StoreBusyError, StoreError
+
+_log = logging.getLogger(__name__)
 
 PREFIX = "api/v1/"
 _BY_PATH = {endpoint.path: endpoint for endpoint in ENDPOINTS}
@@ -48,30 +52,33 @@ class Api:
 
     async def answer(self, viewer: Viewer | None, method: str, path: str, query: str) -> ResourceResponse:
         """Answer one request; ``query`` is the raw query string, the viewer whoever is signed in."""
+        response = await self._answer(viewer, method, path, query)
+        return await _without_body(response) if method == "HEAD" else response
+
+    async def _answer(self, viewer: Viewer | None, method: str, path: str, query: str) -> ResourceResponse:
         endpoint = _BY_PATH.get(path.strip("/").removeprefix(PREFIX))
         if endpoint is None:
             return error_response(404, "not_found", "no such path")
         if method not in _METHODS:
-            refused = error_response(405, "method_not_allowed", f"{method} is not allowed here; use GET")
+            refused = error_response(405, "method_not_allowed", f"{method[:20]} is not allowed here; use GET")
             return ResourceResponse(405, {**refused.headers, "Allow": ", ".join(_METHODS)}, refused.body)
         if method == "OPTIONS":
             return ResourceResponse(204, {"Allow": ", ".join(_METHODS)})
         try:
-            response = await self._get(viewer, endpoint, query)
+            return await self._get(viewer, endpoint, query)
         except QuestionError as error:
             return await self._refuse(viewer, endpoint, error)
         except StoreError as error:
-            return error_response(500, ErrorType.INTERNAL, str(error))
-        return _without_body(response) if method == "HEAD" else response
+            return _failure(error)
 
     async def _refuse(self, viewer: Viewer | None, endpoint: Endpoint, error: QuestionError) -> ResourceResponse:
-        if error.type is ErrorType.BAD_DATA:
+        if error.type is ErrorType.BAD_DATA and endpoint.access is not Access.ANYBODY:
             try:  # who may not ask at all is told that first
                 await self._ceems.require(viewer, endpoint.as_admin)
             except QuestionError as refusal:
                 error = refusal
             except StoreError as failure:
-                return error_response(500, ErrorType.INTERNAL, str(failure))
+                return _failure(failure)
         return error_response(error.status, error.type, str(error))
 
     async def _get(self, viewer: Viewer | None, endpoint: Endpoint, query: str) -> ResourceResponse:
@@ -123,7 +130,7 @@ class Api:
                 return await self._suggest(viewer, Suggest(which.removeprefix("suggest-")), choice, parameters)
             case which:
                 kind = Directory(which)
-                if kind is Directory.USERS and "admin" in parameters.get("role", ()):
+                if _takes(endpoint, "role") and "admin" in parameters.get("role", ()):
                     kind = Directory.ADMINS
                     choice = Choice()
                 answer = await self._ceems.directory(viewer, DirectoryQuestion(kind, choice, admin=admin))
@@ -172,11 +179,20 @@ def error_response(status: int, error_type: str, message: str) -> ResourceRespon
     return ResourceResponse(status, _HEADERS, msgspec.json.encode(body) + b"\n")
 
 
-def _choice(parameters: Parameters, endpoint: Endpoint) -> Choice:
-    taken = {parameter.name for parameter in endpoint.parameters}
+def _failure(error: StoreError) -> ResourceResponse:
+    _log.warning("the database did not answer", extra={"detail": error.detail})
+    if isinstance(error, StoreBusyError):
+        return error_response(503, ErrorType.UNAVAILABLE, str(error))
+    return error_response(500, ErrorType.INTERNAL, str(error))
 
+
+def _takes(endpoint: Endpoint, name: str) -> bool:
+    return any(parameter.name == name for parameter in endpoint.parameters)
+
+
+def _choice(parameters: Parameters, endpoint: Endpoint) -> Choice:
     def of(name: str) -> tuple[str, ...]:
-        return parameters.get(name, ()) if name in taken else ()
+        return parameters.get(name, ()) if _takes(endpoint, name) else ()
 
     return Choice(of("cluster_id"), of("project"), of("user"))
 
@@ -196,18 +212,20 @@ def _batch_rows(batch: pa.RecordBatch, shape: Shape) -> ResourceResponse:
 
 
 async def _units_body(
-    batch: pa.RecordBatch, batches: AsyncIterator[pa.RecordBatch], warnings: list[str]
-) -> AsyncIterator[bytes]:
+    batch: pa.RecordBatch, batches: AsyncGenerator[pa.RecordBatch, None], warnings: list[str]
+) -> AsyncGenerator[bytes, None]:
+    yield b""  # what has begun can be closed
     between = _head()
-    while True:
-        for start in range(0, batch.num_rows, _ROWS_A_PART):
-            part = batch.slice(start, _ROWS_A_PART)
-            yield between + await asyncio.to_thread(_join, part)
-            between = b","
-        try:
-            batch = await anext(batches)
-        except StopAsyncIteration:
-            break
+    async with aclosing(batches):  # reading must not go on for somebody who has left
+        while True:
+            for start in range(0, batch.num_rows, _ROWS_A_PART):
+                part = batch.slice(start, _ROWS_A_PART)
+                yield between + await asyncio.to_thread(_join, part)
+                between = b","
+            try:
+                batch = await anext(batches)
+            except StopAsyncIteration:
+                break
     yield (_head() if between != b"," else b"") + _tail(warnings)
 
 
@@ -224,5 +242,7 @@ def _tail(warnings: Iterable[str]) -> bytes:
     return b"]" + (b',"warnings":' + msgspec.json.encode(said) if said else b"") + b"}\n"
 
 
-def _without_body(response: ResourceResponse) -> ResourceResponse:
+async def _without_body(response: ResourceResponse) -> ResourceResponse:
+    if isinstance(response.body, AsyncGenerator):
+        await response.body.aclose()
     return ResourceResponse(response.status, response.headers)

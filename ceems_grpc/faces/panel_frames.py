@@ -3,11 +3,10 @@
 import json
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ceems_grpc.ceems.answer import Answer
 from ceems_grpc.ceems.metrics import Column, Kind, Unit
-from ceems_grpc.ceems.window import DAY, Window
+from ceems_grpc.ceems.steps import Steps
 from ceems_grpc.plugin.frame import Field, FieldConfig, Frame, FrameMeta, FrameType, Notice
 
 UNITS: dict[Unit, str] = {
@@ -48,28 +47,28 @@ def numeric_frame(name: str, answer: Answer) -> Frame:
     return Frame(name, fields, _meta(answer, FrameType.NUMERIC_LONG, "table"))
 
 
-def series_frames(name: str, answer: Answer, groups: tuple[str, ...], window: Window, *, wide: bool) -> list[Frame]:
-    """Return rows of (time, groups, values) as one series per group and value, days without a row as nulls."""
-    days = list(range(window.start // DAY * DAY, window.end + 1, DAY))
-    position = {day: index for index, day in enumerate(days)}
-    moments = pa.array([day * 1000 for day in days], pa.int64()).cast(_TIME)
-    time = Field("time", moments, config=FieldConfig(interval=DAY * 1000.0))
+def series_frames(name: str, answer: Answer, groups: tuple[str, ...], steps: Steps, *, wide: bool) -> list[Frame]:
+    """Return rows of (groups, step, values) as one series per group and value, steps without a row as nulls."""
+    count = len(steps.starts)
+    moments = pa.array([start * 1000 for start in steps.starts], pa.int64()).cast(_TIME)
+    interval = (steps.end - steps.starts[0]) / count * 1000
+    time = Field("time", moments, config=FieldConfig(interval=interval))
     table = answer.table
-    seconds = [int(value) for value in pc.cast(table.column("time"), pa.int64()).to_pylist()]
+    indexes = table.column("step").to_pylist()
     labels = list(zip(*(table.column(name).to_pylist() for name in groups), strict=True)) or [()] * table.num_rows
     rows: dict[tuple[str | None, ...], list[int]] = {}
     for row, label in enumerate(labels):
         rows.setdefault(label, []).append(row)
-    values = [column for column in table.column_names if column != "time" and column not in groups]
     series: list[Field] = []
-    for column in values:
+    for column in table.column_names:
+        if column == "step" or column in groups:
+            continue
         cells = table.column(column).to_pylist()
         type_ = table.schema.field(column).type
         for label, members in rows.items():
-            line = [None] * len(days)
+            line = [None] * count
             for row in members:
-                if (index := position.get(seconds[row])) is not None:
-                    line[index] = cells[row]
+                line[indexes[row]] = cells[row]
             named = {group: text or "" for group, text in zip(groups, label, strict=True)}
             series.append(Field(column, pa.array(line, type_), named, _config(answer.column_of(column), column)))
     if wide or not series:

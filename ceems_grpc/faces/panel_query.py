@@ -1,6 +1,7 @@
 """The query model of panels: JSON from Grafana, checked and turned into a question. docs/query.md describes it."""
 
 from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -18,9 +19,11 @@ from ceems_grpc.ceems.questions import (
     UsageOverTimeQuestion,
     UsageQuestion,
 )
+from ceems_grpc.ceems.steps import Step
 from ceems_grpc.ceems.window import Window
 
-Question = UnitsQuestion | UsageQuestion | UsageOverTimeQuestion | StatsQuestion | DirectoryQuestion
+TableQuestion = UnitsQuestion | UsageQuestion | StatsQuestion | DirectoryQuestion
+Question = TableQuestion | UsageOverTimeQuestion
 
 Texts = Annotated[list[str], msgspec.Meta(max_length=5_000)]
 QueryType = Literal["units", "usage", "stats", "users", "projects", "clusters", "usage-over-time"]
@@ -56,7 +59,8 @@ class QueryModel(msgspec.Struct, rename="camel"):
     fields: Texts = []
     group_by: Texts = []
     exact_group_by: bool = False
-    source: Literal["units", "daily"] = "units"
+    source: Literal["", "units", "daily"] = ""
+    step: Literal["hour", "day", "week", "month"] = "day"
     filters: Annotated[list[FilterModel], msgspec.Meta(max_length=100)] = []
     order_by: Texts = []
     limit: Annotated[int, msgspec.Meta(ge=1)] | None = None
@@ -112,7 +116,7 @@ def question_of(model: QueryModel, kind: QueryType, window: Window) -> Question:
             return UsageQuestion(
                 window,
                 mode,
-                Source(model.source),
+                Source(model.source or "units"),
                 choice,
                 tuple(model.group_by),
                 model.exact_group_by,
@@ -122,11 +126,27 @@ def question_of(model: QueryModel, kind: QueryType, window: Window) -> Question:
                 admin,
             )
         case "usage-over-time":
-            return UsageOverTimeQuestion(window, choice, tuple(model.group_by), fields, admin)
+            return UsageOverTimeQuestion(
+                window,
+                Step(model.step),
+                _zone(model.timezone),
+                Source(model.source or "daily"),
+                choice,
+                tuple(model.group_by),
+                fields,
+                admin,
+            )
         case "stats":
             return StatsQuestion(window, mode, choice, fields, order, model.limit, admin)
         case "users" | "projects" | "clusters":
             return DirectoryQuestion(Directory(kind), choice, fields, order, model.limit, admin)
+
+
+def _zone(name: str) -> ZoneInfo | None:
+    try:
+        return ZoneInfo(name) if name else None
+    except (KeyError, ValueError, OSError):
+        raise bad_data(f"unknown time zone '{name}': use an IANA name such as Europe/Paris") from None
 
 
 def _filter(model: FilterModel) -> Filter:

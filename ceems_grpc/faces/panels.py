@@ -12,7 +12,7 @@ from ceems_grpc.ceems.questions import (
 from ceems_grpc.ceems.service import Ceems
 from ceems_grpc.ceems.window import Window
 from ceems_grpc.faces.panel_frames import numeric_frame, series_frames, table_frame
-from ceems_grpc.faces.panel_query import Question, question_of, read_query
+from ceems_grpc.faces.panel_query import TableQuestion, question_of, read_query
 from ceems_grpc.plugin.frame import Frame
 from ceems_grpc.plugin.query import DataQuery
 
@@ -31,19 +31,18 @@ class Panels:
         shape = model.shape(kind)
         window = Window(_seconds(query.time_range.start_ms), _seconds(query.time_range.end_ms))
         question = question_of(model, kind, window)
-        answer = await self._ask(viewer, question)
         if isinstance(question, UsageOverTimeQuestion):
-            return series_frames(kind, answer, question.group_by, window, wide=shape == "wide")
+            answer, steps = await self._ceems.usage_over_time(viewer, question)
+            return series_frames(kind, answer, question.group_by, steps, wide=shape == "wide")
+        answer = await self._ask(viewer, question)
         return [numeric_frame(kind, answer) if shape == "numeric" else table_frame(kind, answer)]
 
-    async def _ask(self, viewer: Viewer | None, question: Question) -> Answer:
+    async def _ask(self, viewer: Viewer | None, question: TableQuestion) -> Answer:
         match question:
             case UnitsQuestion():
                 return await self._ceems.units(viewer, question)
             case UsageQuestion():
                 return await self._ceems.usage(viewer, question)
-            case UsageOverTimeQuestion():
-                return await self._ceems.usage_over_time(viewer, question)
             case StatsQuestion():
                 return await self._ceems.stats(viewer, question)
             case DirectoryQuestion():

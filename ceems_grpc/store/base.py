@@ -8,7 +8,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from ceems_grpc.store.plan import Aggregate, Distinct, KeyScan, Scan, Table
+from ceems_grpc.store.plan import Aggregate, Distinct, KeyScan, Scan, Spread, Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,10 @@ class Reader(Protocol):
 
     async def aggregate(self, plan: Aggregate) -> pa.Table:
         """Return one row per group."""
+        ...
+
+    async def spread(self, plan: Spread) -> pa.Table:
+        """Return one row per group and step."""
         ...
 
     async def keys(self, plan: KeyScan) -> dict[str, tuple[str, ...]]:

@@ -225,6 +225,25 @@ class Aggregate:
 
 
 @dataclass(frozen=True, slots=True)
+class Spread:
+    """Measures of units per group and step of time, each unit spread over the time it ran.
+
+    ``starts`` are the steps' starts in seconds, ascending; a step ends where the next starts, the last at ``end``. A
+    unit ran from its start to its end (while it runs: to its last update), of which the part within [``first``,
+    ``last``] counts: a step has the share of a unit's sums that it has of that part. A unit without such a part counts
+    whole in the step of its last update; so does its `Count` always. The answer has an int64 column ``step`` (index).
+    """
+
+    by: tuple[str, ...]
+    measures: tuple[Measure, ...]
+    where: Condition
+    starts: tuple[int, ...]
+    end: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
 class KeyScan:
     """Which keys the rows hold in each of the JSON columns; ``recent``: only of the rows that were added last."""
 

@@ -32,6 +32,7 @@ from ceems_grpc.store.plan import (
     KeyScan,
     Measure,
     Scan,
+    Spread,
     Sum,
     Table,
     WeightedSum,
@@ -266,6 +267,13 @@ class SqliteReader:
         fields = [(name, pa.string()) for name in plan.by] + ([("day", pa.int64())] if plan.day else [])
         fields += [(measure.name, _measure_type(measure)) for measure in plan.measures]
         rows = await self._all(*self._write(plan.table, lambda sql: sql.aggregate(plan)))
+        return pa.Table.from_batches([_batch(pa.schema(fields), rows)])
+
+    async def spread(self, plan: Spread) -> pa.Table:
+        """Return one row per group and step."""
+        fields = [(name, pa.string()) for name in plan.by] + [("step", pa.int64())]
+        fields += [(measure.name, _measure_type(measure)) for measure in plan.measures]
+        rows = await self._all(*self._write(Table.UNITS, lambda sql: sql.spread(plan)))
         return pa.Table.from_batches([_batch(pa.schema(fields), rows)])
 
     async def keys(self, plan: KeyScan) -> dict[str, tuple[str, ...]]:

@@ -5,6 +5,7 @@ so that neither the number of parameters nor the length of a statement grows wit
 """
 
 from datetime import tzinfo
+from itertools import pairwise
 
 import msgspec
 
@@ -32,6 +33,7 @@ from ceems_grpc.store.plan import (
     PairIn,
     Running,
     Scan,
+    Spread,
     StartsWith,
     Sum,
     Table,
@@ -72,6 +74,41 @@ class SqliteSql:
         order = self.order(plan.order, names)
         return f"SELECT {', '.join(shown)} FROM {_quote(plan.table)} WHERE {where}{group}{order}"  # noqa: S608
 
+    def spread(self, plan: Spread) -> str:
+        """Return the statement of a spread."""
+        steps = self._json(list(pairwise((*plan.starts, plan.end))))
+        self.parameters += [plan.first, plan.last, plan.first, max(plan.first, plan.last - 1)]
+        where = self.condition(plan.where)
+        touched = f"{MOMENT_FUNCTION}(last_updated_at, ended_at_ts)"
+        columns = ", ".join([*map(_quote, plan.by), "step"])
+        measures = ", ".join(f"{self._share(measure)} AS {_quote(measure.name)}" for measure in plan.measures)
+        return (
+            "WITH steps AS (SELECT key AS step, json_extract(value, '$[0]') AS a, json_extract(value, '$[1]') AS b"  # noqa: S608
+            f" FROM json_each({steps})),"
+            f" ran AS (SELECT *, {touched} AS touched FROM units),"
+            " clipped AS (SELECT *,"
+            " max(CASE WHEN started_at_ts > 0 THEN started_at_ts / 1000 ELSE touched END, ?) AS s,"
+            " min(CASE WHEN ended_at_ts > 0 THEN ended_at_ts / 1000 ELSE touched END, ?) AS e,"
+            f" min(max(touched, ?), ?) AS last FROM ran WHERE {where}),"
+            " parts AS (SELECT *, a <= last AND last < b AS here, nullif("
+            "CASE WHEN e > s THEN max(0, min(e, b) - max(s, a)) * 1.0 / (e - s) ELSE 1.0 END, 0) AS share"
+            " FROM clipped JOIN steps ON (e > s AND a < e AND b > s) OR (a <= last AND last < b))"
+            f" SELECT {columns}, {measures} FROM parts GROUP BY {columns} ORDER BY {columns}"
+        )
+
+    def _share(self, measure: Measure) -> str:
+        match measure:
+            case Count():
+                return "SUM(here)"
+            case Sum(_, Key() as operand):
+                return f"SUM({self._number(operand)} * share)"
+            case WeightedSum(_, value, weight):
+                return f"SUM({self._number(value)} * COALESCE({self._number(weight)}, 0.0) * share)"
+            case WeightOf(_, value, weight):
+                present = f"{self.operand(value)} IS NOT NULL"
+                return f"SUM(CASE WHEN {present} THEN COALESCE({self._number(weight)}, 0.0) * share END)"
+        raise ValueError(f"{measure} cannot be spread over steps")
+
     def keys(self, plan: KeyScan) -> str:
         """Return a statement that gives (index of the column, key)."""
         parts = []
@@ -101,9 +138,11 @@ class SqliteSql:
                 return "(" + " OR ".join(map(self.condition, parts)) + ")" if parts else "0"
             case In(operand, values, negate):
                 return self._in(operand, values, negate)
+            case PairIn(_, ()):
+                return "0"
             case PairIn((first, second), pairs):
                 chosen = f"SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each({self._json(pairs)})"  # noqa: E501, S608
-                return f"({_quote(first)}, {_quote(second)}) IN ({chosen})" if pairs else "0"
+                return f"({_quote(first)}, {_quote(second)}) IN ({chosen})"
             case Compare(operand, operator, value):
                 text = self.operand(operand)
                 self.parameters.append(value)

@@ -1,0 +1,68 @@
+"""Steps of time in which usage is counted: hours, days, weeks and months of a zone."""
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from datetime import datetime, timedelta, tzinfo
+from enum import StrEnum
+
+from ceems_grpc.ceems.errors import bad_data
+from ceems_grpc.ceems.window import Window
+
+MOST_STEPS = 10_000
+
+
+class Step(StrEnum):
+    """How long a step is. Weeks start on Monday."""
+
+    HOUR = "hour"
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """Consecutive steps; ``starts`` are seconds since the epoch, ``end`` is where the last one ends."""
+
+    starts: tuple[int, ...]
+    end: int
+
+    def index(self, moment: int) -> int:
+        """Return the step that a moment lies in; moments outside count to the first or last step."""
+        return min(max(bisect_right(self.starts, moment) - 1, 0), len(self.starts) - 1)
+
+
+def steps_of(window: Window, step: Step, zone: tzinfo) -> Steps:
+    """Return all steps that the window touches, in the zone's own hours, days, weeks or months."""
+    start = _floor(datetime.fromtimestamp(window.start, zone), step)
+    starts: list[int] = []
+    while (moment := int(start.timestamp())) <= window.end:
+        if not starts or moment > starts[-1]:
+            starts.append(moment)
+        if len(starts) > MOST_STEPS:
+            raise bad_data(f"the window has more than {MOST_STEPS} steps of one {step}; choose a longer step")
+        start = _next(start, step)
+    return Steps(tuple(starts), int(start.timestamp()))
+
+
+def _floor(moment: datetime, step: Step) -> datetime:
+    # Hours are floored as moments, so that the hour that happens twice is two steps.
+    if step is Step.HOUR:
+        past = timedelta(minutes=moment.minute, seconds=moment.second)
+        return datetime.fromtimestamp(moment.timestamp() - past.total_seconds(), moment.tzinfo)
+    day = moment.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+    if step is Step.WEEK:
+        return day - timedelta(days=day.weekday())
+    return day.replace(day=1) if step is Step.MONTH else day
+
+
+def _next(start: datetime, step: Step) -> datetime:
+    match step:
+        case Step.HOUR:
+            return datetime.fromtimestamp(start.timestamp() + 3600, start.tzinfo)
+        case Step.DAY:
+            return start + timedelta(days=1)
+        case Step.WEEK:
+            return start + timedelta(days=7)
+        case Step.MONTH:
+            return (start + timedelta(days=32)).replace(day=1)
