@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
-from contextlib import aclosing
 from dataclasses import asdict
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -212,11 +211,10 @@ def _batch_rows(batch: pa.RecordBatch, shape: Shape) -> ResourceResponse:
 
 
 async def _units_body(
-    batch: pa.RecordBatch, batches: AsyncGenerator[pa.RecordBatch, None], warnings: list[str]
+    batch: pa.RecordBatch, batches: AsyncIterator[pa.RecordBatch], warnings: list[str]
 ) -> AsyncGenerator[bytes, None]:
-    yield b""  # what has begun can be closed
     between = _head()
-    async with aclosing(batches):  # reading must not go on for somebody who has left
+    try:
         while True:
             for start in range(0, batch.num_rows, _ROWS_A_PART):
                 part = batch.slice(start, _ROWS_A_PART)
@@ -226,6 +224,9 @@ async def _units_body(
                 batch = await anext(batches)
             except StopAsyncIteration:
                 break
+    finally:  # reading must not go on for somebody who has left
+        if isinstance(batches, AsyncGenerator):
+            await batches.aclose()
     yield (_head() if between != b"," else b"") + _tail(warnings)
 
 
@@ -244,5 +245,6 @@ def _tail(warnings: Iterable[str]) -> bytes:
 
 async def _without_body(response: ResourceResponse) -> ResourceResponse:
     if isinstance(response.body, AsyncGenerator):
+        await anext(response.body, b"")  # only what has begun ends what it reads from
         await response.body.aclose()
     return ResourceResponse(response.status, response.headers)

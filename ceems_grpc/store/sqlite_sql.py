@@ -77,19 +77,20 @@ class SqliteSql:
     def spread(self, plan: Spread) -> str:
         """Return the statement of a spread."""
         steps = self._json(list(pairwise((*plan.starts, plan.end))))
-        self.parameters += [plan.first, plan.last, plan.first, max(plan.first, plan.last - 1)]
         where = self.condition(plan.where)
+        self.parameters += [plan.first, plan.last, plan.first, max(plan.first, plan.last - 1)]
         touched = f"{MOMENT_FUNCTION}(last_updated_at, ended_at_ts)"
         columns = ", ".join([*map(_quote, plan.by), "step"])
         measures = ", ".join(f"{self._share(measure)} AS {_quote(measure.name)}" for measure in plan.measures)
         return (
             "WITH steps AS (SELECT key AS step, json_extract(value, '$[0]') AS a, json_extract(value, '$[1]') AS b"  # noqa: S608
-            f" FROM json_each({steps})),"
-            f" ran AS (SELECT *, {touched} AS touched FROM units),"
+            f" FROM json_each({steps}) LIMIT -1),"
+            # LIMIT keeps the planner from evaluating the inner expressions anew for every step.
+            f" ran AS (SELECT *, {touched} AS touched FROM units WHERE {where} LIMIT -1),"
             " clipped AS (SELECT *,"
             " max(CASE WHEN started_at_ts > 0 THEN started_at_ts / 1000 ELSE touched END, ?) AS s,"
             " min(CASE WHEN ended_at_ts > 0 THEN ended_at_ts / 1000 ELSE touched END, ?) AS e,"
-            f" min(max(touched, ?), ?) AS last FROM ran WHERE {where}),"
+            " min(max(touched, ?), ?) AS last FROM ran LIMIT -1),"
             " parts AS (SELECT *, a <= last AND last < b AS here, nullif("
             "CASE WHEN e > s THEN max(0, min(e, b) - max(s, a)) * 1.0 / (e - s) ELSE 1.0 END, 0) AS share"
             " FROM clipped JOIN steps ON (e > s AND a < e AND b > s) OR (a <= last AND last < b))"
