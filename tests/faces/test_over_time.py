@@ -1,0 +1,85 @@
+"""Usage over time from units: whatever the steps, they add up to the usage of the window."""
+
+import asyncio
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ceems_grpc.ceems.questions import Choice, Source, UsageOverTimeQuestion, UsageQuestion, Viewer
+from ceems_grpc.ceems.service import Ceems
+from ceems_grpc.ceems.steps import Step, steps_of
+from ceems_grpc.ceems.window import Window
+from ceems_grpc.store.sqlite import SqliteStore
+
+DATABASE = Path(__file__).parents[1] / "golden" / "synthetic.db"
+FIRST, LAST = 1_763_700_000, 1_767_250_000  # the time that the database covers, and a little more
+ADMIN = Viewer("admin")
+FIELDS = ("num_units", "total_energy_usage_kwh.total", "total_time_seconds.walltime", "total_emissions_gms.rte_total")
+ZONES = st.sampled_from(["UTC", "Europe/Paris", "America/New_York", "Asia/Kolkata", "Pacific/Auckland"])
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    start=st.integers(FIRST, LAST),
+    length=st.integers(0, 20 * 86_400),
+    step=st.sampled_from(Step),
+    zone=ZONES,
+    groups=st.sampled_from([(), ("cluster_id",), ("project", "username")]),
+)
+def test_steps_add_up_to_the_usage_of_the_window(
+    start: int, length: int, step: Step, zone: str, groups: tuple[str, ...]
+) -> None:
+    window = Window(start, start + length)
+
+    async def ask() -> tuple[pa.Table, pa.Table]:
+        ceems = Ceems(SqliteStore(DATABASE))
+        try:
+            over_time, _ = await ceems.usage_over_time(
+                ADMIN,
+                UsageOverTimeQuestion(window, step, ZoneInfo(zone), Source.UNITS, Choice(), groups, FIELDS, admin=True),
+            )
+            whole = await ceems.usage(
+                ADMIN,
+                UsageQuestion(window, group_by=groups, exact_groups=True, fields=(*groups, *FIELDS), admin=True),
+            )
+            return over_time.table, whole.table
+        finally:
+            await ceems.close()
+
+    steps, whole = asyncio.run(ask())
+    assert _sums(steps, groups) == {
+        group: pytest.approx(values, rel=1e-9, abs=1e-9) for group, values in _sums(whole, groups).items()
+    }
+
+
+def _sums(table: pa.Table, groups: tuple[str, ...]) -> dict[tuple[str, ...], dict[str, float]]:
+    sums: dict[tuple[str, ...], dict[str, float]] = {}
+    for row in table.to_pylist():
+        group = sums.setdefault(tuple(row[name] for name in groups), dict.fromkeys(FIELDS, 0.0))
+        for name in FIELDS:
+            group[name] += row.get(name) or 0
+    return sums
+
+
+@given(start=st.integers(0, 2_000_000_000), length=st.integers(0, 400 * 86_400), zone=ZONES, step=st.sampled_from(Step))
+def test_steps_cover_the_window_without_gaps(start: int, length: int, zone: str, step: Step) -> None:
+    if step is Step.HOUR:
+        length = min(length, 30 * 86_400)
+    window = Window(start, start + length)
+    steps = steps_of(window, step, ZoneInfo(zone))
+    assert steps.starts[0] <= window.start
+    assert steps.end > window.end
+    assert list(steps.starts) == sorted(set(steps.starts))
+    assert all(steps.index(moment) == position for position, moment in enumerate(steps.starts))
+    assert steps.starts[-1] <= window.end
+
+
+def test_the_hour_that_happens_twice_is_two_steps() -> None:
+    # Clocks went back in Paris on 26 October 2025 at 01:00 UTC: a day of 25 hours.
+    day = Window(1_761_429_600, 1_761_429_600 + 25 * 3600 - 1)
+    assert len(steps_of(day, Step.HOUR, ZoneInfo("Europe/Paris")).starts) == 25
+    assert len(steps_of(day, Step.DAY, ZoneInfo("Europe/Paris")).starts) == 1
