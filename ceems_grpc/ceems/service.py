@@ -1,11 +1,11 @@
 """All questions in one place: who asks, within which limits, from which store."""
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
@@ -14,6 +14,7 @@ from ceems_grpc.ceems.access import Access, Rights, open_access
 from ceems_grpc.ceems.answer import Answer
 from ceems_grpc.ceems.cache import UsageCache
 from ceems_grpc.ceems.errors import no_user
+from ceems_grpc.ceems.once import Once
 from ceems_grpc.ceems.questions import (
     AsAdmin,
     DirectoryQuestion,
@@ -55,6 +56,7 @@ class Ceems:
         self._clock = clock
         self._rights = Rights()
         self._usage = UsageCache(timer=clock)
+        self._running: Once[Any] = Once()
 
     async def close(self) -> None:
         """Let go of the store and of kept answers."""
@@ -68,7 +70,8 @@ class Ceems:
     async def units(self, viewer: Viewer | None, question: UnitsQuestion) -> Answer:
         """Answer which units there are, as a table; see `units.units_table`."""
         self._check_units(question)
-        return await self._ask(viewer, question.admin, lambda access: units.units_table(access, self._limit(question)))
+        limited = self._limit(question)
+        return await self._once(viewer, limited.admin, limited, lambda access: units.units_table(access, limited))
 
     def units_stream(
         self, viewer: Viewer | None, question: UnitsQuestion, timezone: str | None, warnings: list[str]
@@ -107,18 +110,19 @@ class Ceems:
     async def usage_over_time(self, viewer: Viewer | None, question: UsageOverTimeQuestion) -> tuple[Answer, Steps]:
         """Answer what was used step by step; see `usage.usage_over_time`."""
         self._check(question.window)
-        return await self._ask(viewer, question.admin, lambda access: usage.usage_over_time(access, question))
+        return await self._once(viewer, question.admin, question, lambda a: usage.usage_over_time(a, question))
 
     async def stats(self, viewer: Viewer | None, question: StatsQuestion) -> Answer:
         """Answer how many units, projects and users there are; see `stats.stats`."""
         if question.mode is Mode.CURRENT:
             self._check(question.window)
-        return await self._ask(viewer, question.admin, lambda access: stats.stats(access, self._limit(question)))
+        limited = self._limit(question)
+        return await self._once(viewer, limited.admin, limited, lambda access: stats.stats(access, limited))
 
     async def directory(self, viewer: Viewer | None, question: DirectoryQuestion) -> Answer:
         """Answer which users, projects, clusters or administrators there are; see `directory.directory`."""
         limited = self._limit(question)
-        return await self._ask(viewer, question.admin, lambda access: directory.directory(access, limited))
+        return await self._once(viewer, limited.admin, limited, lambda access: directory.directory(access, limited))
 
     async def verify(self, viewer: Viewer | None, question: VerifyQuestion) -> None:
         """Return if the units are the viewer's to see; see `directory.verify`."""
@@ -126,7 +130,7 @@ class Ceems:
 
     async def suggest(self, viewer: Viewer | None, question: SuggestQuestion) -> tuple[list[Suggestion], bool]:
         """Suggest values for a drop-down; see `suggest.suggest`."""
-        return await self._ask(viewer, question.admin, lambda access: suggest.suggest(access, question))
+        return await self._once(viewer, question.admin, question, lambda access: suggest.suggest(access, question))
 
     # What all questions share
 
@@ -142,6 +146,17 @@ class Ceems:
     ) -> "_Result":
         async with self._access(viewer, admin) as access:
             return await answer(access)
+
+    async def _once(
+        self,
+        viewer: Viewer | None,
+        admin: AsAdmin,
+        question: Hashable,
+        answer: Callable[[Access], Awaitable["_Result"]],
+    ) -> "_Result":
+        """Ask; the same question of the same viewer that comes while it runs waits for its answer."""
+        result: _Result = await self._running.run((viewer, question), lambda: self._ask(viewer, admin, answer))
+        return result
 
     def _check_units(self, question: UnitsQuestion) -> None:
         if not question.uuids:
