@@ -2,13 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
-from ceems_grpc.ceems.errors import QuestionError
+from ceems_grpc.ceems.errors import ErrorType, QuestionError
 from ceems_grpc.ceems.questions import Viewer
 from ceems_grpc.ceems.service import Ceems, Limits
-from ceems_grpc.faces.api import Api
+from ceems_grpc.faces.api import Api, error_response
+from ceems_grpc.faces.live import Live
 from ceems_grpc.faces.panels import Panels
 from ceems_grpc.plugin.context import PluginContext
 from ceems_grpc.plugin.diagnostics import HealthResult, HealthStatus
@@ -55,27 +57,21 @@ class CeemsDataSource:
         self._ceems = Ceems(self._store, limits)
         self._panels = Panels(self._ceems)
         self._api = Api(self._ceems)
+        self._live = Live(self._ceems)
 
     async def query(self, context: PluginContext, query: DataQuery) -> Sequence[Frame]:
         """Answer one query with frames."""
-        timeout = self._settings.query_timeout
-        try:
-            async with asyncio.timeout(None if timeout is None else timeout.total_seconds()):
+        with self._failures(context):
+            async with asyncio.timeout(self._seconds()):
                 return await self._panels.answer(self._viewer(context), query)
-        except TimeoutError:
-            raise PluginError(
-                f"The query took longer than {timeout} (queryTimeout); narrow it, or raise the setting.",
-                status=504,
-                source=ErrorSource.DOWNSTREAM,
-            ) from None
-        except QuestionError as error:
-            raise PluginError(str(error), status=error.status, source=ErrorSource.DOWNSTREAM) from None
-        except StoreError as error:
-            raise self._store_failure(context, error) from None
 
     async def call_resource(self, context: PluginContext, request: ResourceRequest) -> ResourceResponse:
         """Answer a request to the CEEMS API. Who asks is the context's user; headers and parameters change nothing."""
-        return await self._api.answer(self._viewer(context), request.method, request.path, request.query)
+        try:
+            async with asyncio.timeout(self._seconds()):
+                return await self._api.answer(self._viewer(context), request.method, request.path, request.query)
+        except TimeoutError:
+            return error_response(503, ErrorType.TIMEOUT, f"the question took longer than {self._seconds():g} s")
 
     async def check_health(self, context: PluginContext) -> HealthResult:
         """Open the database and say what it holds."""
@@ -88,17 +84,20 @@ class CeemsDataSource:
         return _healthy(facts, full_path=_is_grafana_admin(context), now=datetime.now(UTC))
 
     async def subscribe_stream(self, context: PluginContext, request: StreamRequest) -> SubscribeResult:
-        """There are no live channels."""
-        return SubscribeResult(SubscribeStatus.NOT_FOUND)
+        """Let the channel's owner listen; see `ceems_grpc.faces.live`."""
+        with self._failures(context):
+            frame = await self._live.subscribe(self._viewer(context), request.path, request.data)
+        return SubscribeResult(SubscribeStatus.OK, frame)
 
     async def publish_stream(self, context: PluginContext, request: StreamRequest) -> PublishResult:
-        """Nobody may send: channels would only go from the database to dashboards."""
+        """Nobody may send: channels go from the database to dashboards."""
         return PublishResult(PublishStatus.PERMISSION_DENIED)
 
     async def run_stream(self, context: PluginContext, request: StreamRequest) -> AsyncIterator[Frame | bytes]:
-        """There are no live channels."""
-        raise PluginError(f"There is no channel '{request.path}'.", status=404)
-        yield b""  # pragma: no cover - makes this a generator
+        """Yield a frame now and after each change of the database."""
+        with self._failures(context):
+            async for frame in self._live.run(self._viewer(context), request.path, request.data):
+                yield frame
 
     async def close(self) -> None:
         """Close the database."""
@@ -110,11 +109,26 @@ class CeemsDataSource:
             return Viewer(self._settings.service_user) if self._settings.service_user else None
         return Viewer(user.login, admin_by_role=self._settings.is_admin_role(user.role))
 
-    def _store_failure(self, context: PluginContext, error: StoreError) -> PluginError:
-        _log.warning("the database did not answer", extra={"detail": error.detail})
-        status = 503 if isinstance(error, StoreBusyError) else 500
-        message = error.detail if _is_grafana_admin(context) else str(error)
-        return PluginError(message, status=status, source=ErrorSource.DOWNSTREAM)
+    def _seconds(self) -> float | None:
+        timeout = self._settings.query_timeout
+        return None if timeout is None else timeout.total_seconds()
+
+    @contextmanager
+    def _failures(self, context: PluginContext) -> Iterator[None]:
+        """Turn what questions and stores raise into errors that Grafana shows."""
+        try:
+            yield
+        except TimeoutError:
+            seconds = f"{self._seconds():g} s"
+            message = f"The query took longer than {seconds} (queryTimeout); narrow it, or raise the setting."
+            raise PluginError(message, status=504, source=ErrorSource.DOWNSTREAM) from None
+        except QuestionError as error:
+            raise PluginError(str(error), status=error.status, source=ErrorSource.DOWNSTREAM) from None
+        except StoreError as error:
+            _log.warning("the database did not answer", extra={"detail": error.detail})
+            status = 503 if isinstance(error, StoreBusyError) else 500
+            message = error.detail if _is_grafana_admin(context) else str(error)
+            raise PluginError(message, status=status, source=ErrorSource.DOWNSTREAM) from None
 
 
 def _is_grafana_admin(context: PluginContext) -> bool:

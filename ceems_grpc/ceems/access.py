@@ -45,7 +45,10 @@ class Rights:
         if known is None:
             known = False
             if reader.has(Table.ADMIN_USERS):
-                found = await reader.distinct(Distinct(Table.ADMIN_USERS, ("name",), In("name", (login,))))
+                # Before version 8 of the schema, a row holds a list of names.
+                new = reader.has(Table.ADMIN_USERS, "name")
+                where = In("name", (login,)) if new else Holds("users", (login,))
+                found = await reader.distinct(Distinct(Table.ADMIN_USERS, ("name" if new else "users",), where))
                 known = bool(found.num_rows)
             self._admins[login] = known
         return known

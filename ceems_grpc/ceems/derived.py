@@ -28,7 +28,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
 }
 """Which metrics each derived column is computed from."""
 
-WEIGHTED_SUM = "#weighted"  # suffix of a helper column: sum of value times weight, where an answer has summed units
+WEIGHTED_SUM = "#weighted."  # prefix of a helper column: sum of value times weight, where an answer has summed units
 
 
 def add_derived(table: pa.Table, names: tuple[str, ...]) -> pa.Table:
@@ -42,11 +42,7 @@ def add_derived(table: pa.Table, names: tuple[str, ...]) -> pa.Table:
 
 def _keys(table: pa.Table, column: str) -> dict[str, pa.ChunkedArray]:
     prefix = column + "."
-    return {
-        name[len(prefix) :]: table.column(name)
-        for name in table.column_names
-        if name.startswith(prefix) and not name.endswith(WEIGHTED_SUM)
-    }
+    return {name[len(prefix) :]: table.column(name) for name in table.column_names if name.startswith(prefix)}
 
 
 def _together(table: pa.Table, first: str, second: str) -> dict[str, pa.ChunkedArray]:
@@ -74,7 +70,7 @@ def _used(table: pa.Table, average: str, _: str) -> dict[str, pa.ChunkedArray]:
     allocated = _keys(table, "total_time_seconds").get(WEIGHTS[average])
     used: dict[str, pa.ChunkedArray] = {}
     for key, percent in _keys(table, average).items():
-        summed = f"{average}.{key}{WEIGHTED_SUM}"
+        summed = f"{WEIGHTED_SUM}{average}.{key}"
         if summed in table.column_names:
             used[key] = pc.divide(table.column(summed), 100.0)
         elif allocated is not None:

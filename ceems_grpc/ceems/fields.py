@@ -33,7 +33,7 @@ class Fields:
                 names.append(f"{column.name}.{key}")
             elif column.has_keys:
                 prefix = column.name + "."
-                names += [name for name in table.column_names if name.startswith(prefix) and "#" not in name]
+                names += [name for name in table.column_names if name.startswith(prefix)]
             else:
                 names.append(column.name)
         present = set(table.column_names)

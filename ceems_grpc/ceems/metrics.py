@@ -27,7 +27,6 @@ class Unit(StrEnum):
     KWH = "kWh"
     GRAMS = "g"
     SECONDS = "s"
-    MEGABYTE_SECONDS = "MB·s"
     BYTES = "B"
     COUNT = "count"
     KWH_PER_HOUR = "kWh/h"
@@ -52,7 +51,7 @@ class Column:
     def unit_of(self, key: str) -> Unit:
         """Return the unit of one key."""
         if self.name == "total_time_seconds" and key == "alloc_cpumemtime":
-            return Unit.MEGABYTE_SECONDS
+            return Unit.NONE  # memory times seconds: of mebibytes or of bytes, as the resource manager has it
         if self.name.endswith("_stats"):
             return Unit.BYTES if "bytes" in key else Unit.COUNT
         if self.name == "allocation" and key == "mem":

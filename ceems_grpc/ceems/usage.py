@@ -48,7 +48,7 @@ _ORDER = (Order("cluster_id"), Order("username"), Order("project"))
 _COLUMNS = {column.name: column for column in (*USAGE_COLUMNS, *DERIVED)}
 _METRIC_NAMES = frozenset(column.name for column in METRICS)
 _PLAIN = frozenset({*GROUPS, "num_units"})
-_WEIGHT = "#weight"  # suffix of a helper column, as WEIGHTED_SUM is
+_WEIGHT = "#weight."  # prefix of a helper column, as WEIGHTED_SUM is
 
 Keys = dict[str, tuple[str, ...]]
 """The keys of each metric."""
@@ -217,8 +217,8 @@ def _measures(keys: Keys) -> list[Measure]:
             value = Key(metric, name)
             if metric in WEIGHTS:
                 weight = Key("total_time_seconds", WEIGHTS[metric])
-                measures.append(WeightedSum(f"{value}{WEIGHTED_SUM}", value, weight))
-                measures.append(WeightOf(f"{value}{_WEIGHT}", value, weight))
+                measures.append(WeightedSum(f"{WEIGHTED_SUM}{value}", value, weight))
+                measures.append(WeightOf(f"{_WEIGHT}{value}", value, weight))
             else:
                 measures.append(Sum(str(value), value))
     return measures
@@ -229,9 +229,9 @@ def _finished(table: pa.Table, keys: Keys) -> pa.Table:
     for metric, names in keys.items():
         for name in names if metric in WEIGHTS else ():
             column = f"{metric}.{name}"
-            weighted, weights = table.column(column + WEIGHTED_SUM), table.column(column + _WEIGHT)
+            weighted, weights = table.column(WEIGHTED_SUM + column), table.column(_WEIGHT + column)
             weightless = pc.equal(weights, 0.0)
             means = pc.divide(weighted, pc.if_else(weightless, 1.0, weights))
             table = table.append_column(column, pc.if_else(weightless, 0.0, means))
-            table = table.drop_columns([column + _WEIGHT])
+            table = table.drop_columns([_WEIGHT + column])
     return table

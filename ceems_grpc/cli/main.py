@@ -1,30 +1,56 @@
 """Commands and their options. Each is imported only when it runs: `serve` must start fast."""
 
-import argparse
+from __future__ import annotations
+
 import asyncio
+import logging
+import os
+import sys
 from collections.abc import Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from ceems_grpc.version import VERSION
 
+if TYPE_CHECKING:
+    import argparse
+
 
 def run(arguments: Sequence[str]) -> int:
-    """Run a command and return the exit code of the process."""
-    if not arguments or arguments[0] == "serve":
+    """Run a command and return the exit code of the process: 0 done, 1 failed, 2 wrongly called."""
+    if not arguments or list(arguments) == ["serve"]:
         return _serve()
-    options = _parser().parse_args(arguments)
-    code: int = options.run(options)
+    from ceems_grpc.cli.errors import CommandError  # noqa: PLC0415 - not for `serve`
+    from ceems_grpc.cli.options import parse  # noqa: PLC0415 - not for `serve`
+
+    options = parse(VERSION, arguments)
+    if options.command == "serve":
+        return _serve()
+    try:
+        return _run(options)
+    except CommandError as error:
+        print(f"ceems-grpc {options.command}: {error}", file=sys.stderr)  # noqa: T201 - a person reads it
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader, `head` for example, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at exit
+        return 0
+
+
+def _run(options: argparse.Namespace) -> int:
+    logging.getLogger("ceems_grpc").addHandler(logging.NullHandler())  # errors are told, not logged
+    command = import_module(f"ceems_grpc.cli.{options.command.replace('-', '_')}")
+    code: int = command.run(options)
+    sys.stdout.flush()
     return code
 
 
 def _serve() -> int:
-    from ceems_grpc.datasource import open_datasource  # noqa: PLC0415
-    from ceems_grpc.plugin.serve import serve  # noqa: PLC0415
+    from ceems_grpc.datasource import open_datasource  # noqa: PLC0415 - not for other commands
+    from ceems_grpc.plugin.serve import serve  # noqa: PLC0415 - not for other commands
 
-    return asyncio.run(serve(open_datasource, name="CEEMS for Grafana", version=VERSION))
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="ceems-grpc", description="CEEMS for Grafana")
-    parser.add_argument("--version", action="version", version=VERSION)
-    parser.add_subparsers(required=True)
-    return parser
+    code = asyncio.run(serve(open_datasource, name="CEEMS for Grafana", version=VERSION))
+    if "grafana_plugin_type" not in os.environ:
+        print("\nFor what it does without Grafana see: ceems-grpc --help", file=sys.stderr)  # noqa: T201
+    return code

@@ -10,6 +10,7 @@ from ceems_grpc.ceems.window import Window, make_window, seconds_of
 
 MOST_BYTES = 512 * 1024
 MOST_VALUES = 5_000
+MOST_CHARACTERS = 1_000
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 _LAST_SECOND = 253_402_300_799  # the end of the year 9999
 
@@ -19,7 +20,8 @@ Parameters = Mapping[str, tuple[str, ...]]
 def parse_query(query: str) -> Parameters:
     """Split a query string into the values of each parameter, in their order.
 
-    Raises bad_data for what no question can mean: bytes that are not UTF-8, NUL, more than 5,000 values.
+    Raises bad_data for what no question can mean: bytes that are not UTF-8, NUL, more than 5,000 values, a value of
+    more than 1,000 characters.
     """
     if len(query) > MOST_BYTES:
         raise bad_data(f"the query string is longer than {MOST_BYTES} bytes")
@@ -33,10 +35,12 @@ def parse_query(query: str) -> Parameters:
     for name, value in pairs:
         if "\0" in name or "\0" in value:
             raise bad_data(f"query parameter '{name[:50]}': NUL is not allowed".replace("\0", "?"))
+        if len(value) > MOST_CHARACTERS:
+            raise bad_data(f"query parameter '{name[:50]}': a value is longer than {MOST_CHARACTERS} characters")
         values.setdefault(name, []).append(value)
     for name, found in values.items():
         if len(found) > MOST_VALUES:
-            raise bad_data(f"query parameter '{name}': {len(found)} values; at most {MOST_VALUES}")
+            raise bad_data(f"query parameter '{name[:50]}': {len(found)} values; at most {MOST_VALUES}")
     return {name: tuple(found) for name, found in values.items()}
 
 

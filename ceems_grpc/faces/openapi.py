@@ -8,6 +8,7 @@ import msgspec
 from ceems_grpc.ceems.metrics import Column, Kind
 from ceems_grpc.faces.api_endpoints import ENDPOINTS, Access, Endpoint, Parameter
 from ceems_grpc.faces.api_json import Shape
+from ceems_grpc.faces.api_parameters import MOST_CHARACTERS, MOST_VALUES
 from ceems_grpc.version import VERSION
 
 Json = dict[str, Any]
@@ -63,11 +64,12 @@ def openapi_document() -> bytes:
 
 def _operation(endpoint: Endpoint) -> Json:
     refused = ["405"]
+    if endpoint.question != "health":
+        refused += ["400"]
     if endpoint.access is not Access.ANYBODY:
-        refused += ["400", "401", "500", "503"]
-    if endpoint.as_admin or endpoint.question == "verify":
+        refused += ["401", "500", "503"]
+    if endpoint.as_admin or endpoint.question == "verify" or endpoint.question.startswith("suggest-"):
         refused += ["403"]
-    refused += ["400"] if endpoint.access is Access.ANYBODY else []
     responses: Json = {"200": _success(endpoint)}
     if endpoint.question == "health":
         responses["503"] = {"description": "The database does not answer", "content": _text("KO")}
@@ -83,11 +85,12 @@ def _operation(endpoint: Endpoint) -> Json:
 
 
 def _parameter(parameter: Parameter) -> Json:
+    text: Json = {"type": "string", "maxLength": MOST_CHARACTERS}
     schemas: dict[str, Json] = {
-        "texts": {"type": "array", "items": {"type": "string"}},
-        "text": {"type": "string"},
+        "texts": {"type": "array", "items": text, "maxItems": MOST_VALUES},
+        "text": text,
         "moment": {"type": "integer", "minimum": 0, "maximum": 253_402_300_799_000},
-        "switch": {"type": "string"},
+        "switch": text,
         "count": {"type": "integer", "minimum": 1, "maximum": 1000},
         "choice": {"type": "string", "enum": ["auto", "true", "false"]},
     }

@@ -15,7 +15,6 @@ UNITS: dict[Unit, str] = {
     Unit.KWH: "kwatth",
     Unit.GRAMS: "massg",
     Unit.SECONDS: "s",
-    Unit.MEGABYTE_SECONDS: "suffix: MB·s",
     Unit.BYTES: "bytes",
     Unit.COUNT: "short",
     Unit.KWH_PER_HOUR: "suffix: kWh/h",

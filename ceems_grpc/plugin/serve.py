@@ -21,7 +21,8 @@ from ceems_grpc.plugin.hclog import start_logging
 from ceems_grpc.plugin.instances import InstanceManager
 from ceems_grpc.plugin.parent import watch_parent
 from ceems_grpc.plugin.server import make_server
-from ceems_grpc.plugin.socket_file import allow_group, for_owner_only, socket_path
+from ceems_grpc.plugin.socket_file import allow_group, for_owner_only, remove_socket, socket_path
+from ceems_grpc.plugin.standalone import is_standalone, standalone_address
 from ceems_grpc.plugin.stdout import take_standard_output
 
 _log = logging.getLogger(__name__)
@@ -38,8 +39,12 @@ async def serve(factory: Factory, *, name: str, version: str) -> int:
 
     ``factory`` makes a data source from its settings. ``name`` is told to whoever starts the process by hand. What code
     prints goes to standard error: standard output is the host's. Call it in the main thread, once in a process.
+    The module ``standalone`` says how to run it in a debugger.
     """
     try:
+        standalone = standalone_address(os.environ)
+        if is_standalone(os.environ):
+            return await _serve_standalone(factory, standalone)
         host = Host.from_environment(os.environ, name=name)
     except HandshakeError as error:
         print(error, file=sys.stderr)  # noqa: T201 a person reads it
@@ -47,6 +52,9 @@ async def serve(factory: Factory, *, name: str, version: str) -> int:
     output = take_standard_output()
     start_logging(os.environ)
     try:
+        if standalone:
+            await _point_to(standalone, output)
+            return 0
         with socket_path(host.socket_folder) as path:
             stopping = _stop_when_told(path)
             instances = InstanceManager(factory)
@@ -68,7 +76,34 @@ async def serve(factory: Factory, *, name: str, version: str) -> int:
     return 0
 
 
-def _stop_when_told(path: Path) -> asyncio.Event:
+async def _serve_standalone(factory: Factory, address: str) -> int:
+    start_logging(os.environ)
+    stopping = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    instances = InstanceManager(factory)
+    server = await make_server(instances, stopping, go_plugin=False)
+    try:
+        server.add_insecure_port(address)
+    except RuntimeError as error:
+        raise HandshakeError(f"The plugin cannot listen on {address}: {error}") from error
+    await server.start()
+    _log.info("plugin runs by itself", extra={"address": address})
+    await stopping.wait()
+    await server.stop(_GRACE_SECONDS)
+    await _close(instances)
+    return 0
+
+
+async def _point_to(address: str, output: int) -> None:
+    """Tell the host where a plugin runs by itself, and stay for as long as the host does."""
+    stopping = _stop_when_told(None)
+    os.write(output, handshake_line("tcp", address))
+    _log.warning("requests go to the plugin that runs by itself", extra={"address": address})
+    await stopping.wait()
+
+
+def _stop_when_told(path: Path | None) -> asyncio.Event:
     """Return the event that says stop: set by SIGTERM and by the parent's end."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -115,12 +150,13 @@ async def _close(instances: InstanceManager) -> None:
         _log.warning("a data source took too long to close")
 
 
-def _exit_later(path: Path) -> None:
+def _exit_later(path: Path | None) -> None:
     """End the process soon even when something in it does not."""
 
     def end() -> None:
         time.sleep(_LAST_RESORT_SECONDS)
-        path.unlink(missing_ok=True)
+        if path:
+            remove_socket(path)
         os._exit(1)
 
     threading.Thread(target=end, name="last resort", daemon=True).start()

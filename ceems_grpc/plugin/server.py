@@ -20,8 +20,12 @@ _UNLIMITED = -1
 _HEALTH_NAMES = ("plugin", "")
 
 
-async def make_server(instances: InstanceManager, stopping: asyncio.Event) -> grpc.aio.Server:
+async def make_server(
+    instances: InstanceManager, stopping: asyncio.Event, *, go_plugin: bool = True
+) -> grpc.aio.Server:
     """Make the server, not yet started. ``stopping`` is set when the host asks the plugin to stop.
+
+    Without ``go_plugin`` nobody can ask: such a plugin was not started by its host.
 
     AdmissionControl and ResourceConversion are not registered, so gRPC answers UNIMPLEMENTED to them: a data source
     without object types of its own has nothing to admit or convert, and Grafana takes the answer for just that.
@@ -40,7 +44,7 @@ async def make_server(instances: InstanceManager, stopping: asyncio.Event) -> gr
             DataService(instances).handler(),
             ResourceService(instances).handler(),
             StreamService(instances, stopping).handler(),
-            *GoPluginServices(stopping).handlers(),
+            *(GoPluginServices(stopping).handlers() if go_plugin else []),
         ]
     )
     servicer = health.aio.HealthServicer()
@@ -48,7 +52,7 @@ async def make_server(instances: InstanceManager, stopping: asyncio.Event) -> gr
         await servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
     names = [
-        *(service.full_name for service in go_plugin_pb2.DESCRIPTOR.services_by_name.values()),
+        *(service.full_name for service in go_plugin_pb2.DESCRIPTOR.services_by_name.values() if go_plugin),
         *(
             pluginv2_pb2.DESCRIPTOR.services_by_name[name].full_name
             for name in ("Diagnostics", "Data", "Resource", "Stream")

@@ -5,13 +5,15 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ceems_grpc.plugin.handshake import HandshakeError
 
 # sun_path of Linux holds 108 bytes with its end, that of macOS 104.
 _LONGEST_PATH = 103
+# The name of a socket in a folder of our own, and of no other.
+_PRIVATE_NAME = "socket"
 
 
 @contextmanager
@@ -20,8 +22,10 @@ def socket_path(folder: Path | None) -> Iterator[Path]:
 
     Raises ``HandshakeError`` when the folder is missing or its path too long for a socket.
     """
-    private = None if folder else Path(tempfile.mkdtemp(prefix="grafana-plugin-"))
-    path = (folder or private or Path()).absolute() / f"plugin{secrets.token_hex(6)}"
+    if folder:
+        path = folder.absolute() / f"plugin{secrets.token_hex(6)}"
+    else:
+        path = Path(tempfile.mkdtemp(prefix="grafana-plugin-")).absolute() / _PRIVATE_NAME
     try:
         if not path.parent.is_dir():
             raise HandshakeError(f"The folder for the plugin's socket does not exist: {path.parent}")
@@ -32,9 +36,15 @@ def socket_path(folder: Path | None) -> Iterator[Path]:
             )
         yield path
     finally:
-        path.unlink(missing_ok=True)
-        if private:
-            shutil.rmtree(private, ignore_errors=True)
+        remove_socket(path)
+
+
+def remove_socket(path: Path) -> None:
+    """Remove a socket made at a path of ``socket_path``, and the folder of our own around it."""
+    path.unlink(missing_ok=True)
+    if path.name == _PRIVATE_NAME:
+        with suppress(OSError):
+            path.parent.rmdir()
 
 
 @contextmanager

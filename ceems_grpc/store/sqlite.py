@@ -38,7 +38,7 @@ from ceems_grpc.store.plan import (
     WeightedSum,
     WeightOf,
 )
-from ceems_grpc.store.sqlite_errors import explain, explain_path
+from ceems_grpc.store.sqlite_errors import check_wal, explain, explain_path
 from ceems_grpc.store.sqlite_sql import MOMENT_FUNCTION, SqliteSql
 
 _INTEGERS = {"created_at_ts", "started_at_ts", "ended_at_ts", "num_units", "num_updates", "id", "ignore"}
@@ -70,6 +70,7 @@ class SqliteStore:
         self._free = asyncio.Semaphore(connections)
         self._idle: list[aiosqlite.Connection] = []
         self._identity: tuple[int, int] | None = None
+        self._schema: tuple[tuple[int, int], int] | None = None  # of which file and version the columns are known
         self._columns: Mapping[str, frozenset[str]] = {}
         self._closed = False
 
@@ -81,16 +82,18 @@ class SqliteStore:
         except TimeoutError:
             raise StoreBusyError("The database is busy with other questions; try again in a moment.") from None
         try:
-            connection = await self._take()
+            identity, connection = await self._take()
             try:
                 async with self._transaction(connection):
-                    yield SqliteReader(self, connection, await self._zone_of(connection), self._columns)
+                    columns = await self._columns_of(connection, identity)
+                    yield SqliteReader(self, connection, await self._zone_of(connection), columns)
             except BaseException:
                 await self._drop(connection)
                 raise
-            self._idle.append(connection)
-            if self._closed:
-                await self._drop_idle()
+            if self._closed or identity != self._identity:  # closed, or the file was replaced meanwhile
+                await self._drop(connection)
+            else:
+                self._idle.append(connection)
         finally:
             self._free.release()
 
@@ -110,14 +113,12 @@ class SqliteStore:
 
     # Connections
 
-    async def _take(self) -> aiosqlite.Connection:
+    async def _take(self) -> tuple[tuple[int, int], aiosqlite.Connection]:
         identity = await asyncio.to_thread(self._identify)
         if identity != self._identity:  # first use, or the file was replaced
             await self._drop_idle()
-            self._identity, self._guessed, self._columns = identity, None, {}
-        while self._idle:
-            return self._idle.pop()
-        return await self._connect()
+            self._identity, self._guessed = identity, None
+        return identity, self._idle.pop() if self._idle else await self._connect()
 
     def _identify(self) -> tuple[int, int]:
         try:
@@ -146,6 +147,7 @@ class SqliteStore:
         connection = aiosqlite.connect(uri, uri=True, isolation_level=None, timeout=self._busy_timeout)
         connection._thread.daemon = True  # a stuck file system must not keep the process alive
         try:
+            await asyncio.to_thread(check_wal, self._path)
             await connection
             await connection.execute("PRAGMA query_only = ON")
             await connection.execute("PRAGMA cache_size = -16384")
@@ -153,6 +155,8 @@ class SqliteStore:
         except sqlite3.Error as error:
             await self._drop(connection)
             raise explain(self._path, error) from error
+        except OSError as error:
+            raise explain_path(self._path, error) from error
         except BaseException:
             await self._drop(connection)
             raise
@@ -162,8 +166,6 @@ class SqliteStore:
     async def _transaction(self, connection: aiosqlite.Connection) -> AsyncIterator[None]:
         try:
             await connection.execute("BEGIN")
-            if not self._columns:
-                self._columns = await self._read_columns(connection)
             yield
         except asyncio.CancelledError:
             await connection.interrupt()
@@ -183,6 +185,16 @@ class SqliteStore:
             await self._drop(connection)
 
     # What the file holds
+
+    async def _columns_of(
+        self, connection: aiosqlite.Connection, identity: tuple[int, int]
+    ) -> Mapping[str, frozenset[str]]:
+        # The schema's version changes with every migration, also of a file that stays in its place.
+        ((version,),) = await connection.execute_fetchall("PRAGMA schema_version")
+        if self._schema != (identity, version):
+            self._columns = await self._read_columns(connection)
+            self._schema = (identity, version)
+        return self._columns
 
     async def _read_columns(self, connection: aiosqlite.Connection) -> Mapping[str, frozenset[str]]:
         rows = await connection.execute_fetchall(
@@ -213,7 +225,9 @@ class SqliteStore:
                 " (SELECT low + (high - low) * n / 255 FROM ends, steps)"
                 " AND started_at_ts > 0 AND started_at LIKE '____-__-__T__:__:__-____'"
             )
-            zone = self._guessed = guess_zone([(int(moment), str(offset)) for moment, offset in rows])
+            samples = [(int(moment), str(offset)) for moment, offset in rows]
+            zone = guess_zone(samples)
+            self._guessed = zone if samples else None  # a database without units is asked again
         await connection.create_function(MOMENT_FUNCTION, 2, moment_of(zone), deterministic=True)
         return zone
 
@@ -334,6 +348,24 @@ class SqliteReader:
         return rows
 
     async def _fetch(self, statement: str, parameters: list[object]) -> AsyncIterator[list[tuple[Any, ...]]]:
+        given = 0
+        try:
+            async for rows in self._fetch_strictly(statement, parameters):
+                yield rows
+                given += len(rows)
+        except sqlite3.OperationalError as error:
+            if "decode to UTF-8" not in str(error):
+                raise
+        else:
+            return
+        # Names that users give need not be UTF-8. From now on this connection replaces what is not, which is slower.
+        self._connection.text_factory = lambda text: text.decode("utf-8", "replace")
+        async for rows in self._fetch_strictly(statement, parameters):
+            left, given = rows[given:], max(given - len(rows), 0)
+            if left:
+                yield left
+
+    async def _fetch_strictly(self, statement: str, parameters: list[object]) -> AsyncIterator[list[tuple[Any, ...]]]:
         async with self._connection.execute(statement, parameters) as cursor:
             while rows := await cursor.fetchmany(_ROWS_A_FETCH):
                 yield list(rows)  # type: ignore[arg-type]  # tuples, since no row factory is set

@@ -56,14 +56,17 @@ def explain_path(path: Path, error: OSError) -> StoreError:
 
 
 def first_failing_part(path: Path) -> Path:
-    """Return the first folder (or the file) on the way down the path that is not there or may not be entered."""
-    full = path.absolute()
+    """Return the first folder (or the file) on the way down the path that is not there or may not be entered.
+
+    Links are followed: the answer is a part of the real path.
+    """
+    full = Path(os.path.realpath(path))
     for part in [*reversed(full.parents), full]:
         try:
             part.stat()
         except OSError:
             return part
-        if part != full and not os.access(part, os.X_OK):
+        if part != full and not os.access(part, os.X_OK, effective_ids=os.access in os.supports_effective_ids):
             return part
     return full
 
@@ -74,20 +77,39 @@ def _explain_open(path: Path, error: sqlite3.Error, name: str) -> StoreError:
             header = file.read(20)
     except OSError as failure:
         return explain_path(path, failure)
-    if len(header) == 20 and header[18] == _WAL_FORMAT:
-        shared = path.with_name(path.name + "-shm")
-        reason = (
-            f"{shared} may not be read by {_whoami()}"
-            if shared.exists()
-            else f"{shared} does not exist and {_whoami()} may not make it in {path.parent}"
-        )
-        return StorePermissionError(
-            "The database is in WAL mode, and the file that SQLite keeps beside it may not be read.",
-            f"{reason}. Give that user read access to {path.name}, {path.name}-wal and {path.name}-shm while "
-            f"ceems_api_server runs, or write access to the folder ({name}).",
-        )
+    if _is_wal(header):
+        return _wal_error(path, f" ({name})")
     return StorePermissionError(
         "The database may not be read by the user that Grafana runs as.", f"{path} cannot be opened: {error} ({name})."
+    )
+
+
+def check_wal(path: Path) -> None:
+    """Refuse to open a database in WAL mode when that would leave files of another owner beside it.
+
+    While nobody has the database open, SQLite makes its -wal and -shm files anew, owned by whoever opens it first: a
+    reader that is not the owner would lock out the writer.
+    """
+    with path.open("rb") as file:
+        header = file.read(20)
+    foreign = os.geteuid() not in {0, path.stat().st_uid}  # files made by root are given to the database's owner
+    if foreign and _is_wal(header) and not path.with_name(path.name + "-shm").exists():
+        raise _wal_error(path, "")
+
+
+def _is_wal(header: bytes) -> bool:
+    return len(header) == 20 and header[18] == _WAL_FORMAT
+
+
+def _wal_error(path: Path, cause: str) -> StorePermissionError:
+    shared = path.with_name(path.name + "-shm")
+    if shared.exists():
+        reason = f"{shared} may not be read by {_whoami()}{cause}. Give that user read access to it"
+    else:
+        reason = f"{shared} does not exist{cause}, since nobody has the database open. Start ceems_api_server"
+    return StorePermissionError(
+        "The database is in WAL mode, and the file that SQLite keeps beside it may not be read.",
+        f"{reason}; {path.name}, {path.name}-wal and {path.name}-shm need a group that both users are in.",
     )
 
 

@@ -4,6 +4,7 @@ Column names come from plans and are quoted; values are always parameters. Long 
 so that neither the number of parameters nor the length of a statement grows with them.
 """
 
+import re
 from datetime import tzinfo
 from itertools import pairwise
 
@@ -43,6 +44,9 @@ from ceems_grpc.store.plan import (
 )
 
 MOMENT_FUNCTION = "ceems_moment"  # (local text, ended_at_ts) -> seconds; registered on each connection
+# Paths are compared with the text of a key as it is written, and writers may write all other characters as escapes
+# (Go does so with <, > and &); such keys are looked for by json_each, which decodes them.
+_AS_PATH = re.compile(r"[A-Za-z0-9 _.:/@#$%*+=,;!?~^|(){}\[\]-]+")
 _OPERATORS = {"<": "<", "<=": "<=", ">": ">", ">=": ">=", "=": "=", "!=": "<>"}
 
 
@@ -172,7 +176,7 @@ class SqliteSql:
         """Write a column, or the value of a key (SQL NULL where the row has none)."""
         if isinstance(operand, str):
             return _quote(operand)
-        if '"' in operand.name:  # cannot be written as a JSON path
+        if _AS_PATH.fullmatch(operand.name) is None:
             self.parameters.append(operand.name)
             return f"(SELECT j.value FROM json_each({_object(operand.column)}) AS j WHERE j.key = ?)"  # noqa: S608
         self.parameters.append(f'$."{operand.name}"')
@@ -256,7 +260,8 @@ class SqliteSql:
 
 
 def _quote(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+    # Not in double quotes: SQLite takes those for a text where no such column exists.
+    return "`" + name.replace("`", "``") + "`"
 
 
 def _object(column: str) -> str:

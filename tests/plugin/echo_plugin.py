@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import sys
+import threading
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -50,6 +51,9 @@ class Echo:
                 raise asyncio.CancelledError
             case "wait":
                 await self._wait(query.ref_id)
+            case "block":
+                self._note("blocked")
+                await asyncio.to_thread(threading.Event().wait)
             case "print":
                 print("printed by Python")  # noqa: T201 what is tested
                 os.write(1, b"printed by a C library\n")

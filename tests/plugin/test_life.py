@@ -146,8 +146,21 @@ async def test_sigterm_stops_it_cleanly(folder: Path) -> None:
         assert await plugin.ended() == 0
         with pytest.raises(grpc.aio.AioRpcError):
             await call
+    # The folder is the host's own, and stays.
     assert names(folder) == ["journal"]
     assert lines(journal) == ["A waits", "A stopped", "closed"]
+
+
+async def test_work_that_cannot_be_interrupted_does_not_keep_it_alive(folder: Path) -> None:
+    journal = folder / "journal"
+    async with running(environment={"TMPDIR": str(folder)}) as plugin:
+        call = plugin.start("Data.QueryData", Asker(json_data={"journal": str(journal)}).queries(A={"do": "block"}))
+        answered = asyncio.ensure_future(call.code())
+        await until(lambda: "blocked" in lines(journal))
+        plugin.process.terminate()
+        assert await plugin.ended() == 1
+        assert await answered != grpc.StatusCode.OK
+    assert names(folder) == ["journal"]
 
 
 async def test_sigint_is_ignored() -> None:

@@ -1,6 +1,6 @@
 """Typed requests, as read from the wire."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,0 +1,116 @@
+"""The commands' options, as argparse shows them."""
+
+import argparse
+from collections.abc import Sequence
+
+QUERY_TYPES = ("units", "usage", "stats", "users", "projects", "clusters", "usage-over-time")
+STEPS = ("hour", "day", "week", "month")
+FORMATS = ("table", "plot", "csv", "json")
+
+_QUERY_HELP = """\
+Ask a CEEMS database what a panel in Grafana would ask, and print the answer.
+
+QUERY is the JSON of a panel's query (docs/query.md); '-' reads it from standard input. Options win over
+the same keys in QUERY. Without --user you are the operator: whoever may read the file may see all of it.
+
+examples:
+  ceems-grpc query ceems.db --type units --running --from now-1d
+  ceems-grpc query ceems.db --type usage --group-by cluster_id --fields project,username,total_energy_usage_kwh
+  ceems-grpc query ceems.db --type usage-over-time --group-by cluster_id --fields total_energy_usage_kwh
+  ceems-grpc query ceems.db --type stats --user alice --format json
+  ceems-grpc query ceems.db '{"queryType": "usage", "mode": "global", "orderBy": ["-num_units"]}'
+"""
+
+
+def parse(version: str, arguments: Sequence[str]) -> argparse.Namespace:
+    """Read a command line; ``command`` of the result is the command's name. Ends the process with 2 if it is wrong."""
+    parser = _parser(version)
+    options, rest = parser.parse_known_args(arguments)
+    # argparse gives an optional argument its default as soon as an option comes before it.
+    if rest and options.command == "query" and options.query is None and not rest[0].startswith("-"):
+        options.query = rest.pop(0)
+    if rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    return options
+
+
+def _parser(version: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ceems-grpc", description="CEEMS for Grafana: the plugin that Grafana runs, and tools around it."
+    )
+    parser.add_argument("--version", action="version", version=version)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser("serve", help="run the plugin; Grafana starts it so (the default)")
+    _demo(commands.add_parser("demo", help="start the plugin as Grafana does and show what it answers"))
+    _demo_db(commands.add_parser("demo-db", help="write a realistic demo database"))
+    _query(
+        commands.add_parser(
+            "query",
+            help="ask a database a question",
+            description=_QUERY_HELP,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+    )
+    _check(commands.add_parser("check", help="diagnose a database file"))
+    return parser
+
+
+def _demo(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Write a demo database to ./demo/ceems.db, start the plugin as Grafana does, and show what it answers. "
+        "A database there that is younger than 30 minutes and as large as asked is used again."
+    )
+    parser.add_argument("--units", type=int, default=5_000, metavar="N", help="units in the database (default 5000)")
+    parser.add_argument("--keep", action="store_true", help="use the database that is there, whatever its age and size")
+    parser.add_argument("--svg", metavar="FILE", help="also draw what is shown into an SVG picture")
+
+
+def _demo_db(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Write a database as ceems_api_server would have, for an invented computing centre."
+    parser.add_argument("path", metavar="PATH", help="file to write")
+    parser.add_argument("--units", type=int, default=20_000, metavar="N", help="jobs, VMs and pods (default 20000)")
+    parser.add_argument(
+        "--days", type=int, default=120, metavar="N", help="days until now that it covers (default 120)"
+    )
+    parser.add_argument("--users", type=int, default=40, metavar="N", help="people (default 40)")
+    parser.add_argument(
+        "--seed", type=int, default=1, metavar="N", help="another seed invents another centre (default 1)"
+    )
+    parser.add_argument(
+        "--zone", default="Europe/Paris", metavar="Z", help="time zone that it writes local times in (Europe/Paris)"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
+
+
+def _query(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("path", metavar="PATH", help="the database file, or the folder of ceems.db")
+    parser.add_argument("query", metavar="QUERY", nargs="?", help="the query as JSON")
+    question = parser.add_argument_group("question")
+    question.add_argument("--type", choices=QUERY_TYPES, help="what is asked (default units)")
+    question.add_argument(
+        "--from", dest="start", default="now-7d", metavar="T", help="start: now-30d, 2026-11-23, 2026-11-23T08:00, ms"
+    )
+    question.add_argument("--to", dest="end", default="now", metavar="T", help="end; a date is the end of that day")
+    question.add_argument("--mode", choices=("current", "global"), help="usage, stats: in the time range, or all time")
+    question.add_argument("--running", action="store_true", help="units: also those that have not ended")
+    question.add_argument("--cluster", action="append", metavar="C", help="only this cluster (may be given again)")
+    question.add_argument("--project", action="append", metavar="P", help="only this project (may be given again)")
+    question.add_argument("--fields", metavar="A,B", help="columns to show, in this order")
+    question.add_argument("--group-by", metavar="A,B", help="usage, usage-over-time: for example cluster_id")
+    question.add_argument("--step", choices=STEPS, help="usage-over-time: how long a step is (default day)")
+    question.add_argument("--order-by", metavar="A,B", help="sort; '-' before a name for descending (--order-by=-A)")
+    question.add_argument("--limit", type=int, metavar="N", help="at most so many rows (default 50 in tables)")
+    asker = parser.add_argument_group("who asks")
+    asker.add_argument("--user", metavar="LOGIN", help="ask as this user of Grafana, who sees what CEEMS allows")
+    asker.add_argument("--admin", action="store_true", help="ask as an administrator of CEEMS, if the user is one")
+    parser.add_argument("--timezone", default="", metavar="Z", help="the site's time zone (default: guessed)")
+    parser.add_argument("--format", choices=FORMATS, help="how to print (default table; plot for usage-over-time)")
+
+
+def _check(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Say whether the plugin can answer from a database file, and if not, why and what to do. Run it as the user "
+        "that Grafana runs as: sudo -u grafana ceems-grpc check /var/lib/ceems/ceems.db"
+    )
+    parser.add_argument("path", metavar="PATH", help="the database file, or the folder of ceems.db")
+    parser.add_argument("--timezone", default="", metavar="Z", help="the site's time zone (default: guessed)")

@@ -1,0 +1,109 @@
+"""`ceems-grpc query`: asks a database what a panel would ask."""
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from ceems_grpc.cli.answer import Answer, notices
+from ceems_grpc.cli.ask import Asker
+from ceems_grpc.cli.errors import CommandError
+from ceems_grpc.cli.export import write_csv, write_json
+from ceems_grpc.cli.moments import moment
+
+# A table has room for a few columns only; CSV and JSON have all of them.
+_ROWS_OF_A_TABLE = 50
+_FIELDS_OF_A_TABLE = {
+    "units": ["cluster_id", "uuid", "username", "ended_at", "total_energy_usage_kwh"],
+    "usage": ["project", "username", "num_units", "avg_cpu_usage", "avg_gpu_usage", "total_energy_usage_kwh"],
+}
+_MORE_FIELDS = "More columns: --fields A,B shows those that you name; --format csv or json has all of them."
+
+
+def run(options: argparse.Namespace) -> int:
+    """Ask, and print the answer on standard output; for CSV and JSON notices go to standard error."""
+    query = _query(options)
+    kind = query.get("queryType", "units")
+    form = options.format or ("plot" if kind == "usage-over-time" else "table")
+    shortened = form == "table" and _shorten(query, kind)
+    zone = _zone(options.timezone)
+    now = datetime.now(UTC)
+    start, end = moment(options.start, now, zone), moment(options.end, now, zone, end=True)
+    if start > end:
+        raise CommandError(f"The time range ends before it starts: {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC.")
+    answers = asyncio.run(Asker(Path(options.path), options.user, options.timezone).ask(query, start, end))
+    if form == "csv":
+        write_csv(answers, sys.stdout)
+    elif form == "json":
+        write_json(answers, sys.stdout)
+    else:
+        _show(answers, plot=form == "plot")
+        if shortened and any(answer.num_rows for answer in answers):
+            print(_MORE_FIELDS)  # noqa: T201 - a person reads it
+        return 0
+    for text in notices(answers):
+        print(f"Notice: {text}", file=sys.stderr)  # noqa: T201 - a person reads it
+    return 0
+
+
+def _show(answers: Sequence[Answer], *, plot: bool) -> None:
+    from ceems_grpc.cli.charts import print_charts  # noqa: PLC0415 - not for csv and json
+    from ceems_grpc.cli.tables import print_table  # noqa: PLC0415
+    from ceems_grpc.cli.terminal import open_console  # noqa: PLC0415
+
+    console = open_console()
+    if plot:
+        print_charts(console, answers)
+    else:
+        for answer in answers:
+            print_table(console, answer)
+    for text in notices(answers):
+        console.print(f"Notice: {text}", style="yellow", markup=False)
+
+
+def _query(options: argparse.Namespace) -> dict[str, Any]:
+    text = sys.stdin.read() if options.query == "-" else options.query or "{}"
+    try:
+        query = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise CommandError(f"The query is not valid JSON: {error}.") from None
+    if not isinstance(query, dict):
+        raise CommandError('The query must be a JSON object, such as {"queryType": "units"}.')
+    lists = {"fields": options.fields, "groupBy": options.group_by, "orderBy": options.order_by}
+    given = {
+        "queryType": options.type,
+        "mode": options.mode,
+        "running": options.running or None,
+        "clusters": options.cluster,
+        "projects": options.project,
+        "admin": options.admin or None,
+        "limit": options.limit,
+        "step": options.step,
+        **{key: [part.strip() for part in value.split(",")] for key, value in lists.items() if value is not None},
+    }
+    query |= {key: value for key, value in given.items() if value is not None}
+    if options.user is None:
+        query.setdefault("admin", True)  # the operator may read the file anyway
+    return query
+
+
+def _shorten(query: dict[str, Any], kind: object) -> bool:
+    """Ask for what a terminal can show, where the query does not say; return whether columns are left out."""
+    query.setdefault("limit", _ROWS_OF_A_TABLE)
+    if kind not in _FIELDS_OF_A_TABLE or query.get("fields"):
+        return False
+    groups = query.get("groupBy") if isinstance(query.get("groupBy"), list) else []
+    query["fields"] = list(dict.fromkeys([*(groups or []), *_FIELDS_OF_A_TABLE[str(kind)]]))
+    return True
+
+
+def _zone(name: str) -> ZoneInfo | None:
+    try:
+        return ZoneInfo(name) if name else None
+    except (KeyError, ValueError, OSError):
+        raise CommandError(f"Unknown time zone '{name}': use an IANA name such as Europe/Paris.") from None

@@ -1,0 +1,105 @@
+"""Live channels on the real process: a frame at first and after each change, and nobody else's rows."""
+
+import asyncio
+import json
+import shutil
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ceems_grpc.faces.live import channel_key
+from ceems_grpc.plugin.pb import pluginv2_pb2 as pb
+from tests.golden.ceems_plugin import CeemsPlugin, ceems_plugin
+
+SYNTHETIC = Path(__file__).parents[1] / "golden" / "synthetic.db"
+FIELDS = json.dumps({"fields": ["uuid", "username"]}).encode()
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    return Path(shutil.copy(SYNTHETIC, tmp_path / "ceems.db"))
+
+
+@pytest.fixture
+async def ceems(database: Path) -> AsyncIterator[CeemsPlugin]:
+    async with ceems_plugin(database) as running:
+        yield running
+
+
+async def _subscribe(ceems: CeemsPlugin, login: str | None, path: str, data: bytes = FIELDS) -> Any:
+    context = ceems.asker(login).context()
+    request = pb.SubscribeStreamRequest(pluginContext=context, path=path, data=data)
+    return await ceems.plugin.call("Stream.SubscribeStream", request)
+
+
+def _run(ceems: CeemsPlugin, login: str, path: str, data: bytes = FIELDS) -> Any:
+    context = ceems.asker(login).context()
+    return ceems.plugin.start("Stream.RunStream", pb.RunStreamRequest(pluginContext=context, path=path, data=data))
+
+
+def _rows(data: bytes) -> list[list[Any]]:
+    return [list(row) for row in zip(*json.loads(data)["data"]["values"], strict=True)]
+
+
+def _running_unit(database: Path, username: str, uuid: str) -> None:
+    with sqlite3.connect(database) as connection:
+        connection.execute(
+            "INSERT INTO units (cluster_id, resource_manager, uuid, project, username, started_at, started_at_ts,"
+            " ended_at, ended_at_ts, state, ignore, last_updated_at)"
+            " VALUES ('slurm-0', 'slurm', ?, 'proj000', ?, '2026-01-01T00:00:00+0100', 1767222000000,"
+            " 'Unknown', 0, 'RUNNING', 0, '2026-01-01T00:00:00')",
+            (uuid, username),
+        )
+    connection.close()
+
+
+async def test_a_frame_comes_at_first_and_after_each_change(ceems: CeemsPlugin, database: Path) -> None:
+    path = f"units/running/{channel_key('user0004')}"
+    _running_unit(database, "user0004", "first")
+    answer = await _subscribe(ceems, "user0004", path)
+    assert answer.status == pb.SubscribeStreamResponse.OK
+    assert ["first", "user0004"] in _rows(answer.data)
+    stream = _run(ceems, "user0004", path)
+    before = _rows((await stream.read()).data)
+    _running_unit(database, "user0004", "second")
+    _running_unit(database, "user0005", "somebody else's")
+    after = _rows((await stream.read()).data)
+    assert sorted(after) == sorted([*before, ["second", "user0004"]])
+    stream.cancel()
+
+
+async def test_channels_of_others_are_refused(ceems: CeemsPlugin) -> None:
+    theirs = f"units/running/{channel_key('user0004')}"
+    assert (await _subscribe(ceems, "user0005", theirs)).status == pb.SubscribeStreamResponse.PERMISSION_DENIED
+    assert (await _subscribe(ceems, None, "stats")).status == pb.SubscribeStreamResponse.PERMISSION_DENIED
+    # A channel without a name is the first listener's while it runs: Grafana would send on to both.
+    assert (await _subscribe(ceems, "user0004", "units/running")).status == pb.SubscribeStreamResponse.OK
+    assert (await _subscribe(ceems, "user0005", "units/running")).status == pb.SubscribeStreamResponse.PERMISSION_DENIED
+
+
+async def test_asking_as_an_administrator_is_refused_for_others_and_ends_when_the_right_does(
+    ceems: CeemsPlugin, database: Path
+) -> None:
+    data = b'{"admin": true, "mode": "global"}'
+    refused = await _subscribe(ceems, "user0004", f"stats/{channel_key('user0004')}", data)
+    assert refused.status == pb.SubscribeStreamResponse.PERMISSION_DENIED
+    path = f"stats/{channel_key('admin')}"
+    stream = _run(ceems, "admin", path, data)
+    assert len(_rows((await stream.read()).data)) == 4
+    with sqlite3.connect(database) as connection:
+        connection.execute("DELETE FROM admin_users")
+    connection.close()
+    # The right is remembered for ten seconds; each change of the database looks it up again after that.
+    with pytest.raises(Exception, match="admin privileges"):  # noqa: PT012 - until it ends
+        while True:
+            await asyncio.sleep(2)
+            _running_unit(database, "user0004", f"unit {asyncio.get_running_loop().time()}")
+            assert len(_rows((await stream.read()).data)) == 4
+
+
+async def test_unknown_channels_are_not_found(ceems: CeemsPlugin) -> None:
+    for path in ("", "units", "units/runningx", "nothing", "../stats"):
+        assert (await _subscribe(ceems, "user0004", path)).status == pb.SubscribeStreamResponse.NOT_FOUND
