@@ -164,7 +164,9 @@ def _fill(
     for cluster, unit in plan.stream():
         batch.append(unit.row)
         running += unit.row[ended_at_ts] == 0
-        totals.add(cluster, unit.member, unit.updated, unit.vector)
+        started = int(unit.row[started_at_ts]) // 1000
+        ran = (started, int(unit.row[ended_at_ts]) // 1000 or unit.updated) if started else (unit.updated, unit.updated)
+        totals.add(cluster, unit.member, ran, unit.updated, unit.vector)
         if len(batch) == _BATCH:
             connection.executemany(insert_unit, batch)
             done += len(batch)
@@ -239,7 +241,7 @@ def _write_people(connection: sqlite3.Connection, plan: _Plan) -> tuple[int, int
 
 def _random(purpose: str, seed: int) -> Random:
     """Return numbers of their own for each purpose, so that e.g. more users do not change when units start."""
-    return Random(f"{purpose} {seed}")  # noqa: S311 - demo data, not secrets
+    return Random(f"{purpose} {seed}")
 
 
 def _insert(table: str, columns: tuple[str, ...]) -> str:

@@ -1,7 +1,8 @@
 """Adds units up to the rows of daily_usage and usage, as ceems_api_server does while it updates.
 
-Every unit gives a vector of numbers, and vectors of one cluster are added place by place. Means are kept as sums of
-value times weight beside the sums of the weights; the weights are those of the keys of total_time_seconds.
+Every unit gives a vector of numbers, and vectors of one cluster are added place by place. What a unit used counts to
+the UTC days in which it ran, evenly; the unit itself, and its updates, to the day of its last update. Means are kept as
+sums of value times weight beside the sums of the weights; the weights are those of the keys of total_time_seconds.
 """
 
 from __future__ import annotations
@@ -61,15 +62,21 @@ class UsageTotals:
         self._updated: dict[_Group, int] = {}
         self._origin: dict[_Group, tuple[Cluster, Member]] = {}
 
-    def add(self, cluster: Cluster, member: Member, updated: int, vector: Vector) -> None:
-        """Add the vector of one unit that was last updated at `updated` (Unix seconds)."""
+    def add(self, cluster: Cluster, member: Member, ran: tuple[int, int], updated: int, vector: Vector) -> None:
+        """Add the vector of one unit that ran from one second to another and was last updated at `updated`."""
         group = _Group(cluster.id, member.user.name, member.project)
-        day = self._days[updated // DAY]
-        sums = day.get(group)
-        day[group] = vector if sums is None else list(map(add, sums, vector))
+        for day, share in _shares(ran, updated):
+            part = [value * share for value in vector]
+            part[UNITS], part[UPDATES] = vector[UNITS : UPDATES + 1] if day == updated // DAY else (0, 0)
+            self._add(self._days[day], group, part)
         if updated > self._updated.get(group, 0):
             self._updated[group] = updated
             self._origin[group] = (cluster, member)
+
+    @staticmethod
+    def _add(totals: dict[_Group, Vector], group: _Group, vector: Vector) -> None:
+        sums = totals.get(group)
+        totals[group] = vector if sums is None else list(map(add, sums, vector))
 
     def daily_rows(self, before: int | None = None) -> Iterator[Row]:
         """Take out the days that ended at or before `before` (Unix seconds; None: all) as rows of daily_usage."""
@@ -78,8 +85,7 @@ class UsageTotals:
                 return
             midnight = self._clock.local(day * DAY)
             for group, vector in sorted(self._days.pop(day).items()):
-                sums = self._all.get(group)
-                self._all[group] = vector if sums is None else list(map(add, sums, vector))
+                self._add(self._all, group, vector)
                 yield self._row(group, vector, midnight)
 
     def usage_rows(self) -> Iterator[Row]:
@@ -100,6 +106,19 @@ class UsageTotals:
             *_traffic(vector[NETWORK], "packets"),
             *(int(vector[UPDATES]), updated),
         )
+
+
+def _shares(ran: tuple[int, int], updated: int) -> Iterator[tuple[int, float]]:
+    """Return the UTC days of a run with the share of it that lies in each; the day of the update is always there."""
+    start, end = ran
+    first, last = min(start, updated) // DAY, updated // DAY
+    if first == last or end <= start:
+        yield last, 1.0
+        return
+    for day in range(first, last + 1):
+        share = max(0, min(end, (day + 1) * DAY) - max(start, day * DAY)) / (end - start)
+        if share or day == last:
+            yield day, share
 
 
 def _processor(sums: Vector, providers: tuple[str, ...], emissions: Vector) -> tuple[str, str, str, str]:

@@ -322,7 +322,7 @@ def test_daily_usage_adds_up_the_units(written: DemoSummary, units: list[Row]) -
     rows = read(written.path, "daily_usage")
     for row in rows:
         assert local_instant(row["last_updated_at"]).strftime("%H:%M:%S") == "00:00:00"
-    check_totals(rows, units, lambda row: (*owner(row), local_instant(row["last_updated_at"]).date()))
+    check_days(rows, units)
 
 
 def test_usage_adds_up_the_units(written: DemoSummary, units: list[Row]) -> None:
@@ -359,8 +359,7 @@ def test_small_databases_keep_the_main_rules(
             moment = datetime.strptime(unit["created_at"], "%Y-%m-%dT%H:%M:%S%z")
             assert moment.timestamp() * 1000 == unit["created_at_ts"]
         check_totals(read(summary.path, "usage"), units, owner)
-        daily = read(summary.path, "daily_usage")
-        check_totals(daily, units, lambda row: (*owner(row), local_instant(row["last_updated_at"], zone).date()))
+        check_days(read(summary.path, "daily_usage"), units, zone)
 
 
 def test_same_arguments_give_the_same_rows(tmp_path: Path) -> None:
@@ -501,6 +500,44 @@ def updated_at(unit: Row) -> datetime:
 
 def owner(row: Row) -> tuple[str, ...]:
     return (row["cluster_id"], row["username"], row["project"])
+
+
+def check_days(rows: list[Row], units: list[Row], zone: str = "Europe/Paris") -> None:
+    """Spread each unit over the UTC days in which it ran, in a plain way, and compare with the rows of daily_usage."""
+    expected: defaultdict[Any, defaultdict[tuple[str, str], float]] = defaultdict(lambda: defaultdict(float))
+    for unit in units:
+        updated = local_instant(unit["last_updated_at"], zone).timestamp()
+        while unit["ended_at_ts"] and updated < unit["ended_at_ts"] / 1000:
+            updated += 3600  # the second of two equal hours
+        end = unit["ended_at_ts"] / 1000 or updated
+        start = unit["started_at_ts"] / 1000 or updated
+        for day in range(int(min(start, updated) // 86_400), int(updated // 86_400) + 1):
+            inside = max(0.0, min(end, (day + 1) * 86_400) - max(start, day * 86_400))
+            share = inside / (end - start) if end > start and start // 86_400 != updated // 86_400 else 1.0
+            sums = expected[(*owner(unit), day)]
+            last = day == updated // 86_400
+            sums["num_units", ""] += last
+            sums["num_updates", ""] += last * unit["num_updates"]
+            for column in set(METRIC_COLUMNS) - set(MEANS):
+                for key, value in (json.loads(unit[column]) or {}).items():
+                    sums[column, key] += value * share
+    got = {
+        (*owner(row), int(local_instant(row["last_updated_at"], zone).timestamp()) // 86_400): {
+            ("num_units", ""): row["num_units"],
+            ("num_updates", ""): row["num_updates"],
+            **{
+                (column, key): value
+                for column in set(METRIC_COLUMNS) - set(MEANS)
+                for key, value in json.loads(row[column]).items()
+            },
+        }
+        for row in rows
+    }
+    idle = {group for group, sums in expected.items() if not any(sums.values())}
+    assert got.keys() - idle == expected.keys() - idle
+    for group, values in got.items():
+        for name in values.keys() | expected[group].keys():
+            assert values.get(name, 0) == pytest.approx(expected[group].get(name, 0), rel=1e-6, abs=1e-6), (group, name)
 
 
 def check_totals(rows: list[Row], units: list[Row], group: Any) -> None:

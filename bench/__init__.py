@@ -1,0 +1,1 @@
+"""Benchmarks: `make bench`. They print medians and ratios, and check nothing."""

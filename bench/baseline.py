@@ -1,0 +1,87 @@
+"""The same questions as plain SQL over the JSON columns, which is what a REST server over this file has to ask.
+
+For usage: find the keys of each metric with json_each, then one query that joins json_each once per key, sums and
+groups. For units: all columns of the rows, each JSON text decoded and written again. For stats: one aggregate.
+"""
+
+import json
+import sqlite3
+from pathlib import Path
+
+WEIGHTS = {
+    "avg_cpu_usage": "alloc_cputime",
+    "avg_cpu_mem_usage": "alloc_cpumemtime",
+    "avg_gpu_usage": "alloc_gputime",
+    "avg_gpu_mem_usage": "alloc_gpumemtime",
+}
+METRICS = (
+    "total_time_seconds", "avg_cpu_usage", "avg_cpu_mem_usage", "total_cpu_energy_usage_kwh",
+    "total_cpu_emissions_gms", "avg_gpu_usage", "avg_gpu_mem_usage", "total_gpu_energy_usage_kwh",
+    "total_gpu_emissions_gms", "total_io_write_stats", "total_io_read_stats", "total_ingress_stats",
+    "total_egress_stats",
+)  # fmt: skip
+_MEMBERS = "project IN (SELECT name FROM projects WHERE EXISTS (SELECT 1 FROM json_each(users)))"
+
+
+class Baseline:
+    """A plain connection to the database."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+
+    def usage(self, metrics: tuple[str, ...], window: tuple[str, str]) -> int:
+        """Sum metrics by user and project over units updated between two local times; return the number of rows."""
+        shown, joined = ["cluster_id", "username", "project", "COUNT(u.id)"], dict[str, None]()
+        for metric in metrics:
+            for key in self._keys(metric, window):
+                value = f"{metric}_{key}"
+                joined[f"json_each(u.{metric}, '$.{key}') AS {value}"] = None
+                if metric in WEIGHTS:
+                    weight = f"total_time_seconds_{WEIGHTS[metric]}"
+                    joined[f"json_each(u.total_time_seconds, '$.{WEIGHTS[metric]}') AS {weight}"] = None
+                    shown.append(f"SUM({value}.value * {weight}.value) / SUM({weight}.value)")
+                else:
+                    shown.append(f"SUM({value}.value)")
+        sql = (
+            f"SELECT {', '.join(shown)} FROM (units AS u LEFT JOIN {' LEFT JOIN '.join(joined)})"  # noqa: S608
+            f" WHERE {_MEMBERS} AND last_updated_at BETWEEN ? AND ?"
+            " GROUP BY cluster_id, username, project ORDER BY cluster_id, username, project"
+        )
+        return len(self._connection.execute(sql, window).fetchall())
+
+    def units(self, window: tuple[str, str]) -> int:
+        """Read all columns of units that ended between two times (text with offset), decode and write their JSON."""
+        sql = "SELECT * FROM units WHERE ignore = 0 AND ended_at BETWEEN ? AND ? ORDER BY cluster_id, uuid"
+        cursor = self._connection.execute(sql, window)
+        names = [column[0] for column in cursor.description]
+        count = 0
+        for row in cursor:
+            unit = dict(zip(names, row, strict=True))
+            for name in ("allocation", "tags", *METRICS):
+                unit[name] = json.loads(unit[name])
+            count += bool(json.dumps(unit))
+        return count
+
+    def stats(self, window: tuple[str, str]) -> int:
+        """Count units, projects and users per cluster."""
+        sql = (
+            "SELECT cluster_id, resource_manager, COUNT(*), COUNT(CASE WHEN ended_at_ts > 0 THEN 1 END),"
+            " COUNT(CASE WHEN ended_at_ts = 0 THEN 1 END), COUNT(DISTINCT project), COUNT(DISTINCT username)"
+            " FROM units WHERE (ended_at BETWEEN ? AND ? OR ended_at_ts IN (0)) GROUP BY cluster_id"
+        )
+        return len(self._connection.execute(sql, window).fetchall())
+
+    def own_day(self, user: str, window: tuple[int, int]) -> int:
+        """Read one user's units of a day: the bare statement, by the index."""
+        sql = (
+            "SELECT * FROM units WHERE ignore = 0 AND username = ? AND ended_at_ts BETWEEN ? AND ?"
+            " AND cluster_id IN (SELECT DISTINCT cluster_id FROM projects) ORDER BY cluster_id, uuid"
+        )
+        return len(self._connection.execute(sql, (user, *window)).fetchall())
+
+    def _keys(self, metric: str, window: tuple[str, str]) -> list[str]:
+        sql = (
+            f"SELECT DISTINCT json_each.key FROM units, json_each({metric})"  # noqa: S608 - a name from above
+            " WHERE json_each.key IS NOT NULL AND last_updated_at BETWEEN ? AND ?"
+        )
+        return [key for (key,) in self._connection.execute(sql, window)]
