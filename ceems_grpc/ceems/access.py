@@ -64,7 +64,7 @@ class Rights:
                 known = tuple(zip(found.column(0).to_pylist(), found.column(1).to_pylist(), strict=True))
                 self._pairs[login] = known
             pairs.update(known)
-        return tuple(sorted(pairs))
+        return tuple(sorted(pairs, key=lambda pair: tuple(map(str, pair))))  # either may be null
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +99,8 @@ class Access:
                 return ALWAYS
             named = users + tuple(map(service_account, projects))
             return PairIn(("cluster_id", "project"), await self.memberships(named))
-        pairs = await self.memberships((self.viewer.login,))
-        accounts = await self._service_accounts(projects)
-        if accounts:
-            # Projects that a service account of the user is itself a member of, on the same cluster.
-            for cluster, account in accounts:
-                theirs = await self.memberships((account,))
-                pairs += tuple(pair for pair in theirs if pair[0] == cluster and pair not in pairs)
-        return PairIn(("cluster_id", "project"), pairs)
+        # Not of the projects that a service account is a member of: those need not be the viewer's.
+        return PairIn(("cluster_id", "project"), await self.memberships((self.viewer.login,)))
 
     async def _service_accounts(self, projects: tuple[str, ...]) -> Pairs:
         if not projects:

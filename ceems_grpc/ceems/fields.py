@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from ceems_grpc.ceems.errors import bad_data
-from ceems_grpc.ceems.metrics import Column
+from ceems_grpc.ceems.metrics import Column, Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +26,18 @@ class Fields:
         return any(column.name == name for column, _ in self.wanted)
 
     def select(self, table: pa.Table) -> pa.Table:
-        """Return the wanted columns of a table, in their order; wanted keys that no row has are left out."""
+        """Return the wanted columns of a table, in their order.
+
+        A key that is asked for by name is there even if no row has it, without values, so that panels keep their shape.
+        """
         names: list[str] = []
         for column, key in self.wanted:
             if key is not None:
-                names.append(f"{column.name}.{key}")
+                name = f"{column.name}.{key}"
+                names.append(name)
+                if name not in table.column_names:
+                    type_ = pa.float64() if column.kind in {Kind.METRIC, Kind.DERIVED} else pa.string()
+                    table = table.append_column(name, pa.nulls(table.num_rows, type_))
             elif column.has_keys:
                 prefix = column.name + "."
                 names += [name for name in table.column_names if name.startswith(prefix)]

@@ -1,5 +1,7 @@
 """The choice of rows and free filters of a question, as conditions of a plan."""
 
+import math
+
 from ceems_grpc.ceems.errors import bad_data
 from ceems_grpc.ceems.questions import Choice, Filter
 from ceems_grpc.store.plan import AllOf, Compare, Condition, In, Key, Operand
@@ -33,7 +35,7 @@ def _filter(filter_: Filter, columns: frozenset[str], objects: frozenset[str]) -
             number = float(values[0]) if len(values) == 1 else None
         except ValueError:
             number = None
-        if number is None:
+        if number is None or not math.isfinite(number):
             raise bad_data(f"filter on '{filter_.key}': '{operator}' needs one number")
         return Compare(operand, operator, number)
     if operator in _TEXTS:

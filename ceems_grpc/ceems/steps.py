@@ -34,6 +34,15 @@ class Steps:
 
 def steps_of(window: Window, step: Step, zone: tzinfo) -> Steps:
     """Return all steps that the window touches, in the zone's own hours, days, weeks or months."""
+    if window.end < window.start:
+        raise bad_data("the window ends before it starts")
+    try:
+        return _steps_of(window, step, zone)
+    except (OverflowError, ValueError):  # there is no year 10000
+        raise bad_data("the window reaches beyond the years that dates have") from None
+
+
+def _steps_of(window: Window, step: Step, zone: tzinfo) -> Steps:
     start = _floor(datetime.fromtimestamp(window.start, zone), step)
     starts: list[int] = []
     while (moment := int(start.timestamp())) <= window.end:

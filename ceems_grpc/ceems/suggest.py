@@ -25,7 +25,7 @@ from ceems_grpc.store.plan import (
 )
 
 RECENT = 20_000
-MOST = 1_000
+MOST = 10_000
 _EMISSIONS = ("total_cpu_emissions_gms", "total_gpu_emissions_gms")
 
 

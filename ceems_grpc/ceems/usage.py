@@ -49,6 +49,7 @@ _COLUMNS = {column.name: column for column in (*USAGE_COLUMNS, *DERIVED)}
 _METRIC_NAMES = frozenset(column.name for column in METRICS)
 _PLAIN = frozenset({*GROUPS, "num_units"})
 _WEIGHT = "#weight."  # prefix of a helper column, as WEIGHTED_SUM is
+_ROWS = "#rows"
 
 Keys = dict[str, tuple[str, ...]]
 """The keys of each metric."""
@@ -203,9 +204,9 @@ async def _summed(
     # What is not grouped by is shown of the group's first cluster.
     rest = [FirstBy(name, name, "cluster_id") for name in GROUPS if name not in by] if not question.exact_groups else []
     order = tuple(Order(name) for name in by) if question.exact_groups else _ORDER
-    plan = Aggregate(source, by, (count, *rest, *_measures(keys)), where, order)
+    plan = Aggregate(source, by, (Count(_ROWS), count, *rest, *_measures(keys)), where, order)
     table = await reader.aggregate(plan)
-    if not by and table.column("num_units").to_pylist() == [0]:
+    if table.column(_ROWS).to_pylist() == [0]:
         table = table.slice(0, 0)  # a sum over nothing is no row
     return _finished(table, keys)
 

@@ -3,6 +3,8 @@
 import argparse
 from collections.abc import Sequence
 
+from ceems_grpc.migrate.command import add_parser as add_migrate_parser
+
 QUERY_TYPES = ("units", "usage", "stats", "users", "projects", "clusters", "usage-over-time")
 STEPS = ("hour", "day", "week", "month")
 FORMATS = ("table", "plot", "csv", "json")
@@ -52,6 +54,7 @@ def _parser(version: str) -> argparse.ArgumentParser:
         )
     )
     _check(commands.add_parser("check", help="diagnose a database file"))
+    add_migrate_parser(commands)
     return parser
 
 

@@ -11,7 +11,7 @@ from ceems_grpc.ceems.metrics import (
     USAGE_COLUMNS,
     USER_COLUMNS,
 )
-from ceems_grpc.ceems.suggest import Suggest
+from ceems_grpc.ceems.suggest import MOST, Suggest
 from ceems_grpc.faces.api_json import Shape
 
 UNIT_SHAPE = Shape(
@@ -46,8 +46,8 @@ class Access(StrEnum):
 class Parameter:
     """A query parameter.
 
-    ``kind``: ``texts`` (repeatable), ``text``, ``moment`` (seconds or ms), ``switch`` (any value or none), ``count`` (1
-    to 1000), ``choice`` (true, false, auto).
+    ``kind``: ``texts`` (repeatable), ``text``, ``moment`` (seconds or ms), ``switch`` (any value or none), ``count``
+    (of suggestions), ``choice`` (true, false, auto).
     """
 
     name: str
@@ -93,7 +93,7 @@ _GLOBAL = (_CLUSTER, _PROJECT, _FIELD)
 
 _SUGGEST = (
     Parameter("prefix", "text", "How values start, case ignored"),
-    Parameter("limit", "count", "At most so many, up to 1000; by default 100"),
+    Parameter("limit", "count", f"At most so many, up to {MOST}; by default 100"),
     _CLUSTER,
     _PROJECT,
     _USER,

@@ -6,6 +6,7 @@ from urllib.parse import parse_qsl
 
 from ceems_grpc.ceems.errors import bad_data
 from ceems_grpc.ceems.questions import AsAdmin
+from ceems_grpc.ceems.suggest import MOST
 from ceems_grpc.ceems.window import Window, make_window, seconds_of
 
 MOST_BYTES = 512 * 1024
@@ -71,12 +72,12 @@ def first(parameters: Parameters, name: str) -> str:
 
 
 def count(parameters: Parameters, name: str, default: int) -> int:
-    """Read a number of rows from 1 to 1000."""
+    """Read a number of suggestions."""
     text = first(parameters, name)
     if not text:
         return default
-    if not (text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= 1000):
-        raise bad_data(f"query parameter '{name}': must be a whole number from 1 to 1000")
+    if not (text.isascii() and text.isdigit() and len(text) <= 6 and 1 <= int(text) <= MOST):
+        raise bad_data(f"query parameter '{name}': must be a whole number from 1 to {MOST}")
     return int(text)
 
 

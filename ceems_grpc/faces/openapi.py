@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from ceems_grpc.ceems.metrics import Column, Kind
+from ceems_grpc.ceems.suggest import MOST
 from ceems_grpc.faces.api_endpoints import ENDPOINTS, Access, Endpoint, Parameter
 from ceems_grpc.faces.api_json import Shape
 from ceems_grpc.faces.api_parameters import MOST_CHARACTERS, MOST_VALUES
@@ -91,7 +92,7 @@ def _parameter(parameter: Parameter) -> Json:
         "text": text,
         "moment": {"type": "integer", "minimum": 0, "maximum": 253_402_300_799_000},
         "switch": text,
-        "count": {"type": "integer", "minimum": 1, "maximum": 1000},
+        "count": {"type": "integer", "minimum": 1, "maximum": MOST},
         "choice": {"type": "string", "enum": ["auto", "true", "false"]},
     }
     return {

@@ -1,0 +1,110 @@
+"""Columns of an Infinity query as fields of ours."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from ceems_grpc.ceems.metrics import (
+    CLUSTER_COLUMNS,
+    PROJECT_COLUMNS,
+    STATS_COLUMNS,
+    UNIT_COLUMNS,
+    USAGE_COLUMNS,
+    USER_COLUMNS,
+    Column,
+    Kind,
+)
+from ceems_grpc.migrate.json_parts import objects
+from ceems_grpc.migrate.report import CannotRewriteError, Json
+from ceems_grpc.migrate.variable_text import VARIABLE, clean, has_variable
+
+COLUMNS: dict[str, dict[str, Column]] = {
+    kind: {column.name: column for column in columns}
+    for kind, columns in {
+        "units": UNIT_COLUMNS,
+        "usage": USAGE_COLUMNS,
+        "stats": STATS_COLUMNS,
+        "users": USER_COLUMNS,
+        "projects": PROJECT_COLUMNS,
+        "clusters": CLUSTER_COLUMNS,
+    }.items()
+}
+"""The columns that each kind of request answers, by name."""
+
+_MOMENTS = {"created_at_ts": "created_at", "started_at_ts": "started_at", "ended_at_ts": "ended_at"}
+_QUOTED = re.compile(r"""\[\s*(?:"([^"\]]+)"|'([^'\]]+)')\s*\]|\.(?:"([^"]+)"|'([^']+)')|`([^`]+)`""")
+
+
+@dataclass(slots=True)
+class Field:
+    """A field of a query and the name that the panel knows it by.
+
+    ``name`` is a column or ``column.key``, and may hold variables. ``type_`` is Infinity's type. ``column`` is the
+    column of the database; one that is an object and has no key here was JSON text for the panel.
+    """
+
+    name: str
+    text: str
+    type_: str
+    column: Column
+
+    @property
+    def is_object(self) -> bool:
+        """Tell whether the field stands for all keys of its column."""
+        return self.column.has_keys and self.name == self.column.name
+
+    @property
+    def is_number(self) -> bool:
+        """Tell whether our field holds numbers."""
+        by_name = self.column.name.endswith("_ts")
+        return by_name or self.column.kind in {Kind.COUNT, Kind.METRIC, Kind.DERIVED, Kind.ALLOCATION}
+
+
+def field_name(selector: str) -> str:
+    """Write a selector (``$.a["b"]``, ``a.'b'``, ``a.b``) as a field's name."""
+    path = clean(selector).removeprefix("$.").removeprefix("$$.")
+    path = _QUOTED.sub(lambda match: "." + next(group for group in match.groups() if group), path).removeprefix(".")
+    if not path or not re.fullmatch(r"[\w.\-:/]+", VARIABLE.sub("x", path)):
+        raise CannotRewriteError(f"the selector '{selector}' is not the name of a column or of a key of one")
+    return re.sub(r"\.{2,}", ".", path)
+
+
+def make_field(query_type: str, selector: str, text: str = "", type_: str = "string") -> Field:
+    """Find the field for a selector. A column that the request never answers is a `CannotRewriteError`."""
+    name = field_name(selector)
+    head, _, key = name.partition(".")
+    column = COLUMNS[query_type].get(head)
+    if column is None or (key and not column.has_keys):
+        if has_variable(head):
+            raise CannotRewriteError(f"the selector '{selector}' has a variable in place of a column")
+        raise CannotRewriteError(f"{query_type} have no column '{name}'")
+    return Field(name, clean(text) or name, type_, column)
+
+
+def fields_of(query_type: str, columns: Any, asked: list[str]) -> list[Field]:  # noqa: ANN401 - from the dashboard
+    """Read the columns of an Infinity query; without any, the ones that the request asked for (none means all)."""
+    found = [column for column in objects(columns) if column.get("selector")]
+    if not found:
+        return [make_field(query_type, name) for name in dict.fromkeys(asked) if name in COLUMNS[query_type]]
+    fields: list[Field] = []
+    for column in found:
+        field = make_field(query_type, str(column["selector"]), str(column.get("text") or ""), _type(column))
+        same = next((other for other in fields if other.name == field.name), None)
+        if same is not None and same.text != field.text:
+            raise CannotRewriteError(f"'{field.name}' is there twice, as '{same.text}' and as '{field.text}'")
+        if same is None:
+            fields.append(field)
+    return _with_moments(fields)
+
+
+def _type(column: Json) -> str:
+    return "" if column.get("untyped") else str(column.get("type") or "string")
+
+
+def _with_moments(fields: list[Field]) -> list[Field]:
+    """Take the time field in place of milliseconds that the panel reads as a time, where it is still free."""
+    for field in fields:
+        moment = _MOMENTS.get(field.name)
+        if moment and field.type_ == "timestamp_epoch" and all(other.name != moment for other in fields):
+            field.text, field.name, field.column = field.text, moment, COLUMNS["units"][moment]
+    return fields

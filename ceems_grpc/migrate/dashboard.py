@@ -1,0 +1,138 @@
+"""A whole dashboard: variables, panels (also in rows and of the library), inputs and lists of plugins."""
+
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+from ceems_grpc.migrate.datasources import References, plugin_of
+from ceems_grpc.migrate.json_parts import as_object, as_text, objects
+from ceems_grpc.migrate.panel import Options, reads_ceems, rewrite_panel
+from ceems_grpc.migrate.report import INFINITY, CannotRewriteError, Finding, Json
+from ceems_grpc.migrate.variables import infinity_query, rewrite_variable_query
+
+
+class NotADashboardError(Exception):
+    """The JSON is no dashboard that can be read; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """A rewritten copy of a dashboard, and what there is to say about it."""
+
+    dashboard: Json
+    findings: tuple[Finding, ...]
+
+    @property
+    def left(self) -> tuple[Finding, ...]:
+        """What was not rewritten."""
+        return tuple(finding for finding in self.findings if finding.left)
+
+
+def migrate(document: Any, options: Options | None = None) -> Migration:  # noqa: ANN401 - anything that was a file
+    """Rewrite a dashboard, in any of the wrappings that Grafana writes; the document itself is not changed.
+
+    Raises `NotADashboardError`.
+    """
+    copy = deepcopy(document)
+    findings = _rewrite(_dashboard_in(copy), options or Options())
+    return Migration(copy, tuple(findings))
+
+
+def _dashboard_in(document: Any) -> Json:  # noqa: ANN401 - anything that was a file
+    """Find the dashboard: the file itself, or ``dashboard`` or ``spec`` of what the HTTP API and git sync write."""
+    if not isinstance(document, dict):
+        raise NotADashboardError("The file holds JSON, but not an object as a dashboard is.")
+    inner = [document[key] for key in ("dashboard", "spec") if isinstance(document.get(key), dict)]
+    dashboard: Json = inner[0] if inner and "panels" not in document else document
+    if isinstance(dashboard.get("elements"), dict):
+        raise NotADashboardError(
+            "The dashboard has Grafana's schema v2. Export it in the classic form (Export, Classic) and try again."
+        )
+    if not isinstance(dashboard.get("panels"), list) and not isinstance(dashboard.get("rows"), list):
+        raise NotADashboardError("The file is no dashboard: it has neither 'panels' nor 'rows'.")
+    return dashboard
+
+
+def _rewrite(dashboard: Json, options: Options) -> list[Finding]:
+    references = References(dashboard, options.datasource_uid)
+    findings = _variables(dashboard, references, options)
+    panels = list(_panels(dashboard))
+    shown_elsewhere = _dependents([panel for panel, _ in panels])
+    for panel, where in panels:
+        dependents = shown_elsewhere.get(str(panel.get("id")), [])
+        findings += rewrite_panel(panel, dashboard, references, options, dependents=dependents, where=where)
+        if isinstance(panel.get("libraryPanel"), dict) and not _is_element(panel, dashboard):
+            why = "it is not part of the file; export the dashboard with its library panels to rewrite it"
+            findings.append(Finding(where, "library panel", why, left=False))
+    findings += _annotations(dashboard, options)
+    references.settle()
+    return findings
+
+
+def _panels(dashboard: Json) -> Iterator[tuple[Json, str]]:
+    """Walk over panels: at the top, in rows of any age, and those of the library that came with an export."""
+    yield from _nested(dashboard.get("panels"))
+    for row in objects(dashboard.get("rows")):
+        yield from _nested(row.get("panels"))
+    elements = dashboard.get("__elements")
+    for element in objects(list(elements.values()) if isinstance(elements, dict) else elements):
+        if isinstance(element.get("model"), dict):
+            yield element["model"], f"library panel '{element.get('name') or element['model'].get('title') or ''}'"
+
+
+def _nested(panels: Any) -> Iterator[tuple[Json, str]]:  # noqa: ANN401 - from the dashboard
+    for panel in objects(panels):
+        yield panel, f"panel '{panel.get('title') or panel.get('id') or ''}'"
+        yield from _nested(panel.get("panels"))
+
+
+def _dependents(panels: list[Json]) -> dict[str, list[Json]]:
+    """Return, by the number of a panel, the panels that show its results as they are before its transformations."""
+    found: dict[str, list[Json]] = {}
+    for panel in panels:
+        for target in objects(panel.get("targets")):
+            if "panelId" in target and not target.get("withTransforms"):
+                found.setdefault(str(target["panelId"]), []).append(panel)
+    return found
+
+
+def _is_element(panel: Json, dashboard: Json) -> bool:
+    elements = dashboard.get("__elements")
+    uid = panel["libraryPanel"].get("uid")
+    if isinstance(elements, dict):
+        return as_text(uid) in elements
+    return any(item.get("uid") == uid for item in objects(elements))
+
+
+def _variables(dashboard: Json, references: References, options: Options) -> list[Finding]:
+    findings: list[Finding] = []
+    for variable in objects(as_object(dashboard.get("templating")).get("list")):
+        query = infinity_query(variable)
+        if query is None or not reads_ceems(query, variable.get("datasource"), dashboard, options):
+            continue
+        where = f"variable '{variable.get('name', '')}'"
+        try:
+            made = rewrite_variable_query(query, admin_auto=options.admin_auto)
+        except CannotRewriteError as error:
+            findings.append(Finding(where, "query", str(error), left=True))
+            continue
+        if made is not None:
+            variable["query"], notes = made
+            variable["datasource"] = references.make(variable.get("datasource"))
+            findings += [Finding(where, "query", note, left=False) for note in notes]
+    return findings
+
+
+def _annotations(dashboard: Json, options: Options) -> list[Finding]:
+    """Annotations stay: ours are made of units in their own way, not of columns that a dashboard chooses."""
+    findings: list[Finding] = []
+    for item in objects(as_object(dashboard.get("annotations")).get("list")):
+        if plugin_of(item.get("datasource"), dashboard) != INFINITY:
+            continue
+        target = as_object(item.get("target"))
+        queries = [target, target.get("infinityQuery")]
+        if any(reads_ceems(query, item.get("datasource"), dashboard, options) for query in queries):
+            why = "add an annotation of the CEEMS data source by hand: it shows units from start to end"
+            findings.append(Finding(f"annotation '{item.get('name', '')}'", "query", why, left=True))
+    return findings

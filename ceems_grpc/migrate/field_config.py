@@ -1,0 +1,52 @@
+"""Display settings of a panel: what it said itself still counts where our fields bring settings of their own."""
+
+from collections.abc import Sequence
+
+from ceems_grpc.ceems.metrics import Kind, Unit
+from ceems_grpc.faces.panel_frames import UNITS
+from ceems_grpc.migrate.columns import Field
+from ceems_grpc.migrate.json_parts import as_object, objects
+from ceems_grpc.migrate.report import Json
+from ceems_grpc.migrate.target import Rewritten
+
+_KINDS = {Kind.METRIC, Kind.DERIVED, Kind.TIME, Kind.COUNT}
+_PERCENT_RANGE = {"min": 0, "max": 100}
+
+
+def rewrite_field_config(panel: Json, rewritten: Sequence[Rewritten], *, renames: bool) -> None:
+    """Add overrides to the panel's field configuration.
+
+    Grafana prefers a field's own unit, range and name to the panel's defaults, and an override to both. ``renames``:
+    the panel's transformations give fields names of their own.
+    """
+    fields = [field for query in rewritten for field in query.fields]
+    defaults = as_object(as_object(panel.get("fieldConfig")).get("defaults"))
+    properties = [{"id": key, "value": defaults[key]} for key in _outvoted(defaults, fields, renames=renames)]
+    front: list[Json] = []
+    if properties:
+        front.append({"matcher": {"id": "byRegexp", "options": "/.*/"}, "properties": properties})
+    front += [override for query in rewritten for override in query.overrides]
+    if front:
+        config = as_object(panel.get("fieldConfig")) or {"defaults": {}, "overrides": []}
+        panel["fieldConfig"] = config | {"overrides": [*front, *objects(config.get("overrides"))]}
+
+
+def _outvoted(defaults: Json, fields: Sequence[Field], *, renames: bool) -> list[str]:
+    """Return the panel's defaults that our fields' own settings would hide."""
+    units = {unit for field in fields if field.column.kind in _KINDS for unit in _units(field)}
+    found: list[str] = []
+    if defaults.get("unit") and any(UNITS[unit] != defaults["unit"] for unit in units if unit is not Unit.NONE):
+        found.append("unit")
+    if Unit.PERCENT in units:
+        found += [key for key, own in _PERCENT_RANGE.items() if defaults.get(key) not in (None, own)]
+    if defaults.get("displayName") and renames:
+        found.append("displayName")
+    return found
+
+
+def _units(field: Field) -> set[Unit]:
+    if field.is_number and field.column.kind is Kind.TIME:
+        return set()
+    if not field.is_object:
+        return {field.column.unit_of(field.name.partition(".")[2])}
+    return {field.column.unit, field.column.unit_of("bytes"), field.column.unit_of("alloc_cpumemtime")}
