@@ -268,16 +268,6 @@ def _percent_bar(name: str, title: str) -> Json:
     return named(name, title, width=130, custom__cellOptions=cell, thresholds=thresholds, decimals=1)
 
 
-def unit_link(words: Words) -> Json:
-    """Return the link from a unit's id to everything about it, over the time it ran."""
-    url = (
-        "/d/ceems-unit?var-datasource=${datasource}&var-uuid=${__data.fields.uuid:percentencode}"
-        "&var-cluster=${__data.fields.cluster_id:percentencode}"
-    )
-    links = [{"title": f"Everything about this {words.unit.lower()}", "url": url, "targetBlank": False}]
-    return named("uuid", words.unit, width=170, links=links)
-
-
 def _link(column: str, title: str, uid: str, variable_name: str) -> Json:
     url = f"/d/{uid}?var-datasource=${{datasource}}&var-{variable_name}=${{__value.raw:percentencode}}"
     url += "&${__url_time_range}"
@@ -299,7 +289,7 @@ UNIT_FIELDS = (
 def unit_columns(words: Words) -> list[Json]:
     """Return how the columns of a table of units look."""
     return [
-        unit_link(words),
+        named("uuid", words.unit, width=170),  # its links are the data source's own
         named("cluster_id", "Cluster", width=110),
         named("name", "Name", width=140),
         named("project", words.project, width=110),

@@ -1,5 +1,6 @@
 // What Grafana's components need of a browser and jsdom does not have.
 import '@testing-library/jest-dom';
+import { configure } from '@testing-library/react';
 import { TextDecoder, TextEncoder } from 'util';
 
 Object.assign(global, { TextDecoder, TextEncoder });
@@ -17,11 +18,18 @@ Object.defineProperty(global, 'matchMedia', {
   }),
 });
 
-global.ResizeObserver = class {
+class Observer {
   observe() {}
   unobserve() {}
   disconnect() {}
-};
+  takeRecords() {
+    return [];
+  }
+}
+Object.assign(global, { IntersectionObserver: Observer, ResizeObserver: Observer });
 
 // Text is measured on a canvas; zero width is good enough here.
 HTMLCanvasElement.prototype.getContext = () => ({ measureText: () => ({ width: 0 }) });
+
+// Machines can be busy: what should appear appears at last, or the test fails.
+configure({ asyncUtilTimeout: 20_000 });

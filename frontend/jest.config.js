@@ -19,16 +19,17 @@ const esModules = [
 ];
 
 module.exports = {
+  testTimeout: 60_000,
   testEnvironment: 'jest-environment-jsdom',
   testMatch: ['<rootDir>/src/**/*.test.{ts,tsx}'],
   setupFilesAfterEnv: ['<rootDir>/jest-setup.js'],
   moduleNameMapper: {
-    '\\.(css|scss|sass)$': 'identity-obj-proxy',
+    '\\.css$': '<rootDir>/src/test/noStyles.js',
     // Icons are fetched from Grafana's server, which is not there.
     'react-inlinesvg': '<rootDir>/src/test/inlineSvg.tsx',
   },
   transform: {
-    '^.+\\.(t|j)sx?$': ['@swc/jest', { sourceMaps: 'inline', jsc: { parser: { syntax: 'typescript', tsx: true } } }],
+    '^.+\\.m?[jt]sx?$': ['@swc/jest', { sourceMaps: 'inline', jsc: { parser: { syntax: 'typescript', tsx: true } } }],
   },
   transformIgnorePatterns: [`node_modules/(?!.*(${esModules.join('|')})/.*)`],
 };

@@ -20,13 +20,25 @@ const suppliedByGrafana = [
   /^@grafana\/(data|runtime|ui)$/,
 ];
 
+/**
+ * Grafana before 12.3 does not supply `react/jsx-runtime`, and a bundled one of React 18 makes elements that React 19 refuses.
+ * Our code compiles to `React.createElement`; a library that does not must not slip in.
+ */
+function refuseJsxRuntime({ request, contextInfo }, callback) {
+  if (/^react\/jsx(-dev)?-runtime$/.test(request)) {
+    callback(new Error(`${contextInfo.issuer} needs ${request}, which not every supported Grafana supplies.`));
+  } else {
+    callback();
+  }
+}
+
 /** Builds ../dist: module.js and the files that Grafana reads beside it. Leaves what others put there (executables). */
 module.exports = (_env, { mode = 'production' }) => ({
   mode,
   context: path.join(__dirname, 'src'),
   entry: { module: './module.ts' },
   devtool: mode === 'production' ? 'source-map' : 'eval-source-map',
-  externals: [{ 'amd-module': 'module' }, ...suppliedByGrafana],
+  externals: [...suppliedByGrafana, refuseJsxRuntime],
   output: {
     path: path.join(root, 'dist'),
     filename: '[name].js',
@@ -36,7 +48,6 @@ module.exports = (_env, { mode = 'production' }) => ({
   },
   resolve: {
     extensions: ['.ts', '.tsx', '.js'],
-    alias: { 'react/jsx-runtime': path.join(__dirname, 'build', 'reactJsxRuntime.js') },
   },
   module: {
     rules: [

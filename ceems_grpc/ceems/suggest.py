@@ -10,7 +10,18 @@ from enum import StrEnum
 
 from ceems_grpc.ceems.access import Access
 from ceems_grpc.ceems.derived import NEEDS
-from ceems_grpc.ceems.metrics import DERIVED, METRICS, UNIT_COLUMNS, USAGE_COLUMNS, Column, Kind
+from ceems_grpc.ceems.metrics import (
+    CLUSTER_COLUMNS,
+    DERIVED,
+    METRICS,
+    PROJECT_COLUMNS,
+    STATS_COLUMNS,
+    UNIT_COLUMNS,
+    USAGE_COLUMNS,
+    USER_COLUMNS,
+    Column,
+    Kind,
+)
 from ceems_grpc.ceems.questions import AsAdmin, Choice
 from ceems_grpc.store.plan import (
     AllOf,
@@ -26,6 +37,15 @@ from ceems_grpc.store.plan import (
 
 RECENT = 20_000
 MOST = 10_000
+_COLUMNS: dict[str, tuple[Column, ...]] = {
+    "units": (*UNIT_COLUMNS, *DERIVED),
+    "usage": (*USAGE_COLUMNS, *DERIVED),
+    "usage-over-time": (*USAGE_COLUMNS, *DERIVED),
+    "stats": STATS_COLUMNS,
+    "users": USER_COLUMNS,
+    "projects": PROJECT_COLUMNS,
+    "clusters": CLUSTER_COLUMNS,
+}
 _EMISSIONS = ("total_cpu_emissions_gms", "total_gpu_emissions_gms")
 
 
@@ -213,14 +233,11 @@ async def _tag_values(access: Access, question: SuggestQuestion) -> set[str]:
 
 
 async def _fields(access: Access, question: SuggestQuestion) -> list[Suggestion]:
-    columns: tuple[Column, ...]
-    match question.column:
-        case "usage" | "usage-over-time":
-            columns = (*USAGE_COLUMNS, *DERIVED)
-        case _:
-            columns = (*UNIT_COLUMNS, *DERIVED)
-    keys = await _keys_of_metrics(access, question, tuple(column.name for column in METRICS))
-    if question.column not in {"usage", "usage-over-time"}:
+    columns = _COLUMNS.get(question.column, _COLUMNS["units"])
+    keys: dict[str, tuple[str, ...]] = {}
+    if any(column.has_keys for column in columns):
+        keys = await _keys_of_metrics(access, question, tuple(column.name for column in METRICS))
+    if question.column in {"", "units"}:
         where = await _visible_units(access, question)
         keys |= await access.reader.keys(KeyScan(Table.UNITS, ("allocation", "tags"), where, RECENT))
     found: list[Suggestion] = []

@@ -1,4 +1,4 @@
-import { DataFrame, MetricFindValue } from '@grafana/data';
+import { MetricFindValue } from '@grafana/data';
 import { FieldKind, Suggestion, SuggestionKind } from './types';
 
 /** Columns whose values the backend suggests by itself. */
@@ -17,6 +17,7 @@ const FILTER_KINDS: FieldKind[] = ['identity', 'tag', 'allocation', 'metric'];
 const GROUPS: Record<FieldKind, string> = {
   identity: 'Who and what',
   time: 'Times',
+  count: 'Counts',
   metric: 'Measured',
   derived: 'Computed',
   allocation: 'Allocation',
@@ -32,18 +33,11 @@ export function suggestionKindOfColumn(column: string): SuggestionKind | undefin
 }
 
 export function fieldsToFilterBy(fields: Suggestion[]): Suggestion[] {
-  return FILTER_KINDS.flatMap((kind) => fields.filter((field) => field.kind === kind));
+  // A condition on a column with keys must name one of them.
+  const filterable = fields.filter(({ kind, value }) => kind === 'identity' || value.includes('.'));
+  return FILTER_KINDS.flatMap((kind) => filterable.filter((field) => field.kind === kind));
 }
 
 export function toMetricFindValues(values: Suggestion[]): MetricFindValue[] {
   return values.map(({ value, label }) => ({ text: label || value, value }));
-}
-
-/** The different values of one column of an answer, in order, without empty ones. */
-export function distinctValues(frames: DataFrame[], column: string): string[] {
-  const values = frames
-    .flatMap((frame) => frame.fields.filter((field) => field.name === column))
-    .flatMap((field) => Array.from(field.values));
-  const texts = values.filter((value) => value !== null && value !== undefined && value !== '').map(String);
-  return [...new Set(texts)].sort((a, b) => a.localeCompare(b, undefined, { numeric: true }));
 }

@@ -14,13 +14,11 @@ import {
   LegacyMetricFindQueryOptions,
   MetricFindValue,
   ScopedVars,
-  TimeRange,
-  dateTime,
 } from '@grafana/data';
 import { DataSourceWithBackend, getDataSourceSrv, getTemplateSrv, hasPermission } from '@grafana/runtime';
 import { DataQuery } from '@grafana/schema';
-import { lastValueFrom, map, Observable } from 'rxjs';
-import { distinctValues, fieldsToFilterBy, suggestionKindOfColumn, toMetricFindValues } from './adHocFilters';
+import { map, Observable } from 'rxjs';
+import { fieldsToFilterBy, suggestionKindOfColumn, toMetricFindValues } from './adHocFilters';
 import { annotationSupport } from './annotations';
 import { defaultQuery } from './defaultQuery';
 import { describeQuery } from './describeQuery';
@@ -31,9 +29,6 @@ import { readSuggestions, SuggestionScope, suggestionParams } from './suggestion
 import { CeemsOptions, CeemsQuery, CeemsVariableQuery, SuggestionKind, Suggestions } from './types';
 import { readVariableQuery } from './variableQuery';
 import { CeemsVariables, variableValues } from './variables';
-
-/** So many units are looked at for the values of a column that the backend has no list for. */
-const SAMPLE_SIZE = 2000;
 
 /** The browser's half of the data source: it prepares queries, asks the backend for suggestions, and adds links to answers. */
 export class CeemsDataSource
@@ -109,28 +104,26 @@ export class CeemsDataSource
     query: CeemsVariableQuery | string,
     options?: LegacyMetricFindQueryOptions
   ): Promise<MetricFindValue[]> {
-    const values = await variableValues(this, readVariableQuery(query), options?.range, options?.scopedVars);
+    const values = await variableValues(this, readVariableQuery(query), options?.scopedVars);
     return toMetricFindValues(values);
   }
 
+  /** Values of a column or of one key of it, such as `tags.partition`. */
+  suggestColumn(column: string, scope: SuggestionScope = {}): Promise<Suggestions> {
+    const kind = suggestionKindOfColumn(column);
+    return kind ? this.suggest(kind, scope) : this.suggest('tag-values', { ...scope, column });
+  }
+
   /** Columns and keys that ad hoc filters can be about. */
-  async getTagKeys(options?: DataSourceGetTagKeysOptions<CeemsQuery>): Promise<MetricFindValue[]> {
-    const { values } = await this.suggest('fields', { queryType: 'units', limit: 1000, range: options?.timeRange });
+  async getTagKeys(_options?: DataSourceGetTagKeysOptions<CeemsQuery>): Promise<MetricFindValue[]> {
+    const { values } = await this.suggest('fields', { column: 'units', limit: 1000 });
     return fieldsToFilterBy(values).map(({ value }) => ({ text: value, value }));
   }
 
   /** Values of one column, narrowed by the other filters. */
-  async getTagValues(options: DataSourceGetTagValuesOptions<CeemsQuery>): Promise<MetricFindValue[]> {
-    const kind = suggestionKindOfColumn(options.key);
-    if (kind) {
-      const { values } = await this.suggest(kind, {
-        ...scopeOf(options.filters ?? []),
-        range: options.timeRange,
-        limit: 1000,
-      });
-      return toMetricFindValues(values);
-    }
-    return this.sampleValues(options.key, options.timeRange);
+  async getTagValues({ key, filters }: DataSourceGetTagValuesOptions<CeemsQuery>): Promise<MetricFindValue[]> {
+    const { values } = await this.suggestColumn(key, { ...scopeOf(filters ?? []), limit: 1000 });
+    return toMetricFindValues(values);
   }
 
   async importQueries(queries: DataQuery[], _origin: DataSourceApi): Promise<CeemsQuery[]> {
@@ -157,28 +150,6 @@ export class CeemsDataSource
   private hasLinks(): boolean {
     return this.links().length > 0;
   }
-
-  /** The values of a column that some units of the time range have: tags and allocations have no list of their own. */
-  private async sampleValues(key: string, range?: TimeRange): Promise<MetricFindValue[]> {
-    const window = range ?? { from: dateTime().subtract(1, 'day'), to: dateTime(), raw: { from: 'now-1d', to: 'now' } };
-    const query: CeemsQuery = {
-      refId: 'values',
-      queryType: 'units',
-      admin: 'auto',
-      running: true,
-      fields: [key],
-      limit: SAMPLE_SIZE,
-    };
-    const request = {
-      targets: [query],
-      range: window,
-      scopedVars: {},
-      requestId: `${this.uid}-values-${key}`,
-      app: CoreApp.Unknown,
-    } as unknown as DataQueryRequest<CeemsQuery>;
-    const { data } = await lastValueFrom(super.query(request));
-    return distinctValues(data as DataFrame[], key).map((value) => ({ text: value, value }));
-  }
 }
 
 function isAboutUnits(texts: Interpolation) {
@@ -192,7 +163,7 @@ function scopeOf(filters: AdHocVariableFilter[]): SuggestionScope {
     filters
       .filter(({ key, operator }) => key === column && (operator === '=' || operator === '=|'))
       .flatMap(({ value, values }) => values ?? [value]);
-  return { clusters: values('cluster_id'), projects: values('project') };
+  return { clusters: values('cluster_id'), projects: values('project'), users: values('username') };
 }
 
 /** The words of whatever a resource call rejects with. */

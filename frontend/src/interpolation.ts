@@ -29,6 +29,7 @@ export class Interpolation {
     }
     setOrDrop(next, 'admin', flag(query.admin, this));
     setOrDrop(next, 'running', flag(query.running, this));
+    setOrDrop(next, 'exactGroupBy', flag(query.exactGroupBy, this));
     setOrDrop(next, 'limit', this.limit(query.limit));
     const adHoc = adHocFilters.filter((filter) => isAbout(next.queryType, filter.key)).map(fromAdHoc);
     setOrDrop(next, 'filters', this.conditions([...(query.filters ?? []), ...adHoc]));
@@ -86,7 +87,7 @@ export class Interpolation {
 
   /** Conditions without those that are not finished, or whose variable is set to All or to nothing. */
   conditions(conditions: Condition[]): Condition[] {
-    return conditions.flatMap((condition) => {
+    return conditions.flatMap((condition): Condition[] => {
       const key = this.word(condition.key);
       const value = this.conditionValue(condition.value);
       if (key === undefined || value === undefined) {

@@ -8,7 +8,7 @@ export interface QueryTypeInfo {
   /** The lists of rows to choose by. */
   lists: ListFilter[];
   /** The other parts of a query that mean something here. */
-  parts: Array<'mode' | 'running' | 'source' | 'filters' | 'groupBy' | 'orderBy' | 'limit'>;
+  parts: Array<'mode' | 'running' | 'source' | 'filters' | 'groupBy' | 'exactGroupBy' | 'orderBy' | 'limit'>;
   /** Shapes of the answer; the first is what the backend takes if none is chosen. */
   formats: Format[];
   /** Columns that a dashboard's ad hoc filters can be about; 'any' lets the backend decide. */
@@ -22,7 +22,7 @@ export const QUERY_TYPES: Record<QueryType, QueryTypeInfo> = {
       'One row for each job, virtual machine or pod that ended within the time range, with all that is known of it.',
     lists: ['clusters', 'resourceManagers', 'projects', 'users', 'uuids', 'states'],
     parts: ['running', 'filters', 'orderBy', 'limit'],
-    formats: ['table', 'numeric'],
+    formats: ['table'],
     adHocColumns: 'any',
   },
   usage: {
@@ -30,7 +30,7 @@ export const QUERY_TYPES: Record<QueryType, QueryTypeInfo> = {
     sentence:
       'Sums and weighted averages of time, energy and emissions, one row for each user and project (or finer groups).',
     lists: ['clusters', 'resourceManagers', 'projects', 'users'],
-    parts: ['mode', 'source', 'filters', 'groupBy', 'orderBy', 'limit'],
+    parts: ['mode', 'source', 'filters', 'groupBy', 'exactGroupBy', 'orderBy', 'limit'],
     formats: ['table', 'numeric'],
     adHocColumns: 'any',
   },
@@ -104,7 +104,7 @@ export function changeQueryType(query: CeemsQuery, queryType: QueryType): CeemsQ
   for (const list of lists.filter((name) => !info.lists.includes(name))) {
     delete next[list];
   }
-  const parts = ['mode', 'running', 'source', 'filters', 'groupBy', 'orderBy', 'limit'] as const;
+  const parts = ['mode', 'running', 'source', 'filters', 'groupBy', 'exactGroupBy', 'orderBy', 'limit'] as const;
   for (const part of parts.filter((name) => !info.parts.includes(name))) {
     delete next[part];
   }

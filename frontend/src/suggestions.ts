@@ -1,4 +1,4 @@
-import { ScopedVars, TimeRange } from '@grafana/data';
+import { ScopedVars } from '@grafana/data';
 import { Interpolation } from './interpolation';
 import { AsAdmin, Suggestion, SuggestionKind, Suggestions } from './types';
 
@@ -12,11 +12,8 @@ export interface SuggestionScope {
   users?: string[];
   /** By default, as an administrator if the user is one. */
   admin?: AsAdmin | (string & {});
-  /** For metric keys: the column. */
+  /** Of metric keys the metric; of tag values the column, or a key of it; of fields the query type. */
   column?: string;
-  /** For fields: whose columns. */
-  queryType?: string;
-  range?: TimeRange;
   scopedVars?: ScopedVars;
 }
 
@@ -41,15 +38,11 @@ export function suggestionParams(
       params[name] = values;
     }
   }
-  const words = { prefix: scope.prefix, column: texts.word(scope.column), query_type: texts.word(scope.queryType) };
+  const words = { prefix: scope.prefix, column: texts.word(scope.column) };
   for (const [name, word] of Object.entries(words)) {
     if (word) {
       params[name] = word;
     }
-  }
-  if (scope.range) {
-    params.from = scope.range.from.valueOf();
-    params.to = scope.range.to.valueOf();
   }
   return params;
 }

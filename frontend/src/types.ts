@@ -39,6 +39,7 @@ export interface CeemsQuery extends DataQuery {
   running?: boolean | string;
   fields?: string[];
   groupBy?: string[];
+  exactGroupBy?: boolean | string;
   source?: Source | (string & {});
   filters?: Condition[];
   orderBy?: string[];
@@ -58,9 +59,9 @@ export type SuggestionKind =
   | 'metric-keys'
   | 'emission-providers'
   | 'fields'
-  | 'tag-keys';
+  | 'tag-values';
 
-export type FieldKind = 'identity' | 'time' | 'metric' | 'derived' | 'allocation' | 'tag';
+export type FieldKind = 'identity' | 'time' | 'count' | 'metric' | 'derived' | 'allocation' | 'tag';
 
 export interface Suggestion {
   value: string;

@@ -10,7 +10,7 @@ export const VARIABLE_KINDS: Array<{ value: SuggestionKind; label: string; descr
     label: 'Resource managers',
     description: 'Slurm, OpenStack, Kubernetes: what runs the units.',
   },
-  { value: 'uuids', label: 'Units', description: 'Identifiers of units within the time range.' },
+  { value: 'uuids', label: 'Units', description: 'Identifiers of units.' },
   { value: 'states', label: 'States', description: 'States that units are in.' },
   {
     value: 'metric-keys',
@@ -25,8 +25,8 @@ export const VARIABLE_KINDS: Array<{ value: SuggestionKind; label: string; descr
   { value: 'fields', label: 'Fields', description: 'Columns and keys that queries can show.' },
 ];
 
-/** So many values a variable offers unless its query says another number. */
-export const DEFAULT_VARIABLE_LIMIT = 5000;
+/** So many values a variable offers unless its query says another number; the backend gives no more at once. */
+export const DEFAULT_VARIABLE_LIMIT = 1000;
 
 export const DEFAULT_VARIABLE_KIND: SuggestionKind = 'users';
 

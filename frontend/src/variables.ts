@@ -4,7 +4,6 @@ import {
   DataQueryResponse,
   FieldType,
   ScopedVars,
-  TimeRange,
   toDataFrame,
 } from '@grafana/data';
 import { from, map, Observable } from 'rxjs';
@@ -23,7 +22,7 @@ export class CeemsVariables extends CustomVariableSupport<CeemsDataSource, Ceems
 
   query(request: DataQueryRequest<CeemsVariableQuery>): Observable<DataQueryResponse> {
     const query = readVariableQuery(request.targets[0]);
-    return from(variableValues(this.datasource, query, request.range, request.scopedVars)).pipe(
+    return from(variableValues(this.datasource, query, request.scopedVars)).pipe(
       map((values) => ({ data: [toFrame(values)] }))
     );
   }
@@ -36,7 +35,6 @@ export class CeemsVariables extends CustomVariableSupport<CeemsDataSource, Ceems
 export async function variableValues(
   datasource: CeemsDataSource,
   query: CeemsVariableQuery,
-  range?: TimeRange,
   scopedVars?: ScopedVars
 ): Promise<Suggestion[]> {
   // Grafana puts what is typed into the variable's drop-down here.
@@ -45,7 +43,6 @@ export async function variableValues(
     ...query,
     limit: query.limit ?? DEFAULT_VARIABLE_LIMIT,
     prefix: typeof search === 'string' ? search : undefined,
-    range,
     scopedVars,
   });
   return values;

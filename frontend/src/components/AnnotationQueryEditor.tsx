@@ -16,16 +16,16 @@ import { RowFilters } from './RowFilters';
 type Props = QueryEditorProps<CeemsDataSource, CeemsQuery, CeemsOptions>;
 
 /** Which units are shown as annotations. */
-export function AnnotationQueryEditor({ datasource, query, onChange, range }: Props) {
+export function AnnotationQueryEditor({ datasource, query, onChange }: Props) {
   const set = (part: Partial<CeemsQuery>) => onChange({ ...query, queryType: 'units', ...part });
   const scope = useMemo<SuggestionScope>(
     () => ({
       clusters: asList(query.clusters),
       projects: asList(query.projects),
+      users: asList(query.users),
       admin: query.admin,
-      queryType: 'units',
     }),
-    [query.clusters, query.projects, query.admin]
+    [query.clusters, query.projects, query.users, query.admin]
   );
   return (
     <EditorRows>
@@ -45,7 +45,6 @@ export function AnnotationQueryEditor({ datasource, query, onChange, range }: Pr
           query={query}
           lists={QUERY_TYPES.units.lists}
           scope={scope}
-          range={range}
           onChange={set}
         />
       </EditorRow>
@@ -53,9 +52,9 @@ export function AnnotationQueryEditor({ datasource, query, onChange, range }: Pr
         <ConditionsEditor
           datasource={datasource}
           conditions={query.filters ?? []}
+          queryType="units"
           onChange={(filters) => set({ filters })}
           scope={scope}
-          range={range}
         />
       </EditorRow>
     </EditorRows>

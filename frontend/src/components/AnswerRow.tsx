@@ -1,4 +1,3 @@
-import { TimeRange } from '@grafana/data';
 import { EditorField } from '@grafana/plugin-ui';
 import { MultiSelect, Select } from '@grafana/ui';
 import React, { useId } from 'react';
@@ -10,6 +9,7 @@ import { SuggestionScope } from '../suggestions';
 import { CeemsQuery, Format } from '../types';
 import { groupedFields, orderOptions } from './fieldOptions';
 import { LimitField } from './LimitField';
+import { ExactGroupsSwitch } from './QueryFlags';
 import { SuggestedValues } from './SuggestedValues';
 import { timezoneOptions } from './timezones';
 import { toOption, variableOptions } from './useSuggestions';
@@ -28,15 +28,15 @@ interface Props {
   datasource: CeemsDataSource;
   query: CeemsQuery;
   scope: SuggestionScope;
-  range?: TimeRange;
   alerting: boolean;
   onChange: (part: Partial<CeemsQuery>) => void;
 }
 
 /** What the answer looks like: columns, groups, order, limit, time zone and format. */
-export function AnswerRow({ datasource, query, scope, range, alerting, onChange }: Props) {
+export function AnswerRow({ datasource, query, scope, alerting, onChange }: Props) {
   const id = useId();
   const { parts, formats } = queryTypeInfo(query.queryType);
+  const fieldScope = { ...scope, column: query.queryType };
   const offered = alerting ? formats.filter((format) => ALERTING_FORMATS.includes(format)) : formats;
   const formatOptions = offered.map((value) => ({ value: value as string, ...FORMATS[value] }));
   return (
@@ -47,8 +47,7 @@ export function AnswerRow({ datasource, query, scope, range, alerting, onChange 
         kind="fields"
         datasource={datasource}
         values={query.fields}
-        scope={scope}
-        range={range}
+        scope={fieldScope}
         toOptions={groupedFields}
         placeholder="All columns"
         width={44}
@@ -57,11 +56,7 @@ export function AnswerRow({ datasource, query, scope, range, alerting, onChange 
       {parts.includes('groupBy') && (
         <EditorField
           label="Group by"
-          tooltip={
-            query.queryType === 'usage'
-              ? 'One row for each group. User and project always count.'
-              : 'One series for each group.'
-          }
+          tooltip={parts.includes('exactGroupBy') ? 'One row for each group.' : 'One series for each group.'}
           htmlFor={`${id}-group`}
         >
           <MultiSelect
@@ -78,6 +73,9 @@ export function AnswerRow({ datasource, query, scope, range, alerting, onChange 
           />
         </EditorField>
       )}
+      {parts.includes('exactGroupBy') && (
+        <ExactGroupsSwitch value={query.exactGroupBy} onChange={(exactGroupBy) => onChange({ exactGroupBy })} />
+      )}
       {parts.includes('orderBy') && (
         <SuggestedValues
           label="Order by"
@@ -85,8 +83,7 @@ export function AnswerRow({ datasource, query, scope, range, alerting, onChange 
           kind="fields"
           datasource={datasource}
           values={query.orderBy}
-          scope={scope}
-          range={range}
+          scope={fieldScope}
           toOptions={orderOptions}
           placeholder="As stored"
           onChange={(orderBy) => onChange({ orderBy })}

@@ -1,8 +1,7 @@
-import { TimeRange } from '@grafana/data';
 import { EditorField } from '@grafana/plugin-ui';
 import { Button, Select, Stack } from '@grafana/ui';
 import React, { useCallback, useMemo } from 'react';
-import { suggestionKindOfColumn } from '../adHocFilters';
+import { fieldsToFilterBy } from '../adHocFilters';
 import type { CeemsDataSource } from '../datasource';
 import { SuggestionScope } from '../suggestions';
 import { Condition, Operator, Suggestions } from '../types';
@@ -23,13 +22,14 @@ const OPERATORS: Array<{ value: Operator; label: string; description: string }> 
 interface Props {
   datasource: CeemsDataSource;
   conditions: Condition[];
+  /** Whose columns the conditions are about. */
+  queryType: string | undefined;
   onChange: (conditions: Condition[]) => void;
   scope: SuggestionScope;
-  range?: TimeRange;
 }
 
 /** Further conditions on columns: a row for each, with a column, an operator and a value. */
-export function ConditionsEditor({ datasource, conditions, onChange, scope, range }: Props) {
+export function ConditionsEditor({ datasource, conditions, queryType, onChange, scope }: Props) {
   const change = (index: number, part: Partial<Condition>) =>
     onChange(conditions.map((condition, at) => (at === index ? { ...condition, ...part } : condition)));
   return (
@@ -41,8 +41,8 @@ export function ConditionsEditor({ datasource, conditions, onChange, scope, rang
             name={`Condition ${index + 1}`}
             datasource={datasource}
             condition={condition}
+            queryType={queryType}
             scope={scope}
-            range={range}
             onChange={(part) => change(index, part)}
             onRemove={() => onChange(conditions.filter((_, at) => at !== index))}
           />
@@ -65,28 +65,23 @@ interface RowProps {
   name: string;
   datasource: CeemsDataSource;
   condition: Condition;
+  queryType: string | undefined;
   scope: SuggestionScope;
-  range?: TimeRange;
   onChange: (part: Partial<Condition>) => void;
   onRemove: () => void;
 }
 
-function ConditionRow({ name, datasource, condition, scope, range, onChange, onRemove }: RowProps) {
+function ConditionRow({ name, datasource, condition, queryType, scope, onChange, onRemove }: RowProps) {
   const { key, operator, value } = condition;
   const loadColumns = useCallback(
-    (prefix: string) => datasource.suggest('fields', { ...scope, range, prefix }),
-    [datasource, scope, range]
+    async (prefix: string) =>
+      filterableColumns(await datasource.suggest('fields', { ...scope, column: queryType, prefix })),
+    [datasource, queryType, scope]
   );
   const loadValues = useCallback(
-    async (prefix: string): Promise<Suggestions> => {
-      const kind = suggestionKindOfColumn(key);
-      if (kind) {
-        return datasource.suggest(kind, { ...scope, range, prefix });
-      }
-      const values = key ? await datasource.getTagValues({ key, filters: [], timeRange: range }) : [];
-      return { values: values.map(({ text }) => ({ value: text })), warnings: [] };
-    },
-    [datasource, key, scope, range]
+    async (prefix: string): Promise<Suggestions> =>
+      key ? datasource.suggestColumn(key, { ...scope, prefix }) : { values: [], warnings: [] },
+    [datasource, key, scope]
   );
   const isList = operator === '=|' || operator === '!=|';
   const values = useMemo(() => (value === undefined ? [] : Array.isArray(value) ? value : [String(value)]), [value]);
@@ -123,6 +118,10 @@ function ConditionRow({ name, datasource, condition, scope, range, onChange, onR
 }
 
 /** The values in the form that an operator takes. */
-function fit(values: string[], operator: Operator): Condition['value'] {
+function fit(values: string[], operator: string): Condition['value'] {
   return operator === '=|' || operator === '!=|' ? values : values[0];
+}
+
+function filterableColumns({ values, warnings }: Suggestions): Suggestions {
+  return { values: fieldsToFilterBy(values), warnings };
 }

@@ -123,7 +123,7 @@ export function ConfigEditor({ options, onOptionsChange }: Props) {
       >
         <ChoiceSetting
           label="Keep a mirror"
-          description="It needs about 60 bytes a unit on disk, or a few times that in memory."
+          description="On disk it takes about 60 MB for a million units."
           choices={MIRROR_MODES}
           value={settings.mirror?.mode ?? 'auto'}
           disabled={disabled}
@@ -151,7 +151,7 @@ export function ConfigEditor({ options, onOptionsChange }: Props) {
       >
         <TextSetting
           label="Unit dashboard"
-          description={`Uid of the dashboard of one unit; it gets the variables uuid, cluster_id and datasource. The one that comes with this plugin (import it on the tab Dashboards) is ${DEFAULT_UNIT_DASHBOARD_UID}. Empty: no link.`}
+          description={`Uid of the dashboard of one unit; it gets the variables uuid, cluster and datasource. The one that comes with this plugin (import it on the tab Dashboards) is ${DEFAULT_UNIT_DASHBOARD_UID}. Empty: no link.`}
           value={settings.unitDashboardUid ?? DEFAULT_UNIT_DASHBOARD_UID}
           placeholder="no link"
           disabled={disabled}

@@ -18,7 +18,7 @@ import { Option } from './useSuggestions';
 export type Props = QueryEditorProps<CeemsDataSource, CeemsQuery, CeemsOptions>;
 
 /** Edits one query, in panels, Explore and alert rules. */
-export function QueryEditor({ datasource, query, onChange, onRunQuery, app, range }: Props) {
+export function QueryEditor({ datasource, query, onChange, onRunQuery, app }: Props) {
   const id = useId();
   const alerting = isAlerting(app);
   const info = queryTypeInfo(query.queryType);
@@ -38,9 +38,9 @@ export function QueryEditor({ datasource, query, onChange, onRunQuery, app, rang
       clusters: asList(query.clusters),
       projects: asList(query.projects),
       admin: query.admin,
-      queryType: query.queryType ?? DEFAULT_QUERY_TYPE,
+      users: asList(query.users),
     }),
-    [query.clusters, query.projects, query.admin, query.queryType]
+    [query.clusters, query.projects, query.users, query.admin]
   );
 
   const changeType = (queryType: QueryType) => {
@@ -75,35 +75,21 @@ export function QueryEditor({ datasource, query, onChange, onRunQuery, app, rang
         </Text>
       </EditorRow>
       <EditorRow>
-        <RowFilters
-          datasource={datasource}
-          query={query}
-          lists={info.lists}
-          scope={scope}
-          range={range}
-          onChange={set}
-        />
+        <RowFilters datasource={datasource} query={query} lists={info.lists} scope={scope} onChange={set} />
       </EditorRow>
       {has('filters') && (
         <EditorRow>
           <ConditionsEditor
             datasource={datasource}
             conditions={query.filters ?? []}
+            queryType={query.queryType}
             onChange={(filters) => set({ filters })}
             scope={scope}
-            range={range}
           />
         </EditorRow>
       )}
       <EditorRow>
-        <AnswerRow
-          datasource={datasource}
-          query={query}
-          scope={scope}
-          range={range}
-          alerting={alerting}
-          onChange={set}
-        />
+        <AnswerRow datasource={datasource} query={query} scope={scope} alerting={alerting} onChange={set} />
       </EditorRow>
     </EditorRows>
   );

@@ -27,13 +27,24 @@ export function ModeRadio({ value, onChange }: Props<CeemsQuery['mode']>) {
 }
 
 /** Also units that have not ended. */
-export function RunningSwitch({ value, onChange }: Props<CeemsQuery['running']>) {
+export function RunningSwitch(props: Props<CeemsQuery['running']>) {
+  return <FlagSwitch {...props} label="Running too" tooltip="Also units that have not ended yet." />;
+}
+
+/** Group by exactly what is chosen. */
+export function ExactGroupsSwitch(props: Props<CeemsQuery['exactGroupBy']>) {
+  const tooltip =
+    'Without it, each user and project is a group of its own. With it and no groups: one row over everything.';
+  return <FlagSwitch {...props} label="Only these groups" tooltip={tooltip} />;
+}
+
+function FlagSwitch({ value, onChange, label, tooltip }: Props<boolean | string> & { label: string; tooltip: string }) {
   const id = useId();
   return (
-    <EditorField label="Running too" tooltip="Also units that have not ended yet." htmlFor={id}>
+    <EditorField label={label} tooltip={tooltip} htmlFor={id}>
       <EditorSwitch
         id={id}
-        aria-label="Running too"
+        aria-label={label}
         value={value === true || value === 'true'}
         onChange={(event) => onChange(event.currentTarget.checked)}
       />

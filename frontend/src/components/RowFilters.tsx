@@ -1,4 +1,3 @@
-import { TimeRange } from '@grafana/data';
 import React from 'react';
 import type { CeemsDataSource } from '../datasource';
 import { SuggestionScope } from '../suggestions';
@@ -15,7 +14,7 @@ const LISTS: Record<ListFilter, { label: string; kind: SuggestionKind; tooltip: 
   projects: { label: 'Projects', kind: 'projects', tooltip: 'Only of these projects: accounts, tenants, namespaces.' },
   users: { label: 'Users', kind: 'users', tooltip: 'Only of these users.' },
   uuids: {
-    label: 'Units',
+    label: 'Unit IDs',
     kind: 'uuids',
     tooltip: 'Only these jobs, virtual machines or pods, whenever they ran: the time range does not matter then.',
   },
@@ -27,12 +26,11 @@ interface Props {
   query: CeemsQuery;
   lists: ListFilter[];
   scope: SuggestionScope;
-  range?: TimeRange;
   onChange: (part: Partial<CeemsQuery>) => void;
 }
 
 /** Which rows: clusters, projects, users and so on. Several values of a field unite, several fields intersect. */
-export function RowFilters({ datasource, query, lists, scope, range, onChange }: Props) {
+export function RowFilters({ datasource, query, lists, scope, onChange }: Props) {
   return (
     <>
       {lists.map((list) => (
@@ -42,8 +40,7 @@ export function RowFilters({ datasource, query, lists, scope, range, onChange }:
           datasource={datasource}
           values={query[list]}
           // The other fields narrow the suggestions, the field's own values do not.
-          scope={list === 'clusters' || list === 'projects' ? { ...scope, [list]: undefined } : scope}
-          range={range}
+          scope={{ ...scope, [list]: undefined }}
           onChange={(values) => onChange({ [list]: values })}
         />
       ))}

@@ -1,4 +1,3 @@
-import { TimeRange } from '@grafana/data';
 import { EditorField } from '@grafana/plugin-ui';
 import { MultiSelect } from '@grafana/ui';
 import React, { useCallback, useId } from 'react';
@@ -17,7 +16,6 @@ interface Props {
   onChange: (values: string[]) => void;
   /** What narrows the suggestions, besides what is typed. */
   scope?: SuggestionScope;
-  range?: TimeRange;
   placeholder?: string;
   width?: number;
   /** How to show the suggestions, by default each with its label. */
@@ -26,11 +24,11 @@ interface Props {
 
 /** A field for several values: searches as one types, and takes variables of the dashboard and any other text. */
 export function SuggestedValues(props: Props) {
-  const { datasource, label, tooltip, kind, values, onChange, scope, range, placeholder = 'All', width = 26 } = props;
+  const { datasource, label, tooltip, kind, values, onChange, scope, placeholder = 'All', width = 26 } = props;
   const id = useId();
   const load = useCallback(
-    (prefix: string) => datasource.suggest(kind, { ...scope, range, prefix }),
-    [datasource, kind, scope, range]
+    (prefix: string) => datasource.suggest(kind, { ...scope, prefix }),
+    [datasource, kind, scope]
   );
   const { error, ...select } = useSuggestions(load, props.toOptions);
   return (

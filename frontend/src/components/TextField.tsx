@@ -1,6 +1,6 @@
 import { EditorField } from '@grafana/plugin-ui';
 import { Input } from '@grafana/ui';
-import React, { useEffect, useId, useState } from 'react';
+import React, { useId, useState } from 'react';
 
 interface Props {
   label: string;
@@ -18,7 +18,11 @@ interface Props {
 export function TextField({ label, tooltip, value, onCommit, placeholder, width = 12, check }: Props) {
   const id = useId();
   const [text, setText] = useState(value);
-  useEffect(() => setText(value), [value]);
+  const [seen, setSeen] = useState(value);
+  if (seen !== value) {
+    setSeen(value);
+    setText(value);
+  }
   const error = text.trim() === '' ? undefined : check?.(text.trim());
   const commit = () => {
     if (text.trim() !== value && error === undefined) {

@@ -18,7 +18,7 @@ type Props = QueryEditorProps<CeemsDataSource, CeemsQuery, CeemsOptions, CeemsVa
 const NARROWED_BY_USERS: SuggestionKind[] = ['projects', 'uuids', 'states', 'clusters'];
 
 /** Edits the query of a template variable. */
-export function VariableQueryEditor({ datasource, query: stored, onChange, range }: Props) {
+export function VariableQueryEditor({ datasource, query: stored, onChange }: Props) {
   const id = useId();
   const query = readVariableQuery(stored);
   const set = (part: Partial<CeemsVariableQuery>) => onChange({ ...query, ...part });
@@ -29,10 +29,10 @@ export function VariableQueryEditor({ datasource, query: stored, onChange, range
   );
   const loadColumns = useCallback(
     async (prefix: string) => {
-      const { values, warnings } = await datasource.suggest('fields', { ...scope, range, prefix, limit: 1000 });
+      const { values, warnings } = await datasource.suggest('fields', { ...scope, prefix, limit: 1000 });
       return { values: metricColumns(values.map(({ value }) => value)), warnings };
     },
-    [datasource, scope, range]
+    [datasource, scope]
   );
   return (
     <EditorRows>
@@ -65,7 +65,7 @@ export function VariableQueryEditor({ datasource, query: stored, onChange, range
           value={query.limit}
           onChange={(limit) => set({ limit })}
           placeholder={String(DEFAULT_VARIABLE_LIMIT)}
-          tooltip="At most so many values."
+          tooltip="At most so many values, up to 1000. Typing into the variable's drop-down finds the others."
         />
       </EditorRow>
       <EditorRow>
@@ -82,7 +82,6 @@ export function VariableQueryEditor({ datasource, query: stored, onChange, range
             datasource={datasource}
             values={query.clusters}
             scope={{ admin: query.admin }}
-            range={range}
             onChange={(clusters) => set({ clusters })}
           />
         )}
@@ -94,7 +93,6 @@ export function VariableQueryEditor({ datasource, query: stored, onChange, range
             datasource={datasource}
             values={query.projects}
             scope={scope}
-            range={range}
             onChange={(projects) => set({ projects })}
           />
         )}
@@ -106,7 +104,6 @@ export function VariableQueryEditor({ datasource, query: stored, onChange, range
             datasource={datasource}
             values={query.users}
             scope={scope}
-            range={range}
             onChange={(users) => set({ users })}
           />
         )}

@@ -1,5 +1,5 @@
 import { DataSourceInstanceSettings } from '@grafana/data';
-import { DataSourcePicker } from '@grafana/runtime';
+import { getDataSourceSrv } from '@grafana/runtime';
 import { Field, Input, Select } from '@grafana/ui';
 import React, { useId } from 'react';
 import { timezoneOptions } from './timezones';
@@ -108,18 +108,23 @@ export function DataSourceSetting(
 ) {
   const { label, description, value, onChange, disabled, isOfKind } = props;
   const id = useId();
+  const sources = getDataSourceSrv().getList({ filter: isOfKind });
+  const options = sources.map(({ name, uid, meta }) => ({ label: name, value: uid, imgUrl: meta.info.logos.small }));
+  const current =
+    value && (options.find((option) => option.value === value) ?? { label: `${value} (not found)`, value });
   return (
     <Field label={label} description={description} htmlFor={id}>
-      <DataSourcePicker
+      <Select
         inputId={id}
-        current={value || null}
-        filter={isOfKind}
-        noDefault
-        onClear={() => onChange('')}
+        aria-label={label}
+        options={options}
+        value={current || null}
+        isClearable
+        placeholder="None"
+        noOptionsMessage="There is no such data source yet."
         disabled={disabled}
         width={WIDTH}
-        placeholder="None"
-        onChange={({ uid }) => onChange(uid)}
+        onChange={(option) => onChange(option?.value ?? '')}
       />
     </Field>
   );

@@ -1,0 +1,244 @@
+import { CoreApp } from '@grafana/data';
+import { screen, waitFor } from '@testing-library/react';
+import React from 'react';
+import { startGrafana, World } from '../test/grafana';
+import { choose, field, renderEditor, typeValue } from '../test/render';
+import { CeemsQuery, Suggestion } from '../types';
+import { QueryEditor } from './QueryEditor';
+
+const USERS: Suggestion[] = [{ value: 'alice', label: 'Alice A.' }, { value: 'bob' }];
+const FIELDS: Suggestion[] = [
+  { value: 'uuid', kind: 'identity', description: 'Identifier of the unit.' },
+  { value: 'avg_cpu_usage.global', kind: 'metric', description: 'Mean use of the CPUs.', unit: 'percent' },
+  { value: 'total_energy_usage_kwh.total', kind: 'derived' },
+];
+const SUGGEST: World['suggest'] = {
+  users: ({ prefix }) => USERS.filter(({ value }) => value.startsWith(String(prefix ?? ''))),
+  clusters: [{ value: 'slurm-0' }],
+  projects: [{ value: 'p1' }],
+  states: [{ value: 'COMPLETED' }],
+  fields: FIELDS,
+};
+
+function edit(query: Partial<CeemsQuery> = {}, { app, ...world }: World & { app?: CoreApp } = {}) {
+  const grafana = startGrafana({ suggest: SUGGEST, ...world });
+  const onRunQuery = jest.fn();
+  const edited = renderEditor<CeemsQuery>({ refId: 'A', ...query }, (value, onChange) => (
+    <QueryEditor datasource={grafana.datasource} query={value} onChange={onChange} onRunQuery={onRunQuery} app={app} />
+  ));
+  return { ...grafana, ...edited, onRunQuery };
+}
+
+it('starts with units, says what they are, and asks the server for nothing', () => {
+  const { requests } = edit();
+  expect(screen.getByText('Units')).toBeInTheDocument();
+  expect(screen.getByText(/One row for each job, virtual machine or pod/)).toBeInTheDocument();
+  expect(requests).toEqual([]);
+});
+
+it('groups usage by exactly what is chosen', async () => {
+  const { user, current } = edit({ queryType: 'usage' });
+  await user.click(field('Only these groups'));
+  expect(current().exactGroupBy).toBe(true);
+});
+
+it('changes the type of the query, and shows what that type has', async () => {
+  const { user, current, onRunQuery } = edit({ running: true, uuids: ['1'] });
+  expect(screen.queryByLabelText('Group by')).not.toBeInTheDocument();
+  await choose(user, 'Query type', 'Usage');
+  expect(current()).toEqual({ refId: 'A', queryType: 'usage' });
+  expect(onRunQuery).toHaveBeenCalledTimes(1);
+  expect(screen.queryByLabelText('Unit IDs')).not.toBeInTheDocument();
+  await choose(user, 'Group by', 'Cluster');
+  await user.click(screen.getByLabelText('All time'));
+  expect(current()).toEqual({ refId: 'A', queryType: 'usage', groupBy: ['cluster_id'], mode: 'global' });
+  expect(screen.queryByLabelText('Summed from')).not.toBeInTheDocument();
+});
+
+describe('a filter', () => {
+  it('searches as one types, within the other filters', async () => {
+    const { user, current, asked } = edit({ clusters: ['slurm-0'], admin: 'auto' });
+    await user.type(field('Users'), 'al');
+    await waitFor(() => expect(asked('users').at(-1)).toHaveProperty('prefix', 'al'));
+    await user.click(await screen.findByText('Alice A.'));
+    expect(current().users).toEqual(['alice']);
+    expect(asked('users').at(-1)).toMatchObject({
+      prefix: 'al',
+      cluster_id: ['slurm-0'],
+      admin: 'auto',
+    });
+    // Typing pauses before the server is asked: once for the open menu, once for the text.
+    expect(asked('users').length).toBeLessThanOrEqual(2);
+  });
+
+  it('offers the variables of the dashboard', async () => {
+    const { user, current } = edit({ users: ['alice'] }, { variables: { user: 'bob' } });
+    await choose(user, 'Users', '$user');
+    expect(current().users).toEqual(['alice', '$user']);
+  });
+
+  it('takes any other text', async () => {
+    const { user, current } = edit();
+    await typeValue(user, 'Users', 'nobody-${x}');
+    expect(current().users).toEqual(['nobody-${x}']);
+  });
+
+  it('shows stored values, and forgets those that are removed', async () => {
+    const { user, current } = edit({ states: ['COMPLETED', 'FAILED'] });
+    expect(screen.getByText('FAILED')).toBeInTheDocument();
+    await user.type(field('States'), '{Backspace}');
+    expect(current().states).toEqual(['COMPLETED']);
+  });
+
+  it('says why there are no suggestions', async () => {
+    const { user } = edit({}, { suggest: {} });
+    await user.click(field('Users'));
+    expect(await screen.findByText('no users to be had')).toBeInTheDocument();
+  });
+
+  it('says when there are more values than it shows', async () => {
+    const { user } = edit({}, { warnings: ['Only the first 100 are shown.'] });
+    await user.click(field('Users'));
+    expect(await screen.findByText('Only the first 100 are shown.')).toBeInTheDocument();
+  });
+});
+
+describe('fields', () => {
+  it('are picked from groups, with descriptions, in the order of picking', async () => {
+    const { user, current, asked } = edit({ queryType: 'usage' });
+    await user.click(field('Fields'));
+    expect(await screen.findByText('Who and what')).toBeInTheDocument();
+    expect(screen.getByText('Measured')).toBeInTheDocument();
+    expect(screen.getByText('Mean use of the CPUs. Unit: percent.')).toBeInTheDocument();
+    await user.click(screen.getByText('total_energy_usage_kwh.total'));
+    await choose(user, 'Fields', 'uuid');
+    expect(current().fields).toEqual(['total_energy_usage_kwh.total', 'uuid']);
+    expect(asked('fields')[0]).toMatchObject({ column: 'usage' });
+  });
+
+  it('are what rows can be ordered by, both ways', async () => {
+    const { user, current } = edit();
+    await choose(user, 'Order by', '-uuid');
+    await choose(user, 'Order by', 'avg_cpu_usage.global');
+    expect(current().orderBy).toEqual(['-uuid', 'avg_cpu_usage.global']);
+  });
+});
+
+describe('conditions', () => {
+  it('are built of a column, an operator and a value', async () => {
+    const { user, current } = edit();
+    await user.click(screen.getByLabelText('Add a condition'));
+    await user.click(field('Condition 1: column'));
+    await user.click(await screen.findByText('avg_cpu_usage.global'));
+    // What is computed cannot be a condition.
+    expect(screen.queryByText('total_energy_usage_kwh.total')).not.toBeInTheDocument();
+    await choose(user, 'Condition 1: operator', '<');
+    await typeValue(user, 'Condition 1: value', '10');
+    expect(current().filters).toEqual([{ key: 'avg_cpu_usage.global', operator: '<', value: '10' }]);
+  });
+
+  it('take lists where the operator does, and suggest the values of the column', async () => {
+    const { user, current } = edit({ filters: [{ key: 'username', operator: '=', value: 'alice' }] });
+    await choose(user, 'Condition 1: operator', '=|');
+    expect(current().filters).toEqual([{ key: 'username', operator: '=|', value: ['alice'] }]);
+    await choose(user, 'Condition 1: value', 'bob');
+    expect(current().filters).toEqual([{ key: 'username', operator: '=|', value: ['alice', 'bob'] }]);
+  });
+
+  it('can be removed', async () => {
+    const filters = ['1', '2'].map((value) => ({ key: 'elapsed', operator: '=', value }));
+    const { user, current } = edit({ filters });
+    await user.click(screen.getByLabelText('Remove condition 1'));
+    expect(current().filters).toEqual([{ key: 'elapsed', operator: '=', value: '2' }]);
+  });
+});
+
+describe('the rest', () => {
+  it('switches running units on and off', async () => {
+    const { user, current } = edit();
+    await user.click(field('Running too'));
+    expect(current().running).toBe(true);
+    await user.click(field('Running too'));
+    expect(current().running).toBe(false);
+  });
+
+  it('asks as an administrator, as oneself, or as what one is', async () => {
+    const { user, current } = edit();
+    for (const [label, value] of [
+      ['Auto', 'auto'],
+      ['Yes', true],
+      ['No', false],
+    ] as const) {
+      await choose(user, 'As admin', label);
+      expect(current().admin).toBe(value);
+    }
+  });
+
+  it('takes a limit when one leaves the field, once', async () => {
+    const { user, current, onRunQuery } = edit();
+    await user.type(field('Limit'), '250');
+    expect(current().limit).toBeUndefined();
+    await user.tab();
+    expect(current().limit).toBe(250);
+    expect(onRunQuery).toHaveBeenCalledTimes(1);
+    await user.clear(field('Limit'));
+    await user.type(field('Limit'), '$n{Enter}');
+    expect(current().limit).toBe('$n');
+    await user.clear(field('Limit'));
+    await user.tab();
+    expect(current().limit).toBeUndefined();
+  });
+
+  it('refuses a limit that is no number', async () => {
+    const { user, current } = edit({ limit: 5 });
+    await user.clear(field('Limit'));
+    await user.type(field('Limit'), '0{Enter}');
+    expect(await screen.findByText('A whole number above 0, or a variable')).toBeInTheDocument();
+    expect(current().limit).toBe(5);
+  });
+
+  it('takes a time zone and a format', async () => {
+    const { user, current } = edit({ queryType: 'usage-over-time' });
+    await typeValue(user, 'Time zone', 'Europe/Paris');
+    await choose(user, 'Format', 'Time series (multi)');
+    expect(current()).toMatchObject({ timezone: 'Europe/Paris', format: 'multi' });
+  });
+
+  it('takes the source of usage', async () => {
+    const { user, current } = edit({ queryType: 'usage' });
+    await choose(user, 'Summed from', 'Daily usage');
+    expect(current().source).toBe('daily');
+  });
+});
+
+describe('in other places than panels', () => {
+  it('waits for the button in Explore', async () => {
+    const { user, current, onRunQuery } = edit({}, { app: CoreApp.Explore });
+    await choose(user, 'As admin', 'Auto');
+    expect(current().admin).toBe('auto');
+    expect(onRunQuery).not.toHaveBeenCalled();
+  });
+
+  it('offers in alert rules only what gives numbers, in a shape that they understand', async () => {
+    const { user, current } = edit({ queryType: 'usage', format: 'numeric' }, { app: CoreApp.UnifiedAlerting });
+    await user.click(field('Query type'));
+    expect(screen.queryByText('Projects and the users that are their members.')).not.toBeInTheDocument();
+    await user.click(screen.getByText('Usage over time'));
+    expect(current()).toMatchObject({ queryType: 'usage-over-time', format: 'wide' });
+    await choose(user, 'Query type', 'Statistics');
+    expect(current()).toMatchObject({ queryType: 'stats', format: 'numeric' });
+    await user.click(field('Format'));
+    expect(screen.queryByText('Rows and columns as they are')).not.toBeInTheDocument();
+  });
+});
+
+it.each(['units', 'usage', 'usage-over-time', 'stats', 'users', 'projects', 'clusters'])(
+  'gives every input of %s a name',
+  async (queryType) => {
+    edit({ queryType, filters: [{ key: 'state', operator: '=', value: 'x' }] });
+    await waitFor(() => expect(screen.getByLabelText('Query type')).toBeInTheDocument());
+    for (const input of document.querySelectorAll('input:not([type=hidden]), textarea')) {
+      expect(input).toHaveAccessibleName();
+    }
+  }
+);

@@ -1,0 +1,2 @@
+// Style sheets of libraries have no effect in tests.
+module.exports = {};
