@@ -6,7 +6,7 @@ PB     := ceems_grpc/plugin/pb
 PROTOS := $(sort $(wildcard proto/*.proto))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup proto demo test lint types imports python lock dashboards clean
+.PHONY: help setup proto demo test lint types imports python frontend lock dashboards clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -30,7 +30,7 @@ $(PB)/.generated: $(PROTOS) $(VENV)/.installed
 demo: setup ## write a demo database, start the plugin as Grafana does and show what it answers
 	$(BIN)/ceems-grpc demo
 
-test: lint types imports python ## everything that CI runs
+test: lint types imports python frontend ## everything that CI runs
 
 lint: setup
 	$(BIN)/ruff check .
@@ -45,6 +45,18 @@ imports: setup
 python: setup
 	$(BIN)/pytest -n auto
 
+frontend: ## lint, type check, test and build the browser's side (needs Node)
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory frontend-all; \
+	else echo "SKIPPED: Node.js is not installed, so the browser's side was not tried"; fi
+
+.PHONY: frontend-all
+frontend-all: frontend/node_modules/.installed
+	cd frontend && npm run --silent lint && npm run --silent typecheck && npm run --silent test:ci && npm run --silent build
+
+frontend/node_modules/.installed: frontend/package.json frontend/package-lock.json
+	cd frontend && npm ci --no-audit --no-fund --loglevel=error
+	touch $@
+
 lock: ## renew requirements.lock (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra dev pyproject.toml -o requirements.lock
 
@@ -52,4 +64,4 @@ dashboards: setup ## write the dashboards that ship with the plugin
 	$(BIN)/python dashboards/make.py
 
 clean: ## remove what the targets made
-	rm -rf $(VENV) $(PB) build dist demo artifacts
+	rm -rf $(VENV) $(PB) build dist demo frontend/node_modules
