@@ -6,6 +6,8 @@ PB     := ceems_grpc/plugin/pb
 PROTOS := $(sort $(wildcard proto/*.proto))
 
 .DEFAULT_GOAL := help
+include packaging/package.mk
+
 .PHONY: help setup proto demo test lint types imports python frontend lock dashboards clean
 
 help: ## list the targets

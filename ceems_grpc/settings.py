@@ -1,5 +1,6 @@
 """Settings of a data source (its jsonData) and of the plugin (from grafana.ini); docs/configure.md lists them."""
 
+import errno
 import os
 import re
 from collections.abc import Mapping
@@ -52,7 +53,10 @@ class PluginSettings:
 
     def check(self, path: Path) -> None:
         """Raise `SettingsError` for a file that data sources may not name; links are followed first."""
-        real = path.resolve()
+        try:
+            real = path.resolve()
+        except (OSError, RuntimeError):  # links that lead in circles
+            raise SettingsError("The path of the database is a link that leads nowhere.") from None
         for blocked in self.blocked:
             if real == blocked or blocked in real.parents:
                 raise SettingsError("The path of the database is blocked by this Grafana's blocked_paths.")
@@ -110,8 +114,10 @@ def _path(text: str) -> Path:
     path = Path(text.strip())
     try:
         return path / "ceems.db" if path.is_dir() else path
-    except OSError:  # a name that is too long
-        raise SettingsError("The path of the database is no path that this system can have.") from None
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise SettingsError("The path of the database is longer than this system can have.") from None
+        return path  # the store says which folder is in the way
 
 
 def _zone(name: str) -> ZoneInfo | None:

@@ -35,7 +35,7 @@ class Rights:
 
     LIFETIME = 10.0  # seconds
 
-    def __init__(self, timer: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, timer: Callable[[], float] = time.time) -> None:
         self._admins: TTLCache[str, bool] = TTLCache(10_000, self.LIFETIME, timer)
         self._pairs: TTLCache[str, Pairs] = TTLCache(10_000, self.LIFETIME, timer)
 

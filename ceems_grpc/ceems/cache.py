@@ -27,6 +27,7 @@ class UsageCache:
         self._timer = timer
         self._kept: TTLCache[Hashable, Answer] = TTLCache(most_bytes, LIFETIME, timer=timer, getsizeof=_size)
         self._once: Once[Answer] = Once()
+        self._reported = 0
 
     async def get(self, key: Hashable, work: Callable[[], Awaitable[Answer]]) -> Answer:
         """Return the kept answer (``expires`` says until when it is kept), or do the work and keep its answer."""
@@ -37,15 +38,19 @@ class UsageCache:
         _LOOKUPS.labels("miss").inc()
         answer = await self._once.run(key, work)
         if _size(answer) <= self._kept.maxsize:
-            before = self._kept.currsize
             self._kept[key] = replace(answer, expires=self._timer() + LIFETIME)
-            _BYTES.inc(self._kept.currsize - before)
+            self._report()
         return answer
 
     def clear(self) -> None:
         """Forget everything."""
-        _BYTES.dec(self._kept.currsize)
         self._kept.clear()
+        self._report()
+
+    def _report(self) -> None:
+        size = int(self._kept.currsize)  # asking drops what has expired
+        _BYTES.inc(size - self._reported)
+        self._reported = size
 
 
 def _size(answer: Answer) -> int:

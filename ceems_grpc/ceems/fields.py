@@ -50,13 +50,16 @@ class Fields:
         """Say which asked fields do not exist."""
         if not self.unknown:
             return ()
-        return (f"Unknown fields are left out: {', '.join(self.unknown[:20])}.",)
+        return (f"Unknown fields are left out: {', '.join(name[:50] for name in self.unknown[:20])}.",)
 
 
-def choose_fields(asked: Sequence[str], columns: Iterable[Column], default: Iterable[Column] | None = None) -> Fields:
+def choose_fields(
+    asked: Sequence[str], columns: Iterable[Column], default: Iterable[Column] | None = None, *, keys: bool = True
+) -> Fields:
     """Find the asked fields among the columns; none asked means the default columns (all of them).
 
-    Raises the API's error ``invalid query fields`` where fields are asked and none of them is known.
+    ``keys``: a field may be one key of a column. Raises the API's error ``invalid query fields`` where fields are asked
+    and none of them is known.
     """
     known = {column.name: column for column in columns}
     if not asked:
@@ -68,7 +71,7 @@ def choose_fields(asked: Sequence[str], columns: Iterable[Column], default: Iter
         head, _, key = name.partition(".")
         if column is not None:
             wanted.append((column, None))
-        elif key and head in known and known[head].has_keys:
+        elif keys and key and head in known and known[head].has_keys:
             wanted.append((known[head], key))
         else:
             unknown.append(name)

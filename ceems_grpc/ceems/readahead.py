@@ -1,7 +1,8 @@
 """Reading ahead of a slow consumer: a read transaction ends when the rows are read, not when they are sent."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import TypeVar
 
 from ceems_grpc.ceems.errors import ErrorType, QuestionError
@@ -11,33 +12,36 @@ _AHEAD = 16  # items
 _PATIENCE = 60.0  # seconds for which a consumer may take nothing before the read is given up
 
 
-async def read_ahead(source: AsyncIterator[_Item]) -> AsyncIterator[_Item]:
+async def read_ahead(source: AsyncGenerator[_Item, None]) -> AsyncGenerator[_Item, None]:
     """Yield the items of a source that a task of its own runs ahead, up to 16 items.
 
     A consumer that takes nothing for a minute gets an error (503), since it would hold back the database's writer.
     """
-    queue: asyncio.Queue[_Item | BaseException | None] = asyncio.Queue(_AHEAD)
+    queue: asyncio.Queue[_Item | Exception | None] = asyncio.Queue(_AHEAD)
+
+    def hand_over(error: Exception) -> None:
+        if queue.full():
+            queue.get_nowait()  # the consumer gets an error, so it misses nothing
+        queue.put_nowait(error)
 
     async def run() -> None:
         try:
-            async for item in source:
-                try:
+            async with aclosing(source):
+                async for item in source:
                     await asyncio.wait_for(queue.put(item), _PATIENCE)
-                except TimeoutError:
-                    raise QuestionError(ErrorType.TIMEOUT, "the answer was read too slowly, and given up") from None
         except asyncio.CancelledError:
             raise
-        except BaseException as error:  # handed to the consumer
-            while queue.full():
-                queue.get_nowait()
-            queue.put_nowait(error)
+        except TimeoutError:
+            hand_over(QuestionError(ErrorType.TIMEOUT, "the answer was read too slowly, and given up"))
+        except Exception as error:  # the consumer's to see
+            hand_over(error)
         else:
             await queue.put(None)
 
     task = asyncio.create_task(run())
     try:
         while (item := await queue.get()) is not None:
-            if isinstance(item, BaseException):
+            if isinstance(item, Exception):
                 raise item
             yield item
     finally:

@@ -1,7 +1,7 @@
 """All questions in one place: who asks, within which limits, from which store."""
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -54,7 +54,7 @@ class Ceems:
         self.store = store
         self.limits = limits or Limits()
         self._clock = clock
-        self._rights = Rights()
+        self._rights = Rights(clock)
         self._usage = UsageCache(timer=clock)
         self._running: Once[Any] = Once()
 
@@ -75,10 +75,10 @@ class Ceems:
 
     def units_stream(
         self, viewer: Viewer | None, question: UnitsQuestion, timezone: str | None, warnings: list[str]
-    ) -> AsyncIterator[pa.RecordBatch]:
+    ) -> AsyncGenerator[pa.RecordBatch, None]:
         """Answer the same bit by bit; see `units.units_batches`. Rows are read ahead of a slow consumer."""
 
-        async def run() -> AsyncIterator[pa.RecordBatch]:
+        async def run() -> AsyncGenerator[pa.RecordBatch, None]:
             self._check_units(question)
             async with self._access(viewer, question.admin) as access:
                 async for batch in units.units_batches(access, self._limit(question), timezone, warnings):
@@ -96,11 +96,11 @@ class Ceems:
         if question.mode is Mode.CURRENT:
             self._check(question.window)
         limited = usage.normalised(self._limit(question))
-        version = await self.store.version()
         async with self._access(viewer, limited.admin) as access:
             rights = await access.usage(limited.choice.users, limited.choice.projects)
             limited = replace(limited, admin=access.as_admin)
-            key = (viewer, rights, limited, version)
+            # Only now: the first reader of a file in WAL mode makes an empty log beside it.
+            key = (viewer, rights, limited, await self.store.version())
 
         async def work() -> Answer:
             return await self._ask(viewer, limited.admin, lambda access: usage.usage(access, limited))

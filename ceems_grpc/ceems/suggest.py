@@ -23,6 +23,7 @@ from ceems_grpc.ceems.metrics import (
     Kind,
 )
 from ceems_grpc.ceems.questions import AsAdmin, Choice
+from ceems_grpc.store.flatten import decode_list, decode_object
 from ceems_grpc.store.plan import (
     AllOf,
     Condition,
@@ -149,7 +150,7 @@ async def _users(access: Access, question: SuggestQuestion) -> set[str]:
     wanted = [In("name", question.choice.projects)] if question.choice.projects else []
     where = AllOf((*_clusters_chosen(question), *wanted, Holds("users", (access.viewer.login,))))
     for text in (await access.reader.table(Scan(Table.PROJECTS, ("users",), where))).column(0).to_pylist():
-        members.update(map(str, json.loads(text)))
+        members.update(map(str, decode_list(text)))
     return members
 
 
@@ -228,7 +229,7 @@ async def _tag_values(access: Access, question: SuggestQuestion) -> set[str]:
         return await _recent(access, question, head)
     where = await _visible_units(access, question)
     texts = await _distinct(access, Distinct(Table.UNITS, (head,), where, None, RECENT))
-    values = (json.loads(text).get(key) for text in texts if text.startswith("{"))
+    values = (decode_object(text, numeric=False).get(key) for text in texts)
     return {value if isinstance(value, str) else json.dumps(value) for value in values if value is not None}
 
 

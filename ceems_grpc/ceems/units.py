@@ -13,7 +13,7 @@ from ceems_grpc.ceems.answer import Answer, cut, limit_warning
 from ceems_grpc.ceems.derived import NEEDS, add_derived
 from ceems_grpc.ceems.fields import Fields, choose_fields
 from ceems_grpc.ceems.filters import chosen
-from ceems_grpc.ceems.metrics import DERIVED, UNIT_COLUMNS, Kind
+from ceems_grpc.ceems.metrics import DERIVED, METRICS, UNIT_COLUMNS, Kind
 from ceems_grpc.ceems.ordering import check_order, sort_table
 from ceems_grpc.ceems.questions import OrderBy, UnitsQuestion
 from ceems_grpc.store.base import Reader
@@ -35,6 +35,7 @@ from ceems_grpc.store.plan import (
 
 _ORDER = (Order("cluster_id"), Order("uuid"), Order("started_at_ts"), Order("id"))
 _OBJECTS = frozenset(column.name for column in UNIT_COLUMNS if column.has_keys)
+_METRIC_NAMES = frozenset(column.name for column in METRICS)
 _PLAIN = frozenset(column.name for column in UNIT_COLUMNS if not column.has_keys)
 _ON_REQUEST = {"created_at_ts", "started_at_ts", "ended_at_ts"}  # the same moments as the time fields, as numbers
 _MOMENTS = {"created_at": "created_at_ts", "started_at": "started_at_ts", "ended_at": "ended_at_ts"}
@@ -112,6 +113,7 @@ def _columns_to_read(reader: Reader, fields: Fields, order: tuple[OrderBy, ...])
         if column.name in wanted:
             wanted.update(NEEDS[column.name])
     wanted |= {_MOMENTS[name] for name in wanted if name in _MOMENTS}
+    wanted.add("uuid")  # rows whose metrics have no keys are rows too, and a table without columns has none
     read: list[str | AllKeys] = []
     for column in UNIT_COLUMNS:
         if column.name not in wanted or column.name in _MOMENTS or not reader.has(Table.UNITS, column.name):
@@ -126,8 +128,9 @@ def _database_order(order: tuple[OrderBy, ...]) -> tuple[Order, ...] | None:
     for item in order:
         head, _, key = item.field.partition(".")
         if head in _OBJECTS and key:
-            orders.append(Order(Key(head, key), item.descending))
-        elif item.field in _PLAIN:
+            orders.append(Order(Key(head, key), item.descending, numeric=head in _METRIC_NAMES))
+        elif item.field in _PLAIN and (item.descending or item.field not in _MOMENTS):
+            # A moment that is not there is 0 in the database, which would come first.
             orders.append(Order(_MOMENTS.get(item.field, item.field), item.descending))
         else:
             return None

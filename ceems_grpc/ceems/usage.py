@@ -144,7 +144,7 @@ def check_groups(names: tuple[str, ...]) -> tuple[str, ...]:
     """Return the names by which to group; others than the listed ones are an error."""
     for name in names:
         if name not in GROUPS:
-            raise bad_data(f"cannot group by '{name}': use {', '.join(GROUPS)}")
+            raise bad_data(f"cannot group by '{name[:50]}': use {', '.join(GROUPS)}")
     return tuple(dict.fromkeys(names))
 
 

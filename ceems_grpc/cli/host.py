@@ -58,8 +58,8 @@ class PluginHost:
     def __enter__(self) -> Self:
         """Start the plugin and connect to it."""
         # Nothing is taken from the working directory, where files may have the names of modules.
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "ceems_grpc", "serve"],
+        self._process = subprocess.Popen(  # noqa: S603 - this program itself
+            _program(),
             cwd=_PACKAGE_FOLDER,
             env=_ENVIRONMENT,
             stdin=subprocess.DEVNULL,
@@ -158,3 +158,8 @@ class PluginHost:
         self._log.seek(0)
         lines = self._log.read().decode(errors="replace").splitlines()[-_LAST_LINES:]
         return CommandError("\n".join([sentence, "The plugin's log:", *(f"  {line}" for line in lines or ["(empty)"])]))
+
+
+def _program() -> list[str]:
+    """Return how this program is started as a plugin: the packaged one has no modules that Python could be told."""
+    return [sys.executable, "serve"] if getattr(sys, "frozen", False) else [sys.executable, "-m", "ceems_grpc", "serve"]

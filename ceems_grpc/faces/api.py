@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from ceems_grpc.ceems.answer import Answer, limit_warning
 from ceems_grpc.ceems.errors import ErrorType, QuestionError
+from ceems_grpc.ceems.fields import choose_fields
 from ceems_grpc.ceems.questions import (
     Choice,
     Directory,
@@ -86,7 +87,7 @@ class Api:
         parameters = parse_query(query)
         admin = endpoint.as_admin
         choice = _choice(parameters, endpoint)
-        fields = parameters.get("field", ())
+        fields = _fields(parameters, endpoint)
         now = self._ceems.now()
         match endpoint.question:
             case "units":
@@ -194,6 +195,14 @@ def _choice(parameters: Parameters, endpoint: Endpoint) -> Choice:
         return parameters.get(name, ()) if _takes(endpoint, name) else ()
 
     return Choice(of("cluster_id"), of("project"), of("user"))
+
+
+def _fields(parameters: Parameters, endpoint: Endpoint) -> tuple[str, ...]:
+    """Return the columns of the API that are asked for; unknown ones beside known ones are dropped silently."""
+    if endpoint.shape is None or not _takes(endpoint, "field"):
+        return ()
+    chosen = choose_fields(parameters.get("field", ()), endpoint.shape.columns, keys=False)
+    return tuple(column.name for column in chosen.columns)
 
 
 def _rows(answer: Answer, shape: Shape) -> ResourceResponse:

@@ -8,7 +8,7 @@ import msgspec
 import pyarrow as pa
 
 from ceems_grpc.ceems.metrics import Column, Kind
-from ceems_grpc.store.flatten import decode_object
+from ceems_grpc.store.flatten import decode_list, decode_object
 
 _encode = msgspec.json.encode
 _EMPTY_TEXTS = {None, "", "{}", "[]", "null"}
@@ -121,13 +121,8 @@ def _object(text: str) -> bytes:
 
 
 def _list(text: str) -> bytes:
-    if text in _EMPTY_TEXTS:
-        return b""
-    try:
-        values = msgspec.json.decode(text)
-    except msgspec.DecodeError:
-        return b""
-    return _encode(values) if isinstance(values, list) and values else b""
+    values = decode_list(text)
+    return _encode(values) if values else b""
 
 
 def _objects(name: str, keys: list[tuple[str, list[float | None]]]) -> Iterator[bytes]:

@@ -1,13 +1,12 @@
 """Answers as data frames: types and units of fields, frame types that alerting understands, notices."""
 
-import json
-
 import pyarrow as pa
 
 from ceems_grpc.ceems.answer import Answer
 from ceems_grpc.ceems.metrics import Column, Kind, Unit
 from ceems_grpc.ceems.steps import Steps
 from ceems_grpc.plugin.frame import Field, FieldConfig, Frame, FrameMeta, FrameType, Notice
+from ceems_grpc.store.flatten import decode_list
 
 UNITS: dict[Unit, str] = {
     Unit.NONE: "",
@@ -103,8 +102,4 @@ def _meta(answer: Answer, type_: FrameType, visualisation: str) -> FrameMeta:
 
 
 def _joined(text: str | None) -> str:
-    try:
-        values = json.loads(text or "null")
-    except ValueError:
-        return ""
-    return ", ".join(map(str, values)) if isinstance(values, list) else ""
+    return ", ".join(map(str, decode_list(text)))

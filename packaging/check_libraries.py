@@ -1,0 +1,45 @@
+"""A second program on the same libraries, never shipped: the tests run it to see that what is packaged can be used.
+
+It answers as JSON with what each library made of the users and units of a CEEMS database, which is its only argument.
+"""
+
+import json
+import sys
+import zoneinfo
+from datetime import datetime
+
+import adbc_driver_sqlite.dbapi
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+
+UNITS = "SELECT cluster_id, num_updates FROM units"
+
+
+def main(database: str) -> None:
+    """Read a database in each way that the plugin can, without time zones or libraries of the host."""
+    with adbc_driver_sqlite.dbapi.connect(database) as source, source.cursor() as cursor:
+        cursor.execute(UNITS)
+        units = cursor.fetch_arrow_table()
+        cursor.execute(UNITS)
+        with duckdb.connect() as target:
+            target.register("units", cursor.fetch_record_batch())
+            counted = target.execute("SELECT cluster_id, count(*) FROM units GROUP BY ALL ORDER BY ALL").fetchall()
+            extracted = target.execute("""SELECT CAST('{"total": 2.5}'::JSON ->> 'total' AS DOUBLE)""").fetchall()
+    grouped = units.group_by("cluster_id").aggregate([("num_updates", "count")]).sort_by("cluster_id")
+    dataset = ds.dataset(units).to_table(filter=pc.field("cluster_id") == pa.scalar("k8s-0"))
+    zoneinfo.reset_tzpath([])
+    offset = datetime(2026, 7, 1, tzinfo=zoneinfo.ZoneInfo("Europe/Paris")).utcoffset()
+    answer = {
+        "duckdb": counted,
+        "json": extracted,
+        "pyarrow": [list(row.values()) for row in grouped.to_pylist()],
+        "dataset": dataset.num_rows,
+        "paris": str(offset),
+    }
+    sys.stdout.write(json.dumps(answer) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

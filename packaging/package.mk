@@ -1,0 +1,37 @@
+# The plugin's folder and its zip; docs/packaging.md explains. The Makefile beside the sources includes this file.
+VENV     ?= .venv
+BIN      ?= $(VENV)/bin
+PB       ?= ceems_grpc/plugin/pb
+PROGRAM  := build/program/.built
+FRONTEND := build/frontend/.built
+MODULES  := frontend/node_modules/.package-lock.json
+
+.PHONY: dist package zip grafana
+
+dist: $(PROGRAM) $(FRONTEND) ## make dist/, the folder that Grafana loads (needs Node)
+	$(BIN)/python packaging/plugin_folder.py
+
+package: dist ## make build/ceems-ceems-datasource-VERSION.zip for Grafana's installer
+	$(BIN)/python packaging/plugin_zip.py
+
+zip: ## pack dist/ as it is, for example after it was signed
+	$(BIN)/python packaging/plugin_zip.py
+
+grafana: ## run a Grafana of this machine with the plugin in dist/ and a demo database
+	@test -f dist/plugin.json || $(MAKE) dist
+	@$(BIN)/python packaging/run_grafana.py $(GRAFANA_OPTIONS)
+
+$(PROGRAM): $(VENV)/.installed $(PB)/.generated packaging/ceems.spec packaging/program.py packaging/check_libraries.py packaging/plugin_facts.py plugin.json \
+            $(shell find ceems_grpc -name '*.py' -not -path '*/pb/*')
+	$(BIN)/python -m PyInstaller --noconfirm --log-level ERROR --distpath build/program --workpath build/pyinstaller packaging/ceems.spec
+	touch $@
+
+$(MODULES): frontend/package-lock.json
+	npm --prefix frontend ci
+	touch $@
+
+$(FRONTEND): $(MODULES) plugin.json README.md CHANGELOG.md LICENSE $(wildcard img/* dashboards/*.json) \
+             $(wildcard frontend/*.js frontend/*.json frontend/build/*) $(shell find frontend/src -type f)
+	rm -rf build/frontend
+	npm --prefix frontend run build -- --output-path $(CURDIR)/build/frontend
+	touch $@

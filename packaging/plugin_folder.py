@@ -1,0 +1,68 @@
+"""Makes dist/, the folder that Grafana loads, of what the frontend's build and PyInstaller have left in build/.
+
+Programs for other platforms, copied into build/program from machines where they were made, are taken along.
+"""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+from plugin_facts import BUILD, DIST, FRONTEND, PROGRAMS, libraries_name, package_date, program_name, read_plugin_json
+from plugin_glibc import needed_glibc
+from plugin_licences import licence_texts
+from plugin_rules import problems
+
+from ceems_grpc.version import VERSION
+
+
+def make_plugin_folder(folder: Path, *, frontend: Path, programs: Path, date: str) -> None:
+    """Fill an empty or new folder with the plugin.
+
+    ``frontend`` holds module.js and the files beside it, ``programs`` a folder for each platform with the program and
+    its libraries. ``date`` as 2026-11-23. Raises `SystemExit` with a sentence when one of them was not built.
+    """
+    if not (frontend / "module.js").is_file():
+        raise SystemExit(f"The frontend was not built into {frontend}: run make dist.")
+    if not (programs / program_name() / program_name()).is_file():
+        raise SystemExit(f"The program was not built into {programs / program_name()}: run make dist.")
+    shutil.copytree(frontend, folder, dirs_exist_ok=True)
+    for program in sorted(programs.glob(f"{read_plugin_json()['executable']}_*")):
+        shutil.copytree(program, folder, dirs_exist_ok=True)
+    _write_plugin_json(folder, date)
+    licences = folder / libraries_name(program_name()) / "LICENSES.txt"
+    licences.write_text(licence_texts("ceems-grpc", frozenset({"terminal"})), "utf-8")
+
+
+def _write_plugin_json(folder: Path, date: str) -> None:
+    plugin = read_plugin_json(folder)
+    plugin["info"] |= {"version": VERSION, "updated": date}
+    includes = plugin.setdefault("includes", [])
+    named = {include.get("path") for include in includes}
+    for path in sorted(folder.glob("dashboards/*.json")):
+        if f"dashboards/{path.name}" not in named:
+            title = json.loads(path.read_text("utf-8"))["title"]
+            includes.append({"type": "dashboard", "name": title, "path": f"dashboards/{path.name}"})
+    (folder / "plugin.json").write_text(json.dumps(plugin, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def main() -> int:
+    """Make dist/ anew; leave the old one where that fails."""
+    unfinished = BUILD / "dist.part"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    make_plugin_folder(unfinished, frontend=FRONTEND, programs=PROGRAMS, date=f"{package_date():%Y-%m-%d}")
+    broken = problems(unfinished)
+    if broken:
+        sys.stderr.write("Grafana could not load the plugin:\n" + "".join(f"  {problem}\n" for problem in broken))
+        return 1
+    shutil.rmtree(DIST, ignore_errors=True)
+    unfinished.rename(DIST)
+    size = sum(path.stat().st_size for path in DIST.rglob("*") if path.is_file())
+    glibc = needed_glibc(DIST)
+    needs = f"; on Linux it needs glibc {glibc[0]}.{glibc[1]} or newer" if glibc else ""
+    sys.stdout.write(f"{DIST}: {size / 1e6:.0f} MB{needs}.\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

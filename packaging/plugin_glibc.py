@@ -1,0 +1,25 @@
+"""Which C library a package needs: that of the machine where it was made, or whatever older one suffices."""
+
+import re
+from pathlib import Path
+
+# Versions of symbols, as the linker writes them into a program and its libraries.
+_SYMBOL_VERSION = re.compile(rb"GLIBC_(\d+)\.(\d+)(?:\.\d+)?\x00")
+_ELF = b"\x7fELF"
+
+
+def needed_glibc(folder: Path) -> tuple[int, int] | None:
+    """Return the oldest version of glibc, such as (2, 28), that has all that the Linux programs in a folder use.
+
+    None where there is no Linux program in it.
+    """
+    needed: set[tuple[int, int]] = set()
+    for path in folder.rglob("*"):
+        if path.is_file() and _is_elf(path):
+            needed.update((int(major), int(minor)) for major, minor in _SYMBOL_VERSION.findall(path.read_bytes()))
+    return max(needed, default=None)
+
+
+def _is_elf(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(_ELF)) == _ELF

@@ -1,0 +1,70 @@
+"""Makes the zip that Grafana's installer unpacks, and its checksum: the same folder gives the same bytes.
+
+The signature (MANIFEST.txt), if there is one in the folder, is packed as every other file.
+"""
+
+import hashlib
+import os
+import stat
+import sys
+import zipfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+from plugin_facts import BUILD, DIST, package_date, read_plugin_json
+from plugin_rules import problems
+
+# The first moment that a zip can hold.
+_EARLIEST = datetime(1980, 1, 1, tzinfo=UTC)
+_READ_BYTES = 1 << 20
+
+
+def write_zip(folder: Path, target: Path, *, top: str, when: datetime) -> str:
+    """Pack a folder into a zip under one top folder, and write ``<zip>.sha256`` beside it; return that checksum.
+
+    Files are in the order of their names and dated ``when`` (UTC). Who may execute a file may do so once it is
+    unpacked; other permissions are those of any file: everybody reads, the owner writes.
+    """
+    when = max(when.astimezone(UTC), _EARLIEST)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = target.with_suffix(".part")
+    with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
+        for path in sorted((path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.as_posix()):
+            name = f"{top}/{path.relative_to(folder).as_posix()}"
+            entry = zipfile.ZipInfo(name, date_time=when.timetuple()[:6])
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.create_system = 3  # Unix, wherever it was made: only then are permissions read
+            entry.external_attr = (stat.S_IFREG | (0o755 if os.access(path, os.X_OK) else 0o644)) << 16
+            entry.file_size = path.stat().st_size
+            with path.open("rb") as source, archive.open(entry, "w") as packed:
+                while block := source.read(_READ_BYTES):
+                    packed.write(block)
+    unfinished.rename(target)
+    with target.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    target.with_name(f"{target.name}.sha256").write_text(f"{digest}  {target.name}\n", "utf-8")
+    return digest
+
+
+def zip_path() -> Path:
+    """Return where `make package` puts the zip of the folder dist/ as it is now."""
+    plugin = read_plugin_json(DIST)
+    return BUILD / f"{plugin['id']}-{plugin['info']['version']}.zip"
+
+
+def main() -> int:
+    """Pack dist/, if Grafana can load it."""
+    if not (DIST / "plugin.json").is_file():
+        raise SystemExit("There is no dist/plugin.json: run make dist first.")
+    broken = problems(DIST)
+    if broken:
+        sys.stderr.write("dist/ is no whole plugin: run make dist.\n" + "".join(f"  {problem}\n" for problem in broken))
+        return 1
+    target = zip_path()
+    digest = write_zip(DIST, target, top=read_plugin_json(DIST)["id"], when=package_date())
+    sys.stdout.write(f"{target}: {target.stat().st_size / 1e6:.0f} MB, sha256 {digest}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,7 @@
+"""What the packaged program starts with; everything else is in ceems_grpc."""
+
+import sys
+
+from ceems_grpc.__main__ import main
+
+sys.exit(main())

@@ -1,0 +1,14 @@
+"""One running plugin for all tests of a module."""
+
+from collections.abc import AsyncIterator
+
+import pytest_asyncio
+
+from tests.golden.ceems_plugin import COMMAND
+from tests.plugin.host import Plugin, running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def plugin() -> AsyncIterator[Plugin]:
+    async with running(COMMAND) as plugin:
+        yield plugin

@@ -1,0 +1,51 @@
+"""Small plugin folders that Grafana could load, for tests of what looks at such folders."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+PLUGIN: dict[str, Any] = {
+    "type": "datasource",
+    "id": "ceems-ceems-datasource",
+    "name": "CEEMS",
+    "backend": True,
+    "executable": "gpx_ceems",
+    "info": {
+        "keywords": ["ceems"],
+        "logos": {"small": "img/logo.svg", "large": "img/logo.svg"},
+        "screenshots": [{"name": "Units", "path": "img/units.png"}],
+        "version": "1.2.3",
+        "updated": "2026-11-23",
+    },
+    "includes": [{"type": "dashboard", "name": "One", "path": "dashboards/one.json"}],
+    "dependencies": {"grafanaDependency": ">=11.6.0"},
+}
+
+
+def write_plugin(folder: Path, program: str = "gpx_ceems_linux_amd64") -> Path:
+    """Fill a folder as dist/ is filled; return it."""
+    write_frontend(folder)
+    write_program(folder, program)
+    return folder
+
+
+def write_frontend(folder: Path) -> None:
+    """Write what the frontend's build leaves."""
+    for name in ("img/logo.svg", "img/units.png", "README.md", "CHANGELOG.md", "LICENSE"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(f"{name}\n")
+    (folder / "module.js").write_text('define(["react"], function () {});\n')
+    (folder / "plugin.json").write_text(json.dumps(PLUGIN))
+    (folder / "dashboards").mkdir()
+    (folder / "dashboards" / "one.json").write_text('{"title": "One"}')
+
+
+def write_program(folder: Path, program: str, script: str = "#!/bin/sh\nexit 0\n") -> None:
+    """Write a program that may be executed, and a library beside it."""
+    libraries = folder / f"{program}_libs"
+    libraries.mkdir(parents=True)
+    (libraries / "libc++.so.1").write_text("library\n")
+    (folder / program).write_text(script)
+    (folder / program).chmod(0o755)
