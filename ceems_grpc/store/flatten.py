@@ -46,7 +46,17 @@ def decode_object(text: str, *, numeric: bool) -> dict[str, Any]:
         return {}
     if not isinstance(found, dict):
         return {}
-    return {key: _finite(value) for key, value in found.items()} if numeric else found
+    # A null is no value, as in sums.
+    return {key: _finite(value) for key, value in found.items() if value is not None} if numeric else found
+
+
+def decode_list(text: str | None) -> list[Any]:
+    """Decode a JSON array; anything else is an empty list."""
+    try:
+        found = msgspec.json.decode(text or "[]")
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        return []
+    return found if isinstance(found, list) else []
 
 
 def _finite(value: object) -> float:

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 LAYOUT = "%Y-%m-%dT%H:%M:%S"
 _DAY = 86_400
+_FIRST, _LAST = -62_000_000_000, 253_370_764_800  # years 5 and 9999
 
 # Zones tried, in this order, when a zone is guessed from offsets; those not listed are only found by setting them.
 _LIKELY_ZONES = (
@@ -24,7 +25,7 @@ _LIKELY_ZONES = (
 
 def local_text(moment: int, zone: tzinfo) -> str:
     """Write a moment (seconds since the epoch) as CEEMS writes local times."""
-    return datetime.fromtimestamp(moment, zone).strftime(LAYOUT)
+    return datetime.fromtimestamp(_within_years(moment), zone).strftime(LAYOUT)
 
 
 def moment_of(zone: tzinfo) -> Callable[[str | None, int | None], int | None]:
@@ -51,8 +52,14 @@ def moment_of(zone: tzinfo) -> Callable[[str | None, int | None], int | None]:
 
 def is_ambiguous_bound(moment: int, zone: tzinfo) -> bool:
     """Tell whether local texts around a moment do not sort as the moments do (clocks go back near it)."""
-    before, after = (datetime.fromtimestamp(moment + shift, zone).utcoffset() or timedelta() for shift in (-_DAY, _DAY))
+    around = (datetime.fromtimestamp(_within_years(moment + shift), zone) for shift in (-_DAY, _DAY))
+    before, after = (local.utcoffset() or timedelta() for local in around)
     return after < before
+
+
+def _within_years(moment: int) -> int:
+    """Return the nearest moment that has a date in every zone."""
+    return min(max(moment, _FIRST), _LAST)
 
 
 def zone_fits(zone: tzinfo, samples: list[tuple[int, str]]) -> bool:

@@ -119,10 +119,14 @@ ALWAYS = AllOf(())
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Sort by the operand (a column of the table or of the answer); rows without a value come last."""
+    """Sort by the operand (a column of the table or of the answer); rows without a value come last.
+
+    ``numeric``: the operand is a metric's value; what is no number counts as 0 there.
+    """
 
     operand: Operand
     descending: bool = False
+    numeric: bool = False
 
 
 @dataclass(frozen=True, slots=True)

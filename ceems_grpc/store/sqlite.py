@@ -40,6 +40,7 @@ from ceems_grpc.store.plan import (
 )
 from ceems_grpc.store.sqlite_errors import check_wal, explain, explain_path
 from ceems_grpc.store.sqlite_sql import MOMENT_FUNCTION, SqliteSql
+from ceems_grpc.store.wal import Version, read_version
 
 _INTEGERS = {"created_at_ts", "started_at_ts", "ended_at_ts", "num_units", "num_updates", "id", "ignore"}
 _ROWS_A_FETCH = 4096
@@ -102,9 +103,14 @@ class SqliteStore:
         async with self.read() as reader:
             return await reader.facts(str(self._path), guessed=self._zone is None)
 
-    async def version(self) -> tuple[object, ...]:
-        """Return what the file system says of the file and its write-ahead log: both change with every commit."""
-        return await asyncio.to_thread(self._fingerprint)
+    @property
+    def path(self) -> Path:
+        """Where the file is."""
+        return self._path
+
+    async def version(self) -> Version:
+        """Return the state of the file and its write-ahead log, which every commit changes."""
+        return await asyncio.to_thread(read_version, self._path)
 
     async def close(self) -> None:
         """Close idle connections; those in use close when their reader does."""
@@ -130,17 +136,6 @@ class SqliteStore:
                 "The path of the database leads to something that is not a file.", f"{self._path} is not a file."
             )
         return status.st_dev, status.st_ino
-
-    def _fingerprint(self) -> tuple[object, ...]:
-        files: list[object] = []
-        for path in (self._path, self._path.with_name(self._path.name + "-wal")):
-            try:
-                status = path.stat()
-            except OSError:
-                files.append(None)
-            else:
-                files.append((status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns))
-        return tuple(files)
 
     async def _connect(self) -> aiosqlite.Connection:
         uri = f"file:{quote(os.fspath(self._path.absolute()))}?mode=ro"
@@ -367,8 +362,12 @@ class SqliteReader:
 
     async def _fetch_strictly(self, statement: str, parameters: list[object]) -> AsyncIterator[list[tuple[Any, ...]]]:
         async with self._connection.execute(statement, parameters) as cursor:
-            while rows := await cursor.fetchmany(_ROWS_A_FETCH):
-                yield list(rows)  # type: ignore[arg-type]  # tuples, since no row factory is set
+            try:
+                while rows := await cursor.fetchmany(_ROWS_A_FETCH):
+                    yield list(rows)  # type: ignore[arg-type]  # tuples, since no row factory is set
+            except asyncio.CancelledError:
+                await self._connection.interrupt()  # before the cursor closes, which waits for the statement
+                raise
 
 
 def _type_of(column: str) -> pa.DataType:

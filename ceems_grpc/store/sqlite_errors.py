@@ -66,7 +66,7 @@ def first_failing_part(path: Path) -> Path:
             part.stat()
         except OSError:
             return part
-        if part != full and not os.access(part, os.X_OK, effective_ids=os.access in os.supports_effective_ids):
+        if part != full and not _may(part, os.X_OK):
             return part
     return full
 
@@ -104,13 +104,19 @@ def _is_wal(header: bytes) -> bool:
 def _wal_error(path: Path, cause: str) -> StorePermissionError:
     shared = path.with_name(path.name + "-shm")
     if shared.exists():
-        reason = f"{shared} may not be read by {_whoami()}{cause}. Give that user read access to it"
+        log = path.with_name(path.name + "-wal")
+        closed = log if log.exists() and not _may(log, os.R_OK) else shared
+        reason = f"{closed} may not be read by {_whoami()}{cause}. Give that user read access to it"
     else:
         reason = f"{shared} does not exist{cause}, since nobody has the database open. Start ceems_api_server"
     return StorePermissionError(
         "The database is in WAL mode, and the file that SQLite keeps beside it may not be read.",
         f"{reason}; {path.name}, {path.name}-wal and {path.name}-shm need a group that both users are in.",
     )
+
+
+def _may(path: Path, how: int) -> bool:
+    return os.access(path, how, effective_ids=os.access in os.supports_effective_ids)
 
 
 def _whoami() -> str:

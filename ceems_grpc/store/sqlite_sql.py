@@ -4,7 +4,9 @@ Column names come from plans and are quoted; values are always parameters. Long 
 so that neither the number of parameters nor the length of a statement grows with them.
 """
 
+import math
 import re
+from contextlib import suppress
 from datetime import tzinfo
 from itertools import pairwise
 
@@ -46,7 +48,7 @@ from ceems_grpc.store.plan import (
 MOMENT_FUNCTION = "ceems_moment"  # (local text, ended_at_ts) -> seconds; registered on each connection
 # Paths are compared with the text of a key as it is written, and writers may write all other characters as escapes
 # (Go does so with <, > and &); such keys are looked for by json_each, which decodes them.
-_AS_PATH = re.compile(r"[A-Za-z0-9 _.:/@#$%*+=,;!?~^|(){}\[\]-]+")
+AS_PATH = re.compile(r"[A-Za-z0-9 _.:/@#$%*+=,;!?~^|(){}\[\]-]+")
 _OPERATORS = {"<": "<", "<=": "<=", ">": ">", ">=": ">=", "=": "=", "!=": "<>"}
 
 
@@ -176,7 +178,7 @@ class SqliteSql:
         """Write a column, or the value of a key (SQL NULL where the row has none)."""
         if isinstance(operand, str):
             return _quote(operand)
-        if _AS_PATH.fullmatch(operand.name) is None:
+        if AS_PATH.fullmatch(operand.name) is None:
             self.parameters.append(operand.name)
             return f"(SELECT j.value FROM json_each({_object(operand.column)}) AS j WHERE j.key = ?)"  # noqa: S608
         self.parameters.append(f'$."{operand.name}"')
@@ -209,7 +211,10 @@ class SqliteSql:
         parts = []
         for item in order:
             dotted = str(item.operand)
-            text = _quote(dotted) if names is not None and dotted in names else self.operand(item.operand)
+            if names is not None and dotted in names:
+                text = _quote(dotted)
+            else:
+                text = self._number(item.operand) if item.numeric else self.operand(item.operand)
             parts.append(f"{text} {'DESC' if item.descending else 'ASC'} NULLS LAST")
         return f" ORDER BY {', '.join(parts)}" if parts else ""
 
@@ -229,11 +234,15 @@ class SqliteSql:
     def _in(self, operand: Operand, values: tuple[str, ...], negate: bool) -> str:
         if not values:
             return "1" if negate else "0"
-        text = self.operand(operand)
         if isinstance(operand, Key):
-            text = f"CAST({text} AS TEXT)"
-        chosen = self._values(values)
-        return f"COALESCE({text} NOT IN ({chosen}), 1)" if negate else f"{text} IN ({chosen})"
+            within = f"CAST({self.operand(operand)} AS TEXT) IN ({self._values(values)})"
+            numbers = _numbers(values)
+            if numbers:  # 50 is also 50.0
+                number = f"typeof({self.operand(operand)}) IN ('integer', 'real') AND {self.operand(operand)}"
+                within = f"({within} OR ({number} IN (SELECT value FROM json_each({self._json(numbers)}))))"  # noqa: S608
+        else:
+            within = f"{self.operand(operand)} IN ({self._values(values)})"
+        return f"COALESCE(NOT {within}, 1)" if negate else within
 
     def _values(self, values: tuple[str, ...]) -> str:
         if len(values) <= 8:  # short lists let the planner see constants
@@ -257,6 +266,14 @@ class SqliteSql:
         self.parameters[-2:] = [local_text(start - 86_400, self.zone), local_text(end + 86_400, self.zone), start, end]
         ended = "ended_at_ts" if self.table is Table.UNITS else "0"
         return f"(last_updated_at BETWEEN ? AND ? AND {MOMENT_FUNCTION}(last_updated_at, {ended}) BETWEEN ? AND ?)"
+
+
+def _numbers(texts: tuple[str, ...]) -> list[float]:
+    numbers = []
+    for text in texts:
+        with suppress(ValueError):
+            numbers.append(float(text))
+    return [number for number in numbers if math.isfinite(number)]
 
 
 def _quote(name: str) -> str:

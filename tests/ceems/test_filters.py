@@ -1,0 +1,89 @@
+"""Free filters, asked of a real file."""
+
+from pathlib import Path
+
+import pytest
+
+from ceems_grpc.ceems.errors import QuestionError
+from ceems_grpc.ceems.questions import Choice, Filter, UnitsQuestion, Viewer
+from ceems_grpc.ceems.service import Ceems
+from ceems_grpc.ceems.window import Window
+from ceems_grpc.store.sqlite import SqliteStore
+from tests.store.files import PARIS, make, unit
+
+ROWS = [
+    unit(0, name="a", tags='{"qos":"high","n":5,"x":1.5}', avg_cpu_usage='{"global":5}'),
+    unit(1, name="b", tags='{"qos":"low","n":"5"}', avg_cpu_usage='{"global":50.0}'),
+    unit(2, name=None, tags="{}", avg_cpu_usage="null"),
+    unit(3, name="50%", tags='{"qos":""}', avg_cpu_usage='{"global":500}'),
+]
+
+
+async def found(path: Path, key: str, operator: str, *values: str) -> str:
+    """Return the uuids of the units that pass, as one text."""
+    ceems = Ceems(SqliteStore(path, zone=PARIS))
+    try:
+        question = UnitsQuestion(Window(0, 2**33), Choice(filters=(Filter(key, operator, values),)), fields=("uuid",))
+        return "".join((await ceems.units(Viewer("ann"), question)).table.column("uuid").to_pylist())
+    finally:
+        await ceems.close()
+
+
+@pytest.mark.parametrize(
+    ("key", "operator", "values", "uuids"),
+    [
+        ("name", "=", ("a",), "0"),
+        ("name", "!=", ("a",), "123"),  # no name is not that name
+        ("name", "=|", ("a", "50%", "z"), "03"),
+        ("name", "!=|", ("a", "b"), "23"),
+        ("name", "=|", (), ""),
+        ("name", "!=|", (), "0123"),
+        ("name", "=", ("%",), ""),
+        ("name", "=", ("' OR 1=1 --",), ""),
+        ("tags.qos", "=", ("high",), "0"),
+        ("tags.qos", "!=", ("high",), "123"),
+        ("tags.qos", "=", ("",), "3"),
+        ("tags.n", "=", ("5",), "01"),
+        ("tags.x", "=", ("1.5",), "0"),
+        ("avg_cpu_usage.global", ">", ("5",), "13"),
+        ("avg_cpu_usage.global", ">=", ("5",), "013"),
+        ("avg_cpu_usage.global", "<", ("50",), "0"),
+        ("avg_cpu_usage.global", "<=", ("5e1",), "01"),
+        ("avg_cpu_usage.global", "=", ("50",), "1"),
+        ("avg_cpu_usage.global", "!=", ("50",), "023"),
+        ("avg_cpu_usage.nothing", "<", ("50",), ""),
+        ("tags.qos", "<", ("50",), ""),  # text is no number
+        ("name", ">", ("0",), ""),
+        ("ended_at_ts", ">", ("0",), "0123"),
+        ("uuid", "=|", tuple(str(n) for n in range(1, 3000)), "123"),
+    ],
+)
+async def test_filters(tmp_path: Path, key: str, operator: str, values: tuple[str, ...], uuids: str) -> None:
+    assert await found(make(tmp_path / "ceems.db", ROWS), key, operator, *values) == uuids
+
+
+@pytest.mark.parametrize(
+    ("key", "operator", "values", "words"),
+    [
+        ("nope", "=", ("a",), "no such column"),
+        ("ignore", "=", ("1",), "no such column"),
+        ("last_updated_at", "=", ("1",), "no such column"),
+        ("tags", "=", ("1",), "no such column"),
+        ("tags.", "=", ("1",), "no such column"),
+        ("uuid.a", "=", ("1",), "no such column"),
+        ("name", "=~", ("a",), "unknown operator"),
+        ("name", "", ("a",), "unknown operator"),
+        ("name", "<", ("a",), "needs one number"),
+        ("name", "<", (), "needs one number"),
+        ("name", "<", ("1", "2"), "needs one number"),
+        ("name", "<", ("nan",), "needs one number"),
+        ("name", ">", ("inf",), "needs one number"),
+    ],
+)
+async def test_filters_that_mean_nothing(
+    tmp_path: Path, key: str, operator: str, values: tuple[str, ...], words: str
+) -> None:
+    path = make(tmp_path / "ceems.db", ROWS)
+    with pytest.raises(QuestionError, match=words) as caught:
+        await found(path, key, operator, *values)
+    assert caught.value.status == 400

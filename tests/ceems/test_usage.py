@@ -1,0 +1,102 @@
+"""Usage: what the property tests meet too rarely."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from ceems_grpc.ceems.questions import Choice, Mode, OrderBy, Source, UsageQuestion, Viewer
+from ceems_grpc.ceems.service import Ceems
+from ceems_grpc.ceems.window import Window
+from ceems_grpc.store.sqlite import SqliteStore
+from tests.model.databases import insert_rows
+from tests.store.files import PARIS, WINTER, make, unit
+
+ROOT, EVER = Viewer("root", admin_by_role=True), Window(0, 2**33)
+
+
+async def ask(path: Path, question: UsageQuestion) -> list[dict[str, Any]]:
+    ceems = Ceems(SqliteStore(path, zone=PARIS))
+    try:
+        found: list[dict[str, Any]] = (await ceems.usage(ROOT, question)).table.to_pylist()
+    finally:
+        await ceems.close()
+    return found
+
+
+def made(tmp_path: Path, units: list[dict[str, Any]], usage: list[dict[str, Any]]) -> Path:
+    path = make(tmp_path / "ceems.db", units)
+    with closing(sqlite3.connect(path)) as connection:
+        insert_rows(connection, "usage", usage)
+        connection.commit()
+    return path
+
+
+async def test_a_sum_over_nothing_is_no_row_but_a_sum_of_no_units_is(tmp_path: Path) -> None:
+    path = made(tmp_path, [], [{"cluster_id": "c", "num_units": 0, "total_time_seconds": '{"walltime":5}'}])
+    fields = ("num_units", "total_time_seconds")
+    whole = UsageQuestion(EVER, Mode.GLOBAL, exact_groups=True, fields=fields, admin=True)
+    assert await ask(path, whole) == [{"num_units": 0, "total_time_seconds.walltime": 5.0}]
+    none = UsageQuestion(EVER, exact_groups=True, fields=fields, admin=True)
+    assert await ask(path, none) == []
+    elsewhere = UsageQuestion(EVER, Mode.GLOBAL, choice=Choice(("d",)), exact_groups=True, fields=fields, admin=True)
+    assert await ask(path, elsewhere) == []
+
+
+async def test_a_mean_leaves_out_the_weights_of_units_without_a_value(tmp_path: Path) -> None:
+    rows = [
+        unit(0, avg_cpu_usage='{"global":30}', total_time_seconds='{"alloc_cputime":100}'),
+        unit(1, avg_cpu_usage='{"global":60}', total_time_seconds='{"alloc_cputime":200}'),
+        unit(2, avg_cpu_usage="{}", total_time_seconds='{"alloc_cputime":9999}'),
+        unit(3, avg_cpu_usage='{"global":90}', total_time_seconds="{}"),  # no weight
+        unit(4, avg_gpu_usage='{"global":90}', total_time_seconds='{"alloc_gputime":0}'),
+    ]
+    question = UsageQuestion(
+        EVER, fields=("avg_cpu_usage", "avg_gpu_usage", "used_cpu_time_seconds", "num_units"), admin=True
+    )
+    assert await ask(make(tmp_path / "ceems.db", rows), question) == [
+        {
+            "avg_cpu_usage.global": 50.0,
+            "avg_gpu_usage.global": 0.0,
+            "used_cpu_time_seconds.global": 150.0,
+            "num_units": 5,
+        }
+    ]
+
+
+async def test_what_is_not_grouped_by_is_of_the_first_cluster(tmp_path: Path) -> None:
+    rows = [
+        unit(0, cluster_id="b", resource_manager="a-manager", groupname="a"),
+        unit(1, cluster_id="a", resource_manager="z-manager", groupname="z"),
+    ]
+    question = UsageQuestion(EVER, fields=("cluster_id", "resource_manager", "groupname", "num_units"), admin=True)
+    assert await ask(make(tmp_path / "ceems.db", rows), question) == [
+        {"cluster_id": "a", "resource_manager": "z-manager", "groupname": "z", "num_units": 2}
+    ]
+
+
+async def test_sorting_by_a_computed_column_with_a_limit(tmp_path: Path) -> None:
+    rows = [
+        unit(index, username=f"u{index}", total_cpu_energy_usage_kwh=f'{{"total":{energy}}}')
+        for index, energy in enumerate((3, 1, 2))
+    ] + [unit(9, username="u9")]
+    order = (OrderBy("total_energy_usage_kwh.total", descending=True),)
+    question = UsageQuestion(EVER, fields=("username",), order=order, limit=3, admin=True)
+    assert [row["username"] for row in await ask(make(tmp_path / "ceems.db", rows), question)] == ["u0", "u2", "u1"]
+
+
+async def test_days_count_when_their_start_lies_in_the_window(tmp_path: Path) -> None:
+    path = make(tmp_path / "ceems.db", [])
+    day = WINTER // 86_400 * 86_400
+    with closing(sqlite3.connect(path)) as connection:
+        row = {"cluster_id": "c", "project": "p", "num_units": 1, "last_updated_at": "2025-12-01T01:00:00"}
+        insert_rows(connection, "daily_usage", [{**row, "username": "u"}])
+        connection.commit()
+    for start, end, count in (
+        (day, day, 1),
+        (day - 900, day - 1, 1),
+        (day - 900, day - 900, 0),
+        (day + 900, day + 999, 0),
+    ):
+        question = UsageQuestion(Window(start, end), source=Source.DAILY, admin=True)
+        assert len(await ask(path, question)) == count

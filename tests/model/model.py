@@ -1,0 +1,445 @@
+"""The rules of the CEEMS API, written from its description as plainly as can be: loops over lists of dicts.
+
+Questions are the project's own question objects, since those are only words. Answers are lists of dicts, metrics as
+dicts of numbers that hold just the keys which have a value.
+"""
+
+import json
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from ceems_grpc.ceems.questions import (
+    AsAdmin,
+    Choice,
+    Directory,
+    DirectoryQuestion,
+    Filter,
+    Mode,
+    OrderBy,
+    Source,
+    StatsQuestion,
+    UnitsQuestion,
+    UsageOverTimeQuestion,
+    UsageQuestion,
+    VerifyQuestion,
+    Viewer,
+)
+from ceems_grpc.ceems.steps import Step
+from ceems_grpc.ceems.window import Window
+from tests.model.data import METRICS, OBJECTS, Row, list_of, metric, object_of, read_tables, updated
+from tests.model.derived import WEIGHTS, Metrics, derived, used_of_row
+
+GROUPS = ("cluster_id", "resource_manager", "project", "groupname", "username")
+DAY = 86_400
+
+
+class ModelError(Exception):
+    """An error for an answer."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Model:
+    """Answers from a file, read once."""
+
+    def __init__(self, path: Path, zone: ZoneInfo) -> None:
+        self.tables = read_tables(path)
+        self.zone = zone
+
+    # Who may see what
+
+    def is_admin(self, login: str) -> bool:
+        return any(row["name"] == login for row in self.tables.get("admin_users", []))
+
+    def acts_as_admin(self, viewer: Viewer | None, admin: AsAdmin) -> bool:
+        if viewer is None:
+            raise ModelError(401, "no user identified")
+        allowed = viewer.admin_by_role or self.is_admin(viewer.login)
+        if admin is True and not allowed:
+            raise ModelError(403, "current user does not have admin privileges")
+        return allowed if admin == "auto" else bool(admin)
+
+    def is_member(self, login: str, cluster: str | None, project: str | None) -> bool:
+        return any(
+            row["cluster_id"] == cluster and row["name"] == project and login in list_of(row["users"])
+            for row in self.tables["projects"]
+        )
+
+    def sees_unit(self, viewer: Viewer, admin: bool, choice: Choice, row: Row) -> bool:
+        service = {f"{project}:svc": project for project in choice.projects}
+        if admin:
+            return not choice.users or row["username"] in choice.users or row["username"] in service
+        own = row["username"] == viewer.login
+        ours = row["username"] in service and self.is_member(viewer.login, row["cluster_id"], service[row["username"]])
+        return (own or ours) and (not choice.users or row["username"] in choice.users)
+
+    def sees_usage(self, viewer: Viewer, admin: bool, choice: Choice, row: Row) -> bool:
+        cluster, project = row["cluster_id"], row["project"]
+        services = tuple(f"{name}:svc" for name in choice.projects)
+        if admin:
+            named = choice.users + services
+            return not choice.users or any(self.is_member(user, cluster, project) for user in named)
+        if choice.users and row["username"] not in choice.users:
+            return False
+        return self.is_member(viewer.login, cluster, project)
+
+    # Answers
+
+    def units(self, viewer: Viewer | None, question: UnitsQuestion) -> list[Row]:
+        """Return units with their raw columns, metrics and derived columns as dicts, times in milliseconds or None."""
+        rows = []
+        for row in self.unit_rows(viewer, question):
+            metrics = {name: metric(row, name) for name in METRICS}
+            moments = {name: row[f"{name}_ts"] or None for name in ("created_at", "started_at", "ended_at")}
+            others = {name: object_of(row[name]) for name in ("allocation", "tags")}
+            rows.append({**row, **moments, **metrics, **derived(metrics, used_of_row(metrics)), **others})
+        for name in ("allocation", "tags"):
+            unify([row[name] for row in rows])
+        return rows
+
+    def unit_rows(self, viewer: Viewer | None, question: UnitsQuestion) -> list[Row]:
+        """Return the rows of units as the database holds them, in order."""
+        admin = self.acts_as_admin(viewer, question.admin)
+        assert viewer is not None
+        window = question.window
+        found = []
+        for row in self.tables["units"]:
+            ended = row["ended_at_ts"]
+            if question.uuids:
+                timely = row["uuid"] in question.uuids
+            else:
+                within = ended > 0 and window.start <= ended // 1000 <= window.end
+                timely = within or (question.running and ended == 0)
+            if (
+                row["ignore"] == 0
+                and timely
+                and (not question.states or row["state"] in question.states)
+                and is_chosen(question.choice, row)
+                and self.sees_unit(viewer, admin, question.choice, row)
+            ):
+                found.append(row)
+        return sorted(found, key=by("cluster_id", "uuid", "started_at_ts", "id"))
+
+    def usage(self, viewer: Viewer | None, question: UsageQuestion) -> list[Row]:
+        """Return usage rows; `sort_key` says by what they are in order."""
+        for name in question.group_by:
+            if name not in GROUPS:
+                raise ModelError(400, f"cannot group by '{name}'")
+        admin = self.acts_as_admin(viewer, question.admin)
+        assert viewer is not None
+        if question.mode is Mode.GLOBAL:
+            table = "usage"
+        else:
+            table = "daily_usage" if question.source is Source.DAILY else "units"
+        start, end = question.window.start // 900 * 900, -(-question.window.end // 900) * 900
+        rows = [
+            row
+            for row in self.tables[table]
+            if (question.mode is Mode.GLOBAL or start <= updated(row, self.zone) <= end)
+            and is_chosen(question.choice, row)
+            and self.sees_usage(viewer, admin, question.choice, row)
+        ]
+        if question.mode is Mode.GLOBAL and not question.exact_groups:
+            answer = []
+            for row in rows:
+                metrics = {name: metric(row, name) for name in METRICS}
+                answer.append({**row, **metrics, **derived(metrics, used_of_row(metrics))})
+            return sorted(answer, key=by("cluster_id", "username", "project"))
+        names = dict.fromkeys(
+            question.group_by if question.exact_groups else ("username", "project", *question.group_by)
+        )
+        answer = []
+        for values, members in grouped(rows, tuple(names)).items():
+            group = dict(zip(names, values, strict=True))
+            if not question.exact_groups:
+                # What is not grouped by is shown of the group's first cluster.
+                first = min(members, key=by("cluster_id"))["cluster_id"]
+                there = [row for row in members if row["cluster_id"] == first]
+                for name in GROUPS:
+                    if name not in group:
+                        group[name] = min((row[name] or "") for row in there)
+            counted = [
+                {**row, "share": 1.0, "count": 1 if table == "units" else row["num_units"] or 0} for row in members
+            ]
+            answer.append({**group, **summed(counted)})
+        order = tuple(names) if question.exact_groups else ("cluster_id", "username", "project")
+        return sorted(answer, key=by(*order))
+
+    def usage_over_time(self, viewer: Viewer | None, question: UsageOverTimeQuestion) -> list[Row]:
+        """Return usage by group and step (its index), in that order.
+
+        Days, weeks and months of UTC are summed from daily_usage; others from units, each spread evenly over the part
+        of its run that lies in the window, and counted where it was last updated.
+        """
+        for name in question.group_by:
+            if name not in GROUPS:
+                raise ModelError(400, f"cannot group by '{name}'")
+        admin = self.acts_as_admin(viewer, question.admin)
+        assert viewer is not None
+        window = question.window
+        daily = question.source is Source.DAILY and question.step is not Step.HOUR
+        daily = daily and (question.zone is None or str(question.zone) == "UTC")
+        edges = step_edges(window, question.step, ZoneInfo("UTC") if daily else question.zone or self.zone)
+        if daily:
+            start, end = window.start // DAY * DAY, window.end
+        else:
+            start, end = window.start // 900 * 900, -(-window.end // 900) * 900
+        first, last = max(start, edges[0]), min(end, edges[-1])
+        parts = []
+        for row in self.tables["daily_usage" if daily else "units"]:
+            moment = updated(row, self.zone)
+            if not (start <= moment <= end and is_chosen(question.choice, row)):
+                continue
+            if not self.sees_usage(viewer, admin, question.choice, row):
+                continue
+            if daily:
+                here = max(index for index, edge in enumerate(edges[:-1]) if index == 0 or edge <= moment)
+                parts.append({**row, "step": here, "share": 1.0, "count": row["num_units"] or 0})
+                continue
+            counted = min(max(moment, first), max(first, last - 1))
+            begun = max(row["started_at_ts"] // 1000 if row["started_at_ts"] else moment, first)
+            ended = min(row["ended_at_ts"] // 1000 if row["ended_at_ts"] else moment, last)
+            for index, (low, high) in enumerate(pairwise(edges)):
+                here = low <= counted < high
+                if ended > begun:
+                    share = max(0, min(ended, high) - max(begun, low)) / (ended - begun)
+                else:
+                    share = 1.0 if here else 0.0
+                if here or share:
+                    parts.append({**row, "step": index, "share": share, "count": int(here)})
+        names = (*dict.fromkeys(question.group_by), "step")
+        answer = [
+            {**dict(zip(names, values, strict=True)), **summed(members)}
+            for values, members in grouped(parts, names).items()
+        ]
+        return sorted(answer, key=by(*names))
+
+    def stats(self, viewer: Viewer | None, question: StatsQuestion) -> list[Row]:
+        """Return the counts of each cluster."""
+        admin = self.acts_as_admin(viewer, question.admin)
+        assert viewer is not None
+        window, rows = question.window, []
+        for row in self.tables["units"]:
+            ended = row["ended_at_ts"]
+            timely = question.mode is Mode.GLOBAL or ended == 0 or window.start <= ended // 1000 <= window.end
+            named = not question.choice.users or row["username"] in question.choice.users
+            if timely and named and (admin or row["username"] == viewer.login) and is_chosen(question.choice, row):
+                rows.append(row)
+        answer = []
+        for (cluster,), members in grouped(rows, ("cluster_id",)).items():
+            answer.append(
+                {
+                    "cluster_id": cluster,
+                    "resource_manager": min((row["resource_manager"] or "") for row in members),
+                    "num_units": len(members),
+                    "num_inactive_units": sum(row["ended_at_ts"] > 0 for row in members),
+                    "num_active_units": sum(row["ended_at_ts"] == 0 for row in members),
+                    "num_projects": len({row["project"] for row in members} - {None}),
+                    "num_users": len({row["username"] for row in members} - {None}),
+                }
+            )
+        return sorted(answer, key=by("cluster_id"))
+
+    def directory(self, viewer: Viewer | None, question: DirectoryQuestion) -> list[Row]:
+        """Return users, projects, administrators or clusters."""
+        admin = self.acts_as_admin(viewer, question.admin)
+        assert viewer is not None
+        choice, login = question.choice, viewer.login
+        rows: Iterable[Row]
+        match question.directory:
+            case Directory.PROJECTS:
+                rows = [
+                    row
+                    for row in self.tables["projects"]
+                    if (admin or login in list_of(row["users"]))
+                    and (not choice.projects or row["name"] in choice.projects)
+                    and (not choice.users or any(user in list_of(row["users"]) for user in choice.users))
+                    and of_cluster(choice, row)
+                ]
+            case Directory.CLUSTERS:
+                source = self.tables["units"] if admin else self.tables["projects"]
+                pairs = {
+                    (row["cluster_id"], row["resource_manager"])
+                    for row in source
+                    if (admin or login in list_of(row["users"])) and of_cluster(choice, row)
+                }
+                return sorted(({"id": one, "manager": two} for one, two in pairs), key=by("id", "manager"))
+            case Directory.USERS | Directory.ADMINS:
+                rows = [
+                    row
+                    for row in self.tables["users" if question.directory is Directory.USERS else "admin_users"]
+                    if (admin or row["name"] == login)
+                    and (not choice.users or row["name"] in choice.users)
+                    and (not choice.projects or any(name in list_of(row["projects"]) for name in choice.projects))
+                    and of_cluster(choice, row)
+                ]
+        if question.directory is Directory.ADMINS:
+            return list(rows)
+        return sorted(rows, key=by("cluster_id", "name"))
+
+    def verify(self, viewer: Viewer | None, question: VerifyQuestion) -> None:
+        """Return if every unit is of a project of the viewer."""
+        self.acts_as_admin(viewer, admin=False)
+        assert viewer is not None
+        if not question.uuids:
+            raise ModelError(400, "uuids missing in the request")
+        for uuid in question.uuids:
+            if not any(
+                row["uuid"] == uuid
+                and row["cluster_id"] in question.clusters
+                and self.is_member(viewer.login, row["cluster_id"], row["project"])
+                for row in self.tables["units"]
+            ):
+                raise ModelError(403, "user do not have permissions on uuids")
+
+
+def by(*names: str) -> Callable[[Row], tuple[Any, ...]]:
+    """Return a sort key of these columns, rows without a value last."""
+    return lambda row: tuple((row[name] is None, "" if row[name] is None else row[name]) for name in names)
+
+
+def of_cluster(choice: Choice, row: Row) -> bool:
+    return (not choice.clusters or row["cluster_id"] in choice.clusters) and (
+        not choice.resource_managers or row["resource_manager"] in choice.resource_managers
+    )
+
+
+def is_chosen(choice: Choice, row: Row) -> bool:
+    return (
+        of_cluster(choice, row)
+        and (not choice.projects or row["project"] in choice.projects)
+        and all(passes(condition, row) for condition in choice.filters)
+    )
+
+
+def passes(condition: Filter, row: Row) -> bool:
+    head, _, key = condition.key.partition(".")
+    value = object_of(row[head]).get(key) if head in OBJECTS else row[condition.key]
+    if condition.operator in {"<", "<=", ">", ">="}:
+        if not isinstance(value, int | float):
+            return False
+        bound = float(condition.values[0])
+        match condition.operator:
+            case "<":
+                return value < bound
+            case "<=":
+                return value <= bound
+            case ">":
+                return value > bound
+        return value >= bound
+    one_of = any(same(value, wanted) for wanted in condition.values)
+    return not one_of if condition.operator.startswith("!") else one_of
+
+
+def same(value: object, wanted: str) -> bool:
+    if isinstance(value, int | float):
+        try:
+            return float(wanted) == value
+        except ValueError:
+            return False
+    return value == wanted
+
+
+def grouped(rows: list[Row], names: tuple[str, ...]) -> dict[tuple[Any, ...], list[Row]]:
+    groups: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[name] for name in names), []).append(row)
+    return groups
+
+
+def summed(rows: list[Row]) -> Row:
+    """Take rows together: totals are sums, averages weighted means over the rows that have the value.
+
+    Each row counts with its ``share``, from 0 to 1, and as ``count`` units.
+    """
+    metrics: Metrics = {name: {} for name in METRICS}
+    used: Metrics = {name: {} for name in WEIGHTS}
+    sharing = [row for row in rows if row["share"]]
+    for name in METRICS:
+        for key in {key for row in sharing for key in metric(row, name)}:
+            having = [row for row in sharing if key in metric(row, name)]
+            values = [metric(row, name)[key] for row in having]
+            if name not in WEIGHTS:
+                metrics[name][key] = sum(value * row["share"] for value, row in zip(values, having, strict=True))
+                continue
+            weights = [metric(row, "total_time_seconds").get(WEIGHTS[name], 0.0) * row["share"] for row in having]
+            weighted = sum(value * weight for value, weight in zip(values, weights, strict=True))
+            metrics[name][key] = weighted / sum(weights) if sum(weights) else 0.0
+            used[name][key] = weighted / 100
+    return {"num_units": sum(row["count"] for row in rows), **metrics, **derived(metrics, used)}
+
+
+def step_edges(window: Window, step: Step, zone: ZoneInfo) -> list[int]:
+    """Return where the steps start that the window touches, and where the last one ends.
+
+    Found by walking through the local times in half hours, at whose ends all of today's zones change hour and offset.
+    """
+
+    def label(moment: int) -> tuple[Any, ...]:
+        local = datetime.fromtimestamp(moment, zone)
+        match step:
+            case Step.HOUR:
+                return (local.date(), local.hour, local.utcoffset())
+            case Step.DAY:
+                return (local.date(),)
+            case Step.WEEK:
+                return tuple(local.isocalendar())[:2]
+        return (local.year, local.month)
+
+    moment = window.start // 1800 * 1800
+    while label(moment - 1800) == label(moment):
+        moment -= 1800
+    edges = [moment]
+    while edges[-1] <= window.end:
+        moment += 1800
+        if label(moment) != label(edges[-1]):
+            edges.append(moment)
+    return edges
+
+
+def unify(objects: list[dict[str, Any]]) -> None:
+    """Give all values of a key one kind, in place: truth values, numbers, or text (JSON text for what is nested)."""
+    for key in {key for item in objects for key in item}:
+        having = [item for item in objects if key in item]
+        kinds = {type(item[key]) for item in having}
+        if kinds == {bool} or kinds <= {int, float}:
+            continue
+        for item in having:
+            if not isinstance(item[key], str):
+                item[key] = json.dumps(item[key], ensure_ascii=False, separators=(",", ":"))
+
+
+def sort_rows(rows: list[Row], order: tuple[OrderBy, ...]) -> list[Row]:
+    """Sort by fields of the answer, rows without a value last whatever the direction."""
+    for item in reversed(order):
+        head, _, key = item.field.partition(".")
+
+        def value(row: Row, head: str = head, key: str = key) -> Any:
+            return row[head].get(key) if isinstance(row[head], dict) else row[head]
+
+        having = sorted((row for row in rows if value(row) is not None), key=value, reverse=False)
+        if item.descending:  # stable the other way round too
+            having = [
+                row
+                for one in sorted({value(row) for row in having}, reverse=True)
+                for row in having
+                if value(row) == one
+            ]
+        rows = having + [row for row in rows if value(row) is None]
+    return rows
+
+
+def rendered(text: str, timezone: str | None) -> str:
+    """Return a time of a unit in another zone; what is no time, or no zone, changes nothing."""
+    try:
+        moment = datetime.strptime(text, "%Y-%m-%dT%H:%M:%S%z")
+        zone = ZoneInfo(timezone) if timezone and timezone != "UTC" else UTC if timezone else None
+    except (ValueError, KeyError, OSError):
+        return text
+    return text if zone is None else moment.astimezone(zone).strftime("%Y-%m-%dT%H:%M:%S%z")

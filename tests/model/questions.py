@@ -1,0 +1,160 @@
+"""Random questions, by random users, about the databases of `tests.model.databases`."""
+
+from zoneinfo import ZoneInfo
+
+from hypothesis import strategies as st
+
+from ceems_grpc.ceems.questions import (
+    AsAdmin,
+    Choice,
+    Directory,
+    DirectoryQuestion,
+    Filter,
+    Mode,
+    OrderBy,
+    Source,
+    StatsQuestion,
+    UnitsQuestion,
+    UsageOverTimeQuestion,
+    UsageQuestion,
+    VerifyQuestion,
+    Viewer,
+)
+from ceems_grpc.ceems.steps import Step
+from ceems_grpc.ceems.window import Window
+from tests.model.data import METRICS, PLAIN_UNIT_COLUMNS, UNIT_COLUMNS, USAGE_COLUMNS
+from tests.model.databases import CLUSTERS, KEYS, LOGINS, PROJECTS, SPAN, STATES, TIME_KEYS, USERS, UUIDS, moments
+from tests.model.derived import DERIVED
+from tests.model.model import GROUPS
+
+viewers = st.one_of(
+    st.none(),
+    st.builds(Viewer, st.sampled_from(LOGINS)),
+    st.builds(Viewer, st.sampled_from(LOGINS)),
+    st.builds(Viewer, st.sampled_from(LOGINS)),
+    st.builds(Viewer, st.sampled_from(LOGINS), st.just(True)),
+)
+as_admin: st.SearchStrategy[AsAdmin] = st.sampled_from([False, True, "auto", "auto"])
+_NAMED_KEYS = tuple(key for key in KEYS if key)
+_groups = st.lists(st.sampled_from(GROUPS), max_size=3).map(tuple)
+
+
+def some(values: tuple[str, ...], most: int = 2) -> st.SearchStrategy[tuple[str, ...]]:
+    """Return a few of the values, more often none."""
+    return st.one_of(st.just(()), st.lists(st.sampled_from(values), max_size=most).map(tuple))
+
+
+def windows(turn: int) -> st.SearchStrategy[Window]:
+    """Return windows around a turn of the clocks; some are everything, some the wrong way round."""
+    return st.one_of(
+        st.just(Window(turn - SPAN, turn + SPAN)),
+        st.builds(lambda one, two: Window(min(one, two), max(one, two)), moments(turn), moments(turn)),
+        st.builds(Window, moments(turn), moments(turn)),
+    )
+
+
+_numeric_filters = st.builds(
+    Filter,
+    st.builds(lambda metric, key: f"{metric}.{key}", st.sampled_from(METRICS), st.sampled_from(_NAMED_KEYS))
+    | st.builds("total_time_seconds.{}".format, st.sampled_from(TIME_KEYS))
+    | st.just("ended_at_ts"),
+    st.sampled_from(["<", "<=", ">", ">="]),
+    st.sampled_from([("0",), ("1",), ("2.5",), ("1000",)]),
+)
+_text_filters = st.builds(
+    Filter,
+    st.sampled_from(["state", "name", "username", "groupname", "project"])
+    | st.builds("tags.{}".format, st.sampled_from(_NAMED_KEYS)),
+    st.sampled_from(["=", "!=", "=|", "!=|"]),
+    st.lists(st.sampled_from(["one", "x", "é", "5", "1.5", "COMPLETED", "ann", ""]), max_size=10).map(tuple),
+)
+
+
+@st.composite
+def choices(draw: st.DrawFn, filters: st.SearchStrategy[Filter] | None = None) -> Choice:
+    """Return a choice of rows."""
+    return Choice(
+        draw(some(tuple(CLUSTERS))),
+        draw(some(PROJECTS)),
+        draw(some(USERS)),
+        draw(some(("slurm", "k8s"), 1)),
+        tuple(draw(st.lists(filters, max_size=1))) if filters is not None else (),
+    )
+
+
+_unit_order = st.lists(
+    st.builds(
+        OrderBy,
+        st.sampled_from(PLAIN_UNIT_COLUMNS)
+        | st.builds("{}.{}".format, st.sampled_from(METRICS), st.sampled_from(KEYS[:4]))
+        | st.builds("total_time_seconds.{}".format, st.sampled_from(TIME_KEYS))
+        | st.builds("{}.{}".format, st.sampled_from(DERIVED), st.sampled_from(KEYS[:4])),
+        st.booleans(),
+    ),
+    max_size=2,
+).map(tuple)
+
+
+@st.composite
+def unit_questions(draw: st.DrawFn, turn: int) -> UnitsQuestion:
+    """Return a question about units."""
+    return UnitsQuestion(
+        draw(windows(turn)),
+        draw(choices(_numeric_filters | _text_filters)),
+        draw(some(UUIDS, 3)),
+        draw(some(STATES)),
+        draw(st.booleans()),
+        draw(some((*UNIT_COLUMNS, *DERIVED), 5)),
+        draw(_unit_order),
+        draw(st.sampled_from([None, None, 1, 2, 5])),
+        draw(as_admin),
+    )
+
+
+@st.composite
+def usage_questions(draw: st.DrawFn, turn: int) -> UsageQuestion:
+    """Return a question about usage."""
+    mode = draw(st.sampled_from([Mode.CURRENT, Mode.CURRENT, Mode.GLOBAL]))
+    return UsageQuestion(
+        draw(windows(turn)),
+        mode,
+        draw(st.sampled_from(Source)),
+        draw(choices()),
+        draw(_groups),
+        draw(st.booleans()),
+        draw(some((*USAGE_COLUMNS, *DERIVED), 5)),
+        admin=draw(as_admin),
+    )
+
+
+@st.composite
+def over_time_questions(draw: st.DrawFn, turn: int) -> UsageOverTimeQuestion:
+    """Return a question about usage over time."""
+    fields = draw(st.lists(st.sampled_from((*METRICS, *DERIVED, "num_units")), min_size=1, max_size=4, unique=True))
+    window = draw(windows(turn).filter(lambda window: window.start <= window.end))
+    step = draw(st.sampled_from(Step))
+    zones = ("Europe/Paris", "America/New_York", "Asia/Kolkata", "UTC")
+    zone = None if step is not Step.HOUR and draw(st.booleans()) else ZoneInfo(draw(st.sampled_from(zones)))
+    source = draw(st.sampled_from(Source))
+    return UsageOverTimeQuestion(
+        window, step, zone, source, draw(choices()), draw(_groups), tuple(fields), draw(as_admin)
+    )
+
+
+@st.composite
+def stats_questions(draw: st.DrawFn, turn: int) -> StatsQuestion:
+    """Return a question about counts."""
+    return StatsQuestion(draw(windows(turn)), draw(st.sampled_from(Mode)), draw(choices()), admin=draw(as_admin))
+
+
+@st.composite
+def directory_questions(draw: st.DrawFn) -> DirectoryQuestion:
+    """Return a question about who and what there is."""
+    return DirectoryQuestion(draw(st.sampled_from(Directory)), draw(choices()), admin=draw(as_admin))
+
+
+verify_questions = st.builds(
+    VerifyQuestion,
+    st.lists(st.sampled_from(UUIDS), max_size=3).map(tuple),
+    st.lists(st.sampled_from(tuple(CLUSTERS)), max_size=2).map(tuple),
+)
