@@ -324,7 +324,7 @@ def usage_gauges(board: Dashboard, rows: Json) -> None:
 
 def usage_numbers(board: Dashboard, words: Words, rows: Json) -> None:
     """Add the numbers of energy, emissions and time."""
-    board.add(5, 4, stat(words.units, totals("num_units", **rows), f"{words.units} touched in this time", "short", 0))
+    board.add(5, 4, stat(words.units, totals("num_units", **rows), f"{words.units} touched in this time", "locale"))
     board.add(5, 4, stat("Energy", totals(ENERGY, **rows), "CPUs, hosts and GPUs together", "kwatth", 2))
     board.add(5, 4, stat("Emissions", totals(EMISSIONS, **rows), "CO2 equivalent, by the chosen provider", "massg", 2))
     board.add(
@@ -335,7 +335,7 @@ def usage_numbers(board: Dashboard, words: Words, rows: Json) -> None:
     board.add(
         4,
         4,
-        stat("Idle CPU time", totals("idle_cpu_time_seconds.global", **rows), "Allocated, but not used", "s", 1),
+        stat("Idle CPU", totals("idle_cpu_time_seconds.global", **rows), "Allocated, but not used", "s", 1),
     )
 
 
@@ -517,13 +517,13 @@ def operators() -> Dashboard:
     rows: Json = {"clusters": ["$cluster"], "projects": ["$project"], "filters": [only], "admin": "auto"}
     here: Json = {"clusters": ["$cluster"], "admin": "auto"}
     columns = [
-        named("cluster_id", "Cluster"),
-        named("resource_manager", "Resource manager"),
-        named("num_units", "Units"),
-        named("num_inactive_units", "Ended"),
-        named("num_active_units", "Running"),
-        named("num_projects", "Projects"),
-        named("num_users", "Users"),
+        named("cluster_id", "Cluster", width=130),
+        named("resource_manager", "Manager", width=100),
+        named("num_units", "Units", width=85),
+        named("num_inactive_units", "Ended", width=85),
+        named("num_active_units", "Running", width=90),
+        named("num_projects", "Projects", width=90),
+        named("num_users", "Users", width=75),
     ]
     board.add(
         12, 7, table("In this time", ask("stats", mode="current", **here), "Ended in this time, or running", columns)

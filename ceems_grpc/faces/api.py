@@ -84,9 +84,9 @@ class Api:
     async def _get(self, viewer: Viewer | None, endpoint: Endpoint, query: str) -> ResourceResponse:
         if endpoint.question == "health":
             return await self._health()
-        parameters = parse_query(query)
+        parameters = {name: values for name, values in parse_query(query).items() if endpoint.takes(name)}
         admin = endpoint.as_admin
-        choice = _choice(parameters, endpoint)
+        choice = _choice(parameters)
         fields = _fields(parameters, endpoint)
         now = self._ceems.now()
         match endpoint.question:
@@ -130,7 +130,7 @@ class Api:
                 return await self._suggest(viewer, Suggest(which.removeprefix("suggest-")), choice, parameters)
             case which:
                 kind = Directory(which)
-                if _takes(endpoint, "role") and "admin" in parameters.get("role", ()):
+                if "admin" in parameters.get("role", ()):
                     kind = Directory.ADMINS
                     choice = Choice()
                 answer = await self._ceems.directory(viewer, DirectoryQuestion(kind, choice, admin=admin))
@@ -186,20 +186,13 @@ def _failure(error: StoreError) -> ResourceResponse:
     return error_response(500, ErrorType.INTERNAL, str(error))
 
 
-def _takes(endpoint: Endpoint, name: str) -> bool:
-    return any(parameter.name == name for parameter in endpoint.parameters)
-
-
-def _choice(parameters: Parameters, endpoint: Endpoint) -> Choice:
-    def of(name: str) -> tuple[str, ...]:
-        return parameters.get(name, ()) if _takes(endpoint, name) else ()
-
-    return Choice(of("cluster_id"), of("project"), of("user"))
+def _choice(parameters: Parameters) -> Choice:
+    return Choice(parameters.get("cluster_id", ()), parameters.get("project", ()), parameters.get("user", ()))
 
 
 def _fields(parameters: Parameters, endpoint: Endpoint) -> tuple[str, ...]:
     """Return the columns of the API that are asked for; unknown ones beside known ones are dropped silently."""
-    if endpoint.shape is None or not _takes(endpoint, "field"):
+    if endpoint.shape is None or not endpoint.takes("field"):
         return ()
     chosen = choose_fields(parameters.get("field", ()), endpoint.shape.columns, keys=False)
     return tuple(column.name for column in chosen.columns)

@@ -66,6 +66,10 @@ class Endpoint:
     parameters: tuple[Parameter, ...] = ()
     shape: Shape | None = None
 
+    def takes(self, name: str) -> bool:
+        """Tell whether the endpoint has that query parameter; others are passed over."""
+        return any(parameter.name == name for parameter in self.parameters)
+
     @property
     def as_admin(self) -> bool:
         """Tell whether the question is asked as an administrator."""

@@ -89,7 +89,7 @@ def _config(column: Column, name: str) -> FieldConfig:
     percent = unit is Unit.PERCENT
     return FieldConfig(
         description=f"{column.description}: {key}" if key else column.description,
-        unit=UNITS[unit],
+        unit="locale" if column.kind is Kind.COUNT else UNITS[unit],  # counts are shown exactly
         min=0 if percent else None,
         max=100 if percent else None,
     )
