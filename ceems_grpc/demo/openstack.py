@@ -41,10 +41,9 @@ FLAVORS: Final = (
     Flavor("m1.large", 4, 8192, 80),
     Flavor("m1.xlarge", 8, 16384, 160),
     Flavor("c1.huge", 32, 65536, 200),
-    Flavor("g1.vgpu", 8, 32768, 160, vgpus=1),
-    Flavor("g1.vgpu2", 16, 65536, 320, vgpus=2),
 )
-_FLAVOR_WEIGHTS: Final = (6, 6, 4, 3, 1, 2, 1)
+_FLAVOR_WEIGHTS: Final = (6, 6, 4, 3, 1)
+GPU_FLAVORS: Final = (Flavor("g1.vgpu", 8, 32768, 160, vgpus=1), Flavor("g1.vgpu2", 16, 65536, 320, vgpus=2))
 
 
 class OpenStackCluster:
@@ -63,11 +62,14 @@ class OpenStackCluster:
         self.members = members
         self.providers = providers
         self._random = random
+        self._kinds = 0
 
     def workload(self, member: Member) -> Workload:
         """Invent a kind of machine: for a try of an hour, or a service that lives for months."""
         random = self._random
-        flavor = random.choices(FLAVORS, _FLAVOR_WEIGHTS)[0]
+        # Every fourth kind has virtual GPUs, so that small databases have some too.
+        self._kinds += 1
+        flavor = random.choice(GPU_FLAVORS) if self._kinds % 4 == 0 else random.choices(FLAVORS, _FLAVOR_WEIGHTS)[0]
         return Workload(
             member=member,
             name=f"{member.project}-{random.choice(_ROLES)}",
