@@ -488,7 +488,15 @@ def one_unit() -> Dashboard:
         "started_at", "ended_at", "elapsed", "allocation", "tags",
     )  # fmt: skip
     panel = table("Facts", unit(*facts), "A unit that was requeued has a column for each run")
-    panel["transformations"] = [{"id": "transpose", "options": {"firstFieldName": "Fact", "restFieldsName": "Value"}}]
+    # Transposed, a column holds facts of all kinds: moments would lose their format.
+    texts = [
+        {"targetField": name, "destinationType": "string", "dateFormat": "YYYY-MM-DD HH:mm:ss"}
+        for name in ("created_at", "started_at", "ended_at")
+    ]
+    panel["transformations"] = [
+        {"id": "convertFieldType", "options": {"conversions": texts}},
+        {"id": "transpose", "options": {"firstFieldName": "Fact", "restFieldsName": "Value"}},
+    ]
     board.add(12, 16, panel)
     measures = (
         "total_time_seconds", "used_cpu_time_seconds", "idle_cpu_time_seconds", "used_gpu_time_seconds",
@@ -496,10 +504,9 @@ def one_unit() -> Dashboard:
         "energy_per_unit_hour_kwh", "total_io_write_stats", "total_io_read_stats", "total_ingress_stats",
         "total_egress_stats",
     )  # fmt: skip
-    panel = table("Measures", unit(*measures), "Times, energy, emissions, disk and network")
-    panel["transformations"] = [
-        {"id": "transpose", "options": {"firstFieldName": "Measure", "restFieldsName": "Value"}}
-    ]
+    panel = stat("Measures", unit(*measures), "Times, energy, emissions, disk and network")
+    panel["options"] |= {"textMode": "value_and_name", "orientation": "horizontal", "wideLayout": True}
+    panel["options"] |= {"text": {"titleSize": 13, "valueSize": 16}}
     board.add(12, 16, panel)
     return board
 
