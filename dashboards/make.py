@@ -250,8 +250,15 @@ def table(title: str, query: Json, description: str, overrides: Sequence[Json] =
     if sort:
         options["sortBy"] = [{"displayName": sort, "desc": True}]
     panel = _panel("table", title, query, description, defaults=defaults, options=options)
-    panel["fieldConfig"]["overrides"] = list(overrides)
+    panel["fieldConfig"]["overrides"] = [override for override in overrides if _is_about(override, query)]
     return panel
+
+
+def _is_about(override: Json, query: Json) -> bool:
+    """Tell whether the query asks for the column that an override is about."""
+    name = override["matcher"]["options"]
+    asked = query.get("fields")
+    return override["matcher"]["id"] != "byName" or not asked or any(f"{name}.".startswith(f"{one}.") for one in asked)
 
 
 def named(name: str, title: str, *, width: int | None = None, **properties: Any) -> Json:

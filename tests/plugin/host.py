@@ -136,6 +136,11 @@ async def spawn(
     )
 
 
+def close_pipes(process: asyncio.subprocess.Process) -> None:
+    """Close what is left of a process that has ended: its pipes may still be open when the event loop ends."""
+    process._transport.close()  # type: ignore[attr-defined]
+
+
 @asynccontextmanager
 async def running(command: Sequence[str] = ECHO, environment: Mapping[str, str] | None = None) -> AsyncIterator[Plugin]:
     """Run a plugin for as long as the block lasts; `environment` is added to what Grafana passes."""
@@ -157,6 +162,7 @@ async def running(command: Sequence[str] = ECHO, environment: Mapping[str, str] 
         if process.returncode is None:
             process.terminate()
         await process.wait()
+        close_pipes(process)
 
 
 @dataclass

@@ -16,7 +16,20 @@ from google.protobuf.empty_pb2 import Empty
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from ceems_grpc.plugin.pb import go_plugin_pb2
-from tests.plugin.host import ECHO, ENVIRONMENT, ROOT, Asker, Handshake, alive, lines, running, spawn, start_call, until
+from tests.plugin.host import (
+    ECHO,
+    ENVIRONMENT,
+    ROOT,
+    Asker,
+    Handshake,
+    alive,
+    close_pipes,
+    lines,
+    running,
+    spawn,
+    start_call,
+    until,
+)
 
 PARENT = """
 import json, os, subprocess, sys
@@ -234,4 +247,5 @@ async def test_it_ends_when_nobody_reads_its_handshake() -> None:
     assert process.stderr
     error = (await process.stderr.read()).decode()
     assert await process.wait() == 1
+    close_pipes(process)
     assert "the host is gone" in error

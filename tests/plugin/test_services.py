@@ -1,6 +1,7 @@
 """The services, over gRPC to a real plugin process."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -276,10 +277,12 @@ async def test_a_stream_ends_when_the_plugin_stops(tmp_path: Path) -> None:
         call = plugin.start("Stream.RunStream", pb.RunStreamRequest(pluginContext=context, path="endless"))
         await call.read()
         plugin.process.terminate()
-        # Without reading to the end, gRPC does not say how the stream ended.
-        while await call.read() is not grpc.aio.EOF:
-            pass
-        assert await call.code() == grpc.StatusCode.OK
+        # Without reading to the end, gRPC does not say how the stream ended: by itself, or on a busy machine, when the
+        # grace was over.
+        with contextlib.suppress(grpc.aio.AioRpcError):
+            while await call.read() is not grpc.aio.EOF:
+                pass
+        assert await call.code() in {grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE}
         assert await plugin.ended() == 0
     assert lines(journal) == ["stream endless ended", "closed"]
 
