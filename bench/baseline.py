@@ -79,6 +79,11 @@ class Baseline:
         )
         return len(self._connection.execute(sql, (user, *window)).fetchall())
 
+    def busiest_user(self) -> str:
+        """Return the user with most units."""
+        sql = "SELECT username FROM usage GROUP BY username ORDER BY SUM(num_units) DESC LIMIT 1"
+        return str(self._connection.execute(sql).fetchone()[0])
+
     def _keys(self, metric: str, window: tuple[str, str]) -> list[str]:
         sql = (
             f"SELECT DISTINCT json_each.key FROM units, json_each({metric})"  # noqa: S608 - a name from above

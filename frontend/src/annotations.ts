@@ -17,7 +17,7 @@ export const annotationSupport: AnnotationSupport<CeemsQuery> = {
 /** The stored choice of units, asked for with just the columns that events need. */
 export function prepareQuery(annotation: AnnotationQuery<CeemsQuery>): CeemsQuery {
   const target: CeemsQuery = { running: true, ...annotation.target, refId: annotation.target?.refId || 'Anno' };
-  return { ...target, queryType: 'units', fields: FIELDS, format: 'table' };
+  return { ...target, queryType: 'units', fields: FIELDS, format: 'table', live: false };
 }
 
 /**

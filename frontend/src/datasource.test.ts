@@ -72,6 +72,17 @@ describe('query', () => {
     expect(users.fields[0].config.links).toBeUndefined();
   });
 
+  it.each([
+    ['utc', 'UTC'],
+    ['Asia/Tokyo', 'Asia/Tokyo'],
+    ['browser', Intl.DateTimeFormat().resolvedOptions().timeZone],
+  ])("takes the dashboard's time zone %s as %s", async (timezone, expected) => {
+    const { datasource, queries } = startGrafana();
+    const query = { refId: 'A', queryType: 'usage-over-time', step: 'week', timezone: '$__timezone' };
+    await lastValueFrom(datasource.query(panelRequest([query], { timezone })));
+    expect(queries()[0]).toMatchObject({ step: 'week', timezone: expected });
+  });
+
   it('leaves queries and answers alone where no links are wanted', async () => {
     const { datasource, queries } = startGrafana({
       options: { unitDashboardUid: '' },
@@ -141,6 +152,16 @@ describe('getQueryDisplayText', () => {
       },
       'Usage over time where x =| 1 or 2 showing a, b, c, d, …',
     ],
+    [
+      { queryType: 'usage-over-time', step: 'week', timezone: '$__timezone', groupBy: ['project'] },
+      "Usage over time per week in the dashboard's time zone by project",
+    ],
+    [
+      { queryType: 'usage-over-time', step: 'month', timezone: 'Europe/Paris' },
+      'Usage over time per month in Europe/Paris',
+    ],
+    [{ queryType: 'units', live: true, running: true }, 'Units (live)'],
+    [{ queryType: 'usage', live: true }, 'Usage'],
   ])('%j', (query, text) => {
     expect(datasource.getQueryDisplayText({ refId: 'A', ...query })).toBe(text);
   });

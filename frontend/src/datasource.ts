@@ -15,7 +15,7 @@ import {
   MetricFindValue,
   ScopedVars,
 } from '@grafana/data';
-import { DataSourceWithBackend, getDataSourceSrv, getTemplateSrv, hasPermission } from '@grafana/runtime';
+import { config, DataSourceWithBackend, getDataSourceSrv, getTemplateSrv, hasPermission } from '@grafana/runtime';
 import { DataQuery } from '@grafana/schema';
 import { map, Observable } from 'rxjs';
 import { fieldsToFilterBy, suggestionKindOfColumn, toMetricFindValues } from './adHocFilters';
@@ -25,7 +25,10 @@ import { describeQuery } from './describeQuery';
 import { fromAbstractQuery, importQuery, toAbstractQuery } from './importQueries';
 import { asList, Interpolation } from './interpolation';
 import { addUnitLinks, columnsForLinks, unitLinks } from './links';
+import { askOnce, follow, isLive, listener, liveRange, together } from './live';
+import { liveAddress } from './liveChannel';
 import { readSuggestions, SuggestionScope, suggestionParams } from './suggestions';
+import { ianaZone } from './timezone';
 import { CeemsOptions, CeemsQuery, CeemsVariableQuery, SuggestionKind, Suggestions } from './types';
 import { readVariableQuery } from './variableQuery';
 import { CeemsVariables, variableValues } from './variables';
@@ -67,25 +70,8 @@ export class CeemsDataSource
   }
 
   query(request: DataQueryRequest<CeemsQuery>): Observable<DataQueryResponse> {
-    const links = this.links();
-    if (links.length === 0) {
-      return super.query(request);
-    }
-    const texts = new Interpolation(getTemplateSrv(), request.scopedVars);
-    const onlyForLinks = new Map(
-      request.targets.map((target) => [target.refId, columnsForLinks(texts.query(target, request.filters))])
-    );
-    const units = new Set(request.targets.filter(isAboutUnits(texts)).map(({ refId }) => refId));
-    return super.query(request).pipe(
-      map((response) => ({
-        ...response,
-        data: response.data.map((frame: DataFrame) =>
-          frame.refId !== undefined && units.has(frame.refId)
-            ? addUnitLinks(frame, links, onlyForLinks.get(frame.refId) ?? [])
-            : frame
-        ),
-      }))
-    );
+    const scopedVars = { ...request.scopedVars, __timezone: { value: ianaZone(request.timezone) } };
+    return this.addLinks({ ...request, scopedVars });
   }
 
   /** Values for a drop-down. Rejects with the backend's message if it cannot answer. */
@@ -136,6 +122,59 @@ export class CeemsDataSource
 
   async exportToAbstractQueries(queries: CeemsQuery[]): Promise<AbstractQuery[]> {
     return queries.map(toAbstractQuery);
+  }
+
+  /** Answers with links on the units, and without the columns that were only asked for them. */
+  private addLinks(request: DataQueryRequest<CeemsQuery>): Observable<DataQueryResponse> {
+    const links = this.links();
+    if (links.length === 0) {
+      return this.answer(request);
+    }
+    const texts = new Interpolation(getTemplateSrv(), request.scopedVars);
+    const onlyForLinks = new Map(
+      request.targets.map((target) => [target.refId, columnsForLinks(texts.query(target, request.filters))])
+    );
+    const units = new Set(request.targets.filter(isAboutUnits(texts)).map(({ refId }) => refId));
+    return this.answer(request).pipe(
+      map((response) => ({
+        ...response,
+        data: response.data.map((frame: DataFrame) =>
+          frame.refId !== undefined && units.has(frame.refId)
+            ? addUnitLinks(frame, links, onlyForLinks.get(frame.refId) ?? [])
+            : frame
+        ),
+      }))
+    );
+  }
+
+  /** The backend's answer; that of live queries is followed by another whenever the database changes. */
+  private answer(request: DataQueryRequest<CeemsQuery>): Observable<DataQueryResponse> {
+    const prepare = (query: CeemsQuery) => this.applyTemplateVariables(query, request.scopedVars, request.filters);
+    const live = request.targets.filter((target) => isLive(prepare(target)));
+    const plain = request.targets.filter((target) => !live.includes(target));
+    // The backend itself knows the queries of public dashboards.
+    if (live.length === 0 || config.publicDashboardAccessToken) {
+      return super.query(request);
+    }
+    const login = listener();
+    const answers = live.map((target): Observable<DataQueryResponse> => {
+      const { refId } = target;
+      const once = askOnce(target);
+      const query = prepare(once);
+      const range = liveRange(query, Date.now());
+      // Grafana cancels a request when another one with its identifier starts.
+      const requestId = `${request.requestId}-${refId}`;
+      const first = super.query({ ...request, targets: [once], range, requestId });
+      const address = liveAddress(this.uid, login, query);
+      return address ? follow(first, address, refId) : first;
+    });
+    if (plain.length > 0) {
+      answers.push(super.query({ ...request, targets: plain }));
+    }
+    return together(
+      answers,
+      request.targets.map(({ refId }) => refId)
+    );
   }
 
   private links() {

@@ -1,5 +1,7 @@
 import { asList } from './interpolation';
+import { isLive } from './live';
 import { queryTypeInfo } from './queryTypes';
+import { DASHBOARD_TIMEZONE } from './timezone';
 import { CeemsQuery, ListFilter } from './types';
 
 const WORDS: Record<ListFilter, string> = {
@@ -14,9 +16,17 @@ const WORDS: Record<ListFilter, string> = {
 /** One line that says what a query asks, for the query history and collapsed editors. */
 export function describeQuery(query: CeemsQuery): string {
   const info = queryTypeInfo(query.queryType);
-  const what = [query.running === true ? `${info.label} (also running)` : info.label];
+  const what = [
+    isLive(query) ? `${info.label} (live)` : query.running === true ? `${info.label} (also running)` : info.label,
+  ];
   if (info.parts.includes('mode') && query.mode === 'global') {
     what.push('of all time');
+  }
+  if (info.parts.includes('step') && query.step) {
+    what.push(`per ${query.step}`);
+  }
+  if (info.parts.includes('timezone') && query.timezone) {
+    what.push(`in ${query.timezone === DASHBOARD_TIMEZONE ? "the dashboard's time zone" : query.timezone}`);
   }
   const groups = asList(query.groupBy);
   if (groups.length > 0) {

@@ -14,6 +14,17 @@ export const EXAMPLES: Example[] = [
     query: { queryType: 'units', running: true, orderBy: ['-started_at'], limit: 500 },
   },
   {
+    title: 'Running now',
+    sentence: 'What runs, as it changes. Yours, or of all users for administrators.',
+    query: {
+      queryType: 'units',
+      live: true,
+      admin: 'auto',
+      fields: ['uuid', 'username', 'project', 'cluster_id', 'state', 'started_at', 'elapsed', 'avg_cpu_usage'],
+      orderBy: ['-started_at'],
+    },
+  },
+  {
     title: 'Energy and emissions of my projects',
     sentence: 'One row for each member and project, CPU and GPU together.',
     query: {

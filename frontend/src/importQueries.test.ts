@@ -40,7 +40,7 @@ it('keeps what the other query types ask', () => {
     { refId: 'D', hide: true, expr: 'up' },
   ] as unknown as DataQuery[];
   expect(queries.map(importQuery)).toEqual([
-    { refId: 'A', queryType: 'units', uuids: ['12'], running: true, timezone: 'Europe/Paris' },
+    { refId: 'A', queryType: 'units', uuids: ['12'], running: true },
     { refId: 'B', queryType: 'projects' },
     { refId: 'C', queryType: 'stats', mode: 'global', admin: true },
     { refId: 'D', queryType: 'units', hide: true },

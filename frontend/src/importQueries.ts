@@ -102,8 +102,7 @@ export function importQuery(query: DataQuery): CeemsQuery {
   if (params.some(([name]) => name === 'experimental')) {
     next.source = 'daily';
   }
-  const timezone = all('timezone')[0];
-  return changeQueryType({ ...next, ...(timezone && { timezone }) }, queryType);
+  return changeQueryType(next, queryType);
 }
 
 function urlParams(search: string): Array<[string, string]> {

@@ -16,6 +16,8 @@ const VARIABLES = {
   who: 'auto',
   type: 'usage',
   zone: 'Europe/Paris',
+  utc: 'utc',
+  browser: 'browser',
 };
 const texts = new Interpolation(new Templates(VARIABLES));
 const interpolate = (query: Partial<CeemsQuery>, filters = []) => texts.query({ refId: 'A', ...query }, filters);
@@ -76,7 +78,9 @@ describe('the other parts', () => {
       limit: '$n',
       timezone: '$zone',
       source: '$user',
+      step: '$user',
       format: '$user',
+      live: '$yes',
     });
     expect(query).toEqual({
       refId: 'A',
@@ -91,8 +95,19 @@ describe('the other parts', () => {
       limit: 25,
       timezone: 'Europe/Paris',
       source: 'alice',
+      step: 'alice',
       format: 'alice',
+      live: true,
     });
+  });
+
+  it.each([
+    ['$utc', 'UTC'],
+    ['$browser', Intl.DateTimeFormat().resolvedOptions().timeZone],
+    ['$empty', undefined],
+    ['$unknown', '$unknown'],
+  ])("turns Grafana's time zone %s into the IANA name %s", (timezone, expected) => {
+    expect(interpolate({ timezone }).timezone).toBe(expected);
   });
 
   it("keeps flags and numbers, and Grafana's own keys", () => {

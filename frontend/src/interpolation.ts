@@ -1,6 +1,7 @@
 import { AdHocVariableFilter, ScopedVars } from '@grafana/data';
 import { TemplateSrv } from '@grafana/runtime';
 import { queryTypeInfo } from './queryTypes';
+import { ianaZone } from './timezone';
 import { CeemsQuery, Condition, ListFilter } from './types';
 
 /** What a variable holds when it stands for everything: no condition is meant. */
@@ -24,12 +25,15 @@ export class Interpolation {
     setOrDrop(next, 'fields', this.names(asList(query.fields)));
     setOrDrop(next, 'groupBy', this.names(asList(query.groupBy)));
     setOrDrop(next, 'orderBy', this.names(asList(query.orderBy)));
-    for (const part of ['queryType', 'mode', 'source', 'format', 'timezone'] as const) {
+    for (const part of ['queryType', 'mode', 'source', 'step', 'format'] as const) {
       setOrDrop(next, part, this.word(query[part]));
     }
+    const timezone = this.word(query.timezone);
+    setOrDrop(next, 'timezone', timezone && ianaZone(timezone));
     setOrDrop(next, 'admin', flag(query.admin, this));
     setOrDrop(next, 'running', flag(query.running, this));
     setOrDrop(next, 'exactGroupBy', flag(query.exactGroupBy, this));
+    setOrDrop(next, 'live', flag(query.live, this));
     setOrDrop(next, 'limit', this.limit(query.limit));
     const adHoc = adHocFilters.filter((filter) => isAbout(next.queryType, filter.key)).map(fromAdHoc);
     setOrDrop(next, 'filters', this.conditions([...(query.filters ?? []), ...adHoc]));

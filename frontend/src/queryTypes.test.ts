@@ -16,7 +16,7 @@ const FULL: CeemsQuery = {
   filters: [{ key: 'elapsed', operator: '=', value: '1' }],
   orderBy: ['uuid'],
   limit: 5,
-  timezone: 'UTC',
+  live: true,
   format: 'table',
 };
 
@@ -30,7 +30,6 @@ describe('changing the type of a query', () => {
       clusters: ['c'],
       users: ['u'],
       limit: 5,
-      timezone: 'UTC',
       format: 'table',
     });
     expect(changeQueryType(FULL, 'clusters')).toEqual({
@@ -40,7 +39,6 @@ describe('changing the type of a query', () => {
       admin: 'auto',
       clusters: ['c'],
       limit: 5,
-      timezone: 'UTC',
       format: 'table',
     });
   });
@@ -61,6 +59,21 @@ describe('changing the type of a query', () => {
       fields: ['num_units'],
       groupBy: ['project'],
     });
+  });
+
+  it('keeps what live tables have in common', () => {
+    expect(changeQueryType(FULL, 'stats')).toMatchObject({ queryType: 'stats', live: true, limit: 5 });
+  });
+
+  it('drops steps and time zone where nothing is counted by days', () => {
+    const series: CeemsQuery = {
+      refId: 'A',
+      queryType: 'usage-over-time',
+      step: 'week',
+      timezone: 'UTC',
+      source: 'units',
+    };
+    expect(changeQueryType(series, 'usage')).toEqual({ refId: 'A', queryType: 'usage', source: 'units' });
   });
 
   it('changes nothing when the type stays', () => {

@@ -1,14 +1,31 @@
 import { CeemsQuery, Format, ListFilter, QueryType } from './types';
 
+const LISTS: ListFilter[] = ['clusters', 'resourceManagers', 'projects', 'users', 'uuids', 'states'];
+const PARTS = [
+  'mode',
+  'running',
+  'live',
+  'step',
+  'source',
+  'timezone',
+  'filters',
+  'groupBy',
+  'exactGroupBy',
+  'orderBy',
+  'limit',
+] as const;
+
 /** What the editor shows and says for one query type. */
 export interface QueryTypeInfo {
   label: string;
   /** One sentence for the reader of the editor. */
   sentence: string;
+  /** The same of answers that follow the database. */
+  liveSentence?: string;
   /** The lists of rows to choose by. */
   lists: ListFilter[];
   /** The other parts of a query that mean something here. */
-  parts: Array<'mode' | 'running' | 'source' | 'filters' | 'groupBy' | 'exactGroupBy' | 'orderBy' | 'limit'>;
+  parts: Array<(typeof PARTS)[number]>;
   /** Shapes of the answer; the first is what the backend takes if none is chosen. */
   formats: Format[];
   /** Columns that a dashboard's ad hoc filters can be about; 'any' lets the backend decide. */
@@ -20,8 +37,9 @@ export const QUERY_TYPES: Record<QueryType, QueryTypeInfo> = {
     label: 'Units',
     sentence:
       'One row for each job, virtual machine or pod that ended within the time range, with all that is known of it.',
+    liveSentence: 'One row for each job, virtual machine or pod that runs now, whatever the time range.',
     lists: ['clusters', 'resourceManagers', 'projects', 'users', 'uuids', 'states'],
-    parts: ['running', 'filters', 'orderBy', 'limit'],
+    parts: ['running', 'live', 'filters', 'orderBy', 'limit'],
     formats: ['table'],
     adHocColumns: 'any',
   },
@@ -36,17 +54,19 @@ export const QUERY_TYPES: Record<QueryType, QueryTypeInfo> = {
   },
   'usage-over-time': {
     label: 'Usage over time',
-    sentence: 'Usage of each day as time series, one for each group.',
+    sentence: 'Usage of each hour, day, week or month as time series, one for each group.',
     lists: ['clusters', 'resourceManagers', 'projects', 'users'],
-    parts: ['filters', 'groupBy'],
+    parts: ['step', 'source', 'timezone', 'filters', 'groupBy'],
     formats: ['wide', 'multi'],
     adHocColumns: 'any',
   },
   stats: {
     label: 'Statistics',
     sentence: 'How many units, projects and users each cluster has. For administrators.',
+    liveSentence:
+      'How many units, projects and users each cluster has within the last 24 hours, or over all time. For administrators.',
     lists: ['clusters', 'resourceManagers'],
-    parts: ['mode', 'filters', 'orderBy', 'limit'],
+    parts: ['mode', 'live', 'filters', 'orderBy', 'limit'],
     formats: ['table', 'numeric'],
     adHocColumns: ['cluster_id', 'resource_manager'],
   },
@@ -100,12 +120,10 @@ export function isQueryType(text: string | undefined): text is QueryType {
 export function changeQueryType(query: CeemsQuery, queryType: QueryType): CeemsQuery {
   const info = QUERY_TYPES[queryType];
   const next: CeemsQuery = { ...query, queryType };
-  const lists: ListFilter[] = ['clusters', 'resourceManagers', 'projects', 'users', 'uuids', 'states'];
-  for (const list of lists.filter((name) => !info.lists.includes(name))) {
+  for (const list of LISTS.filter((name) => !info.lists.includes(name))) {
     delete next[list];
   }
-  const parts = ['mode', 'running', 'source', 'filters', 'groupBy', 'exactGroupBy', 'orderBy', 'limit'] as const;
-  for (const part of parts.filter((name) => !info.parts.includes(name))) {
+  for (const part of PARTS.filter((name) => !info.parts.includes(name))) {
     delete next[part];
   }
   if (!info.formats.some((format) => format === next.format)) {

@@ -6,6 +6,7 @@ export type QueryType = 'units' | 'usage' | 'usage-over-time' | 'stats' | 'users
 export type Mode = 'current' | 'global';
 export type Format = 'table' | 'numeric' | 'wide' | 'multi';
 export type Source = 'units' | 'daily';
+export type Step = 'hour' | 'day' | 'week' | 'month';
 
 /** Ask as an administrator: yes, no, or as whatever the user is. */
 export type AsAdmin = boolean | 'auto';
@@ -41,11 +42,15 @@ export interface CeemsQuery extends DataQuery {
   groupBy?: string[];
   exactGroupBy?: boolean | string;
   source?: Source | (string & {});
+  step?: Step | (string & {});
   filters?: Condition[];
   orderBy?: string[];
   limit?: number | string;
+  /** An IANA name; `$__timezone` is the dashboard's. */
   timezone?: string;
   format?: Format | (string & {});
+  /** Only in the browser: whether answers follow the database, through Grafana Live. */
+  live?: boolean | string;
 }
 
 /** Lists that the backend suggests values from; each is a resource `suggest/KIND`. */
@@ -85,7 +90,7 @@ export interface CeemsVariableQuery extends DataQuery {
   projects?: string[];
   users?: string[];
   admin?: AsAdmin | (string & {});
-  /** Only for metric keys: the column whose keys are wanted. */
+  /** Of metric keys, the column whose keys are wanted; of fields, the query type whose columns are wanted. */
   column?: string;
   limit?: number | string;
 }

@@ -25,8 +25,11 @@ export const VARIABLE_KINDS: Array<{ value: SuggestionKind; label: string; descr
   { value: 'fields', label: 'Fields', description: 'Columns and keys that queries can show.' },
 ];
 
-/** So many values a variable offers unless its query says another number; the backend gives no more at once. */
-export const DEFAULT_VARIABLE_LIMIT = 1000;
+/** So many values a variable offers unless its query says another number. */
+export const DEFAULT_VARIABLE_LIMIT = 5000;
+
+/** The backend gives no more values at once. */
+export const MOST_VALUES = 10_000;
 
 export const DEFAULT_VARIABLE_KIND: SuggestionKind = 'users';
 

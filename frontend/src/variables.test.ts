@@ -27,7 +27,7 @@ it('is narrowed by other variables and by what is typed into the drop-down', asy
   const query = { refId: 'v', kind: 'projects', users: ['$user'], clusters: ['$cluster'], admin: true };
   const world = { suggest: { projects: PROJECTS }, variables: { user: ['a', 'b'], cluster: '*' } };
   const { asked } = await valuesOf(query, world, { __searchFilter: { value: 'p', text: '' } });
-  expect(asked('projects')).toEqual([{ user: ['a', 'b'], admin: 'true', prefix: 'p', limit: 1000 }]);
+  expect(asked('projects')).toEqual([{ user: ['a', 'b'], admin: 'true', prefix: 'p', limit: 5000 }]);
 });
 
 it('asks for the keys of a column', async () => {
@@ -36,6 +36,11 @@ it('asks for the keys of a column', async () => {
   const { asked, columns } = await valuesOf(query, { suggest: { 'metric-keys': [{ value: 'rte_total' }] }, variables });
   expect(asked('metric-keys')[0]).toMatchObject({ column: 'total_cpu_emissions_gms', limit: 7 });
   expect(columns[1]).toEqual(['value', ['rte_total']]);
+});
+
+it('asks for the fields of a query type', async () => {
+  const { asked } = await valuesOf({ refId: 'v', kind: 'fields', column: 'stats' }, { suggest: { fields: [] } });
+  expect(asked('fields')[0]).toMatchObject({ column: 'stats' });
 });
 
 it('says why there are no values', async () => {

@@ -1,17 +1,18 @@
 import { EditorField } from '@grafana/plugin-ui';
-import { MultiSelect, Select } from '@grafana/ui';
+import { MultiSelect } from '@grafana/ui';
 import React, { useId } from 'react';
 import type { CeemsDataSource } from '../datasource';
 import { ALERTING_FORMATS } from '../defaultQuery';
 import { asList } from '../interpolation';
-import { GROUP_COLUMNS, queryTypeInfo } from '../queryTypes';
+import { isLive, LIVE_ROWS } from '../live';
+import { DEFAULT_QUERY_TYPE, GROUP_COLUMNS, queryTypeInfo } from '../queryTypes';
 import { SuggestionScope } from '../suggestions';
 import { CeemsQuery, Format } from '../types';
+import { ChoiceSelect } from './ChoiceSelect';
 import { groupedFields, orderOptions } from './fieldOptions';
 import { LimitField } from './LimitField';
 import { ExactGroupsSwitch } from './QueryFlags';
 import { SuggestedValues } from './SuggestedValues';
-import { timezoneOptions } from './timezones';
 import { toOption, variableOptions } from './useSuggestions';
 
 const FORMATS: Record<Format, { label: string; description: string }> = {
@@ -24,6 +25,9 @@ const FORMATS: Record<Format, { label: string; description: string }> = {
   multi: { label: 'Time series (multi)', description: 'A frame for each series' },
 };
 
+/** A type has fewer columns and keys; a list that is cut would miss the last kinds of them. */
+const MOST_FIELDS = 1000;
+
 interface Props {
   datasource: CeemsDataSource;
   query: CeemsQuery;
@@ -32,12 +36,14 @@ interface Props {
   onChange: (part: Partial<CeemsQuery>) => void;
 }
 
-/** What the answer looks like: columns, groups, order, limit, time zone and format. */
+/** What the answer looks like: columns, groups, order, limit and format. */
 export function AnswerRow({ datasource, query, scope, alerting, onChange }: Props) {
   const id = useId();
+  const live = isLive(query);
   const { parts, formats } = queryTypeInfo(query.queryType);
-  const fieldScope = { ...scope, column: query.queryType };
-  const offered = alerting ? formats.filter((format) => ALERTING_FORMATS.includes(format)) : formats;
+  const fieldScope = { ...scope, column: query.queryType ?? DEFAULT_QUERY_TYPE, limit: MOST_FIELDS };
+  const isOffered = (format: Format) => (alerting ? ALERTING_FORMATS.includes(format) : !live || format === 'table');
+  const offered = formats.filter(isOffered);
   const formatOptions = offered.map((value) => ({ value: value as string, ...FORMATS[value] }));
   return (
     <>
@@ -89,34 +95,21 @@ export function AnswerRow({ datasource, query, scope, alerting, onChange }: Prop
           onChange={(orderBy) => onChange({ orderBy })}
         />
       )}
-      {parts.includes('limit') && <LimitField value={query.limit} onChange={(limit) => onChange({ limit })} />}
-      <EditorField label="Time zone" tooltip="In which days are counted." htmlFor={`${id}-zone`}>
-        <Select
-          inputId={`${id}-zone`}
-          aria-label="Time zone"
-          options={[...variableOptions(), ...timezoneOptions()]}
-          value={query.timezone ? toOption(query.timezone) : null}
-          onChange={(option) => onChange({ timezone: option?.value })}
-          allowCustomValue
-          isClearable
-          placeholder="Data source's"
-          width={20}
+      {parts.includes('limit') && (
+        <LimitField
+          value={query.limit}
+          onChange={(limit) => onChange({ limit })}
+          placeholder={live ? String(LIVE_ROWS) : undefined}
         />
-      </EditorField>
-      <EditorField label="Format" htmlFor={`${id}-format`}>
-        <Select
-          inputId={`${id}-format`}
-          aria-label="Format"
-          options={[...formatOptions, ...variableOptions()]}
-          value={
-            query.format ? (formatOptions.find(({ value }) => value === query.format) ?? toOption(query.format)) : null
-          }
-          onChange={(option) => onChange({ format: option?.value })}
-          isClearable={!alerting}
-          placeholder={FORMATS[formats[0] ?? 'table'].label}
-          width={20}
-        />
-      </EditorField>
+      )}
+      <ChoiceSelect
+        label="Format"
+        options={formatOptions}
+        value={query.format}
+        onChange={(format) => onChange({ format })}
+        isClearable={!alerting}
+        placeholder={FORMATS[formats[0] ?? 'table'].label}
+      />
     </>
   );
 }

@@ -3,6 +3,7 @@ import { Button, Select, Stack } from '@grafana/ui';
 import React, { useCallback, useMemo } from 'react';
 import { fieldsToFilterBy } from '../adHocFilters';
 import type { CeemsDataSource } from '../datasource';
+import { DEFAULT_QUERY_TYPE } from '../queryTypes';
 import { SuggestionScope } from '../suggestions';
 import { Condition, Operator, Suggestions } from '../types';
 import { groupedFields } from './fieldOptions';
@@ -75,7 +76,9 @@ function ConditionRow({ name, datasource, condition, queryType, scope, onChange,
   const { key, operator, value } = condition;
   const loadColumns = useCallback(
     async (prefix: string) =>
-      filterableColumns(await datasource.suggest('fields', { ...scope, column: queryType, prefix })),
+      filterableColumns(
+        await datasource.suggest('fields', { ...scope, column: queryType ?? DEFAULT_QUERY_TYPE, prefix })
+      ),
     [datasource, queryType, scope]
   );
   const loadValues = useCallback(

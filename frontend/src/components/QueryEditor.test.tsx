@@ -199,9 +199,48 @@ describe('the rest', () => {
 
   it('takes a time zone and a format', async () => {
     const { user, current } = edit({ queryType: 'usage-over-time' });
+    await choose(user, 'Time zone', "Dashboard's time zone");
+    expect(current().timezone).toBe('$__timezone');
+    expect(screen.getByText("Dashboard's time zone")).toBeInTheDocument();
     await typeValue(user, 'Time zone', 'Europe/Paris');
     await choose(user, 'Format', 'Time series (multi)');
     expect(current()).toMatchObject({ timezone: 'Europe/Paris', format: 'multi' });
+  });
+
+  it('takes how long steps are, and what they are summed from', async () => {
+    const { user, current } = edit({ queryType: 'usage-over-time' }, { variables: { step: 'week' } });
+    expect(screen.getByText('None: UTC')).toBeInTheDocument();
+    await choose(user, 'Step', 'Hour');
+    expect(current().step).toBe('hour');
+    expect(screen.getByText("None: data source's")).toBeInTheDocument();
+    await choose(user, 'Step', '$step');
+    await choose(user, 'Summed from', 'Units');
+    expect(current()).toMatchObject({ step: '$step', source: 'units' });
+  });
+
+  it('offers steps and time zones only where usage is counted by them', () => {
+    edit({ queryType: 'usage' });
+    expect(screen.queryByLabelText('Step')).not.toBeInTheDocument();
+    expect(screen.queryByLabelText('Time zone')).not.toBeInTheDocument();
+  });
+
+  it.each(['units', 'stats'])('follows the database with %s, as a table', async (queryType) => {
+    const { user, current } = edit({ queryType, format: 'numeric' });
+    await user.click(field('Live'));
+    expect(current()).toEqual({ refId: 'A', queryType, live: true });
+    expect(screen.getByText(/runs now|last 24 hours/)).toBeInTheDocument();
+    expect(screen.queryByLabelText('Time range')).not.toBeInTheDocument();
+    // They are always shown, so there is nothing to switch.
+    expect(screen.queryByLabelText('Running too')).not.toBeInTheDocument();
+    await user.click(field('Format'));
+    expect(screen.queryByText('Numbers')).not.toBeInTheDocument();
+    await user.click(field('Live'));
+    expect(current().live).toBe(false);
+  });
+
+  it.each(['usage', 'usage-over-time', 'users'])('cannot follow the database with %s', (queryType) => {
+    edit({ queryType });
+    expect(screen.queryByLabelText('Live')).not.toBeInTheDocument();
   });
 
   it('takes the source of usage', async () => {
@@ -217,6 +256,15 @@ describe('in other places than panels', () => {
     await choose(user, 'As admin', 'Auto');
     expect(current().admin).toBe('auto');
     expect(onRunQuery).not.toHaveBeenCalled();
+  });
+
+  it('has nothing in alert rules that needs a browser or a dashboard', async () => {
+    const { user } = edit({ queryType: 'stats', format: 'numeric' }, { app: CoreApp.UnifiedAlerting });
+    expect(screen.queryByLabelText('Live')).not.toBeInTheDocument();
+    await choose(user, 'Query type', 'Usage over time');
+    await user.click(field('Time zone'));
+    expect(await screen.findByText('UTC')).toBeInTheDocument();
+    expect(screen.queryByText("Dashboard's time zone")).not.toBeInTheDocument();
   });
 
   it('offers in alert rules only what gives numbers, in a shape that they understand', async () => {

@@ -5,14 +5,17 @@ import React, { useId, useMemo } from 'react';
 import type { CeemsDataSource } from '../datasource';
 import { ALERTING_FORMATS, isAlerting } from '../defaultQuery';
 import { asList } from '../interpolation';
+import { isLive } from '../live';
 import { changeQueryType, DEFAULT_QUERY_TYPE, isQueryType, QUERY_TYPES, queryTypeInfo } from '../queryTypes';
 import { SuggestionScope } from '../suggestions';
 import { CeemsOptions, CeemsQuery, QueryType } from '../types';
 import { AdminSelect } from './AdminSelect';
 import { AnswerRow } from './AnswerRow';
 import { ConditionsEditor } from './ConditionsEditor';
-import { ModeRadio, RunningSwitch, SourceSelect } from './QueryFlags';
+import { LiveSwitch, ModeRadio, RunningSwitch } from './QueryFlags';
 import { RowFilters } from './RowFilters';
+import { SourceSelect } from './SourceSelect';
+import { StepFields } from './StepFields';
 import { Option } from './useSuggestions';
 
 export type Props = QueryEditorProps<CeemsDataSource, CeemsQuery, CeemsOptions>;
@@ -22,6 +25,7 @@ export function QueryEditor({ datasource, query, onChange, onRunQuery, app }: Pr
   const id = useId();
   const alerting = isAlerting(app);
   const info = queryTypeInfo(query.queryType);
+  const live = isLive(query) && !alerting;
   const has = (part: (typeof info.parts)[number]) => info.parts.includes(part);
 
   const update = (next: CeemsQuery) => {
@@ -62,16 +66,24 @@ export function QueryEditor({ datasource, query, onChange, onRunQuery, app }: Pr
             width={22}
           />
         </EditorField>
-        {has('mode') && <ModeRadio value={query.mode} onChange={(mode) => set({ mode })} />}
+        {has('mode') && <ModeRadio live={live} value={query.mode} onChange={(mode) => set({ mode })} />}
         <AdminSelect value={query.admin} onChange={(admin) => set({ admin })} />
-        {has('running') && <RunningSwitch value={query.running} onChange={(running) => set({ running })} />}
+        {has('live') && !alerting && (
+          <LiveSwitch
+            sentence={info.liveSentence ?? info.sentence}
+            value={query.live}
+            onChange={(on) => set({ live: on, format: undefined })}
+          />
+        )}
+        {has('running') && !live && <RunningSwitch value={query.running} onChange={(running) => set({ running })} />}
+        {has('step') && <StepFields query={query} alerting={alerting} onChange={set} />}
         {has('source') && query.mode !== 'global' && (
-          <SourceSelect value={query.source} onChange={(source) => set({ source })} />
+          <SourceSelect overTime={has('step')} value={query.source} onChange={(source) => set({ source })} />
         )}
       </EditorRow>
       <EditorRow>
         <Text variant="bodySmall" color="secondary">
-          {info.sentence}
+          {live && info.liveSentence ? info.liveSentence : info.sentence}
         </Text>
       </EditorRow>
       <EditorRow>

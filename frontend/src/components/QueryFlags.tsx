@@ -1,27 +1,35 @@
 import { EditorField, EditorSwitch } from '@grafana/plugin-ui';
-import { RadioButtonGroup, Select } from '@grafana/ui';
+import { RadioButtonGroup } from '@grafana/ui';
 import React, { useId } from 'react';
-import { CeemsQuery, Mode, Source } from '../types';
+import { LIVE_ROWS } from '../live';
+import { CeemsQuery, Mode } from '../types';
 
-const MODES: Array<{ value: Mode; label: string; description: string }> = [
-  { value: 'current', label: 'Time range', description: 'Within the time range of the panel' },
-  { value: 'global', label: 'All time', description: 'Over everything that the database holds' },
-];
-const SOURCES: Array<{ value: Source; label: string; description: string }> = [
-  { value: 'units', label: 'Units', description: 'Sum the units that were updated within the time range' },
-  { value: 'daily', label: 'Daily usage', description: 'Sum the daily totals: fast over long time ranges' },
-];
+const IN_RANGE: Period = { value: 'current', label: 'Time range', description: 'Within the time range of the panel' };
+const LAST_DAY: Period = { value: 'current', label: 'Last 24 hours', description: 'Within the 24 hours before now' };
+const ALL_TIME: Period = { value: 'global', label: 'All time', description: 'Over everything that the database holds' };
+
+interface Period {
+  value: Mode;
+  label: string;
+  description: string;
+}
 
 interface Props<T> {
   value: T | undefined;
   onChange: (value: T) => void;
 }
 
-/** Within the time range, or over all time. */
-export function ModeRadio({ value, onChange }: Props<CeemsQuery['mode']>) {
+/** Within the time range (of live answers: the last day), or over all time. */
+export function ModeRadio({ value, onChange, live }: Props<CeemsQuery['mode']> & { live: boolean }) {
+  const options = [live ? LAST_DAY : IN_RANGE, ALL_TIME];
   return (
     <EditorField label="Period">
-      <RadioButtonGroup aria-label="Period" options={MODES} value={(value ?? 'current') as Mode} onChange={onChange} />
+      <RadioButtonGroup
+        aria-label="Period"
+        options={options}
+        value={(value ?? 'current') as Mode}
+        onChange={onChange}
+      />
     </EditorField>
   );
 }
@@ -29,6 +37,15 @@ export function ModeRadio({ value, onChange }: Props<CeemsQuery['mode']>) {
 /** Also units that have not ended. */
 export function RunningSwitch(props: Props<CeemsQuery['running']>) {
   return <FlagSwitch {...props} label="Running too" tooltip="Also units that have not ended yet." />;
+}
+
+/** Follow the database. */
+export function LiveSwitch({ sentence, ...props }: Props<CeemsQuery['live']> & { sentence: string }) {
+  const tooltip =
+    `${sentence} The table is shown anew whenever CEEMS writes to its database, without a refresh. ` +
+    `It has at most ${LIVE_ROWS} rows, unless the limit says another number. ` +
+    'This needs Grafana Live and somebody who is signed in; otherwise it changes when the panel is refreshed.';
+  return <FlagSwitch {...props} label="Live" tooltip={tooltip} />;
 }
 
 /** Group by exactly what is chosen. */
@@ -47,24 +64,6 @@ function FlagSwitch({ value, onChange, label, tooltip }: Props<boolean | string>
         aria-label={label}
         value={value === true || value === 'true'}
         onChange={(event) => onChange(event.currentTarget.checked)}
-      />
-    </EditorField>
-  );
-}
-
-/** Which rows usage is summed from. */
-export function SourceSelect({ value = 'units', onChange }: Props<CeemsQuery['source']>) {
-  const id = useId();
-  return (
-    <EditorField label="Summed from" htmlFor={id}>
-      <Select
-        inputId={id}
-        aria-label="Summed from"
-        options={SOURCES}
-        value={SOURCES.find((source) => source.value === value) ?? { value, label: value }}
-        allowCustomValue
-        onChange={(option) => onChange(option.value)}
-        width={16}
       />
     </EditorField>
   );

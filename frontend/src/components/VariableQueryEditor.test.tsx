@@ -42,6 +42,14 @@ it('asks metric keys for the column, and suggests columns that have keys', async
   expect(current()).toEqual({ refId: 'v', kind: 'metric-keys', column: 'total_x' });
 });
 
+it('asks fields for the query type that has them', async () => {
+  const { user, current } = edit({ refId: 'v', kind: 'metric-keys', column: 'avg_cpu_usage' });
+  await choose(user, 'Values', 'Fields');
+  expect(current().column).toBeUndefined();
+  await choose(user, 'Of query type', 'Statistics');
+  expect(current()).toEqual({ refId: 'v', kind: 'fields', column: 'stats' });
+});
+
 it('takes who asks and how many values', async () => {
   const { user, current } = edit({ refId: 'v', kind: 'users' });
   await choose(user, 'As admin', 'No');

@@ -4,10 +4,12 @@ import { Select, Text } from '@grafana/ui';
 import React, { useCallback, useId, useMemo } from 'react';
 import type { CeemsDataSource } from '../datasource';
 import { asList } from '../interpolation';
+import { DEFAULT_QUERY_TYPE, QUERY_TYPES } from '../queryTypes';
 import { SuggestionScope } from '../suggestions';
 import { CeemsOptions, CeemsQuery, CeemsVariableQuery, SuggestionKind } from '../types';
-import { DEFAULT_VARIABLE_LIMIT, readVariableQuery, VARIABLE_KINDS } from '../variableQuery';
+import { DEFAULT_VARIABLE_LIMIT, MOST_VALUES, readVariableQuery, VARIABLE_KINDS } from '../variableQuery';
 import { AdminSelect } from './AdminSelect';
+import { ChoiceSelect } from './ChoiceSelect';
 import { LimitField } from './LimitField';
 import { SuggestedSelect } from './SuggestedSelect';
 import { SuggestedValues } from './SuggestedValues';
@@ -43,7 +45,7 @@ export function VariableQueryEditor({ datasource, query: stored, onChange }: Pro
             aria-label="Values"
             options={VARIABLE_KINDS}
             value={query.kind}
-            onChange={({ value }) => value && set({ kind: value })}
+            onChange={({ value }) => value && set({ kind: value, column: undefined })}
             width={26}
           />
         </EditorField>
@@ -60,12 +62,22 @@ export function VariableQueryEditor({ datasource, query: stored, onChange }: Pro
             />
           </EditorField>
         )}
+        {query.kind === 'fields' && (
+          <ChoiceSelect
+            label="Of query type"
+            tooltip="Each type of query has columns of its own."
+            options={Object.entries(QUERY_TYPES).map(([value, { label }]) => ({ value, label }))}
+            value={query.column}
+            onChange={(column) => set({ column })}
+            placeholder={QUERY_TYPES[DEFAULT_QUERY_TYPE].label}
+          />
+        )}
         <AdminSelect value={query.admin ?? 'auto'} onChange={(admin) => set({ admin })} />
         <LimitField
           value={query.limit}
           onChange={(limit) => set({ limit })}
           placeholder={String(DEFAULT_VARIABLE_LIMIT)}
-          tooltip="At most so many values, up to 1000. Typing into the variable's drop-down finds the others."
+          tooltip={`At most so many values, up to ${MOST_VALUES}. Typing into the variable's drop-down finds the others.`}
         />
       </EditorRow>
       <EditorRow>

@@ -4,19 +4,26 @@ import {
   dateTime,
   DataQueryRequest,
   DataSourceInstanceSettings,
+  LiveChannelAddress,
+  LiveChannelConnectionState,
+  LiveChannelEvent,
+  LiveChannelEventType,
   PluginType,
   TimeRange,
 } from '@grafana/data';
 import {
   BackendSrv,
   BackendSrvRequest,
+  config,
   DataSourceSrv,
+  GrafanaLiveSrv,
   setBackendSrv,
   setCurrentUser,
   setDataSourceSrv,
+  setGrafanaLiveSrv,
   setTemplateSrv,
 } from '@grafana/runtime';
-import { from } from 'rxjs';
+import { from, Subject } from 'rxjs';
 import { CeemsDataSource } from '../datasource';
 import { CeemsOptions, CeemsQuery, Suggestion } from '../types';
 import { Templates } from './templates';
@@ -39,6 +46,18 @@ export interface World {
   /** Other data sources: uid and plugin type. */
   others?: Array<{ uid: string; name: string; type: string }>;
   permissions?: string[];
+  /** Who is signed in; nobody if empty. */
+  login?: string;
+}
+
+/** A channel of Grafana Live that the browser listens to. */
+export interface Channel {
+  address: LiveChannelAddress;
+  send: (frame: DataFrameJSON) => void;
+  /** What a listener gets with the word that it may listen. */
+  welcome: (frame: DataFrameJSON) => void;
+  fail: (error: string) => void;
+  isHeard: () => boolean;
 }
 
 export interface Grafana {
@@ -49,6 +68,8 @@ export interface Grafana {
   asked: (kind: string) => Array<Record<string, unknown>>;
   /** Queries that were sent to the backend. */
   queries: () => CeemsQuery[];
+  /** Channels that were asked for, oldest first. */
+  channels: Channel[];
 }
 
 export const RANGE: TimeRange = {
@@ -63,8 +84,17 @@ export const RANGE: TimeRange = {
  */
 export function startGrafana(world: World = {}): Grafana {
   const requests: BackendSrvRequest[] = [];
+  const channels: Channel[] = [];
   setTemplateSrv(new Templates(world.variables));
   user.permissions = Object.fromEntries((world.permissions ?? ['datasources:explore']).map((name) => [name, true]));
+  config.bootData.user.login = world.login ?? 'alice';
+  setGrafanaLiveSrv({
+    getStream: (address: LiveChannelAddress) => {
+      const events = new Subject<LiveChannelEvent>();
+      channels.push(channelOf(address, events));
+      return events;
+    },
+  } as Partial<GrafanaLiveSrv> as GrafanaLiveSrv);
   setBackendSrv({
     fetch: (request: BackendSrvRequest) => {
       requests.push(request);
@@ -85,6 +115,7 @@ export function startGrafana(world: World = {}): Grafana {
   return {
     datasource: new CeemsDataSource(own as DataSourceInstanceSettings<CeemsOptions>),
     requests,
+    channels,
     asked: (kind) =>
       requests.filter(({ url }) => url.endsWith(`/resources/suggest/${kind}`)).map(({ params }) => params ?? {}),
     queries: () => requests.flatMap(({ data }) => (data?.queries ?? []) as CeemsQuery[]),
@@ -105,6 +136,18 @@ export function frameJson(columns: Array<[name: string, type: string, values: un
     schema: { fields: columns.map(([name, type]) => ({ name, type })) },
     data: { values: columns.map(([, , values]) => values) },
   } as DataFrameJSON;
+}
+
+function channelOf(address: LiveChannelAddress, events: Subject<LiveChannelEvent>): Channel {
+  const status = (state: LiveChannelConnectionState, more: object) =>
+    events.next({ type: LiveChannelEventType.Status, id: address.path, timestamp: 0, state, ...more });
+  return {
+    address,
+    send: (message) => events.next({ type: LiveChannelEventType.Message, message }),
+    welcome: (message) => status(LiveChannelConnectionState.Connected, { message }),
+    fail: (error) => status(LiveChannelConnectionState.Disconnected, { error }),
+    isHeard: () => events.observed,
+  };
 }
 
 function settingsOf(uid: string, name: string, type: string, jsonData: CeemsOptions = {}) {
