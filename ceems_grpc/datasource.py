@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from ceems_grpc.ceems.errors import ErrorType, QuestionError
@@ -26,7 +27,7 @@ from ceems_grpc.plugin.stream import (
     SubscribeStatus,
 )
 from ceems_grpc.settings import PluginSettings, Settings, SettingsError, plugin_settings
-from ceems_grpc.store.base import Facts
+from ceems_grpc.store.base import Facts, Store
 from ceems_grpc.store.errors import StoreBusyError, StoreError
 from ceems_grpc.store.sqlite import SqliteStore
 
@@ -34,6 +35,7 @@ _log = logging.getLogger(__name__)
 
 _DEFAULT_ROW_LIMIT = 1_000_000
 _STALE = timedelta(hours=1)
+_MIRROR_FROM = 32 * 1024 * 1024  # bytes; smaller databases answer fast enough by themselves
 
 
 async def open_datasource(context: PluginContext, plugin: PluginSettings | None = None) -> "CeemsDataSource":
@@ -52,7 +54,7 @@ class CeemsDataSource:
 
     def __init__(self, settings: Settings, row_limit: int = _DEFAULT_ROW_LIMIT) -> None:
         self._settings = settings
-        self._store = SqliteStore(settings.path, zone=settings.zone)
+        self._store = _open_store(settings)
         limits = Limits(settings.max_query_window, settings.row_limit or row_limit)
         self._ceems = Ceems(self._store, limits)
         self._panels = Panels(self._ceems)
@@ -129,6 +131,20 @@ class CeemsDataSource:
             status = 503 if isinstance(error, StoreBusyError) else 500
             message = error.detail if _is_grafana_admin(context) else str(error)
             raise PluginError(message, status=status, source=ErrorSource.DOWNSTREAM) from None
+
+
+def _open_store(settings: Settings) -> Store:
+    live = SqliteStore(settings.path, zone=settings.zone)
+    if settings.mirror_mode == "off":
+        return live
+    from ceems_grpc.store.follow import MirrorSettings  # noqa: PLC0415 - the mirror's engine takes time to load
+    from ceems_grpc.store.mirror import MirroredStore  # noqa: PLC0415
+
+    if settings.mirror_mode == "memory":
+        return MirroredStore(live, replace(MirrorSettings.in_memory(), least=_MIRROR_FROM))
+    if settings.mirror_folder is not None:
+        return MirroredStore(live, MirrorSettings(folders=(settings.mirror_folder,), least=_MIRROR_FROM))
+    return MirroredStore(live, MirrorSettings(least=_MIRROR_FROM))
 
 
 def _is_grafana_admin(context: PluginContext) -> bool:

@@ -21,6 +21,11 @@ class SettingsError(Exception):
     """A setting cannot be used; the message says which, and what is wanted."""
 
 
+class _Mirror(msgspec.Struct, frozen=True):
+    mode: Literal["", "auto", "memory", "off"] = "auto"
+    folder: str = ""
+
+
 class _JsonData(msgspec.Struct, rename="camel"):
     path: str = ""
     timezone: str = ""
@@ -29,6 +34,7 @@ class _JsonData(msgspec.Struct, rename="camel"):
     query_timeout: str | int = "30s"
     admin_role: Literal["", "Viewer", "Editor", "Admin"] = ""
     service_user: str = ""
+    mirror: _Mirror = _Mirror()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +76,7 @@ class Settings:
 
     ``zone``: None guesses it. ``max_query_window``: None is any. ``admin_role``: from which role of Grafana on a user
     counts as an administrator of CEEMS ("" none). ``service_user``: who asks where nobody is signed in ("" nobody).
+    ``mirror_mode``: auto, memory or off; ``mirror_folder``: where it lies (None: a cache folder of the process's user).
     """
 
     path: Path
@@ -79,6 +86,8 @@ class Settings:
     query_timeout: timedelta | None
     admin_role: str
     service_user: str
+    mirror_mode: str
+    mirror_folder: Path | None
 
     @classmethod
     def from_json(cls, data: bytes, plugin: PluginSettings | None = None) -> "Settings":
@@ -97,6 +106,8 @@ class Settings:
             query_timeout=_duration("queryTimeout", raw.query_timeout),
             admin_role=raw.admin_role,
             service_user=raw.service_user.strip(),
+            mirror_mode=raw.mirror.mode or "auto",
+            mirror_folder=_folder(raw.mirror.folder),
         )
 
     def is_admin_role(self, role: str) -> bool:
@@ -118,6 +129,14 @@ def _path(text: str) -> Path:
         if error.errno == errno.ENAMETOOLONG:
             raise SettingsError("The path of the database is longer than this system can have.") from None
         return path  # the store says which folder is in the way
+
+
+def _folder(text: str) -> Path | None:
+    if not text.strip():
+        return None
+    if "\0" in text or not Path(text.strip()).is_absolute():
+        raise SettingsError("The folder of the mirror must be an absolute path, such as /var/cache/grafana.")
+    return Path(text.strip())
 
 
 def _zone(name: str) -> ZoneInfo | None:

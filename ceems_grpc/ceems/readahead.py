@@ -28,7 +28,8 @@ async def read_ahead(source: AsyncGenerator[_Item, None]) -> AsyncGenerator[_Ite
         try:
             async with aclosing(source):
                 async for item in source:
-                    await asyncio.wait_for(queue.put(item), _PATIENCE)
+                    async with asyncio.timeout(_PATIENCE):
+                        await queue.put(item)
         except asyncio.CancelledError:
             raise
         except TimeoutError:

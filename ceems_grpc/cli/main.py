@@ -20,6 +20,12 @@ def run(arguments: Sequence[str]) -> int:
     """Run a command and return the exit code of the process: 0 done, 1 failed, 2 wrongly called."""
     if not arguments or list(arguments) == ["serve"]:
         return _serve()
+    if arguments[0] == "fill-mirror":  # what the packaged program starts to fill a large mirror
+        from ceems_grpc.store.mirror_fill import main as fill_mirror  # noqa: PLC0415
+
+        status = fill_mirror(list(arguments[1:]))
+        sys.stderr.flush()
+        os._exit(status)  # a thread that waits for the parent must not keep the process
     from ceems_grpc.cli.errors import CommandError  # noqa: PLC0415 - not for `serve`
     from ceems_grpc.cli.options import parse  # noqa: PLC0415 - not for `serve`
 

@@ -79,7 +79,8 @@ class SqliteStore:
     async def read(self) -> AsyncIterator["SqliteReader"]:
         """Open a reader on the file as it is now."""
         try:
-            await asyncio.wait_for(self._free.acquire(), timeout=60)
+            async with asyncio.timeout(60):
+                await self._free.acquire()
         except TimeoutError:
             raise StoreBusyError("The database is busy with other questions; try again in a moment.") from None
         try:

@@ -13,8 +13,7 @@ from ceems_grpc.store.errors import (
     StoreMissingError,
     StorePermissionError,
 )
-
-_WAL_FORMAT = 2  # bytes 18 and 19 of the file header, see https://www.sqlite.org/fileformat.html
+from ceems_grpc.store.wal import read_version
 
 
 def explain(path: Path, error: sqlite3.Error) -> StoreError:
@@ -72,12 +71,9 @@ def first_failing_part(path: Path) -> Path:
 
 
 def _explain_open(path: Path, error: sqlite3.Error, name: str) -> StoreError:
-    try:
-        with path.open("rb") as file:
-            header = file.read(20)
-    except OSError as failure:
-        return explain_path(path, failure)
-    if _is_wal(header):
+    if not os.access(path, os.R_OK, effective_ids=True):
+        return explain_path(path, PermissionError(errno.EACCES, name))
+    if read_version(path).wal_mode:
         return _wal_error(path, f" ({name})")
     return StorePermissionError(
         "The database may not be read by the user that Grafana runs as.", f"{path} cannot be opened: {error} ({name})."
@@ -90,15 +86,9 @@ def check_wal(path: Path) -> None:
     While nobody has the database open, SQLite makes its -wal and -shm files anew, owned by whoever opens it first: a
     reader that is not the owner would lock out the writer.
     """
-    with path.open("rb") as file:
-        header = file.read(20)
     foreign = os.geteuid() not in {0, path.stat().st_uid}  # files made by root are given to the database's owner
-    if foreign and _is_wal(header) and not path.with_name(path.name + "-shm").exists():
+    if foreign and read_version(path).wal_mode and not path.with_name(path.name + "-shm").exists():
         raise _wal_error(path, "")
-
-
-def _is_wal(header: bytes) -> bool:
-    return len(header) == 20 and header[18] == _WAL_FORMAT
 
 
 def _wal_error(path: Path, cause: str) -> StorePermissionError:

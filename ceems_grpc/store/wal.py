@@ -63,8 +63,9 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Row ids that stand on changed pages of tables, as {number of columns of a row: ids}: more than changed, not less.
+    """Row ids that stand on changed pages of tables: more than changed, not less.
 
+    ``rows`` is {number of columns of a row on the page: ids}; a row may hold fewer columns than its table, never more.
     ``other_pages``: pages were written that are no tree pages, such as the rest of rows that are larger than a page.
     """
 
@@ -196,7 +197,7 @@ def _rows_of(pages: Mapping[int, bytes]) -> Changes:
 
 
 def _leaf(page: bytes) -> tuple[int, list[int]]:
-    """Return the most columns that a row of a table's leaf page holds, and the row ids."""
+    """Return how many columns the first row of a table's leaf page holds, and the ids of all its rows."""
     cells = int.from_bytes(page[3:5], "big")
     ids: list[int] = []
     columns = 0
@@ -204,12 +205,12 @@ def _leaf(page: bytes) -> tuple[int, list[int]]:
         position = place
         while page[position] > 0x7F:  # the payload's length, a varint of a few bytes
             position += 1
-        position += 1
-        rowid, position = _varint(page, position)
+        rowid, position = _varint(page, position + 1)
+        if not ids:
+            length, start = _varint(page, position)
+            # Each column has one varint in the record's header; its last byte is the one below 128.
+            columns = sum(byte < 0x80 for byte in page[start : position + length])
         ids.append(rowid)
-        length, start = _varint(page, position)
-        # Each column has one varint in the record's header; its last byte is the one below 128.
-        columns = max(columns, sum(byte < 0x80 for byte in page[start : position + length]))
     return columns, ids
 
 

@@ -1,0 +1,298 @@
+"""Keeps a mirror of a live database: makes it, brings it up to date, makes it anew when in doubt."""
+
+import asyncio
+import logging
+import sqlite3
+import sys
+import time
+from collections.abc import Coroutine, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import tzinfo
+from pathlib import Path
+from typing import Any, TypeVar
+
+import duckdb
+import msgspec
+
+from ceems_grpc.store.errors import StoreError
+from ceems_grpc.store.follow_changes import catch_up
+from ceems_grpc.store.mirror_file import Mirror, Place, cache_folders, delete_mirror, memory_folders
+from ceems_grpc.store.mirror_fill import FillJob, connect_sqlite, fill, text_of_zone
+from ceems_grpc.store.mirror_layout import CannotMirrorError
+from ceems_grpc.store.sqlite import SqliteStore
+from ceems_grpc.store.wal import Version, read_version
+
+_Result = TypeVar("_Result")
+_log = logging.getLogger(__name__)
+_FAILURES = (CannotMirrorError, StoreError, sqlite3.Error, duckdb.Error, OSError, ValueError)
+
+
+def helper_command() -> tuple[str, ...]:
+    """Return the command of the process that fills large mirrors; one argument is added, a `FillJob` as JSON."""
+    if getattr(sys, "frozen", False):  # a self-contained executable is its own interpreter
+        return (sys.executable, "fill-mirror")
+    return (sys.executable, "-m", "ceems_grpc.store.mirror_fill")
+
+
+@dataclass(frozen=True, slots=True)
+class MirrorSettings:
+    """Where the mirror lies and how much it may take.
+
+    ``folders``: tried in this order; where none can be written there is no mirror. ``memory_limit``: of DuckDB, while
+    it answers and while it fills. ``interval``: seconds between looks at the database. ``idle``: seconds without a
+    question after which nobody looks. ``least``: bytes of the database below which there is no mirror, since the live
+    file answers as fast. ``retry``: seconds after a failure. ``helper_above``: bytes of the database
+    above which a process of its own fills the mirror.
+    """
+
+    folders: tuple[Path, ...] = field(default_factory=cache_folders)
+    memory_limit: str = "128MB"
+    threads: int = 2
+    readers: int = 8
+    interval: float = 1.0
+    idle: float = 3600.0
+    retry: float = 30.0
+    least: int = 0
+    helper_above: int = 48 * 1024 * 1024
+    helper: Sequence[str] = field(default_factory=helper_command)
+
+    @classmethod
+    def in_memory(cls) -> "MirrorSettings":
+        """Return settings of a mirror that is never on a disk."""
+        return cls(folders=memory_folders())
+
+
+class Follower:
+    """Works in a task of its own from the first `start` until `close`."""
+
+    def __init__(self, live: SqliteStore, settings: MirrorSettings) -> None:
+        self._live = live
+        self._settings = settings
+        self._mirror: Mirror | None = None
+        self._place: Place | None = None
+        self._connection: sqlite3.Connection | None = None
+        self._connected: tuple[int, int] | None = None
+        self._pinned = False  # the connection has been open since the mirror's state was taken
+        self._task: asyncio.Task[None] | None = None
+        self._wake = asyncio.Event()
+        self._used = 0.0
+        self._not_before = 0.0
+        self._refused: Version | None = None
+        self._steps = 0
+        self._stepped = asyncio.Condition()
+
+    @property
+    def mirror(self) -> Mirror | None:
+        """The mirror, if there is one; it may be behind the database."""
+        return self._mirror
+
+    def start(self) -> None:
+        """Begin to follow; called with each question."""
+        self._used = time.monotonic()
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._run())
+            self._wake.set()
+
+    def wake(self) -> None:
+        """Look at the database now."""
+        self._wake.set()
+
+    def discard(self, mirror: Mirror) -> None:
+        """Give up a mirror that cannot be read."""
+        if self._mirror is mirror:
+            self._mirror = None
+            mirror.retire(delete=True)
+
+    async def settled(self) -> bool:
+        """Wait for a look at the database that begins after this call; tell whether the mirror is up to date then."""
+        self.start()
+        wanted = self._steps + 2  # the look that is under way may have begun before
+        async with self._stepped:
+            while self._steps < wanted:
+                self._wake.set()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(0.05):
+                        await self._stepped.wait()
+        version = await asyncio.to_thread(read_version, self._live.path)
+        return self._mirror is not None and self._mirror.meta.version == version
+
+    async def close(self) -> None:
+        """Stop; the mirror's file stays for the next time."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        if self._mirror is not None:
+            self._mirror.retire(delete=False)
+            self._mirror = None
+        self._disconnect()
+        if self._place is not None:
+            self._place.leave()
+            self._place = None
+
+    # The task
+
+    async def _run(self) -> None:
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.interval):  # wait_for may swallow a cancellation
+                    await self._wake.wait()
+            self._wake.clear()
+            if time.monotonic() - self._used < self._settings.idle and time.monotonic() >= self._not_before:
+                try:
+                    await self._step()
+                except _FAILURES as error:
+                    self._not_before = time.monotonic() + self._settings.retry
+                    detail = error.detail if isinstance(error, StoreError) else str(error)
+                    _log.warning("the mirror is not up to date; the database itself answers", extra={"detail": detail})
+                except Exception:
+                    self._not_before = time.monotonic() + self._settings.retry
+                    _log.exception("following the database failed")
+            async with self._stepped:
+                self._steps += 1
+                self._stepped.notify_all()
+
+    async def _step(self) -> None:
+        version = await asyncio.to_thread(read_version, self._live.path)
+        if version == self._refused or (self._mirror is not None and self._mirror.meta.version == version):
+            return
+        async with self._live.read() as reader:  # also tells whether there is a database at all
+            zone = reader.zone
+        if self._place is None:
+            await self._finish(asyncio.to_thread(self._open_place))
+        await self._finish(asyncio.to_thread(self._connect))
+        for _ in range(3):
+            if not await self._catch_up(zone):
+                await self._refill(zone)
+            version = await asyncio.to_thread(read_version, self._live.path)
+            if self._mirror is not None and self._mirror.meta.version == version:
+                return
+
+    async def _catch_up(self, zone: tzinfo) -> bool:
+        mirror, connection = self._mirror, self._connection
+        if mirror is None or connection is None or mirror.meta.layout.zone != text_of_zone(zone):
+            return False
+        if mirror.rewritten > mirror.most_rewritten:
+            return False
+        started = time.perf_counter()
+        done = await self._finish(
+            asyncio.to_thread(catch_up, mirror, connection, self._live.path, across_restarts=self._pinned)
+        )
+        if done:
+            self._pinned = True
+            _log.debug("the mirror caught up", extra={"seconds": round(time.perf_counter() - started, 3)})
+        return done
+
+    async def _refill(self, zone: tzinfo) -> None:
+        assert self._place is not None  # noqa: S101 - opened before
+        building, finished = self._place.new()
+        settings = self._settings
+        source = self._live.path.absolute()
+        job = FillJob(str(source), str(building), text_of_zone(zone), settings.memory_limit)
+        started = time.perf_counter()
+        try:
+            before = await asyncio.to_thread(read_version, source)
+            try:
+                if before.database is not None and before.database.size > settings.helper_above:
+                    await self._fill_by_helper(job)
+                else:
+                    await self._finish(asyncio.to_thread(fill, job))
+            except CannotMirrorError:
+                self._refused = before
+                raise
+            mirror = await self._finish(asyncio.to_thread(self._put_in_place, building, finished))
+        except BaseException:
+            await asyncio.shield(asyncio.to_thread(delete_mirror, building))
+            raise
+        old, self._mirror = self._mirror, mirror
+        self._pinned = True
+        if old is not None:
+            await asyncio.to_thread(old.retire, delete=True)
+        seconds = round(time.perf_counter() - started, 3)
+        _log.info("the mirror was made", extra={"seconds": seconds, "bytes": finished.stat().st_size})
+
+    async def _fill_by_helper(self, job: FillJob) -> None:
+        process = await asyncio.create_subprocess_exec(
+            *self._settings.helper,
+            msgspec.json.encode(job).decode(),
+            stdin=asyncio.subprocess.PIPE,  # the helper ends when this is closed
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        try:
+            assert process.stderr is not None  # noqa: S101 - a pipe
+            said = (await process.stderr.read()).decode("utf-8", "replace").strip()
+            status = await process.wait()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+            if process.stdin is not None:
+                process.stdin.close()
+        if status == 3:
+            raise CannotMirrorError(said)
+        if status:
+            raise OSError(f"the process that fills the mirror ended with {status}: {said}")
+
+    async def _finish(self, work: Coroutine[Any, Any, _Result]) -> _Result:
+        """Wait for a thread, also when cancelled: it uses what closing closes."""
+        task = asyncio.ensure_future(work)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if self._connection is not None:
+                self._connection.interrupt()
+            await asyncio.gather(task, return_exceptions=True)
+            raise
+
+    # In threads
+
+    def _open_place(self) -> None:
+        source = self._live.path.absolute()
+        failures = []
+        for folder in self._settings.folders:
+            try:
+                place = Place(folder, source)
+            except OSError as error:
+                failures.append(f"{folder}: {error.strerror or error}")
+                continue
+            self._place = place
+            self._mirror = self._reopen(place, source)
+            return
+        raise OSError(f"no folder for the mirror can be written ({'; '.join(failures)})")
+
+    def _reopen(self, place: Place, source: Path) -> Mirror | None:
+        for path in place.found():
+            try:
+                mirror = Mirror(path, self._settings.memory_limit, self._settings.threads)
+            except (duckdb.Error, OSError, ValueError):
+                continue
+            if mirror.meta.source == str(source):
+                place.tidy(path)
+                return mirror
+            mirror.retire(delete=True)
+        place.tidy(None)
+        return None
+
+    def _put_in_place(self, building: Path, finished: Path) -> Mirror:
+        building.replace(finished)
+        return Mirror(finished, self._settings.memory_limit, self._settings.threads)
+
+    def _connect(self) -> None:
+        status = self._live.path.stat()
+        identity = (status.st_dev, status.st_ino)
+        if self._connection is not None and self._connected == identity:
+            return
+        self._disconnect()
+        self._connection = connect_sqlite(self._live.path)
+        self._connected = identity
+        self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()  # opens the WAL-index, to stay
+
+    def _disconnect(self) -> None:
+        self._pinned = False
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None

@@ -1,0 +1,288 @@
+"""A store that answers from a column mirror of the live database while the mirror is as fresh, and else from the file.
+
+The same question at the same moment has the same answer from both: what the mirror cannot tell exactly, and every
+question while the mirror is made or catches up, goes to the live file.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import tzinfo
+from typing import Any, TypeVar
+
+import duckdb
+import pyarrow as pa
+
+from ceems_grpc.store.base import Facts, Reader
+from ceems_grpc.store.duckdb_sql import AskLiveError, DuckSql
+from ceems_grpc.store.errors import StoreBusyError, StoreError
+from ceems_grpc.store.flatten import flatten
+from ceems_grpc.store.follow import Follower, MirrorSettings
+from ceems_grpc.store.mirror_file import Mirror, Snapshot
+from ceems_grpc.store.mirror_layout import INTEGERS, Layout, is_metric
+from ceems_grpc.store.plan import Aggregate, AllKeys, Distinct, KeyScan, Scan, Spread, Table
+from ceems_grpc.store.sqlite import SqliteStore
+from ceems_grpc.store.wal import Version, read_version
+
+_log = logging.getLogger(__name__)
+_Result = TypeVar("_Result")
+_ROWS_A_BATCH = 8_192
+
+
+class MirroredStore:
+    """Answers from the mirror of a live store, made and followed in the background.
+
+    Nothing happens before the first question. ``close`` also closes the live store.
+    """
+
+    def __init__(self, live: SqliteStore, settings: MirrorSettings | None = None) -> None:
+        self._live = live
+        self._settings = settings or MirrorSettings()
+        self._follower = Follower(live, self._settings)
+        self._few = asyncio.Semaphore(self._settings.readers)
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[Reader]:
+        """Open a reader on the mirror if it shows the file as it is now, else on the file."""
+        if self._follower.mirror is None and await asyncio.to_thread(self._is_small):
+            async with self._live.read() as reader:
+                yield reader
+            return
+        self._follower.start()
+        async with AsyncExitStack() as stack:
+            mirrored = await self._mirror_reader(stack)
+            if mirrored is not None:
+                yield mirrored
+                return
+            self._follower.wake()
+            yield await stack.enter_async_context(self._live.read())
+
+    async def facts(self) -> Facts:
+        """Describe the live database."""
+        return await self._live.facts()
+
+    async def version(self) -> Version:
+        """Return the live database's version."""
+        return await self._live.version()
+
+    async def close(self) -> None:
+        """Stop following, and close the mirror and the live store."""
+        await self._follower.close()
+        await self._live.close()
+
+    async def settled(self) -> bool:
+        """Wait until the follower has nothing to do; tell whether the mirror now shows the database as it is."""
+        return await self._follower.settled()
+
+    def _is_small(self) -> bool:
+        try:
+            return self._live.path.stat().st_size < self._settings.least
+        except OSError:
+            return True  # the live store says what is wrong
+
+    async def _mirror_reader(self, stack: AsyncExitStack) -> "MirrorReader | None":
+        mirror = self._follower.mirror
+        if mirror is None:
+            return None
+        try:
+            async with asyncio.timeout(60):
+                await self._few.acquire()
+        except TimeoutError:
+            raise StoreBusyError("The database is busy with other questions; try again in a moment.") from None
+        stack.callback(self._few.release)
+        snapshot = await asyncio.to_thread(self._fresh, mirror)
+        if snapshot is None:
+            return None
+        stack.callback(snapshot.close)
+        reader = MirrorReader(self._live, self._follower, snapshot)
+        stack.push_async_callback(reader.close)
+        return reader
+
+    def _fresh(self, mirror: Mirror) -> Snapshot | None:
+        version = read_version(self._live.path)
+        try:
+            snapshot = mirror.snapshot()
+        except duckdb.Error as error:
+            _log.warning("the mirror cannot be read and is made anew", extra={"detail": str(error)})
+            self._follower.discard(mirror)
+            return None
+        if snapshot is not None and snapshot.meta.version != version:
+            snapshot.close()
+            return None
+        return snapshot
+
+
+class MirrorReader:
+    """One snapshot of the mirror; see `ceems_grpc.store.base.Reader`."""
+
+    def __init__(self, live: SqliteStore, follower: Follower, snapshot: Snapshot) -> None:
+        self._live_store = live
+        self._follower = follower
+        self._snapshot = snapshot
+        self._layout: Layout = snapshot.meta.layout
+        self._live = AsyncExitStack()
+        self._live_reader: Reader | None = None
+
+    @property
+    def zone(self) -> tzinfo:
+        """The zone in which the site writes its local times."""
+        return self._snapshot.zone
+
+    def has(self, table: Table, column: str | None = None) -> bool:
+        """Tell whether the database has the table (and the column)."""
+        found = self._layout.tables.get(table)
+        return found is not None and (column is None or column in found.columns)
+
+    async def table(self, scan: Scan) -> pa.Table:
+        """Return all rows of a scan, JSON columns taken apart where `AllKeys` asks for it."""
+
+        def work(sql: DuckSql) -> pa.Table:
+            statement, names = sql.scan(scan)
+            return _named(scan, names, self._fetch(statement, sql))
+
+        return await self._answer(scan.table, work, lambda live: live.table(scan))
+
+    async def batches(self, scan: Scan) -> AsyncIterator[pa.RecordBatch]:
+        """Return the rows of a scan bit by bit."""
+        if not all(isinstance(column, str) for column in scan.columns):
+            raise ValueError("batches() gives JSON columns as text; use table() for AllKeys")
+        try:
+            sql = DuckSql(scan.table, self._layout)
+            statement, names = sql.scan(scan)
+        except AskLiveError:
+            async for batch in (await self._ask_live()).batches(scan):
+                yield batch
+            return
+        schema = pa.schema([(name, _type_of(name)) for name in names])
+        empty = True
+        try:
+            # The type stubs of duckdb lack to_arrow_reader.
+            relation: Any = await self._run(lambda: self._relation(statement, sql))
+            reader = await self._run(lambda: relation.to_arrow_reader(_ROWS_A_BATCH))
+            while (batch := await self._run(lambda: next(reader, None))) is not None:
+                empty = False
+                columns = [column.cast(field.type) for column, field in zip(batch.columns, schema, strict=True)]
+                yield pa.RecordBatch.from_arrays(columns, schema=schema)
+        except (duckdb.Error, pa.ArrowException, OSError) as error:
+            self._failed(error)
+            if empty:  # nothing is given yet: the file can still answer all of it
+                async for batch in (await self._ask_live()).batches(scan):
+                    yield batch
+                return
+            raise StoreError("The database could not answer; ask again.", f"mirror: {error}") from error
+        if empty:
+            yield pa.RecordBatch.from_arrays([pa.array([], field.type) for field in schema], schema=schema)
+
+    async def aggregate(self, plan: Aggregate) -> pa.Table:
+        """Return one row per group."""
+        return await self._answer(
+            plan.table, lambda sql: self._fetch(sql.aggregate(plan), sql), lambda live: live.aggregate(plan)
+        )
+
+    async def spread(self, plan: Spread) -> pa.Table:
+        """Return one row per group and step."""
+        return await self._answer(
+            Table.UNITS, lambda sql: self._fetch(sql.spread(plan), sql), lambda live: live.spread(plan)
+        )
+
+    async def keys(self, plan: KeyScan) -> dict[str, tuple[str, ...]]:
+        """Return the sorted keys of each column."""
+
+        def work(sql: DuckSql) -> dict[str, tuple[str, ...]]:
+            statement, keys = sql.keys(plan)
+            (present,) = self._relation(statement, sql).fetchall()
+            there = {pair for pair, is_there in zip(keys, present, strict=False) if is_there}
+            return {name: tuple(sorted(key for column, key in there if column == name)) for name in plan.columns}
+
+        return await self._answer(plan.table, work, lambda live: live.keys(plan))
+
+    async def distinct(self, plan: Distinct) -> pa.Table:
+        """Return the different values of the columns, ordered by them."""
+        return await self._answer(
+            plan.table, lambda sql: self._fetch(sql.distinct(plan), sql), lambda live: live.distinct(plan)
+        )
+
+    async def close(self) -> None:
+        """Close what this reader has opened of the live file."""
+        await self._live.aclose()
+
+    # Asking
+
+    async def _ask_live(self) -> Reader:
+        """Open the live file, which must still be what the mirror shows: one reader has one moment."""
+        if self._live_reader is None:
+            reader = await self._live.enter_async_context(self._live_store.read())
+            if await self._live_store.version() != self._snapshot.meta.version:
+                raise StoreBusyError("The database changed while the question was being answered; ask again.")
+            self._live_reader = reader
+        return self._live_reader
+
+    async def _answer(
+        self, table: Table, work: Callable[[DuckSql], _Result], ask: Callable[[Reader], Awaitable[_Result]]
+    ) -> _Result:
+        try:
+            return await self._run(lambda: work(DuckSql(table, self._layout)))
+        except AskLiveError:
+            pass
+        except duckdb.Error as error:
+            self._failed(error)
+        return await ask(await self._ask_live())
+
+    def _failed(self, error: Exception) -> None:
+        _log.warning("the mirror could not answer", extra={"detail": str(error)})
+        if not isinstance(error, duckdb.OutOfMemoryException):
+            self._follower.discard(self._snapshot.mirror)
+
+    def _relation(self, statement: str, sql: DuckSql) -> duckdb.DuckDBPyRelation:
+        return self._snapshot.connection.sql(statement, params=sql.parameters)
+
+    def _fetch(self, statement: str, sql: DuckSql) -> pa.Table:
+        return self._relation(statement, sql).to_arrow_table()
+
+    async def _run(self, work: Callable[[], _Result]) -> _Result:
+        """Run work in a thread; a question that is cancelled interrupts it, and waits until it has ended."""
+        task = asyncio.ensure_future(asyncio.to_thread(work))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            while not task.done():
+                self._snapshot.connection.interrupt()
+                await asyncio.wait([task], timeout=0.02)
+            if not task.cancelled():
+                task.exception()  # that it was interrupted
+            raise
+
+
+def _type_of(column: str) -> pa.DataType:
+    return pa.int64() if column in INTEGERS else pa.string()
+
+
+def _named(scan: Scan, names: list[str], rows: pa.Table) -> pa.Table:
+    """Put together a table as the live store does: keys in order, those that no row has left out."""
+    arrays: dict[str, pa.ChunkedArray] = {}
+    if not names:
+        return pa.table({})
+    kinds = {column.column: column for column in scan.columns if isinstance(column, AllKeys)}
+    for name, values in zip(names, rows.columns, strict=True):
+        asked = kinds.get(name)
+        if asked is not None and not is_metric(name):
+            for key, array in _flat(values, numeric=asked.numeric).items():
+                arrays[f"{name}.{key}"] = array
+        elif name in scan.columns:
+            arrays[name] = values.cast(_type_of(name))
+        elif values.null_count < len(values):
+            arrays[name] = values
+    return pa.table(arrays)
+
+
+def _flat(texts: pa.ChunkedArray, *, numeric: bool) -> dict[str, pa.ChunkedArray]:
+    """Take JSON texts apart, equal texts once."""
+    encoded = texts.combine_chunks()
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = pa.concat_arrays(encoded.chunks) if encoded.num_chunks else pa.array([], pa.string())
+    different = encoded.dictionary_encode()
+    if len(different.dictionary) > len(encoded) // 2:
+        return flatten(encoded.to_pylist(), numeric=numeric)
+    keys = flatten(different.dictionary.to_pylist(), numeric=numeric)
+    return {key: values.take(different.indices) for key, values in keys.items()}

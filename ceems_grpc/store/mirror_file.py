@@ -1,0 +1,185 @@
+"""Files of mirrors: where they lie, whose they are, and how they are opened, shared and deleted."""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import tempfile
+import threading
+from contextlib import suppress
+from datetime import tzinfo
+from pathlib import Path
+
+import duckdb
+import msgspec
+
+from ceems_grpc.store.mirror_fill import open_duck, zone_of_text
+from ceems_grpc.store.mirror_layout import LAYOUT_VERSION, Meta
+
+_SLOTS = 16
+_SUFFIX = ".duckdb"
+
+
+class Snapshot:
+    """One moment of a mirror, for one question."""
+
+    def __init__(self, mirror: "Mirror", connection: duckdb.DuckDBPyConnection, meta: Meta) -> None:
+        self.mirror = mirror
+        self.connection = connection
+        self.meta = meta
+        self.zone: tzinfo = mirror.zone
+
+    def close(self) -> None:
+        """Let go of the moment."""
+        with suppress(duckdb.Error):
+            self.connection.close()
+        self.mirror.release()
+
+
+class Mirror:
+    """An open mirror. It is closed, and its file deleted, when it is retired and its last snapshot is closed."""
+
+    def __init__(self, path: Path, memory_limit: str, threads: int) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        self._users = 1
+        self._delete = False
+        self.duck = open_duck(path, memory_limit, threads)
+        try:
+            self.meta = read_meta(self.duck)
+        except BaseException:
+            self.duck.close()
+            raise
+        self.zone = zone_of_text(self.meta.layout.zone)
+        self.rewritten = 0  # rows that catching up has replaced, each of which leaves a hole
+        ((rows,),) = self.duck.execute("SELECT count(*) FROM units").fetchall()
+        self.most_rewritten = 200_000 + rows
+
+    def snapshot(self) -> Snapshot | None:
+        """Return the newest moment, or None where the mirror is closed. Raises duckdb.Error."""
+        with self._lock:
+            if not self._users:
+                return None
+            self._users += 1
+        try:
+            connection = self.duck.cursor()
+            connection.execute("BEGIN")
+            return Snapshot(self, connection, self._meta_of(connection))
+        except BaseException:
+            self.release()
+            raise
+
+    def _meta_of(self, connection: duckdb.DuckDBPyConnection) -> Meta:
+        # Taking it apart each time would cost more than most questions.
+        rows = connection.execute("SELECT id FROM state").fetchall()
+        meta = self.meta
+        if rows != [(meta.id,)]:
+            meta = read_meta(connection)
+        return meta
+
+    def retire(self, *, delete: bool) -> None:
+        """Close the mirror when nobody reads it any more; no new snapshots are given."""
+        self._delete = delete
+        self.release()
+
+    def release(self) -> None:
+        """Count one user less."""
+        with self._lock:
+            self._users -= 1
+            if self._users:
+                return
+        with suppress(duckdb.Error):
+            self.duck.close()
+        if self._delete:
+            delete_mirror(self.path)
+
+
+def read_meta(connection: duckdb.DuckDBPyConnection) -> Meta:
+    """Return what a mirror says of itself. Raises ValueError where it was not finished or is of another layout."""
+    try:
+        rows = connection.execute("SELECT json FROM state").fetchall()
+    except duckdb.CatalogException as error:
+        raise ValueError("the mirror was not finished") from error
+    if len(rows) != 1:
+        raise ValueError("the mirror was not finished")
+    try:
+        meta = msgspec.json.decode(rows[0][0], type=Meta)
+    except msgspec.DecodeError as error:
+        raise ValueError("the mirror has another layout") from error
+    if meta.layout_version != LAYOUT_VERSION:
+        raise ValueError("the mirror has another layout")
+    return meta
+
+
+class Place:
+    """A place in a folder for the mirror of one database, which no other process (or store) uses while it is held."""
+
+    def __init__(self, folder: Path, source: Path) -> None:
+        """Take the first free place. Raises OSError where the folder cannot be made or written, or is full."""
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if folder.stat().st_uid != os.geteuid():
+            raise OSError(f"{folder} belongs to another user")
+        name = hashlib.sha256(os.fsencode(source.absolute())).hexdigest()[:16]
+        for slot in range(_SLOTS):
+            self._stem = f"ceems-{name}-{slot}"
+            self._folder = folder
+            lock = os.open(folder / f"{self._stem}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                os.close(lock)
+                continue
+            self._file = lock
+            return
+        raise OSError(f"{folder} holds {_SLOTS} mirrors of {source} already")
+
+    def found(self) -> list[Path]:
+        """Return the mirrors that lie here, the newest first."""
+        files = [path for path in self._folder.glob(f"{self._stem}-*{_SUFFIX}") if path.is_file()]
+        return sorted(files, key=lambda path: path.stat().st_mtime_ns, reverse=True)
+
+    def new(self) -> tuple[Path, Path]:
+        """Return a path to build a mirror at, and the path that it is to have when it is finished."""
+        name = f"{self._stem}-{os.urandom(6).hex()}"
+        return self._folder / f"{name}.building", self._folder / f"{name}{_SUFFIX}"
+
+    def tidy(self, keep: Path | None) -> None:
+        """Delete everything that lies here but one mirror: what killed processes left."""
+        for path in self._folder.glob(f"{self._stem}-*"):
+            if keep is None or not path.name.startswith(keep.name):
+                delete_mirror(path)
+
+    def leave(self) -> None:
+        """Let others have the place."""
+        os.close(self._file)
+
+
+def delete_mirror(path: Path) -> None:
+    """Delete a mirror and what DuckDB keeps beside it; what is not there is no error."""
+    for leftover in (path, path.with_name(path.name + ".wal"), path.with_name(path.name + ".tmp")):
+        with suppress(OSError):
+            if leftover.is_dir():
+                for inside in leftover.iterdir():
+                    inside.unlink()
+                leftover.rmdir()
+            else:
+                leftover.unlink()
+
+
+def cache_folders() -> tuple[Path, ...]:
+    """Return where mirrors may lie, the best place first: the user's cache folder, and the folder of passing files."""
+    folders = []
+    cache = os.environ.get("XDG_CACHE_HOME", "")
+    if Path(cache).is_absolute():
+        folders.append(Path(cache))
+    else:
+        with contextlib.suppress(RuntimeError):  # users without a home
+            folders.append(Path.home() / ".cache")
+    folders.append(Path(tempfile.gettempdir()))
+    name = f"ceems-grpc-{os.geteuid()}"
+    return tuple(folder / name for folder in folders)
+
+
+def memory_folders() -> tuple[Path, ...]:
+    """Return folders that are kept in memory."""
+    return (Path(f"/dev/shm/ceems-grpc-{os.geteuid()}"),)  # noqa: S108 - made with mode 0700, and checked

@@ -1,0 +1,114 @@
+"""How the mirror keeps each table of a CEEMS database: which columns, and where the values of JSON objects are.
+
+A metric (a JSON object of numbers) is one DOUBLE column per key. Most values are finite numbers; two others have codes,
+as they mean different things in sums, tables and comparisons:
+
+- NaN: something that is no number (the texts ``NaN`` or ``+Inf``, a list), which counts as 0 but compares with nothing
+- Infinity: JSON's null, which is a key without a value
+
+What cannot be told from these columns exactly, in ``inexact``, is asked of the live file instead.
+"""
+
+import duckdb
+import msgspec
+
+from ceems_grpc.store.plan import Key, Table
+from ceems_grpc.store.wal import Version
+
+LAYOUT_VERSION = 1
+"""Another number for every change of what is kept how: mirrors with another one are made anew."""
+
+ROW = "#row"  # SQLite's row id
+MOMENT = "#moment"  # last_updated_at in seconds since the epoch, by the rule of localtime.moment_of
+DAY = "#day"  # start of the UTC day of last_updated_at, in seconds since the epoch
+LARGE = "#large"  # the row may not fit on one page of the database
+INTEGERS = frozenset({"created_at_ts", "started_at_ts", "ended_at_ts", "num_units", "num_updates", "id", "ignore"})
+LISTS = {Table.PROJECTS: ("users",), Table.USERS: ("projects",), Table.ADMIN_USERS: ("projects", "users")}
+DATED = frozenset({Table.UNITS, Table.USAGE, Table.DAILY_USAGE})
+OBJECTS = ("allocation", "tags")  # JSON objects that are kept as text
+_METRICS = ("total_", "avg_")
+
+
+class CannotMirrorError(Exception):
+    """The database holds something that the mirror cannot keep exactly; the live file must answer."""
+
+
+class TableLayout(msgspec.Struct):
+    """One table: ``columns`` in the order of the file, ``keys`` from metric to {key: column of the mirror}.
+
+    ``coded``: columns of the mirror that hold codes. ``inexact``: columns of the file that only the file can answer.
+    """
+
+    columns: tuple[str, ...]
+    keys: dict[str, dict[str, str]] = {}
+    coded: set[str] = set()
+    inexact: set[str] = set()
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The JSON columns that are taken apart."""
+        return tuple(column for column in self.columns if is_metric(column))
+
+    @property
+    def plain(self) -> tuple[str, ...]:
+        """The columns that are kept as they are."""
+        return tuple(column for column in self.columns if not is_metric(column))
+
+    def column_of(self, key: Key) -> str | None:
+        """Return the mirror's column of a key, or None where no row has it."""
+        return self.keys.get(key.column, {}).get(key.name)
+
+    def count_keys(self) -> int:
+        """Return how many keys there are in all columns."""
+        return sum(map(len, self.keys.values()))
+
+    def add_key(self, column: str, key: str) -> str:
+        """Give a key a column; the caller adds it to the table."""
+        name = f"#{self.count_keys()}"
+        self.keys.setdefault(column, {})[key] = name
+        return name
+
+
+class Layout(msgspec.Struct):
+    """All tables, and what they are a mirror of."""
+
+    zone: str
+    schema_cookie: int
+    tables: dict[str, TableLayout] = {}
+
+
+class Meta(msgspec.Struct):
+    """What a mirror says of itself. ``version``: the state of the database that it shows; ``id``: of this moment."""
+
+    id: str
+    layout_version: int
+    source: str
+    version: Version
+    layout: Layout
+
+
+def write_state(duck: duckdb.DuckDBPyConnection, meta: Meta) -> None:
+    """Write what the mirror says of itself; last, since a mirror without it is not finished."""
+    duck.execute("CREATE TABLE IF NOT EXISTS state (id VARCHAR, json VARCHAR)")
+    duck.execute("DELETE FROM state")
+    duck.execute("INSERT INTO state VALUES (?, ?)", [meta.id, msgspec.json.encode(meta).decode()])
+
+
+def is_metric(column: str) -> bool:
+    """Tell whether a column holds a JSON object of numbers, by CEEMS's way of naming them."""
+    return column.startswith(_METRICS)
+
+
+def list_column(column: str) -> str:
+    """Return the mirror's column with the texts of a JSON array."""
+    return f"#list:{column}"
+
+
+def quote(name: str) -> str:
+    """Quote a name for SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def text(value: str) -> str:
+    """Write a text literal for SQL."""
+    return "'" + value.replace("'", "''") + "'"

@@ -1,0 +1,93 @@
+"""Metric texts that are not plain JSON objects of numbers, told as codes; see `mirror_layout`."""
+
+import json
+import math
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import msgspec
+
+from ceems_grpc.store.flatten import decode_object
+from ceems_grpc.store.sqlite_sql import AS_PATH
+
+NO_NUMBER = '"NaN"'
+NULL = '"Infinity"'
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """``texts``: for each text a JSON object of numbers and codes; ``keys``: all keys of these objects.
+
+    ``coded``: keys that have codes. ``exact``: whether every text could be told exactly.
+    """
+
+    texts: dict[str, str]
+    keys: frozenset[str]
+    coded: frozenset[str]
+    exact: bool
+
+
+def tell(texts: Iterable[str]) -> Told:
+    """Tell what SQLite (in sums) and Python (in tables) make of unusual texts."""
+    told: dict[str, str] = {}
+    keys: set[str] = set()
+    coded: set[str] = set()
+    exact = True
+    sqlite = sqlite3.connect(":memory:")
+    try:
+        for text in texts:
+            values = _values(sqlite, text)
+            if values is None:
+                exact = False
+                values = {}
+            told[text] = "{" + ",".join(f"{json.dumps(key)}:{value}" for key, value in values.items()) + "}"
+            keys.update(values)
+            coded.update(key for key, value in values.items() if value in {NO_NUMBER, NULL})
+    finally:
+        sqlite.close()
+    return Told(told, frozenset(keys), frozenset(coded), exact)
+
+
+def _values(sqlite: sqlite3.Connection, text: str) -> dict[str, str] | None:
+    """Return JSON texts of the values by key, or None where engines differ in what the text means."""
+    try:
+        is_object, sums = _in_sums(sqlite, text)
+    except (sqlite3.Error, UnicodeError):
+        return None
+    shown = decode_object(text, numeric=True)
+    if not is_object:
+        return None if shown else {}
+    names = [key for key, *_ in sums]
+    if len(set(names)) != len(names) or _has_escaped_key(text, names):
+        return None  # keys twice, or written in a way that SQLite does not find
+    if {key for key, kind, _ in sums if kind != "null"} != shown.keys():
+        return None
+    values: dict[str, str] = {}
+    for key, kind, number in sums:
+        value = NULL if kind == "null" else _value(kind, number, shown[key])
+        if value is None:
+            return None
+        values[key] = value
+    return values
+
+
+def _value(kind: str, number: float | None, shown: float) -> str | None:
+    if number is None or not math.isfinite(number):
+        return None
+    if kind in {"integer", "real", "true", "false"}:
+        same = math.isclose(number, shown, rel_tol=1e-15)
+        return msgspec.json.encode(shown).decode() if same else None
+    return NO_NUMBER if number == 0 and shown == 0 else None
+
+
+def _in_sums(sqlite: sqlite3.Connection, text: str) -> tuple[bool, list[tuple[str, str, float | None]]]:
+    (is_object,) = sqlite.execute("SELECT json_valid(?1) AND substr(?1, 1, 1) = '{'", (text,)).fetchone()
+    if not is_object:
+        return False, []
+    return True, sqlite.execute("SELECT key, type, CAST(value AS REAL) FROM json_each(?)", (text,)).fetchall()
+
+
+def _has_escaped_key(text: str, keys: list[str]) -> bool:
+    # Keys that look like a path are compared as they are written; others are decoded.
+    return "\\" in text and any(AS_PATH.fullmatch(key) and f'"{key}"' not in text for key in keys)

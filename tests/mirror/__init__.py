@@ -1,0 +1,1 @@
+"""The column mirror against the live file that it follows."""

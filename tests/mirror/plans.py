@@ -1,0 +1,251 @@
+"""Random plans about the databases of `tests.model.databases`, and how two answers to one plan are compared."""
+
+import math
+from typing import Any
+
+import pyarrow as pa
+from hypothesis import strategies as st
+
+from ceems_grpc.store.base import Reader
+from ceems_grpc.store.plan import (
+    Aggregate,
+    AllKeys,
+    AllOf,
+    AnyOf,
+    Compare,
+    Condition,
+    Count,
+    CountDistinct,
+    CountIf,
+    Distinct,
+    FirstBy,
+    Holds,
+    In,
+    Instant,
+    Key,
+    KeyScan,
+    Measure,
+    Order,
+    PairIn,
+    Running,
+    Scan,
+    Spread,
+    StartsWith,
+    Sum,
+    Table,
+    WeightedSum,
+    WeightOf,
+    Within,
+)
+from tests.model.data import METRICS
+from tests.model.databases import CLUSTERS, KEYS, PROJECTS, STATES, TIME_KEYS, USERS, UUIDS, moments
+
+GROUPS = ("cluster_id", "resource_manager", "project", "groupname", "username")
+TEXTS = {
+    Table.UNITS: (*GROUPS, "uuid", "name", "created_at", "ended_at", "elapsed", "state", "last_updated_at"),
+    Table.USAGE: (*GROUPS, "last_updated_at"),
+    Table.DAILY_USAGE: (*GROUPS, "last_updated_at"),
+    Table.USERS: ("cluster_id", "name", "uid", "projects", "tags"),
+    Table.PROJECTS: ("cluster_id", "name", "uid", "users", "tags"),
+    Table.ADMIN_USERS: ("name", "tags"),
+}
+NUMBERS = {
+    Table.UNITS: ("created_at_ts", "started_at_ts", "ended_at_ts", "ignore", "num_updates"),
+    Table.USAGE: ("num_units", "num_updates"),
+    Table.DAILY_USAGE: ("num_units", "num_updates"),
+}
+KEYED = (Table.UNITS, Table.USAGE, Table.DAILY_USAGE)
+_WORDS = (
+    *CLUSTERS,
+    *PROJECTS,
+    *USERS,
+    *STATES,
+    *UUIDS,
+    "one",
+    "zwei 'n\"",
+    "0",
+    "1",
+    " 1",
+    "1.0",
+    "x",
+    "é",
+    "5",
+    "%",
+    "Ü",
+)
+Plan = Scan | Aggregate | Spread | KeyScan | Distinct
+
+words = st.lists(st.sampled_from(_WORDS), max_size=12).map(tuple)
+keys = st.one_of(
+    st.builds(Key, st.sampled_from(METRICS), st.sampled_from(KEYS)),
+    st.builds(Key, st.just("total_time_seconds"), st.sampled_from(TIME_KEYS)),
+)
+
+
+def conditions(table: Table, turn: int) -> st.SearchStrategy[Condition]:
+    """Return conditions that the table can be asked about."""
+    texts = st.sampled_from(TEXTS[table])
+    parts: list[st.SearchStrategy[Any]] = [
+        st.builds(In, texts, words, st.booleans()),
+        st.builds(StartsWith, texts, st.sampled_from(["", "a", "A", "%", "_", "ü", "\\", "SLURM-"])),
+        st.builds(PairIn, st.just(("cluster_id", "name" if "name" in TEXTS[table] else "project")), _pairs),
+    ]
+    if table in KEYED:
+        numbers = st.sampled_from(NUMBERS[table])
+        operands = st.one_of(numbers, keys, texts)
+        relations = st.sampled_from(["<", "<=", ">", ">=", "=", "!="])
+        values = st.sampled_from([0.0, 1.0, 2.5, 1000.0])
+        starts, lengths = moments(turn), st.sampled_from([0, 1, 3600, 86_400, 500_000])
+        parts += [
+            st.builds(Compare, operands, relations, values),
+            st.builds(In, st.one_of(numbers, keys), words, st.booleans()),
+            st.builds(lambda start, length: Within(Instant.UPDATED, start, start + length), starts, lengths),
+        ]
+        if table is Table.UNITS:
+            ended = st.builds(lambda start, length: Within(Instant.ENDED, start, start + length), starts, lengths)
+            tags = st.builds(Key, st.sampled_from(["tags", "allocation"]), st.sampled_from(KEYS))
+            parts += [ended, st.just(Running()), st.builds(In, tags, words, st.booleans())]
+    elif "users" in TEXTS[table] or "projects" in TEXTS[table]:
+        listed = "users" if "users" in TEXTS[table] else "projects"
+        parts.append(st.builds(Holds, st.just(listed), words))
+    return st.recursive(
+        st.one_of(parts),
+        lambda inner: st.one_of(
+            st.builds(AllOf, st.lists(inner, max_size=2).map(tuple)),
+            st.builds(AnyOf, st.lists(inner, max_size=2).map(tuple)),
+        ),
+        max_leaves=3,
+    )
+
+
+_pairs = st.lists(st.tuples(st.sampled_from(sorted(CLUSTERS)), st.sampled_from((*PROJECTS, *USERS))), max_size=4).map(
+    tuple
+)
+
+
+def _where(table: Table, turn: int) -> st.SearchStrategy[Condition]:
+    return st.one_of(st.just(AllOf(())), st.just(AllOf(())), conditions(table, turn))
+
+
+@st.composite
+def scans(draw: st.DrawFn, turn: int) -> Scan:
+    """Return a scan whose order leaves nothing open."""
+    table = draw(st.sampled_from(list(Table)))
+    columns: list[str | AllKeys] = list(
+        draw(st.lists(st.sampled_from((*TEXTS[table], *NUMBERS.get(table, ()))), min_size=1, max_size=4, unique=True))
+    )
+    if table in KEYED:
+        columns += [AllKeys(name) for name in draw(st.lists(st.sampled_from(METRICS), max_size=3, unique=True))]
+        columns += [
+            AllKeys(name, numeric=False)
+            for name in draw(st.lists(st.sampled_from(["tags", "allocation"]), max_size=2, unique=True))
+            if table is Table.UNITS
+        ]
+    operands = st.one_of(st.sampled_from(TEXTS[table]), keys if table in KEYED else st.just("name"))
+    order = draw(st.lists(st.builds(Order, operands, st.booleans()), max_size=2))
+    limit = draw(st.one_of(st.none(), st.integers(0, 5)))
+    return Scan(table, tuple(columns), draw(_where(table, turn)), (*order, Order("id")), limit)
+
+
+@st.composite
+def aggregates(draw: st.DrawFn, turn: int) -> Aggregate:
+    """Return an aggregation with every kind of measure."""
+    table = draw(st.sampled_from(KEYED))
+    by = tuple(draw(st.lists(st.sampled_from(GROUPS), max_size=3, unique=True)))
+    measures = draw(st.lists(_measures(table, turn), min_size=1, max_size=6))
+    named = tuple(_rename(measure, f"m{index}") for index, measure in enumerate(measures))
+    day = draw(st.booleans())
+    order = tuple(Order(name) for name in by) + ((Order("day"),) if day else ())
+    return Aggregate(table, by, named, draw(_where(table, turn)), order, day)
+
+
+def _measures(table: Table, turn: int) -> st.SearchStrategy[Measure]:
+    return st.one_of(
+        st.builds(Count, st.just("")),
+        st.builds(CountIf, st.just(""), conditions(table, turn)),
+        st.builds(CountDistinct, st.just(""), st.sampled_from(GROUPS)),
+        st.builds(Sum, st.just(""), st.one_of(keys, st.sampled_from(NUMBERS[table]))),
+        st.builds(WeightedSum, st.just(""), keys, keys),
+        st.builds(WeightOf, st.just(""), keys, keys),
+        st.builds(FirstBy, st.just(""), st.sampled_from(GROUPS), st.sampled_from(GROUPS)),
+    )
+
+
+def _rename(measure: Any, name: str) -> Any:
+    fields = {field: getattr(measure, field) for field in measure.__dataclass_fields__}
+    return type(measure)(**{**fields, "name": name})
+
+
+@st.composite
+def spreads(draw: st.DrawFn, turn: int) -> Spread:
+    """Return a spread over steps of different lengths."""
+    by = tuple(draw(st.lists(st.sampled_from(GROUPS), max_size=2, unique=True)))
+    starts = sorted({draw(moments(turn)) for _ in range(draw(st.integers(1, 5)))})
+    end = starts[-1] + draw(st.integers(1, 100_000))
+    of_keys = st.one_of(
+        st.builds(Count, st.just("")),
+        st.builds(Sum, st.just(""), keys),
+        st.builds(WeightedSum, st.just(""), keys, keys),
+        st.builds(WeightOf, st.just(""), keys, keys),
+    )
+    measures = draw(st.lists(of_keys, min_size=1, max_size=4))
+    named = tuple(_rename(measure, f"m{index}") for index, measure in enumerate(measures))
+    first = draw(st.integers(starts[0], end - 1))
+    return Spread(by, named, draw(_where(Table.UNITS, turn)), tuple(starts), end, first, draw(st.integers(first, end)))
+
+
+@st.composite
+def key_scans(draw: st.DrawFn, turn: int) -> KeyScan:
+    """Return a question for keys."""
+    table = draw(st.sampled_from(KEYED))
+    names = (*METRICS, "tags", "allocation") if table is Table.UNITS else METRICS
+    columns = tuple(draw(st.lists(st.sampled_from(names), max_size=4, unique=True)))
+    return KeyScan(table, columns, draw(_where(table, turn)), draw(st.one_of(st.none(), st.integers(1, 5))))
+
+
+@st.composite
+def distincts(draw: st.DrawFn, turn: int) -> Distinct:
+    """Return a look-up of different values."""
+    table = draw(st.sampled_from(list(Table)))
+    columns = tuple(draw(st.lists(st.sampled_from(TEXTS[table]), min_size=1, max_size=3, unique=True)))
+    limit = draw(st.one_of(st.none(), st.integers(0, 4)))
+    return Distinct(table, columns, draw(_where(table, turn)), limit, draw(st.one_of(st.none(), st.integers(1, 5))))
+
+
+def plans(turn: int) -> st.SearchStrategy[Plan]:
+    """Return a plan of any kind."""
+    return st.one_of(scans(turn), aggregates(turn), aggregates(turn), spreads(turn), key_scans(turn), distincts(turn))
+
+
+async def ask(reader: Reader, plan: Plan) -> Any:
+    """Return the answer of a plan."""
+    match plan:
+        case Scan():
+            return await reader.table(plan)
+        case Aggregate():
+            return await reader.aggregate(plan)
+        case Spread():
+            return await reader.spread(plan)
+        case KeyScan():
+            return await reader.keys(plan)
+        case Distinct():
+            return await reader.distinct(plan)
+
+
+def check_same(plan: Plan, mirrored: Any, live: Any) -> None:
+    """Fail where two answers differ: names, types, order and values; floats within a billionth."""
+    if not isinstance(live, pa.Table):
+        assert mirrored == live, plan
+        return
+    assert mirrored.schema == live.schema, plan
+    left, right = mirrored.to_pylist(), live.to_pylist()
+    assert len(left) == len(right), plan
+    for one, other in zip(left, right, strict=True):
+        for name, value in other.items():
+            assert _same(one[name], value), (plan, name, one[name], value)
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-9)
+    return type(one) is type(other) and bool(one == other)
