@@ -172,7 +172,7 @@ def _healthy(facts: Facts, *, full_path: bool, now: datetime) -> HealthResult:
         parts.append(f"newest update {facts.newest_update:%Y-%m-%d %H:%M} UTC")
         age = now - facts.newest_update
         if age > _STALE:
-            warnings.append(f"the data are {_ago(age)} old: is ceems_api_server running, and is the time zone right?")
+            warnings.append(f"the data are {_ago(age)} old (check that ceems_api_server runs, and the time zone)")
     if facts.missing_tables:
         missing = ", ".join(facts.missing_tables)
         warnings.append(f"it was made by an older version of CEEMS and has no {missing}: some questions get errors")

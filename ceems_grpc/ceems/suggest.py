@@ -21,6 +21,7 @@ from ceems_grpc.ceems.metrics import (
     USER_COLUMNS,
     Column,
     Kind,
+    Unit,
 )
 from ceems_grpc.ceems.questions import AsAdmin, Choice
 from ceems_grpc.store.flatten import decode_list, decode_object
@@ -257,7 +258,8 @@ def _keys_of(column: Column, keys: dict[str, tuple[str, ...]]) -> tuple[str, ...
 
 def _field(column: Column, key: str) -> Suggestion:
     name = f"{column.name}.{key}" if key else column.name
-    return Suggestion(name, name, column.description, str(column.kind), str(column.unit_of(key)))
+    unit = column.unit_of(key)
+    return Suggestion(name, name, column.description, str(column.kind), "" if unit is Unit.MOMENT else str(unit))
 
 
 def _clusters_chosen(question: SuggestQuestion) -> tuple[Condition, ...]:

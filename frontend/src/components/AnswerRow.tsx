@@ -55,7 +55,7 @@ export function AnswerRow({ datasource, query, scope, alerting, onChange }: Prop
         values={query.fields}
         scope={fieldScope}
         toOptions={groupedFields}
-        placeholder="All columns"
+        placeholder={query.queryType === 'usage-over-time' ? 'Total energy' : 'All columns'}
         width={44}
         onChange={(fields) => onChange({ fields })}
       />
@@ -104,6 +104,7 @@ export function AnswerRow({ datasource, query, scope, alerting, onChange }: Prop
       )}
       <ChoiceSelect
         label="Format"
+        width={26}
         options={formatOptions}
         value={query.format}
         onChange={(format) => onChange({ format })}

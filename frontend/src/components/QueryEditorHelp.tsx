@@ -42,7 +42,7 @@ export function QueryEditorHelp({ query, onClickExample }: QueryEditorHelpProps<
         time. They change whenever CEEMS writes to its database, without a refresh.
       </Text>
       <Text element="h3">Variables</Text>
-      <Text element="p">
+      <Text element="span">
         Fields accept template variables, such as $user, also with several values. A variable set to All does not narrow
         the answer.{' '}
         <TextLink href={docsUrl()} external inline>
