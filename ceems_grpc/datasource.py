@@ -186,6 +186,7 @@ def _healthy(facts: Facts, *, full_path: bool, now: datetime) -> HealthResult:
         "clusters": [{"id": cluster, "manager": manager} for cluster, manager in facts.clusters],
         "newestUpdate": facts.newest_update.isoformat() if facts.newest_update else None,
         "timezone": facts.zone,
+        "mirror": facts.mirror,
         "warnings": warnings,
     }
     return HealthResult(HealthStatus.OK, message, details)

@@ -16,7 +16,8 @@ class Facts:
     """What a database is: for health checks and diagnoses.
 
     ``newest_update`` is a UTC instant, or None where there are no units. ``schema_version`` is 0 where the file does
-    not say. ``missing_tables`` are those that this version of CEEMS would have and the file has not.
+    not say. ``missing_tables`` are those that this version of CEEMS would have and the file has not. ``mirror``:
+    whether heavy questions are answered from a mirror now: ``fresh``, ``behind`` (made or catching up), ``none``.
     """
 
     location: str
@@ -27,6 +28,7 @@ class Facts:
     units: int
     newest_update: datetime | None
     missing_tables: tuple[Table, ...]
+    mirror: str = "none"
 
 
 class Reader(Protocol):

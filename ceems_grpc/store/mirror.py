@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from datetime import tzinfo
 from typing import Any, TypeVar
 
@@ -59,8 +60,14 @@ class MirroredStore:
             yield await stack.enter_async_context(self._live.read())
 
     async def facts(self) -> Facts:
-        """Describe the live database."""
-        return await self._live.facts()
+        """Describe the live database; asking also begins to make the mirror."""
+        facts = await self._live.facts()
+        mirror = self._follower.mirror
+        if mirror is None and await asyncio.to_thread(self._is_small):
+            return facts
+        self._follower.start()
+        fresh = mirror is not None and mirror.meta.version == await self.version()
+        return replace(facts, mirror="fresh" if fresh else "behind")
 
     async def version(self) -> Version:
         """Return the live database's version."""
