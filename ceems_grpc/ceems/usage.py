@@ -140,6 +140,12 @@ async def _from_units(
     return await reader.spread(Spread(groups, measures, where, steps.starts, steps.end, first, last)), keys
 
 
+def groups_of(question: UsageQuestion) -> tuple[str, ...]:
+    """Return by what the rows of the answer are told apart."""
+    asked = check_groups(question.group_by)
+    return asked if question.exact_groups else tuple(dict.fromkeys(("username", "project", *asked)))
+
+
 def check_groups(names: tuple[str, ...]) -> tuple[str, ...]:
     """Return the names by which to group; others than the listed ones are an error."""
     for name in names:
@@ -198,7 +204,7 @@ async def _summed(
         source = Table.USAGE
     else:
         source = Table.DAILY_USAGE if question.source is Source.DAILY else Table.UNITS
-    by = groups if question.exact_groups else tuple(dict.fromkeys(("username", "project", *groups)))
+    by = groups_of(question)
     keys = await reader.keys(KeyScan(source, _readable(reader, source, metrics), where))
     count: Measure = Count("num_units") if source is Table.UNITS else Sum("num_units", "num_units")
     # What is not grouped by is shown of the group's first cluster.

@@ -1,5 +1,7 @@
 """Panel queries, answered with data frames."""
 
+from dataclasses import replace
+
 from ceems_grpc.ceems.answer import Answer
 from ceems_grpc.ceems.questions import (
     DirectoryQuestion,
@@ -10,6 +12,7 @@ from ceems_grpc.ceems.questions import (
     Viewer,
 )
 from ceems_grpc.ceems.service import Ceems
+from ceems_grpc.ceems.usage import groups_of
 from ceems_grpc.ceems.window import Window
 from ceems_grpc.faces.panel_frames import numeric_frame, series_frames, table_frame
 from ceems_grpc.faces.panel_query import TableQuestion, question_of, read_query
@@ -34,6 +37,8 @@ class Panels:
         if isinstance(question, UsageOverTimeQuestion):
             answer, steps = await self._ceems.usage_over_time(viewer, question)
             return series_frames(kind, answer, question.group_by, steps, wide=shape == "wide")
+        if shape == "numeric":
+            question = _with_labels(question)
         answer = await self._ask(viewer, question)
         return [numeric_frame(kind, answer) if shape == "numeric" else table_frame(kind, answer)]
 
@@ -47,6 +52,15 @@ class Panels:
                 return await self._ceems.stats(viewer, question)
             case DirectoryQuestion():
                 return await self._ceems.directory(viewer, question)
+
+
+def _with_labels(question: TableQuestion) -> TableQuestion:
+    """Ask also for what tells rows apart: in a numeric frame these columns label the numbers."""
+    if isinstance(question, UsageQuestion) and question.fields:
+        return replace(question, fields=(*groups_of(question), *question.fields))
+    if isinstance(question, StatsQuestion) and question.fields:
+        return replace(question, fields=("cluster_id", *question.fields))
+    return question
 
 
 def _seconds(milliseconds: int) -> int:
