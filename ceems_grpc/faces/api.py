@@ -29,7 +29,7 @@ from ceems_grpc.ceems.samples import sample_units, sample_usage
 from ceems_grpc.ceems.service import Ceems
 from ceems_grpc.ceems.suggest import Suggest, Suggestion, SuggestQuestion
 from ceems_grpc.faces.api_endpoints import ENDPOINTS, UNIT_SHAPE, USAGE_SHAPE, Access, Endpoint
-from ceems_grpc.faces.api_json import Shape, rows_of_batch, rows_of_table
+from ceems_grpc.faces.api_json import Shape, batch_json, rows_of_table
 from ceems_grpc.faces.api_parameters import Parameters, as_admin, count, first, flag, parse_query, window_of
 from ceems_grpc.faces.openapi import openapi_document
 from ceems_grpc.plugin.resource import ResourceResponse
@@ -41,7 +41,7 @@ PREFIX = "api/v1/"
 _BY_PATH = {endpoint.path: endpoint for endpoint in ENDPOINTS}
 _METHODS = ("GET", "HEAD", "OPTIONS")
 _HEADERS = {"Content-Type": "application/json", "X-Content-Type-Options": "nosniff"}
-_ROWS_A_PART = 1024
+_ROWS_A_PART = 2048
 
 
 class Api:
@@ -209,7 +209,7 @@ def _utc(moment: float) -> datetime:
 
 
 def _batch_rows(batch: pa.RecordBatch, shape: Shape) -> ResourceResponse:
-    return ResourceResponse(200, _HEADERS, _head() + b",".join(rows_of_batch(batch, shape)) + _tail(()))
+    return ResourceResponse(200, _HEADERS, _head() + batch_json(batch, shape) + _tail(()))
 
 
 async def _units_body(
@@ -220,7 +220,7 @@ async def _units_body(
         while True:
             for start in range(0, batch.num_rows, _ROWS_A_PART):
                 part = batch.slice(start, _ROWS_A_PART)
-                yield between + await asyncio.to_thread(_join, part)
+                yield between + await asyncio.to_thread(batch_json, part, UNIT_SHAPE)
                 between = b","
             try:
                 batch = await anext(batches)
@@ -230,10 +230,6 @@ async def _units_body(
         if isinstance(batches, AsyncGenerator):
             await batches.aclose()
     yield (_head() if between != b"," else b"") + _tail(warnings)
-
-
-def _join(batch: pa.RecordBatch) -> bytes:
-    return b",".join(rows_of_batch(batch, UNIT_SHAPE))
 
 
 def _head() -> bytes:

@@ -6,11 +6,14 @@ from typing import Any
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ceems_grpc.ceems.metrics import Column, Kind
+from ceems_grpc.faces.api_columns import integer_pieces, join_rows, metric_pieces, text_pieces
 from ceems_grpc.store.flatten import decode_list, decode_object
 
 _encode = msgspec.json.encode
+_objects_only = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _EMPTY_TEXTS = {None, "", "{}", "[]", "null"}
 
 
@@ -24,19 +27,33 @@ class Shape:
     lists: frozenset[str] = frozenset()
 
 
-def rows_of_batch(batch: pa.RecordBatch, shape: Shape) -> Iterator[bytes]:
-    """Write the rows of a batch whose JSON columns are the texts of the database."""
-    parts: list[Iterable[bytes]] = []
+def batch_json(batch: pa.RecordBatch, shape: Shape) -> bytes:
+    """Write the rows of a batch whose JSON columns are the texts of the database, joined by commas."""
+    columns: list[pa.Array] = []
     names = set(batch.schema.names)
     for column in shape.columns:
         name = column.name
-        if name not in names:
-            if name in shape.always:
-                parts.append([_prefix(name) + _nothing(name, shape)] * batch.num_rows)
-            continue
-        parts.append(_fragments(batch.column(name).to_pylist(), column, shape))
-    for row in zip(*parts, strict=True):
-        yield b"{" + b",".join(filter(None, row)) + b"}"
+        empty = (_prefix(name) + _nothing(name, shape)).decode()
+        if name in names:
+            pieces = _pieces(batch.column(name), column, shape)
+            columns.append(pc.fill_null(pieces, empty) if name in shape.always else pieces)
+        elif name in shape.always:
+            columns.append(pa.array([empty] * batch.num_rows, pa.string()))
+    return join_rows(columns, batch.num_rows)
+
+
+def _pieces(values: pa.Array, column: Column, shape: Shape) -> pa.Array:
+    found: pa.Array | None = None
+    if pa.types.is_integer(values.type):
+        found = integer_pieces(column.name, values)
+    elif column.kind is Kind.METRIC:
+        found = metric_pieces(column.name, values)
+    elif not column.has_keys and column.name not in shape.lists:
+        found = text_pieces(column.name, values)
+    if found is not None:
+        return found
+    fragments = _fragments(values.to_pylist(), column, shape)
+    return pa.array([fragment.decode() or None for fragment in fragments], pa.string())
 
 
 def rows_of_table(table: pa.Table, shape: Shape) -> Iterator[bytes]:
@@ -116,8 +133,11 @@ def _metric(text: str) -> bytes:
 def _object(text: str) -> bytes:
     if text in _EMPTY_TEXTS:
         return b""
-    values = decode_object(text, numeric=False)
-    return _encode(values) if values else b""
+    try:  # what is an object already goes out as it is
+        return text.encode() if _objects_only.decode(text) else b""
+    except msgspec.DecodeError:
+        values = decode_object(text, numeric=False)
+        return _encode(values) if values else b""
 
 
 def _list(text: str) -> bytes:
