@@ -22,6 +22,7 @@ from rich.table import Table
 
 from bench.baseline import METRICS, Baseline
 from ceems_grpc.demo.database import write_demo_database
+from ceems_grpc.plugin.pb import pluginv2_pb2 as pb
 from tests.golden.ceems_plugin import CeemsPlugin, ceems_plugin
 
 ROOT = Path(__file__).parents[1]
@@ -180,8 +181,6 @@ async def settle(ceems: CeemsPlugin) -> float:
 
 
 def _health(ceems: CeemsPlugin) -> Any:  # noqa: ANN401 - generated
-    from ceems_grpc.plugin.pb import pluginv2_pb2 as pb  # noqa: PLC0415
-
     return pb.CheckHealthRequest(pluginContext=ceems.asker("admin").context())
 
 

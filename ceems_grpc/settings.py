@@ -12,6 +12,8 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from ceems_grpc.store.localtime import named_zone
+
 _DURATION = re.compile(r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 _SECONDS = (31_536_000, 604_800, 86_400, 3_600, 60, 1)
 _ROLES = ("Viewer", "Editor", "Admin")
@@ -140,12 +142,10 @@ def _folder(text: str) -> Path | None:
 
 
 def _zone(name: str) -> ZoneInfo | None:
-    if not name.strip():
-        return None
-    try:
-        return ZoneInfo(name.strip())
-    except (KeyError, ValueError, OSError):
-        raise SettingsError(f"Unknown time zone '{name}': use an IANA name such as Europe/Paris.") from None
+    zone = named_zone(name.strip())
+    if zone is None and name.strip():
+        raise SettingsError(f"Unknown time zone '{name}': use an IANA name such as Europe/Paris.")
+    return zone
 
 
 def _duration(name: str, value: str | int) -> timedelta | None:

@@ -4,7 +4,7 @@ BIN      ?= $(VENV)/bin
 PB       ?= ceems_grpc/plugin/pb
 PROGRAM  := build/program/.built
 FRONTEND := build/frontend/.built
-MODULES  := frontend/node_modules/.package-lock.json
+MODULES  := frontend/node_modules/.installed
 
 .PHONY: dist package zip grafana
 
@@ -24,10 +24,6 @@ grafana: ## run a Grafana of this machine with the plugin in dist/ and a demo da
 $(PROGRAM): $(VENV)/.installed $(PB)/.generated packaging/ceems.spec packaging/program.py packaging/check_libraries.py packaging/plugin_facts.py plugin.json \
             $(shell find ceems_grpc -name '*.py' -not -path '*/pb/*')
 	$(BIN)/python -m PyInstaller --noconfirm --log-level ERROR --distpath build/program --workpath build/pyinstaller packaging/ceems.spec
-	touch $@
-
-$(MODULES): frontend/package-lock.json
-	npm --prefix frontend ci
 	touch $@
 
 $(FRONTEND): $(MODULES) plugin.json README.md CHANGELOG.md LICENSE $(wildcard img/* dashboards/*.json) \

@@ -102,6 +102,10 @@ class Access:
         # Not of the projects that a service account is a member of: those need not be the viewer's.
         return PairIn(("cluster_id", "project"), await self.memberships((self.viewer.login,)))
 
+    def named(self, users: tuple[str, ...]) -> tuple[Condition, ...]:
+        """Return the condition of a member who names users: just their rows. Administrators' users count above."""
+        return () if self.as_admin or not users else (In("username", users),)
+
     async def _service_accounts(self, projects: tuple[str, ...]) -> Pairs:
         if not projects:
             return ()

@@ -31,6 +31,16 @@ NEEDS: dict[str, tuple[str, ...]] = {
 WEIGHTED_SUM = "#weighted."  # prefix of a helper column: sum of value times weight, where an answer has summed units
 
 
+def derived_among(names: set[str]) -> tuple[str, ...]:
+    """Return which of the columns are derived ones, in their order."""
+    return tuple(name for name in NEEDS if name in names)
+
+
+def with_needs(names: set[str]) -> set[str]:
+    """Return the columns together with the metrics that the derived ones among them are computed from."""
+    return names.union(*(NEEDS[name] for name in derived_among(names)))
+
+
 def add_derived(table: pa.Table, names: tuple[str, ...]) -> pa.Table:
     """Append the derived columns of these names, one for each key that their metrics have."""
     for name in names:

@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from ceems_grpc.ceems.errors import bad_data
 from ceems_grpc.ceems.metrics import Column, Kind
+from ceems_grpc.ceems.questions import OrderBy
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +22,9 @@ class Fields:
         """The columns that are wanted, each once."""
         return tuple(dict.fromkeys(column for column, _ in self.wanted))
 
-    def has(self, name: str) -> bool:
-        """Tell whether the column, or a key of it, is wanted."""
-        return any(column.name == name for column, _ in self.wanted)
+    def mentioned(self, order: Iterable[OrderBy]) -> set[str]:
+        """Return the names of the columns that are wanted or sorted by."""
+        return {column.name for column in self.columns} | {item.column for item in order}
 
     def select(self, table: pa.Table) -> pa.Table:
         """Return the wanted columns of a table, in their order.

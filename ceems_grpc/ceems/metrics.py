@@ -94,6 +94,8 @@ METRICS: tuple[Column, ...] = (
     _metric("total_egress_stats", Unit.COUNT, "Sent to the network"),
 )
 
+METRIC_NAMES = frozenset(column.name for column in METRICS)
+
 DERIVED: tuple[Column, ...] = (
     _derived("total_energy_usage_kwh", Unit.KWH, "Energy used by CPUs, hosts and GPUs together"),
     _derived("total_emissions_gms", Unit.GRAMS, "Emissions of CPUs, hosts and GPUs together, by provider"),

@@ -23,7 +23,7 @@ def sort_table(table: pa.Table, order: tuple[OrderBy, ...]) -> pa.Table:
 def check_order(order: tuple[OrderBy, ...], columns: frozenset[str]) -> None:
     """Raise an error for an order by something that no answer of this kind has."""
     for item in order:
-        if item.field.partition(".")[0] not in columns:
+        if item.column not in columns:
             raise bad_data(f"cannot order by '{item.field}': there is no such field here")
 
 

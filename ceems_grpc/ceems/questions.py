@@ -48,6 +48,11 @@ class OrderBy:
     field: str
     descending: bool = False
 
+    @property
+    def column(self) -> str:
+        """The column that the field is, or is a key of."""
+        return self.field.partition(".")[0]
+
 
 class Mode(StrEnum):
     """Within the window, or over everything that the database holds."""

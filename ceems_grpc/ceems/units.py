@@ -3,20 +3,20 @@
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import datetime, tzinfo
-from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ceems_grpc.ceems.access import Access
 from ceems_grpc.ceems.answer import Answer, cut, limit_warning
-from ceems_grpc.ceems.derived import NEEDS, add_derived
+from ceems_grpc.ceems.derived import add_derived, derived_among, with_needs
 from ceems_grpc.ceems.fields import Fields, choose_fields
 from ceems_grpc.ceems.filters import chosen
-from ceems_grpc.ceems.metrics import DERIVED, METRICS, UNIT_COLUMNS, Kind
+from ceems_grpc.ceems.metrics import DERIVED, METRIC_NAMES, UNIT_COLUMNS, Kind
 from ceems_grpc.ceems.ordering import check_order, sort_table
 from ceems_grpc.ceems.questions import OrderBy, UnitsQuestion
 from ceems_grpc.store.base import Reader
+from ceems_grpc.store.localtime import named_zone
 from ceems_grpc.store.plan import (
     AllKeys,
     AllOf,
@@ -35,7 +35,6 @@ from ceems_grpc.store.plan import (
 
 _ORDER = (Order("cluster_id"), Order("uuid"), Order("started_at_ts"), Order("id"))
 _OBJECTS = frozenset(column.name for column in UNIT_COLUMNS if column.has_keys)
-_METRIC_NAMES = frozenset(column.name for column in METRICS)
 _PLAIN = frozenset(column.name for column in UNIT_COLUMNS if not column.has_keys)
 _ON_REQUEST = {"created_at_ts", "started_at_ts", "ended_at_ts"}  # the same moments as the time fields, as numbers
 _MOMENTS = {"created_at": "created_at_ts", "started_at": "started_at_ts", "ended_at": "ended_at_ts"}
@@ -58,8 +57,7 @@ async def units_table(access: Access, question: UnitsQuestion) -> Answer:
         limit=None if limit is None or by_database is None else limit + 1,
     )
     table = _with_moments(await access.reader.table(scan))
-    derived = {column.name for column in fields.columns} | {item.field.partition(".")[0] for item in question.order}
-    table = add_derived(table, tuple(column.name for column in DERIVED if column.name in derived))
+    table = add_derived(table, derived_among(fields.mentioned(question.order)))
     if by_database is None:
         table = sort_table(table, question.order)
     table, warnings = cut(table, limit, "units")
@@ -94,9 +92,8 @@ async def _scan(access: Access, question: UnitsQuestion, columns: tuple[str | Al
         Compare("ignore", "=", 0),
         await access.units(question.choice.users, question.choice.projects),
         chosen(question.choice, _PLAIN, _OBJECTS),
+        *access.named(question.choice.users),
     ]
-    if not access.as_admin and question.choice.users:
-        conditions.append(In("username", question.choice.users))
     if question.states:
         conditions.append(In("state", question.states))
     if question.uuids:
@@ -108,10 +105,7 @@ async def _scan(access: Access, question: UnitsQuestion, columns: tuple[str | Al
 
 
 def _columns_to_read(reader: Reader, fields: Fields, order: tuple[OrderBy, ...]) -> tuple[str | AllKeys, ...]:
-    wanted = {column.name for column in fields.columns} | {item.field.partition(".")[0] for item in order}
-    for column in DERIVED:
-        if column.name in wanted:
-            wanted.update(NEEDS[column.name])
+    wanted = with_needs(fields.mentioned(order))
     wanted |= {_MOMENTS[name] for name in wanted if name in _MOMENTS}
     wanted.add("uuid")  # rows whose metrics have no keys are rows too, and a table without columns has none
     read: list[str | AllKeys] = []
@@ -128,7 +122,7 @@ def _database_order(order: tuple[OrderBy, ...]) -> tuple[Order, ...] | None:
     for item in order:
         head, _, key = item.field.partition(".")
         if head in _OBJECTS and key:
-            orders.append(Order(Key(head, key), item.descending, numeric=head in _METRIC_NAMES))
+            orders.append(Order(Key(head, key), item.descending, numeric=head in METRIC_NAMES))
         elif item.field in _PLAIN and (item.descending or item.field not in _MOMENTS):
             # A moment that is not there is 0 in the database, which would come first.
             orders.append(Order(_MOMENTS.get(item.field, item.field), item.descending))
@@ -148,15 +142,8 @@ def _with_moments(table: pa.Table) -> pa.Table:
 
 
 def _renderer(timezone: str | None, site: tzinfo) -> Callable[[str | None], str | None] | None:
-    if not timezone:
-        return None
-    try:
-        zone = ZoneInfo(timezone)
-    except (ValueError, OSError):  # ZoneInfoNotFoundError is a KeyError
-        return None
-    except KeyError:
-        return None
-    if str(zone) == str(site):
+    zone = named_zone(timezone or "")
+    if zone is None or str(zone) == str(site):
         return None
 
     def render(text: str | None) -> str | None:

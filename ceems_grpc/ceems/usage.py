@@ -12,13 +12,13 @@ import pyarrow.compute as pc
 
 from ceems_grpc.ceems.access import Access
 from ceems_grpc.ceems.answer import Answer, cut
-from ceems_grpc.ceems.derived import NEEDS, WEIGHTED_SUM, add_derived
+from ceems_grpc.ceems.derived import WEIGHTED_SUM, add_derived, derived_among, with_needs
 from ceems_grpc.ceems.errors import bad_data
-from ceems_grpc.ceems.fields import Fields, choose_fields
+from ceems_grpc.ceems.fields import choose_fields
 from ceems_grpc.ceems.filters import chosen
-from ceems_grpc.ceems.metrics import DERIVED, GROUPS, METRICS, USAGE_COLUMNS, WEIGHTS, Column
+from ceems_grpc.ceems.metrics import DERIVED, GROUPS, METRIC_NAMES, METRICS, USAGE_COLUMNS, WEIGHTS, Column
 from ceems_grpc.ceems.ordering import check_order, sort_table
-from ceems_grpc.ceems.questions import Choice, Mode, OrderBy, Source, UsageOverTimeQuestion, UsageQuestion
+from ceems_grpc.ceems.questions import Choice, Mode, Source, UsageOverTimeQuestion, UsageQuestion
 from ceems_grpc.ceems.steps import Step, Steps, steps_of
 from ceems_grpc.ceems.window import DAY, Window
 from ceems_grpc.store.base import Reader
@@ -29,7 +29,6 @@ from ceems_grpc.store.plan import (
     Condition,
     Count,
     FirstBy,
-    In,
     Instant,
     Key,
     KeyScan,
@@ -46,7 +45,6 @@ from ceems_grpc.store.plan import (
 
 _ORDER = (Order("cluster_id"), Order("username"), Order("project"))
 _COLUMNS = {column.name: column for column in (*USAGE_COLUMNS, *DERIVED)}
-_METRIC_NAMES = frozenset(column.name for column in METRICS)
 _PLAIN = frozenset({*GROUPS, "num_units"})
 _WEIGHT = "#weight."  # prefix of a helper column, as WEIGHTED_SUM is
 _ROWS = "#rows"
@@ -63,19 +61,20 @@ def normalised(question: UsageQuestion) -> UsageQuestion:
 
 
 async def usage(access: Access, question: UsageQuestion) -> Answer:
-    """Answer with one row per group; metrics are taken apart by key."""
+    """Answer a `normalised` question with one row per group; metrics are taken apart by key."""
     fields = choose_fields(question.fields, _COLUMNS.values(), _default_columns(question))
     check_order(question.order, frozenset(_COLUMNS))
-    groups = check_groups(question.group_by)
+    by = groups_of(question)
     current = question.mode is Mode.CURRENT
-    window = normalised(question).window if current else None
-    where = await _where(access, question.choice, window, _METRIC_NAMES if current else frozenset())
-    metrics = _needed_metrics(fields, question.order)
+    window = question.window if current else None
+    where = await _where(access, question.choice, window, METRIC_NAMES if current else frozenset())
+    mentioned = fields.mentioned(question.order)
+    metrics = _metrics_of(mentioned)
     if question.mode is Mode.GLOBAL and not question.exact_groups:
         table = await _as_kept(access.reader, where, metrics)
     else:
-        table = await _summed(access.reader, question, groups, where, metrics)
-    table = add_derived(table, _needed_derived(fields, question.order))
+        table = await _summed(access.reader, question, by, where, metrics)
+    table = add_derived(table, derived_among(mentioned))
     table = sort_table(table, question.order)
     table, warnings = cut(table, question.limit, "rows")
     return Answer(fields.select(table), _COLUMNS, warnings + fields.warnings())
@@ -95,8 +94,9 @@ async def usage_over_time(access: Access, question: UsageOverTimeQuestion) -> tu
     daily = _days_serve(access.reader, question)
     steps = steps_of(question.window, question.step, UTC if daily else zone)
     read = _from_days if daily else _from_units
-    table, keys = await read(access, question, groups, _needed_metrics(fields, ()), steps)
-    table = add_derived(_finished(table, keys), _needed_derived(fields, ()))
+    mentioned = fields.mentioned(())
+    table, keys = await read(access, question, groups, _metrics_of(mentioned), steps)
+    table = add_derived(_finished(table, keys), derived_among(mentioned))
     shown = fields.select(table)
     for name in ("step", *reversed(groups)):
         shown = shown.add_column(0, name, table.column(name))
@@ -133,7 +133,7 @@ async def _from_units(
 ) -> tuple[pa.Table, Keys]:
     reader = access.reader
     window = question.window.rounded()
-    where = await _where(access, question.choice, window, _METRIC_NAMES)
+    where = await _where(access, question.choice, window, METRIC_NAMES)
     keys = await reader.keys(KeyScan(Table.UNITS, _readable(reader, Table.UNITS, metrics), where))
     measures = (Count("num_units"), *_measures(keys))
     first, last = max(window.start, steps.starts[0]), min(window.end, steps.end)
@@ -158,16 +158,11 @@ async def _where(access: Access, choice: Choice, window: Window | None, objects:
     conditions: list[Condition] = [
         await access.usage(choice.users, choice.projects),
         chosen(choice, _PLAIN, objects),
-        *_only_users(access, choice.users),
+        *access.named(choice.users),
     ]
     if window is not None:
         conditions.append(Within(Instant.UPDATED, window.start, window.end))
     return AllOf(tuple(conditions))
-
-
-def _only_users(access: Access, users: tuple[str, ...]) -> tuple[Condition, ...]:
-    # A member who names users sees just their rows; an administrator sees their projects' rows, as the API has it.
-    return () if access.as_admin or not users else (In("username", users),)
 
 
 def _default_columns(question: UsageQuestion) -> tuple[Column, ...]:
@@ -175,15 +170,8 @@ def _default_columns(question: UsageQuestion) -> tuple[Column, ...]:
     return tuple(column for name, column in _COLUMNS.items() if name not in hidden)
 
 
-def _needed_derived(fields: Fields, order: tuple[OrderBy, ...]) -> tuple[str, ...]:
-    ordered = {item.field.partition(".")[0] for item in order}
-    return tuple(column.name for column in DERIVED if fields.has(column.name) or column.name in ordered)
-
-
-def _needed_metrics(fields: Fields, order: tuple[OrderBy, ...]) -> tuple[str, ...]:
-    needed = {column.name for column in fields.columns} | {item.field.partition(".")[0] for item in order}
-    for name in _needed_derived(fields, order):
-        needed.update(NEEDS[name])
+def _metrics_of(columns: set[str]) -> tuple[str, ...]:
+    needed = with_needs(columns)
     return tuple(column.name for column in METRICS if column.name in needed)
 
 
@@ -198,13 +186,12 @@ async def _as_kept(reader: Reader, where: Condition, metrics: tuple[str, ...]) -
 
 
 async def _summed(
-    reader: Reader, question: UsageQuestion, groups: tuple[str, ...], where: Condition, metrics: tuple[str, ...]
+    reader: Reader, question: UsageQuestion, by: tuple[str, ...], where: Condition, metrics: tuple[str, ...]
 ) -> pa.Table:
     if question.mode is Mode.GLOBAL:
         source = Table.USAGE
     else:
         source = Table.DAILY_USAGE if question.source is Source.DAILY else Table.UNITS
-    by = groups_of(question)
     keys = await reader.keys(KeyScan(source, _readable(reader, source, metrics), where))
     count: Measure = Count("num_units") if source is Table.UNITS else Sum("num_units", "num_units")
     # What is not grouped by is shown of the group's first cluster.

@@ -6,6 +6,7 @@ from datetime import timedelta
 from ceems_grpc.ceems.errors import bad_data
 
 DAY = 86_400
+LAST_SECOND = 253_402_300_799  # the end of the year 9999, the last that dates can have
 ROUNDING = 900  # usage windows are widened to multiples of a quarter of an hour, which is how often CEEMS writes
 _MILLISECONDS_FROM = 10**11  # an integer this large is in milliseconds: in seconds it would be the year 5138
 

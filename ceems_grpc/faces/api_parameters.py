@@ -7,13 +7,12 @@ from urllib.parse import parse_qsl
 from ceems_grpc.ceems.errors import bad_data
 from ceems_grpc.ceems.questions import AsAdmin
 from ceems_grpc.ceems.suggest import MOST
-from ceems_grpc.ceems.window import Window, make_window, seconds_of
+from ceems_grpc.ceems.window import LAST_SECOND, Window, make_window, seconds_of
 
 MOST_BYTES = 512 * 1024
 MOST_VALUES = 5_000
 MOST_CHARACTERS = 1_000
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
-_LAST_SECOND = 253_402_300_799  # the end of the year 9999
 
 Parameters = Mapping[str, tuple[str, ...]]
 
@@ -56,7 +55,7 @@ def _moment(parameters: Parameters, name: str) -> int | None:
         return None
     if _INTEGER.fullmatch(text):
         seconds = seconds_of(int(text))
-        if 0 <= seconds <= _LAST_SECOND:
+        if 0 <= seconds <= LAST_SECOND:
             return seconds
     raise bad_data(f"query parameter '{name}': malformed timestamp")
 

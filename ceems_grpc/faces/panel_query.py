@@ -21,6 +21,7 @@ from ceems_grpc.ceems.questions import (
 )
 from ceems_grpc.ceems.steps import Step
 from ceems_grpc.ceems.window import Window
+from ceems_grpc.store.localtime import named_zone
 
 TableQuestion = UnitsQuestion | UsageQuestion | StatsQuestion | DirectoryQuestion
 Question = TableQuestion | UsageOverTimeQuestion
@@ -143,10 +144,10 @@ def question_of(model: QueryModel, kind: QueryType, window: Window) -> Question:
 
 
 def _zone(name: str) -> ZoneInfo | None:
-    try:
-        return ZoneInfo(name) if name else None
-    except (KeyError, ValueError, OSError):
-        raise bad_data(f"unknown time zone '{name}': use an IANA name such as Europe/Paris") from None
+    zone = named_zone(name)
+    if zone is None and name:
+        raise bad_data(f"unknown time zone '{name}': use an IANA name such as Europe/Paris")
+    return zone
 
 
 def _filter(model: FilterModel) -> Filter:

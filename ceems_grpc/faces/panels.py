@@ -13,13 +13,11 @@ from ceems_grpc.ceems.questions import (
 )
 from ceems_grpc.ceems.service import Ceems
 from ceems_grpc.ceems.usage import groups_of
-from ceems_grpc.ceems.window import Window
+from ceems_grpc.ceems.window import LAST_SECOND, Window
 from ceems_grpc.faces.panel_frames import numeric_frame, series_frames, table_frame
 from ceems_grpc.faces.panel_query import TableQuestion, question_of, read_query
 from ceems_grpc.plugin.frame import Frame
 from ceems_grpc.plugin.query import DataQuery
-
-_LAST_SECOND = 253_402_300_799  # the end of the year 9999
 
 
 class Panels:
@@ -65,4 +63,4 @@ def _with_labels(question: TableQuestion) -> TableQuestion:
 
 def _seconds(milliseconds: int) -> int:
     """Return whole seconds, within the years that dates can have."""
-    return min(max(milliseconds // 1000, 0), _LAST_SECOND)
+    return min(max(milliseconds // 1000, 0), LAST_SECOND)

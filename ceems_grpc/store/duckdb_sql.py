@@ -246,8 +246,8 @@ class DuckSql:
                 self._needs_moments()
                 self.parameters += [start, end]
                 return f"{quote(MOMENT)} BETWEEN ? AND ?"
-            case Within(_, start, end):
-                self.parameters += [max(start * 1000, 1), end * 1000 + 999]
+            case Within():
+                self.parameters += condition.milliseconds
                 return f"{self._plain('ended_at_ts')} BETWEEN ? AND ?"
             case Running():
                 return f"{self._plain('ended_at_ts')} = 0"

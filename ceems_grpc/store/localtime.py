@@ -23,6 +23,14 @@ _LIKELY_ZONES = (
 )  # fmt: skip
 
 
+def named_zone(name: str) -> ZoneInfo | None:
+    """Return the IANA zone of that name, or None where there is none."""
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):  # ZoneInfoNotFoundError is a KeyError
+        return None
+
+
 def local_text(moment: int, zone: tzinfo) -> str:
     """Write a moment (seconds since the epoch) as CEEMS writes local times."""
     return datetime.fromtimestamp(_within_years(moment), zone).strftime(LAYOUT)

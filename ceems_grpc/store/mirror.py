@@ -46,7 +46,7 @@ class MirroredStore:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Reader]:
         """Open a reader on the mirror if it shows the file as it is now, else on the file."""
-        if self._follower.mirror is None and await asyncio.to_thread(self._is_small):
+        if await self._is_needless():
             async with self._live.read() as reader:
                 yield reader
             return
@@ -62,10 +62,10 @@ class MirroredStore:
     async def facts(self) -> Facts:
         """Describe the live database; asking also begins to make the mirror."""
         facts = await self._live.facts()
-        mirror = self._follower.mirror
-        if mirror is None and await asyncio.to_thread(self._is_small):
+        if await self._is_needless():
             return facts
         self._follower.start()
+        mirror = self._follower.mirror
         fresh = mirror is not None and mirror.meta.version == await self.version()
         return replace(facts, mirror="fresh" if fresh else "behind")
 
@@ -81,6 +81,10 @@ class MirroredStore:
     async def settled(self) -> bool:
         """Wait until the follower has nothing to do; tell whether the mirror now shows the database as it is."""
         return await self._follower.settled()
+
+    async def _is_needless(self) -> bool:
+        """Tell whether there is no mirror, and the database is too small to want one."""
+        return self._follower.mirror is None and await asyncio.to_thread(self._is_small)
 
     def _is_small(self) -> bool:
         try:

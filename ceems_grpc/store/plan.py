@@ -92,6 +92,14 @@ class Within:
     start: int
     end: int
 
+    @property
+    def milliseconds(self) -> tuple[int, int]:
+        """The bounds for ended_at_ts, which has milliseconds: ended_at has not, and the API compares whole seconds.
+
+        0, which says that a unit runs, is never within them.
+        """
+        return max(self.start * 1000, 1), self.end * 1000 + 999
+
 
 @dataclass(frozen=True, slots=True)
 class Running:

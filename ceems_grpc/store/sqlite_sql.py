@@ -168,8 +168,7 @@ class SqliteSql:
             case Within(instant, start, end):
                 if instant is Instant.UPDATED:
                     return self._updated(start, end)
-                # ended_at_ts has milliseconds, ended_at has not: the API compares whole seconds.
-                self.parameters += [max(start * 1000, 1), end * 1000 + 999]
+                self.parameters += condition.milliseconds
                 return "ended_at_ts BETWEEN ? AND ?"
             case Running():
                 return "ended_at_ts = 0"
