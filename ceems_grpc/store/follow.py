@@ -6,7 +6,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Coroutine, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from pathlib import Path
@@ -15,13 +15,16 @@ from typing import Any, TypeVar
 import duckdb
 import msgspec
 
+from ceems_grpc.store.account import waiting
 from ceems_grpc.store.errors import StoreError
 from ceems_grpc.store.follow_changes import catch_up
 from ceems_grpc.store.mirror_file import Mirror, Place, cache_folders, delete_mirror, memory_folders
-from ceems_grpc.store.mirror_fill import FillJob, connect_sqlite, fill, text_of_zone
+from ceems_grpc.store.mirror_fill import FillJob, fill
 from ceems_grpc.store.mirror_layout import CannotMirrorError
+from ceems_grpc.store.mirror_target import OpenMirror
+from ceems_grpc.store.source_rows import PythonRows, text_of_zone
 from ceems_grpc.store.sqlite import SqliteStore
-from ceems_grpc.store.wal import Version, read_version
+from ceems_grpc.store.wal import SeenRows, Version, read_version
 
 _Result = TypeVar("_Result")
 _log = logging.getLogger(__name__)
@@ -49,7 +52,6 @@ class MirrorSettings:
     folders: tuple[Path, ...] = field(default_factory=cache_folders)
     memory_limit: str = "128MB"
     threads: int = 2
-    readers: int = 8
     interval: float = 1.0
     idle: float = 3600.0
     retry: float = 30.0
@@ -71,21 +73,29 @@ class Follower:
         self._settings = settings
         self._mirror: Mirror | None = None
         self._place: Place | None = None
-        self._connection: sqlite3.Connection | None = None
+        self._connection: PythonRows | None = None
         self._connected: tuple[int, int] | None = None
         self._pinned = False  # the connection has been open since the mirror's state was taken
+        self._seen = SeenRows()
         self._task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._used = 0.0
         self._not_before = 0.0
+        self._problem = ""
         self._refused: Version | None = None
         self._steps = 0
+        self._refilling = False
         self._stepped = asyncio.Condition()
 
     @property
     def mirror(self) -> Mirror | None:
         """The mirror, if there is one; it may be behind the database."""
         return self._mirror
+
+    @property
+    def problem(self) -> str:
+        """Why the newest try to make the mirror, or to bring it up to date, failed; empty where it did not."""
+        return self._problem
 
     def start(self) -> None:
         """Begin to follow; called with each question."""
@@ -103,6 +113,16 @@ class Follower:
         if self._mirror is mirror:
             self._mirror = None
             mirror.retire(delete=True)
+
+    async def caught_up(self, seconds: float) -> None:
+        """Wait until the present or next look at the database has ended, for so long; not while a mirror is made."""
+        if self._mirror is None or self._refilling:
+            return
+        wanted = self._steps + 1
+        self._wake.set()
+        with waiting(), suppress(TimeoutError):
+            async with asyncio.timeout(seconds), self._stepped:
+                await self._stepped.wait_for(lambda: self._steps >= wanted)
 
     async def settled(self) -> bool:
         """Wait for a look at the database that begins after this call; tell whether the mirror is up to date then."""
@@ -144,12 +164,14 @@ class Follower:
             if time.monotonic() - self._used < self._settings.idle and time.monotonic() >= self._not_before:
                 try:
                     await self._step()
+                    self._problem = ""
                 except _FAILURES as error:
                     self._not_before = time.monotonic() + self._settings.retry
-                    detail = error.detail if isinstance(error, StoreError) else str(error)
+                    self._problem = detail = error.detail if isinstance(error, StoreError) else str(error)
                     _log.warning("the mirror is not up to date; the database itself answers", extra={"detail": detail})
                 except Exception:
                     self._not_before = time.monotonic() + self._settings.retry
+                    self._problem = "following the database failed"
                     _log.exception("following the database failed")
             async with self._stepped:
                 self._steps += 1
@@ -166,7 +188,11 @@ class Follower:
         await self._finish(asyncio.to_thread(self._connect))
         for _ in range(3):
             if not await self._catch_up(zone):
-                await self._refill(zone)
+                self._refilling = True
+                try:
+                    await self._refill(zone)
+                finally:
+                    self._refilling = False
             version = await asyncio.to_thread(read_version, self._live.path)
             if self._mirror is not None and self._mirror.meta.version == version:
                 return
@@ -175,12 +201,8 @@ class Follower:
         mirror, connection = self._mirror, self._connection
         if mirror is None or connection is None or mirror.meta.layout.zone != text_of_zone(zone):
             return False
-        if mirror.rewritten > mirror.most_rewritten:
-            return False
         started = time.perf_counter()
-        done = await self._finish(
-            asyncio.to_thread(catch_up, mirror, connection, self._live.path, across_restarts=self._pinned)
-        )
+        done = await self._finish(asyncio.to_thread(self._change, mirror, connection))
         if done:
             self._pinned = True
             _log.debug("the mirror caught up", extra={"seconds": round(time.perf_counter() - started, 3)})
@@ -277,6 +299,12 @@ class Follower:
         place.tidy(None)
         return None
 
+    def _change(self, mirror: Mirror, rows: PythonRows) -> bool:
+        with closing(OpenMirror(mirror)) as target:
+            return catch_up(
+                target, rows, self._live.path, across_restarts=self._pinned, seen=self._seen, duck=target.duck
+            )
+
     def _put_in_place(self, building: Path, finished: Path) -> Mirror:
         building.replace(finished)
         return Mirror(finished, self._settings.memory_limit, self._settings.threads)
@@ -287,9 +315,9 @@ class Follower:
         if self._connection is not None and self._connected == identity:
             return
         self._disconnect()
-        self._connection = connect_sqlite(self._live.path)
+        self._connection = PythonRows(self._live.path)
         self._connected = identity
-        self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()  # opens the WAL-index, to stay
+        self._connection.one("SELECT count(*) FROM sqlite_master")  # opens the WAL-index, to stay
 
     def _disconnect(self) -> None:
         self._pinned = False

@@ -1,125 +1,144 @@
-"""Brings a mirror up to date by the rows that commits have touched, in one transaction of the mirror."""
+"""Brings a copy of a database up to date by the rows that commits have touched, in one transaction of the copy."""
 
 import os
-import sqlite3
 from pathlib import Path
-from typing import Any
 
+import duckdb
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from ceems_grpc.store.mirror_file import Mirror
-from ceems_grpc.store.mirror_fill import PythonRows, consistent_version
-from ceems_grpc.store.mirror_layout import LARGE, LAYOUT_VERSION, ROW, Layout, Meta, quote, write_state
-from ceems_grpc.store.mirror_load import Loader
+from ceems_grpc.store.follow_target import Target
+from ceems_grpc.store.mirror_layout import LAYOUT_VERSION, ROW, Layout, Meta, quote
 from ceems_grpc.store.plan import Table
-from ceems_grpc.store.wal import Changes, changes_since
+from ceems_grpc.store.source_rows import Rows, consistent_version, zone_of_text
+from ceems_grpc.store.typed_rows import TypedRows
+from ceems_grpc.store.wal import Changes, SeenRows, changes_since
 
+_Duck = duckdb.DuckDBPyConnection | None
 _SMALL = 1_000  # rows; smaller tables are read anew as a whole
 _MOST = 30_000  # rows; more of them are faster read by filling
+_OLDEST = 8_192  # rows among which the deleted ones are looked for first
 
 
-def catch_up(mirror: Mirror, connection: sqlite3.Connection, source: Path, *, across_restarts: bool) -> bool:
-    """Bring the mirror to the database's present state; False where it must be made anew.
+def catch_up(
+    target: Target,
+    rows: Rows,
+    source: Path,
+    *,
+    across_restarts: bool,
+    seen: SeenRows,
+    duck: _Duck = None,
+) -> bool:
+    """Bring the target to the database's present state; False where it must be filled anew.
 
-    ``across_restarts``: the connection was open, on the same file, since the mirror's state was taken. Raises
-    sqlite3.Error, duckdb.Error and `CannotMirrorError`; the mirror is then as it was.
+    ``across_restarts``: ``rows`` has been open, on the same file, since the target's state was taken. ``seen``: what
+    earlier calls for this target saw, which makes this one cheaper. ``duck``: see `TypedRows`.
+
+    Raises `CannotMirrorError`, duckdb.Error and the errors of the target and of the rows; the target is then as it was,
+    as it is where this returns False.
     """
-    connection.execute("BEGIN")
+    meta = target.meta
+    if meta is None or target.worn:
+        return False
+    rows.one("BEGIN")
     try:
-        rows = PythonRows(connection)
         version = consistent_version(source, rows)
-        meta = mirror.meta
         if version == meta.version:
             return True
         if rows.one("PRAGMA schema_version") != meta.layout.schema_cookie:
             return False
-        changes = changes_since(source, meta.version, version, across_restarts=across_restarts)
+        changes = changes_since(source, meta.version, version, across_restarts=across_restarts, seen=seen)
         if changes is None:
             return False
-        return _Change(mirror, rows, changes).make(
-            lambda layout: Meta(os.urandom(8).hex(), LAYOUT_VERSION, meta.source, version, layout)
-        )
+        # Readers go on with the layout that they have.
+        layout = msgspec.json.decode(msgspec.json.encode(meta.layout), type=Layout)
+        target.begin()
+        done = False
+        try:
+            seen.remember(changes, meta.version, version)
+            if _Change(target, rows, changes, layout, seen=seen, duck=duck).make():
+                target.commit(Meta(os.urandom(8).hex(), LAYOUT_VERSION, meta.source, version, layout))
+                done = True
+        finally:
+            if not done:
+                seen.forget_up_to(None)
+                target.rollback()
+        return done
     finally:
-        connection.execute("ROLLBACK")
+        rows.one("ROLLBACK")
 
 
 class _Change:
-    def __init__(self, mirror: Mirror, rows: PythonRows, changes: Changes) -> None:
-        self._mirror = mirror
+    def __init__(
+        self, target: Target, rows: Rows, changes: Changes, layout: Layout, *, seen: SeenRows, duck: _Duck
+    ) -> None:
+        self._target = target
         self._rows = rows
         self._changes = changes
+        self._layout = layout
+        self._seen = seen
+        self._duck = duck
+        self._lost = {columns: set(ids) for columns, ids in changes.rows.items()}  # until a table has them
         self._page_size = int(rows.one("PRAGMA page_size"))
-        # Readers go on with the layout that they have.
-        self._layout = msgspec.json.decode(msgspec.json.encode(mirror.meta.layout), type=Layout)
-        self._written = 0
 
-    def make(self, describe: Any) -> bool:  # noqa: ANN401 - a function from layout to meta
-        duck = self._mirror.duck.cursor()
-        try:
-            duck.execute("BEGIN")
-            for name in self._layout.tables:
-                if not self._table(duck, Table(name)):
-                    duck.execute("ROLLBACK")
-                    return False
-            meta = describe(self._layout)
-            write_state(duck, meta)
-            duck.execute("COMMIT")
-        finally:
-            duck.close()
-        self._mirror.meta = meta
-        self._mirror.rewritten += self._written
-        return True
+    def make(self) -> bool:
+        done = all(self._table(Table(name)) for name in self._layout.tables)
+        for columns, ids in self._lost.items():
+            self._seen.forget(columns, ids)
+        return done
 
-    def _table(self, duck: Any, table: Table) -> bool:  # noqa: ANN401 - duckdb's connection
+    def _table(self, table: Table) -> bool:
         name = quote(table)
         layout = self._layout.tables[table]
-        loader = Loader(duck, table, layout, self._mirror.zone, self._page_size)
         # A row may hold fewer columns than its table has (ALTER TABLE), never more.
         ids: set[int] = set()
         for columns, found in self._changes.rows.items():
             if columns <= len(layout.columns):
                 ids |= found
-        ((before,),) = duck.execute(f"SELECT count(*) FROM {name}").fetchall()  # noqa: S608 - a quoted name
-        count = int(self._rows.one(f"SELECT count(*) FROM {name}"))  # noqa: S608
+        before = self._target.count(table)
+        count = int(self._rows.one(f"SELECT count(*) FROM {name}"))  # noqa: S608 - a quoted name
         if not ids and not self._changes.other_pages and before == count:
             return True
+        typed = TypedRows(table, layout, zone_of_text(self._layout.zone), self._page_size, self._duck)
         if max(before, count) <= _SMALL:
-            duck.execute(f"DELETE FROM {name}")  # noqa: S608
-            loader.add_all(self._rows.batches(loader.source()))
+            self._target.rewrite(table, layout, typed.all(self._rows.batches(typed.source())))
             return True
         if self._changes.other_pages:
-            large = duck.execute(f"SELECT {quote(ROW)} FROM {name} WHERE {quote(LARGE)} LIMIT {_MOST + 1}").fetchall()  # noqa: S608
-            ids.update(row for (row,) in large)
+            ids.update(self._target.large(table, _MOST + 1))
         if len(ids) > _MOST:
             return False
-        self._replace(duck, name, loader, ids)
-        ((after,),) = duck.execute(f"SELECT count(*) FROM {name}").fetchall()  # noqa: S608
-        if after != count:
-            self._delete_gone(duck, name)
-            ((after,),) = duck.execute(f"SELECT count(*) FROM {name}").fetchall()  # noqa: S608
-        return bool(after == count)
+        self._replace(table, typed, ids)
+        # Now the target has all rows that are there, and perhaps some that are not.
+        if self._target.count(table) != count:
+            self._delete_gone(table, _OLDEST)
+        if self._target.count(table) != count:
+            self._delete_gone(table, None)
+        return self._target.count(table) == count
 
-    def _replace(self, duck: Any, name: str, loader: Loader, ids: set[int]) -> None:  # noqa: ANN401
-        self._written += len(ids)
+    def _replace(self, table: Table, typed: TypedRows, ids: set[int]) -> None:
         ordered = sorted(ids)
-        _delete(duck, name, pa.table({"id": pa.array(ordered, pa.int64())}), "IN")
-        listed = msgspec.json.encode(ordered).decode()
-        statement = f"{loader.source()} WHERE rowid IN (SELECT value FROM json_each(?))"  # noqa: S608 - quoted names
-        batches = [pa.Table.from_batches([batch]) for batch in self._rows.batches(statement, (listed,))]
+        listed = ",".join(map(str, ordered))
+        # One list of JSON: SQLite takes longer texts than lists of values.
+        statement = f"{typed.source()} WHERE rowid IN (SELECT value FROM json_each('[{listed}]'))"  # noqa: S608 - numbers
+        batches = [pa.table(batch) for batch in self._rows.batches(statement)]
+        rows = pa.concat_tables(batches).combine_chunks() if batches else pa.table({})
         if batches:
-            loader.add(pa.concat_tables(batches).combine_chunks())
+            self._found(len(self._layout.tables[table].columns), rows.column(ROW).to_pylist())
+            rows = typed.typed(rows)
+        self._target.replace(table, self._layout.tables[table], pa.array(ordered, pa.int64()), rows)
 
-    def _delete_gone(self, duck: Any, name: str) -> None:  # noqa: ANN401
-        """Delete rows that the database has no more; the ids are read from whichever index is smallest."""
-        listed = self._rows.one(f"SELECT group_concat(rowid) FROM {name}") or ""  # noqa: S608
-        ids = pa.array([int(text) for text in listed.split(",") if text], pa.int64())
-        _delete(duck, name, pa.table({"id": ids}), "NOT IN")
+    def _found(self, most: int, ids: list[int]) -> None:
+        for columns, lost in self._lost.items():
+            if columns <= most:
+                lost.difference_update(ids)
 
-
-def _delete(duck: Any, name: str, ids: pa.Table, operator: str) -> None:  # noqa: ANN401
-    duck.register("mirror_ids", ids)
-    try:
-        duck.execute(f"DELETE FROM {name} WHERE {quote(ROW)} {operator} (SELECT id FROM mirror_ids)")  # noqa: S608
-    finally:
-        duck.unregister("mirror_ids")
+    def _delete_gone(self, table: Table, oldest: int | None) -> None:
+        """Delete rows that the database has no more, among the oldest ones (what retention deletes) or all."""
+        # Of all rows, SQLite reads the ids from whichever index is smallest.
+        among = "" if oldest is None else f" ORDER BY rowid LIMIT {oldest:d}"
+        listed = self._rows.one(f"SELECT group_concat(id) FROM (SELECT rowid AS id FROM {quote(table)}{among})")  # noqa: S608
+        ids = pc.cast(pc.list_flatten(pc.split_pattern(pa.array([listed or None], pa.string()), ",")), pa.int64())
+        last = None if oldest is None or len(ids) < oldest else pc.max(ids).as_py()
+        self._target.keep(table, ids, last)
+        self._seen.forget_up_to(last)

@@ -13,8 +13,8 @@ from pathlib import Path
 import duckdb
 import msgspec
 
-from ceems_grpc.store.mirror_fill import open_duck, zone_of_text
 from ceems_grpc.store.mirror_layout import LAYOUT_VERSION, Meta
+from ceems_grpc.store.source_rows import zone_of_text
 
 _SLOTS = 16
 _SUFFIX = ".duckdb"
@@ -53,7 +53,12 @@ class Mirror:
         self.zone = zone_of_text(self.meta.layout.zone)
         self.rewritten = 0  # rows that catching up has replaced, each of which leaves a hole
         ((rows,),) = self.duck.execute("SELECT count(*) FROM units").fetchall()
-        self.most_rewritten = 200_000 + rows
+        self.most_rewritten = 200_000 + int(rows)
+
+    @property
+    def worn(self) -> bool:
+        """Whether it has so many holes that it should be made anew."""
+        return self.rewritten > self.most_rewritten
 
     def snapshot(self) -> Snapshot | None:
         """Return the newest moment, or None where the mirror is closed. Raises duckdb.Error."""
@@ -92,6 +97,27 @@ class Mirror:
             self.duck.close()
         if self._delete:
             delete_mirror(self.path)
+
+
+def open_duck(path: Path, memory_limit: str, threads: int, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
+    """Open a DuckDB file with bounded memory and threads, and without the right to load or download extensions."""
+    return duckdb.connect(
+        path,
+        read_only=read_only,
+        config={
+            "memory_limit": memory_limit,
+            "threads": threads,
+            "temp_directory": os.fspath(path.with_name(path.name + ".tmp")),
+            "max_temp_directory_size": "2GB",
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "allow_community_extensions": False,
+            # Checkpoints would rewrite several hundred thousand rows to close the holes of a few; see Mirror.worn.
+            "max_vacuum_tasks": 0,
+            # What a crash of the machine leaves unwritten fails DuckDB's checksums, and is made anew.
+            "fsync_mode": "NONE",
+        },
+    )
 
 
 def read_meta(connection: duckdb.DuckDBPyConnection) -> Meta:

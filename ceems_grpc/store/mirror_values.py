@@ -3,7 +3,7 @@
 import json
 import math
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -13,6 +13,8 @@ from ceems_grpc.store.sqlite_sql import AS_PATH
 
 NO_NUMBER = '"NaN"'
 NULL = '"Infinity"'
+_EMPTY = frozenset({"{}", "", "null"})
+_numbers = msgspec.json.Decoder(dict[str, float])
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,36 @@ class Told:
     keys: frozenset[str]
     coded: frozenset[str]
     exact: bool
+
+
+def take_apart(texts: Sequence[str | None]) -> tuple[dict[str, list[float | None]], set[str]]:
+    """Return the values of each key, for plain JSON objects of finite numbers, and the other texts, for `tell`."""
+    values: dict[str, list[float | None]] = {}
+    unusual: set[str] = set()
+    for row, text in enumerate(texts):
+        if text is None or text in _EMPTY:
+            continue
+        found = _plain_object(text)
+        if found is None:
+            unusual.add(text)
+            continue
+        for key, value in found.items():
+            column = values.get(key)
+            if column is None:
+                column = values[key] = [None] * len(texts)
+            column[row] = value
+    return values, unusual
+
+
+def _plain_object(text: str) -> dict[str, float] | None:
+    if text[0] != "{" or "\\" in text:
+        return None
+    try:
+        found = _numbers.decode(text)
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        return None
+    # A key that is there twice leaves quotes over. Numbers without end do not decode.
+    return found if found and 2 * len(found) == text.count('"') else None
 
 
 def tell(texts: Iterable[str]) -> Told:

@@ -76,6 +76,9 @@ _WORDS = (
 Plan = Scan | Aggregate | Spread | KeyScan | Distinct
 
 words = st.lists(st.sampled_from(_WORDS), max_size=12).map(tuple)
+_facts = st.lists(st.sampled_from(("x", "é", "5", "5.0", "1.5", "0", "-3", '{"n":[1]}', "nobody")), max_size=6).map(
+    tuple
+)
 keys = st.one_of(
     st.builds(Key, st.sampled_from(METRICS), st.sampled_from(KEYS)),
     st.builds(Key, st.just("total_time_seconds"), st.sampled_from(TIME_KEYS)),
@@ -88,7 +91,7 @@ def conditions(table: Table, turn: int) -> st.SearchStrategy[Condition]:
     parts: list[st.SearchStrategy[Any]] = [
         st.builds(In, texts, words, st.booleans()),
         st.builds(StartsWith, texts, st.sampled_from(["", "a", "A", "%", "_", "ü", "\\", "SLURM-"])),
-        st.builds(PairIn, st.just(("cluster_id", "name" if "name" in TEXTS[table] else "project")), _pairs),
+        st.builds(PairIn, st.just(("cluster_id", "name" if "name" in TEXTS[table] else "project")), some_pairs),
     ]
     if table in KEYED:
         numbers = st.sampled_from(NUMBERS[table])
@@ -104,7 +107,8 @@ def conditions(table: Table, turn: int) -> st.SearchStrategy[Condition]:
         if table is Table.UNITS:
             ended = st.builds(lambda start, length: Within(Instant.ENDED, start, start + length), starts, lengths)
             tags = st.builds(Key, st.sampled_from(["tags", "allocation"]), st.sampled_from(KEYS))
-            parts += [ended, st.just(Running()), st.builds(In, tags, words, st.booleans())]
+            parts += [ended, st.just(Running()), st.builds(In, tags, _facts, st.booleans())]
+            parts.append(st.builds(Compare, tags, relations, values))
     elif "users" in TEXTS[table] or "projects" in TEXTS[table]:
         listed = "users" if "users" in TEXTS[table] else "projects"
         parts.append(st.builds(Holds, st.just(listed), words))
@@ -118,9 +122,9 @@ def conditions(table: Table, turn: int) -> st.SearchStrategy[Condition]:
     )
 
 
-_pairs = st.lists(st.tuples(st.sampled_from(sorted(CLUSTERS)), st.sampled_from((*PROJECTS, *USERS))), max_size=4).map(
-    tuple
-)
+some_pairs = st.lists(
+    st.tuples(st.sampled_from(sorted(CLUSTERS)), st.sampled_from((*PROJECTS, *USERS))), max_size=4
+).map(tuple)
 
 
 def _where(table: Table, turn: int) -> st.SearchStrategy[Condition]:
@@ -153,7 +157,7 @@ def aggregates(draw: st.DrawFn, turn: int) -> Aggregate:
     table = draw(st.sampled_from(KEYED))
     by = tuple(draw(st.lists(st.sampled_from(GROUPS), max_size=3, unique=True)))
     measures = draw(st.lists(_measures(table, turn), min_size=1, max_size=6))
-    named = tuple(_rename(measure, f"m{index}") for index, measure in enumerate(measures))
+    named = tuple(renamed(measure, f"m{index}") for index, measure in enumerate(measures))
     day = draw(st.booleans())
     order = tuple(Order(name) for name in by) + ((Order("day"),) if day else ())
     return Aggregate(table, by, named, draw(_where(table, turn)), order, day)
@@ -171,7 +175,8 @@ def _measures(table: Table, turn: int) -> st.SearchStrategy[Measure]:
     )
 
 
-def _rename(measure: Any, name: str) -> Any:
+def renamed(measure: Any, name: str) -> Any:
+    """Return the measure with another name."""
     fields = {field: getattr(measure, field) for field in measure.__dataclass_fields__}
     return type(measure)(**{**fields, "name": name})
 
@@ -189,7 +194,7 @@ def spreads(draw: st.DrawFn, turn: int) -> Spread:
         st.builds(WeightOf, st.just(""), keys, keys),
     )
     measures = draw(st.lists(of_keys, min_size=1, max_size=4))
-    named = tuple(_rename(measure, f"m{index}") for index, measure in enumerate(measures))
+    named = tuple(renamed(measure, f"m{index}") for index, measure in enumerate(measures))
     first = draw(st.integers(starts[0], end - 1))
     return Spread(by, named, draw(_where(Table.UNITS, turn)), tuple(starts), end, first, draw(st.integers(first, end)))
 
@@ -235,7 +240,7 @@ async def ask(reader: Reader, plan: Plan) -> Any:
 def check_same(plan: Plan, mirrored: Any, live: Any) -> None:
     """Fail where two answers differ: names, types, order and values; floats within a billionth."""
     if not isinstance(live, pa.Table):
-        assert mirrored == live, plan
+        assert mirrored == live, (plan, mirrored, live)
         return
     assert mirrored.schema == live.schema, plan
     left, right = mirrored.to_pylist(), live.to_pylist()

@@ -1,0 +1,100 @@
+r"""Values in the JSON texts that the mirror keeps (allocation, tags) by DuckDB's functions, exactly as SQLite has them.
+
+Both mean the same by plain texts: objects without escapes, numbers of at most 15 digits, and not many objects within
+objects. A row with another text that could matter fails the statement with `ASK_LIVE`, and the live file answers.
+"""
+
+from ceems_grpc.store.mirror_layout import quote, text
+from ceems_grpc.store.sqlite_sql import AS_PATH
+
+ASK_LIVE = "only the live file can answer"
+_EMPTY = "('{}', '', 'null')"
+_STRING = r'"[^"\\\x00-\x1f]*"'
+_NUMBER = r"-?(0|[1-9][0-9]{0,14}|(0|[1-9][0-9]{0,6})\.[0-9]{1,8})"
+_SCALAR = rf"({_STRING}|{_NUMBER}|true|false|null)"
+
+
+def _object_of(value: str) -> str:
+    return rf"\{{({_STRING}: ?{value}(, ?{_STRING}: ?{value})*)?\}}"
+
+
+def _or_nested(value: str) -> str:
+    return rf"({_SCALAR}|\[({value}(, ?{value})*)?\]|{_object_of(value)})"
+
+
+_PLAIN = _object_of(_or_nested(_or_nested(_SCALAR)))
+_MOST_NEEDLES = 4
+
+
+def can_tell(key: str, values: tuple[str, ...] = ()) -> bool:
+    """Tell whether the key, and equality with the texts, can be told here at all."""
+    # Texts of objects depend on how an engine writes them.
+    return AS_PATH.fullmatch(key) is not None and not any(value[:1] in {"{", "["} or "\0" in value for value in values)
+
+
+def is_one_of(column: str, key: str, values: tuple[str, ...], numbers: list[float], parameters: list[object]) -> str:
+    """Write that the value of a key is one of the texts, or a number that is one of the numbers; absent: false."""
+    needles = [f'"{value}"' for value in values]
+    if numbers or len(values) > _MOST_NEEDLES:
+        needles = [f'"{key}"']  # a key that is not written so is escaped
+    plain = _plain(column, needles)
+    parameters += [list(values), numbers]
+    within = (
+        f"CASE WHEN {_kind(plain, key)} = 'VARCHAR' THEN list_contains(?::VARCHAR[], {_value(plain, key)})"
+        f" ELSE coalesce(list_contains(?::DOUBLE[], {_number(plain, key)}), FALSE) END"
+    )
+    return _guarded(column, needles, within, "FALSE")
+
+
+def as_number(column: str, key: str) -> str:
+    """Write the value of a key as a DOUBLE; null where it is no number. True is 1, as SQLite has it."""
+    needles = [f'"{key}"']
+    return _guarded(column, needles, _number(_plain(column, needles), key), "NULL")
+
+
+def lists_of_keys(column: str) -> str:
+    """Write an aggregate: a list of the different lists of keys that rows have."""
+    every = [""]
+    return f"list(DISTINCT {_guarded(column, every, f'json_keys({_plain(column, every)})', 'NULL')})"
+
+
+def _guarded(column: str, needles: list[str], value: str, otherwise: str) -> str:
+    name = quote(column)
+    # The failure is written with the column so that it is not worked out before there are rows.
+    return (
+        f"CASE WHEN {_is_beside(name, needles)} THEN {otherwise}"
+        f" WHEN {_plain(column, needles)} IS NOT NULL THEN {value}"
+        f" ELSE CASE WHEN error({text(ASK_LIVE)} || left({name}, 0)) IS NULL THEN {otherwise} END END"
+    )
+
+
+def _plain(column: str, needles: list[str]) -> str:
+    """Write the text if it matters and is plain, else null: DuckDB may take apart what stands in a branch for all."""
+    name = quote(column)
+    return f"(CASE WHEN NOT {_is_beside(name, needles)} AND regexp_full_match({name}, {text(_PLAIN)}) THEN {name} END)"
+
+
+def _is_beside(name: str, needles: list[str]) -> str:
+    """Write that there is no value, or none that holds what is looked for; what is escaped may hold anything."""
+    may = " OR ".join(f"contains({name}, {text(needle)})" for needle in (*needles, "\\"))
+    return f"({name} IS NULL OR {name} IN {_EMPTY} OR NOT ({may}))"
+
+
+def _kind(plain: str, key: str) -> str:
+    return f"json_type({plain}, {text(_pointer(key))})"
+
+
+def _value(plain: str, key: str) -> str:
+    return f"json_extract_string({plain}, {text(_pointer(key))})"
+
+
+def _number(plain: str, key: str) -> str:
+    kind, value = _kind(plain, key), _value(plain, key)
+    return (
+        f"CASE WHEN {kind} = 'BOOLEAN' THEN CAST({value} = 'true' AS DOUBLE)"
+        f" WHEN {kind} IN ('UBIGINT', 'BIGINT', 'DOUBLE') THEN TRY_CAST({value} AS DOUBLE) END"
+    )
+
+
+def _pointer(key: str) -> str:
+    return "/" + key.replace("~", "~0").replace("/", "~1")

@@ -1,0 +1,60 @@
+"""Copies a whole database into a target, in one read transaction and batch by batch."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from ceems_grpc.store.follow_target import NewTarget
+from ceems_grpc.store.mirror_layout import LAYOUT_VERSION, Meta
+from ceems_grpc.store.plan import Table
+from ceems_grpc.store.source_rows import Rows, consistent_version, read_layout, zone_of_text
+from ceems_grpc.store.typed_rows import TypedRows, ahead
+
+
+def fill_target(
+    target: NewTarget,
+    rows: Rows,
+    source: Path,
+    zone: str,
+    *,
+    threads: bool = False,
+    duck: duckdb.DuckDBPyConnection | None = None,
+) -> Meta:
+    """Make the target show the whole database as it is now, and return what the target says of itself then.
+
+    ``zone``: as `text_of_zone` writes it. ``threads``: read, type and write each in a thread of its own. ``duck``: see
+    `TypedRows`. Raises `CannotMirrorError`, duckdb.Error and the errors of the target and of the rows; the target has
+    rolled back then.
+    """
+    rows.one("BEGIN")
+    try:
+        version = consistent_version(source, rows)
+        layout = read_layout(rows, zone)
+        page_size = int(rows.one("PRAGMA page_size"))
+        target.begin()
+        try:
+            for name, table in layout.tables.items():
+                typed = TypedRows(Table(name), table, zone_of_text(zone), page_size, duck)
+                with _typed(typed, rows.batches(typed.source()), threads=threads) as tables:
+                    target.rewrite(Table(name), table, tables)
+            meta = Meta(os.urandom(8).hex(), LAYOUT_VERSION, str(source.absolute()), version, layout)
+            target.commit(meta)
+        except BaseException:
+            target.rollback()
+            raise
+    finally:
+        rows.one("ROLLBACK")
+    return meta
+
+
+@contextmanager
+def _typed(typed: TypedRows, batches: Iterator[pa.RecordBatch], *, threads: bool) -> Iterator[Iterator[pa.Table]]:
+    if not threads:
+        yield typed.all(batches)
+        return
+    with ahead(batches) as read, ahead(typed.all(read)) as tables:
+        yield tables

@@ -1,0 +1,166 @@
+"""Tables of the mirror, in DuckDB, as targets of filling and following."""
+
+from collections.abc import Iterable, Iterator
+
+import duckdb
+import pyarrow as pa
+
+from ceems_grpc.store.mirror_file import Mirror
+from ceems_grpc.store.mirror_layout import (
+    DATED,
+    DAY,
+    INTEGERS,
+    LARGE,
+    MOMENT,
+    ROW,
+    Meta,
+    TableLayout,
+    list_column,
+    quote,
+    write_state,
+)
+from ceems_grpc.store.plan import Table
+from ceems_grpc.store.typed_rows import lists_of
+
+_ROW_GROUP = 122_880  # rows that DuckDB keeps together
+
+
+class NewMirror:
+    """A file that becomes a mirror; see `NewTarget`. It is unfinished until its state is written, which is last."""
+
+    def __init__(self, duck: duckdb.DuckDBPyConnection) -> None:
+        self._duck = duck
+
+    def begin(self) -> None:
+        """Do nothing: one transaction over millions of rows would only cost."""
+
+    def rewrite(self, table: Table, layout: TableLayout, rows: Iterable[pa.Table]) -> None:
+        """Make the table and fill it, in parts of the size in which DuckDB writes."""
+        writer = self._duck.cursor()  # typing the rows uses the connection meanwhile
+        try:
+            _create(writer, table, layout)
+            _insert(writer, table, rows)
+        finally:
+            writer.close()
+
+    def commit(self, meta: Meta) -> None:
+        """Write the state."""
+        write_state(self._duck, meta)
+        self._duck.execute("CHECKPOINT")
+
+    def rollback(self) -> None:
+        """Do nothing: who fills deletes the file."""
+
+
+class OpenMirror:
+    """A mirror that answers while it is brought up to date; see `Target`."""
+
+    def __init__(self, mirror: Mirror) -> None:
+        self._mirror = mirror
+        self._duck = mirror.duck.cursor()
+        self._written = 0
+
+    @property
+    def meta(self) -> Meta:
+        """What the mirror shows."""
+        return self._mirror.meta
+
+    @property
+    def worn(self) -> bool:
+        """Whether there are too many holes in the file."""
+        return self._mirror.worn
+
+    @property
+    def duck(self) -> duckdb.DuckDBPyConnection:
+        """The connection that writes."""
+        return self._duck
+
+    def begin(self) -> None:
+        """Begin a transaction."""
+        self._written = 0
+        self._duck.execute("BEGIN")
+
+    def rewrite(self, table: Table, layout: TableLayout, rows: Iterable[pa.Table]) -> None:
+        """Empty the table and fill it. It has the columns already: another schema has another mirror."""
+        self._duck.execute(f"DELETE FROM {quote(table)}")  # noqa: S608 - a quoted name
+        _insert(self._duck, table, rows)
+
+    def count(self, table: Table) -> int:
+        """Return the number of rows."""
+        ((count,),) = self._duck.execute(f"SELECT count(*) FROM {quote(table)}").fetchall()  # noqa: S608 - a quoted name
+        return int(count)
+
+    def large(self, table: Table, most: int) -> list[int]:
+        """Return ids of rows that may not fit on a page."""
+        statement = f"SELECT {quote(ROW)} FROM {quote(table)} WHERE {quote(LARGE)} LIMIT {most:d}"  # noqa: S608
+        return [row for (row,) in self._duck.execute(statement).fetchall()]
+
+    def replace(self, table: Table, layout: TableLayout, ids: pa.Int64Array, rows: pa.Table) -> None:
+        """Delete rows and add others."""
+        self._written += len(ids)
+        self._delete(table, ids, "IN")
+        _insert(self._duck, table, [rows])
+
+    def keep(self, table: Table, ids: pa.Int64Array, last: int | None) -> None:
+        """Delete all rows but these."""
+        self._delete(table, ids, "NOT IN", "" if last is None else f" AND {quote(ROW)} <= {last:d}")
+
+    def commit(self, meta: Meta) -> None:
+        """Write the state and show it to new readers."""
+        write_state(self._duck, meta)
+        self._duck.execute("COMMIT")
+        self._mirror.meta = meta
+        self._mirror.rewritten += self._written
+
+    def rollback(self) -> None:
+        """Forget what was written."""
+        self._duck.execute("ROLLBACK")
+
+    def close(self) -> None:
+        """Close the connection, not the mirror."""
+        self._duck.close()
+
+    def _delete(self, table: Table, ids: pa.Int64Array, operator: str, also: str = "") -> None:
+        self._duck.register("mirror_ids", pa.table({"id": ids}))
+        try:
+            chosen = f"{quote(ROW)} {operator} (SELECT id FROM mirror_ids){also}"  # noqa: S608 - a quoted name
+            self._duck.execute(f"DELETE FROM {quote(table)} WHERE {chosen}")  # noqa: S608 - quoted names
+        finally:
+            self._duck.unregister("mirror_ids")
+
+
+def _create(duck: duckdb.DuckDBPyConnection, table: Table, layout: TableLayout) -> None:
+    columns = [f"{quote(ROW)} BIGINT", f"{quote(LARGE)} BOOLEAN"]
+    columns += [f"{quote(name)} {'BIGINT' if name in INTEGERS else 'VARCHAR'}" for name in layout.plain]
+    columns += [f"{quote(list_column(column))} VARCHAR[]" for column in lists_of(table, layout)]
+    if table in DATED:
+        columns += [f"{quote(MOMENT)} BIGINT", f"{quote(DAY)} BIGINT"]
+    duck.execute(f"CREATE TABLE {quote(table)} ({', '.join(columns)})")
+
+
+def _insert(duck: duckdb.DuckDBPyConnection, table: Table, rows: Iterable[pa.Table]) -> None:
+    described = duck.execute(f"SELECT * FROM {quote(table)} LIMIT 0").description  # noqa: S608 - a quoted name
+    there = {item[0] for item in described or ()}
+    for part in _parts(rows):
+        for name in part.column_names:
+            if name not in there:  # the key of a metric
+                duck.execute(f"ALTER TABLE {quote(table)} ADD COLUMN {quote(name)} DOUBLE")
+                there.add(name)
+        names = ", ".join(map(quote, part.column_names))
+        duck.register("mirror_rows", part)
+        try:
+            duck.execute(f"INSERT INTO {quote(table)} ({names}) SELECT {names} FROM mirror_rows")  # noqa: S608
+        finally:
+            duck.unregister("mirror_rows")
+
+
+def _parts(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    waiting: list[pa.Table] = []
+    for table in tables:
+        if table.num_rows:
+            waiting.append(table)
+        if sum(part.num_rows for part in waiting) >= _ROW_GROUP:
+            yield pa.concat_tables(waiting, promote_options="default")
+            waiting = []
+    if waiting:
+        yield pa.concat_tables(waiting, promote_options="default")

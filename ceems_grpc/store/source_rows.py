@@ -1,0 +1,176 @@
+"""Rows of the database for those who copy it: read within one transaction, as Arrow, through either of two SQLites.
+
+Two SQLites in one process lose each other's locks on a file (section 2.2.1 of
+https://www.sqlite.org/howtocorrupt.html). So ADBC, which brings its own, is only for a process that opens the file in
+no other way.
+"""
+
+import contextlib
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from datetime import UTC, timedelta, timezone, tzinfo
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import quote as quote_url
+from zoneinfo import ZoneInfo
+
+import msgspec
+import pyarrow as pa
+
+from ceems_grpc.store.mirror_layout import INTEGERS, ROW, CannotMirrorError, Layout, TableLayout
+from ceems_grpc.store.plan import Table
+from ceems_grpc.store.wal import Version, read_version
+
+_TRIES = 20
+_ROWS_A_BATCH = 10_240
+_MACHINE_ZONE = "/etc/localtime"
+
+
+class Rows(Protocol):
+    """A connection to the database."""
+
+    def one(self, statement: str) -> Any:  # noqa: ANN401 - whatever SQLite holds
+        """Return the first column of the first row, or None. BEGIN and ROLLBACK are statements too."""
+        ...
+
+    def batches(self, statement: str) -> Iterator[pa.RecordBatch]:
+        """Return rows as Arrow."""
+        ...
+
+    def close(self) -> None:
+        """Close the connection."""
+        ...
+
+
+class PythonRows:
+    """Rows through Python's own SQLite: for small databases and for single rows."""
+
+    def __init__(self, source: Path) -> None:
+        """Open the database, never to be written. Raises sqlite3.Error."""
+        self._connection = connect_sqlite(source)
+
+    def one(self, statement: str) -> Any:  # noqa: ANN401 - whatever SQLite holds
+        """Return the first column of the first row, or None."""
+        row = self._connection.execute(statement).fetchone()
+        return row[0] if row else None
+
+    def batches(self, statement: str) -> Iterator[pa.RecordBatch]:
+        """Return rows as Arrow: integer columns as int64, others as text."""
+        cursor = self._connection.execute(statement)
+        names = [item[0] for item in cursor.description]
+        schema = pa.schema([(name, pa.int64() if name in INTEGERS or name == ROW else pa.string()) for name in names])
+        while rows := cursor.fetchmany(4096):
+            try:
+                arrays = [
+                    pa.array(values, field.type) for values, field in zip(zip(*rows, strict=True), schema, strict=True)
+                ]
+            except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
+                raise CannotMirrorError(f"a column holds values of several kinds: {error}") from error
+            yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+    def interrupt(self) -> None:
+        """End the statement that runs in another thread, which then raises sqlite3.OperationalError."""
+        self._connection.interrupt()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+
+class AdbcRows:
+    """Rows through ADBC, in C: several times faster, but only for a process that opens the file in no other way."""
+
+    def __init__(self, source: Path) -> None:
+        """Open the database, never to be written. Raises the driver's errors."""
+        from adbc_driver_sqlite import dbapi  # noqa: PLC0415 - see the head of this file
+
+        # The driver's module, and so its types, are only loaded where it is used.
+        self._connection: Any = dbapi.connect(_uri(source), autocommit=True)
+        self.one("PRAGMA query_only = ON")
+        self.one("PRAGMA busy_timeout = 5000")
+
+    def one(self, statement: str) -> Any:  # noqa: ANN401 - whatever SQLite holds
+        """Return the first column of the first row, or None."""
+        with self._connection.cursor() as cursor:
+            cursor.execute(statement)
+            row = cursor.fetchone()
+        return row[0] if row else None
+
+    def batches(self, statement: str) -> Iterator[pa.RecordBatch]:
+        """Return rows as Arrow, of the types that the first rows have."""
+        with self._connection.cursor() as cursor:
+            cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": str(_ROWS_A_BATCH)})
+            try:
+                cursor.execute(statement)
+                yield from cursor.fetch_record_batch()
+            except OSError as error:
+                raise CannotMirrorError(f"the rows cannot be read as columns: {error}") from error
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+
+def read_layout(rows: Rows, zone: str) -> Layout:
+    """Return the tables of the database with their columns; which keys there are is found by reading the rows."""
+    tables: dict[str, TableLayout] = {}
+    for table in Table:
+        listed = rows.one(f"SELECT json_group_array(name) FROM pragma_table_info('{table}')")  # noqa: S608 - a constant name
+        columns = tuple(msgspec.json.decode(listed, type=list[str]))
+        kind = rows.one(f"SELECT type FROM sqlite_master WHERE name = '{table}'")  # noqa: S608 - a constant name
+        if not columns or kind is None:
+            continue
+        if kind != "table" or len({column.lower() for column in columns}) != len(columns):
+            raise CannotMirrorError(f"{table} is a {kind}")
+        tables[table] = TableLayout(columns)
+    return Layout(zone, int(rows.one("PRAGMA schema_version")), tables)
+
+
+def consistent_version(source: Path, rows: Rows) -> Version:
+    """Start to read in the transaction, and return the version of the database that it sees.
+
+    The connection must have begun a transaction and not have read anything in it; it may have to begin it again.
+    """
+    for _ in range(_TRIES):
+        before = read_version(source)
+        rows.one("SELECT count(*) FROM sqlite_master")
+        if read_version(source) == before:
+            return before
+        rows.one("ROLLBACK")
+        rows.one("BEGIN")
+        time.sleep(0.01)
+    raise CannotMirrorError("the database changes all the time")
+
+
+def text_of_zone(zone: tzinfo) -> str:
+    """Write a zone so that `zone_of_text` finds it again in another process."""
+    if isinstance(zone, ZoneInfo):
+        return zone.key or _MACHINE_ZONE
+    offset = zone.utcoffset(None)
+    if offset is None:
+        raise CannotMirrorError(f"the zone {zone} has no name")
+    return f"{int(offset.total_seconds()):+d}"
+
+
+def zone_of_text(text: str) -> tzinfo:
+    """Return the zone that `text_of_zone` wrote."""
+    if text[:1] in "+-":
+        return timezone(timedelta(seconds=int(text))) if int(text) else UTC
+    with contextlib.suppress(ValueError, OSError, KeyError):
+        return ZoneInfo(text)
+    with Path(_MACHINE_ZONE).open("rb") as file:
+        return ZoneInfo.from_file(file, key=text)
+
+
+def connect_sqlite(source: Path) -> sqlite3.Connection:
+    """Open the database through Python's SQLite, never to be written."""
+    connection = sqlite3.connect(_uri(source), uri=True, isolation_level=None, timeout=5.0, check_same_thread=False)
+    connection.execute("PRAGMA query_only = ON")
+    connection.execute("PRAGMA mmap_size = 0")
+    return connection
+
+
+def _uri(source: Path) -> str:
+    return f"file:{quote_url(os.fspath(source.absolute()))}?mode=ro"

@@ -1,0 +1,356 @@
+"""Rows of the database as the columns that `mirror_layout` describes: JSON metrics as numbers, local times as moments.
+
+Any store that keeps these columns (the mirror, PostgreSQL) takes them from here, so that all of them tell the same.
+"""
+
+import json
+import queue
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime, tzinfo
+from typing import Any, TypeVar
+
+import duckdb
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ceems_grpc.store.mirror_layout import (
+    DATED,
+    DAY,
+    INTEGERS,
+    LARGE,
+    LISTS,
+    MOMENT,
+    ROW,
+    CannotMirrorError,
+    TableLayout,
+    is_metric,
+    list_column,
+    quote,
+    text,
+)
+from ceems_grpc.store.mirror_values import Told, take_apart, tell
+from ceems_grpc.store.plan import Table
+
+_FEW = 4_096
+_MOST_KEYS = 2_000
+_DAY = 86_400
+_NUMBER = r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?"
+_KEY = r'"[^"\\\x00-\x1f]+"'
+_REGULAR = rf"\{{({_KEY}: ?{_NUMBER}(, ?{_KEY}: ?{_NUMBER})*)\}}"
+_EMPTY = pa.array(["{}", "", "null"])
+_Item = TypeVar("_Item")
+_CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    "memory_limit": "256MB",
+    "threads": 1,
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+}
+_numbers = msgspec.json.Decoder(dict[str, float | str])  # codes are texts
+_texts = msgspec.json.Decoder(list[str])
+
+
+class TypedRows:
+    """Types the rows of one table, and grows its layout by the keys that appear.
+
+    ``duck``: any DuckDB connection, which takes JSON apart; without one there is a connection of its own, in memory.
+    ``page_size``: bytes of a page of the database.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        layout: TableLayout,
+        zone: tzinfo,
+        page_size: int,
+        duck: duckdb.DuckDBPyConnection | None = None,
+    ) -> None:
+        self._duck = duckdb.connect(config=_CONFIG) if duck is None else duck
+        self._table = table
+        self._layout = layout
+        self._moments = _Moments(zone)
+        # The most bytes of a row that stay on one leaf page, see section 1.6 of https://www.sqlite.org/fileformat2.html
+        self._page = page_size - 35 - 255
+
+    def source(self) -> str:
+        """Return the statement for SQLite that reads the rows as `typed` wants them, without a condition."""
+        columns = [f"rowid AS {quote(ROW)}"]
+        for column in self._layout.columns:
+            name = quote(column)
+            columns.append(name if column in INTEGERS else f"CAST({name} AS TEXT) AS {name}")
+        for column in lists_of(self._table, self._layout):
+            name = quote(column)
+            array = f"CASE WHEN json_valid({name}) AND substr({name}, 1, 1) = '[' THEN {name} ELSE '[]' END"
+            columns.append(
+                f"(SELECT json_group_array(j.value) FROM json_each({array}) AS j WHERE typeof(j.value) = 'text')"  # noqa: S608 - quoted names
+                f" AS {quote(list_column(column))}"
+            )
+        return f"SELECT {', '.join(columns)} FROM {quote(self._table)}"  # noqa: S608 - quoted names
+
+    def typed(self, rows: pa.Table) -> pa.Table:
+        """Return the rows as columns of the layout, and grow the layout where they hold keys that it lacks.
+
+        ``#row`` int64, ``#large`` bool, ``#moment`` and ``#day`` int64 (seconds), ``#list:...`` lists of texts, plain
+        columns int64 or text, and a float64 for each key of a metric that is known by then. Raises `CannotMirrorError`.
+        """
+        for field in rows.schema:
+            wanted = pa.int64() if field.name in INTEGERS or field.name == ROW else pa.string()
+            if field.type != wanted and rows.column(field.name).null_count < rows.num_rows:
+                raise CannotMirrorError(f"column {field.name} of table {self._table} holds values of several kinds")
+        typed = {
+            name: rows.column(name).cast(pa.int64() if name in INTEGERS or name == ROW else pa.string())
+            for name in rows.column_names
+            if not is_metric(name)
+        }
+        typed[LARGE] = self._large(rows)
+        if self._table in DATED and "last_updated_at" in rows.column_names:
+            ended = rows.column("ended_at_ts") if "ended_at_ts" in rows.column_names else None
+            typed[MOMENT], typed[DAY], exact = self._moments.of(rows.column("last_updated_at"), ended)
+            if not exact:
+                self._layout.inexact.add("last_updated_at")
+        for column in lists_of(self._table, self._layout):
+            name = list_column(column)
+            typed[name] = _lists(typed[name])
+        metrics = self._metrics(rows.select([name for name in self._layout.metrics if name in rows.column_names]))
+        return pa.table(typed | metrics)
+
+    def all(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+        """Return all rows, typed, batch by batch."""
+        return map(self.typed, map(pa.table, batches))
+
+    def _large(self, rows: pa.Table) -> pa.ChunkedArray:
+        size: Any = pc.multiply(pc.fill_null(rows.column(ROW), 0), 0)
+        for column in rows.columns:
+            if pa.types.is_string(column.type):
+                size = pc.add(size, pc.fill_null(pc.binary_length(column), 0))
+        return pc.greater(size, self._page - 10 * rows.num_columns)
+
+    def _metrics(self, rows: pa.Table) -> dict[str, pa.ChunkedArray]:
+        if rows.num_rows <= _FEW:
+            return self._metrics_of_few(rows)
+        values = self._take_apart(rows, check=True)
+        if self._unusual(rows, values) and self._find_keys(rows, values):
+            values = self._take_apart(rows, check=True)
+        unusual = self._unusual(rows, values)
+        for name in unusual:
+            rows = self._tell(rows, name, values.column(f"bad:{name}"))
+        if unusual:
+            values = self._take_apart(rows, check=False)
+        return {name: values.column(name) for name in values.column_names if not name.startswith("bad:")}
+
+    def _metrics_of_few(self, rows: pa.Table) -> dict[str, pa.ChunkedArray]:
+        """Do the same in Python: planning the statements of DuckDB takes longer than a few rows do."""
+        arrays: dict[str, pa.ChunkedArray] = {}
+        for name in rows.column_names:
+            texts = rows.column(name).to_pylist()
+            values, unusual = take_apart(texts)
+            if unusual:
+                told = self._told(name, unusual)
+                for index, text in enumerate(texts):
+                    if text in told.texts:
+                        for key, value in _numbers.decode(told.texts[text]).items():
+                            values.setdefault(key, [None] * len(texts))[index] = float(value)
+            self._add_keys(name, values)
+            nothing = [None] * len(texts)
+            for key, place in self._layout.keys.get(name, {}).items():
+                arrays[place] = pa.chunked_array([pa.array(values.get(key, nothing), pa.float64())])
+        return arrays
+
+    def _unusual(self, rows: pa.Table, values: pa.Table) -> list[str]:
+        return [name for name in rows.column_names if pc.any(values.column(f"bad:{name}")).as_py()]
+
+    def _find_keys(self, rows: pa.Table, values: pa.Table) -> bool:
+        """Add the keys of plain objects of numbers; tell whether there were new ones."""
+        before = self._layout.count_keys()
+        for name in self._unusual(rows, values):
+            texts = pa.table({"text": pc.unique(rows.column(name).filter(values.column(f"bad:{name}")))})
+            self._duck.register("mirror_texts", texts)
+            try:
+                found = self._duck.execute(
+                    "SELECT DISTINCT unnest(json_keys(text)) FROM mirror_texts WHERE regexp_full_match(text, ?)",
+                    [_REGULAR],
+                ).fetchall()
+            finally:
+                self._duck.unregister("mirror_texts")
+            self._add_keys(name, {key for (key,) in found})
+        return self._layout.count_keys() > before
+
+    def _add_keys(self, column: str, keys: Iterable[str]) -> None:
+        for key in sorted(keys):
+            known = self._layout.keys.get(column, {})
+            if key in known:
+                continue
+            if not key or key.lower() in {other.lower() for other in known}:
+                self._layout.inexact.add(column)  # DuckDB's structs name no field so, nor tell them apart by case
+                continue
+            if self._layout.count_keys() >= _MOST_KEYS:
+                raise CannotMirrorError(f"table {self._table} has more than {_MOST_KEYS} different keys of metrics")
+            self._layout.add_key(column, key)
+
+    def _tell(self, rows: pa.Table, name: str, bad: pa.ChunkedArray) -> pa.Table:
+        column = rows.column(name)
+        told = self._told(name, pc.unique(column.filter(bad)).to_pylist())
+        places = pc.index_in(column, pa.array(list(told.texts), pa.string()))
+        nowhere = pa.scalar(None, pa.int32())
+        texts = pc.take(pa.array(list(told.texts.values()), pa.string()), pc.if_else(bad, places, nowhere))
+        return rows.set_column(rows.column_names.index(name), name, pc.coalesce(texts, column))
+
+    def _told(self, name: str, texts: Iterable[str]) -> Told:
+        told = tell(texts)
+        if not told.exact:
+            self._layout.inexact.add(name)
+        self._add_keys(name, told.keys)
+        known = self._layout.keys.get(name, {})
+        self._layout.coded |= {known[key] for key in told.coded if key in known}
+        return told
+
+    def _take_apart(self, rows: pa.Table, *, check: bool) -> pa.Table:
+        """Return the values of the known keys; to check also where texts are not told by them, as ``bad:...``.
+
+        Arrow checks texts at half of the cost that DuckDB would have.
+        """
+        texts, shown = {}, []
+        for name in rows.column_names:
+            keys = self._layout.keys.get(name)
+            if keys:
+                texts[name] = _only_regular(rows.column(name)) if check else _only_filled(rows.column(name))
+                transformed = f"json_transform({quote(name)}, {text(json.dumps(dict.fromkeys(keys, 'DOUBLE')))})"
+                shown.append((transformed, keys))
+        values = self._transform(pa.table(texts), shown) if shown else {}
+        if check:
+            for name in rows.column_names:
+                places = self._layout.keys.get(name, {}).values()
+                values[f"bad:{name}"] = _bad(rows.column(name), [values[place] for place in places])
+        return pa.table(values)
+
+    def _transform(self, texts: pa.Table, shown: list[tuple[str, dict[str, str]]]) -> dict[str, pa.ChunkedArray]:
+        structs = ", ".join(f"{transformed} AS s{index}" for index, (transformed, _) in enumerate(shown))
+        values = [
+            f"s{index}.{quote(key)} AS {quote(place)}"
+            for index, (_, keys) in enumerate(shown)
+            for key, place in keys.items()
+        ]
+        self._duck.register("mirror_texts", texts)
+        try:
+            statement = f"SELECT {', '.join(values)} FROM (SELECT {structs} FROM mirror_texts)"  # noqa: S608 - quoted
+            found = self._duck.sql(statement).to_arrow_table()
+        finally:
+            self._duck.unregister("mirror_texts")
+        return dict(zip(found.column_names, found.columns, strict=True))
+
+
+def _only_regular(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+    regular = pc.match_substring_regex(texts, f"^{_REGULAR}$")
+    return pc.if_else(regular, texts, pa.scalar(None, pa.string()))
+
+
+def _only_filled(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.if_else(pc.is_in(texts, _EMPTY), pa.scalar(None, pa.string()), texts)
+
+
+def _bad(texts: pa.ChunkedArray, values: list[pa.ChunkedArray]) -> pa.ChunkedArray:
+    """Tell where a text holds something and not just these values: each key has two quotes."""
+    present: Any = pa.chunked_array([pa.repeat(pa.scalar(0, pa.int32()), len(texts))])
+    for value in values:
+        present = pc.add(present, pc.fill_null(pc.is_finite(value), False).cast(pa.int32()))
+    quotes = pc.count_substring(texts, '"')
+    untold = pc.or_(pc.equal(present, 0), pc.not_equal(quotes, pc.multiply(present, 2)))
+    return pc.fill_null(pc.and_(pc.invert(pc.is_in(texts, _EMPTY)), untold), False)
+
+
+def lists_of(table: Table, layout: TableLayout) -> tuple[str, ...]:
+    """Return the columns of JSON arrays that the table has; `list_column` names where their texts are."""
+    return tuple(column for column in LISTS.get(table, ()) if column in layout.columns)
+
+
+def _lists(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+    try:
+        return pa.chunked_array([pa.array(map(_texts.decode, texts.to_pylist()), pa.list_(pa.string()))])
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise CannotMirrorError(f"a list holds texts that are none: {error}") from error
+
+
+@contextmanager
+def ahead(source: Iterable[_Item]) -> Iterator[Iterator[_Item]]:
+    """Run a source in a thread of its own, an item ahead of who takes them. The thread ends before this does."""
+    done = object()
+    items: queue.Queue[Any] = queue.Queue(1)
+    stopped = threading.Event()
+
+    def put(item: object) -> bool:
+        while not stopped.is_set():
+            with suppress(queue.Full):
+                items.put(item, timeout=0.1)
+                return True
+        return False
+
+    def run() -> None:
+        try:
+            for item in source:
+                if not put(item):
+                    return
+        except BaseException as error:  # raised where the items are taken
+            put(error)
+        put(done)
+
+    def take() -> Iterator[_Item]:
+        while (item := items.get()) is not done:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield take()
+    finally:
+        stopped.set()
+        thread.join()
+
+
+class _Moments:
+    """Local texts as moments; the rule is that of `localtime.moment_of`."""
+
+    def __init__(self, zone: tzinfo) -> None:
+        self._zone = zone
+        self._known: dict[str, tuple[int | None, int | None, bool]] = {}
+
+    def of(
+        self, texts: pa.ChunkedArray, ended_ms: pa.ChunkedArray | None
+    ) -> tuple[pa.ChunkedArray, pa.ChunkedArray, bool]:
+        """Return the moments, the starts of their UTC days, and whether the texts sort as the moments do."""
+        encoded = texts.combine_chunks().dictionary_encode()
+        if isinstance(encoded, pa.ChunkedArray):
+            encoded = encoded.combine_chunks()
+        found = [self._moment(text) for text in encoded.dictionary.to_pylist()]
+        first = pc.take(pa.array([item[0] for item in found], pa.int64()), encoded.indices)
+        second = pc.take(pa.array([item[1] for item in found], pa.int64()), encoded.indices)
+        moments = first
+        if ended_ms is not None:
+            later = pc.greater(pc.divide(ended_ms.combine_chunks(), 1000), first)
+            moments = pc.if_else(pc.fill_null(later, False), second, first)
+        days = pc.multiply(pc.divide(first, _DAY), _DAY)
+        return moments, days, all(item[2] for item in found)
+
+    def _moment(self, text: str) -> tuple[int | None, int | None, bool]:
+        known = self._known.get(text)
+        if known is None:
+            if len(self._known) > 200_000:
+                self._known.clear()
+            known = self._known[text] = self._work_out(text)
+        return known
+
+    def _work_out(self, text: str) -> tuple[int | None, int | None, bool]:
+        if not text:
+            return None, None, True
+        try:
+            naive = datetime.fromisoformat(text)
+        except ValueError:
+            return None, None, False
+        if naive.tzinfo is not None or naive.isoformat() != text or len(text) != 19:
+            return None, None, False
+        first, second = (int(naive.replace(tzinfo=self._zone, fold=fold).timestamp()) for fold in (0, 1))
+        # An hour that clocks skip has no order among moments; nor has anything before them.
+        return first, second, first <= second and first >= 0

@@ -1,0 +1,186 @@
+"""Rows that SQLite writes as JSON are those that the API writes from columns, and odd rows are not passed through."""
+
+import asyncio
+import json
+import sqlite3
+import tempfile
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from ceems_grpc.ceems.questions import UnitsQuestion, Viewer
+from ceems_grpc.ceems.service import Ceems, Limits
+from ceems_grpc.ceems.window import Window
+from ceems_grpc.faces.api import Api
+from ceems_grpc.store.base import Store
+from ceems_grpc.store.duckdb_sql import AskLiveError, DuckSql
+from ceems_grpc.store.follow import MirrorSettings
+from ceems_grpc.store.json_rows import JsonText
+from ceems_grpc.store.mirror import MirroredStore, MirrorReader
+from ceems_grpc.store.plan import AllKeys, Compare, Order, Scan, Table
+from ceems_grpc.store.sqlite import SqliteStore
+from tests.mirror.sites import ZONE, following
+from tests.model.databases import Contents, databases
+
+_VIEWER = Viewer("boss", admin_by_role=True)
+_EVER = Window(0, 2_000_000_000)
+_ALL = f"from={_EVER.start}&to={_EVER.end}&running=true"
+
+
+async def api(store: Store, query: str = _ALL, limit: int | None = None) -> Any:
+    """Return the decoded answer to a request for units."""
+    response = await Api(Ceems(store, Limits(rows=limit))).answer(_VIEWER, "GET", "units/admin", query)
+    assert response.status == 200, response.body
+    assert not isinstance(response.body, bytes)
+    return json.loads(b"".join([part async for part in response.body]))
+
+
+async def items(store: Store) -> list[pa.RecordBatch | JsonText]:
+    """Return what the API is given for all units."""
+    question = UnitsQuestion(_EVER, running=True, admin=True)
+    return [item async for item in Ceems(store).units_stream(_VIEWER, question, None, [])]
+
+
+async def check(path: Path, store: MirroredStore) -> list[pa.RecordBatch | JsonText]:
+    """Fail unless both answer the same, in the same order; return what the mirror's answer is made from."""
+    assert await store.settled()
+    live = SqliteStore(path, zone=ZONE)
+    try:
+        assert await api(store) == await api(live)
+    finally:
+        await live.close()
+    return await items(store)
+
+
+async def test_regular_rows_are_passed_through(site: Path, tmp_path: Path) -> None:
+    async with following(site, tmp_path / "cache") as store:
+        given = await check(site, store)
+        assert all(isinstance(item, JsonText) for item in given)
+        assert len(given) > 1
+        assert sum(item.num_rows for item in given) > 1_000
+
+
+ODD = (
+    ("total_cpu_energy_usage_kwh", '{"total":0.123456789}'),
+    ("total_cpu_energy_usage_kwh", '{"total":1e3}'),
+    ("total_cpu_energy_usage_kwh", '{"total": 1}'),
+    ("total_cpu_energy_usage_kwh", '{"total":true}'),
+    ("total_cpu_energy_usage_kwh", '{"total":null}'),
+    ("total_cpu_energy_usage_kwh", '{"total":"7"}'),
+    ("total_cpu_energy_usage_kwh", '{"total":1},"state":{"total":2}'),
+    ("total_cpu_energy_usage_kwh", "nothing"),
+    ("total_cpu_energy_usage_kwh", ""),
+    ("total_cpu_energy_usage_kwh", "{}"),
+    ("total_cpu_energy_usage_kwh", None),
+    ("total_cpu_energy_usage_kwh", '{"total":1}\0'),
+    ("tags", '{"a":{"b":{"c":[1,{"d":"e"}]}}}'),
+    ("tags", '{"a":NaN}'),
+    ("tags", '{"a":1,}'),
+    ("tags", '{"a":"\\u00e9 \\"x\\""}'),
+    ("tags", '{"a":1},"state":"FAKED"'),
+    ("tags", '{"a":"\\ud800"}'),
+    ("tags", "[]"),
+    ("tags", "[1]"),
+    ("tags", None),
+    ("tags", '{"a":1}\0'),
+    ("name", 'say "hello" \\ back\nline'),
+    ("name", "be\0fore"),
+    ("name", "Zoë ☃"),
+    ("name", ""),
+    ("name", None),
+    ("groupname", ""),
+    ("ended_at_ts", 0),
+    ("started_at_ts", 0),
+)
+
+
+@pytest.mark.parametrize(("column", "value"), ODD)
+async def test_odd_values_are_written_as_from_the_file(
+    column: str, value: str | int | None, site: Path, tmp_path: Path, writer: sqlite3.Connection
+) -> None:
+    writer.execute(f"UPDATE units SET {column} = ? WHERE id % 7 = 0", (value,))
+    async with following(site, tmp_path / "cache") as store:
+        await check(site, store)
+
+
+@pytest.mark.parametrize("limit", [1, 500, 1_024, 1_025])
+async def test_limits_cut_as_they_do_for_the_file(limit: int, site: Path, tmp_path: Path) -> None:
+    async with following(site, tmp_path / "cache") as store:
+        assert await store.settled()
+        live = SqliteStore(site, zone=ZONE)
+        try:
+            ours, theirs = await api(store, limit=limit), await api(live, limit=limit)
+        finally:
+            await live.close()
+        assert ours == theirs
+        assert len(ours["data"]) == limit
+        assert ours["warnings"]
+
+
+@pytest.mark.parametrize("field", ["field=uuid&field=tags", "field=total_time_seconds", "field=name&timezone=UTC"])
+async def test_some_fields(field: str, site: Path, tmp_path: Path) -> None:
+    async with following(site, tmp_path / "cache") as store:
+        assert await store.settled()
+        live = SqliteStore(site, zone=ZONE)
+        try:
+            assert await api(store, f"{_ALL}&{field}") == await api(live, f"{_ALL}&{field}")
+        finally:
+            await live.close()
+
+
+async def test_rows_that_cannot_be_sorted_whole_are_sorted_by_their_ids(site: Path, tmp_path: Path) -> None:
+    columns = ("uuid", "started_at_ts", AllKeys("total_time_seconds"), AllKeys("tags", numeric=False))
+    scan = Scan(Table.UNITS, columns, Compare("id", ">", 100), (Order("cluster_id", descending=True), Order("uuid")))
+    async with following(site, tmp_path / "cache") as store:
+        assert await store.settled()
+        async with store.read() as reader:
+            assert isinstance(reader, MirrorReader)
+            sorted_by_engine = DuckSql(scan.table, reader._layout)
+            statement, _ = sorted_by_engine.scan(scan)
+            wanted = reader._fetch(statement, sorted_by_engine)
+            for limit in (None, wanted.num_rows + 1):
+                assert reader._fetch_and_sort(replace(scan, limit=limit)).equals(wanted)
+            with pytest.raises(AskLiveError):
+                reader._fetch_and_sort(replace(scan, limit=wanted.num_rows))
+
+
+async def test_an_answer_that_is_left_half_way_lets_go_of_the_file(site: Path, tmp_path: Path) -> None:
+    async with following(site, tmp_path / "cache") as store:
+        assert await store.settled()
+        for _ in range(12):  # more often than there are connections
+            stream = Ceems(store).units_stream(_VIEWER, UnitsQuestion(_EVER, admin=True), None, [])
+            assert isinstance(await anext(stream), JsonText)
+            await stream.aclose()
+        assert await check(site, store)
+
+
+@settings(
+    max_examples=15,
+    deadline=None,
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
+)
+@given(databases(), st.sampled_from(["WAL", "DELETE"]))
+def test_any_database(contents: Contents, mode: str) -> None:
+    async def everything(folder: Path) -> None:
+        path = contents.write(folder / "ceems.db")
+        with closing(sqlite3.connect(path, isolation_level=None)) as writer:
+            writer.execute(f"PRAGMA journal_mode = {mode}")
+        live = SqliteStore(path, zone=contents.zone)
+        store = MirroredStore(live, MirrorSettings(folders=(folder / "cache",), interval=60, retry=0))
+        other = SqliteStore(path, zone=contents.zone)
+        try:
+            assert await store.settled()
+            assert await api(store) == await api(other)
+        finally:
+            await store.close()
+            await other.close()
+
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(everything(Path(folder)))
