@@ -1,11 +1,14 @@
 """The same questions as plain SQL over the JSON columns, which is what a REST server over this file has to ask.
 
-For usage: find the keys of each metric with json_each, then one query that joins json_each once per key, sums and
-groups. For units: all columns of the rows, each JSON text decoded and written again. For stats: one aggregate.
+For usage: find the keys of each metric with json_each, all metrics side by side, then one query that joins json_each
+once per key, sums and groups. For units: count the rows, then all their columns, each JSON text decoded and written
+again. For stats: one aggregate. pkg/api/http/server.go and querier.go of ceems-dev/ceems ask so.
 """
 
 import json
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 WEIGHTS = {
@@ -27,13 +30,16 @@ class Baseline:
     """A plain connection to the database."""
 
     def __init__(self, path: Path) -> None:
-        self._connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+        self._path = path
+        self._connection = self._connect()
 
     def usage(self, metrics: tuple[str, ...], window: tuple[str, str]) -> int:
         """Sum metrics by user and project over units updated between two local times; return the number of rows."""
         shown, joined = ["cluster_id", "username", "project", "COUNT(u.id)"], dict[str, None]()
-        for metric in metrics:
-            for key in self._keys(metric, window):
+        with ThreadPoolExecutor(len(metrics)) as threads:
+            found = list(threads.map(lambda metric: self._keys(metric, window), metrics))
+        for metric, keys in zip(metrics, found, strict=True):
+            for key in keys:
                 value = f"{metric}_{key}"
                 joined[f"json_each(u.{metric}, '$.{key}') AS {value}"] = None
                 if metric in WEIGHTS:
@@ -50,9 +56,10 @@ class Baseline:
         return len(self._connection.execute(sql, window).fetchall())
 
     def units(self, window: tuple[str, str]) -> int:
-        """Read all columns of units that ended between two times (text with offset), decode and write their JSON."""
-        sql = "SELECT * FROM units WHERE ignore = 0 AND ended_at BETWEEN ? AND ? ORDER BY cluster_id, uuid"
-        cursor = self._connection.execute(sql, window)
+        """Count units that ended between two times (text with offset), read, decode and write all their columns."""
+        chosen = "FROM units WHERE ignore = 0 AND ended_at BETWEEN ? AND ? ORDER BY cluster_id, uuid"
+        self._connection.execute(f"SELECT COUNT(*) {chosen}", window).fetchone()
+        cursor = self._connection.execute(f"SELECT * {chosen}", window)
         names = [column[0] for column in cursor.description]
         count = 0
         for row in cursor:
@@ -72,12 +79,12 @@ class Baseline:
         return len(self._connection.execute(sql, window).fetchall())
 
     def own_day(self, user: str, window: tuple[int, int]) -> int:
-        """Read one user's units of a day: the bare statement, by the index."""
+        """Read one user's units between two moments (seconds since 1970): the bare statement, by the index."""
         sql = (
             "SELECT * FROM units WHERE ignore = 0 AND username = ? AND ended_at_ts BETWEEN ? AND ?"
             " AND cluster_id IN (SELECT DISTINCT cluster_id FROM projects) ORDER BY cluster_id, uuid"
         )
-        return len(self._connection.execute(sql, (user, *window)).fetchall())
+        return len(self._connection.execute(sql, (user, window[0] * 1000, window[1] * 1000)).fetchall())
 
     def busiest_user(self) -> str:
         """Return the user with most units."""
@@ -89,4 +96,8 @@ class Baseline:
             f"SELECT DISTINCT json_each.key FROM units, json_each({metric})"  # noqa: S608 - a name from above
             " WHERE json_each.key IS NOT NULL AND last_updated_at BETWEEN ? AND ?"
         )
-        return [key for (key,) in self._connection.execute(sql, window)]
+        with closing(self._connect()) as connection:
+            return [key for (key,) in connection.execute(sql, window)]
+
+    def _connect(self) -> sqlite3.Connection:
+        return sqlite3.connect(f"file:{self._path}?mode=ro", uri=True)

@@ -1,187 +1,35 @@
 """Runs the questions through the real plugin process and beside it as plain SQL, and prints medians and ratios.
 
-    python -m bench.run [--units 1000000] [--days 365] [--repeats 7] [--sizes 10000,100000] [--clients 1,8,32]
+    python -m bench.run [--units 1000000] [--days 365] [--repeats 7] [--sizes 10000,100000,3000000] [--clients 1,8,32]
 
 The windows of a repeated question differ, so that no cache of answers is measured. Times are wall time, as panels wait.
+Databases are made once, in build/bench: a million units take some minutes and 1.2 GB.
 """
 
 import argparse
 import asyncio
+import shutil
 import statistics
 import sys
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from rich.console import Console
 from rich.table import Table
 
-from bench.baseline import METRICS, Baseline
+from bench.baseline import Baseline
+from bench.floor import Floor
+from bench.measure import Timing, measure, measure_baseline, measure_floor, memory
+from bench.questions import Question, questions
+from bench.update import measure_updates
 from ceems_grpc.demo.database import write_demo_database
 from ceems_grpc.plugin.pb import pluginv2_pb2 as pb
 from tests.golden.ceems_plugin import CeemsPlugin, ceems_plugin
+from tests.load.report import quantile
 
-ROOT = Path(__file__).parents[1]
-ZONE = ZoneInfo("Europe/Paris")
-DAY = 86_400
-SEVEN = METRICS[:7]
-_out = Console(width=110)
-
-
-@dataclass
-class Timing:
-    """Milliseconds of each run, and how much came back."""
-
-    milliseconds: list[float]
-    rows: int = 0
-    bytes: int = 0
-
-    @property
-    def median(self) -> float:
-        return statistics.median(self.milliseconds)
-
-
-@dataclass
-class Question:
-    """A question in both forms; both get the number of the repeat, by which their windows differ."""
-
-    name: str
-    goal: float
-    plugin: Callable[[CeemsPlugin, int], Awaitable[tuple[int, int]]]
-    baseline: Callable[[Baseline, int], int]
-
-
-def _window(days: int, repeat: int, now: int) -> tuple[int, int]:
-    """Return a window of so many days in seconds, a little earlier with each repeat."""
-    end = now // 900 * 900 - repeat * 4_500
-    return end - days * DAY, end
-
-
-def _local(window: tuple[int, int], layout: str) -> tuple[str, str]:
-    first, last = (datetime.fromtimestamp(moment, ZONE).strftime(layout) for moment in window)
-    return first, last
-
-
-def questions(now: int, user: str) -> list[Question]:
-    """Return the questions that are measured."""
-
-    def usage(days: int, fields: tuple[str, ...]) -> Question:
-        async def ask(ceems: CeemsPlugin, repeat: int) -> tuple[int, int]:
-            model = {"queryType": "usage", "admin": True, "groupBy": ["cluster_id"]}
-            model["fields"] = ["cluster_id", "username", "project", "num_units", *fields]
-            return await _query(ceems, "admin", model, _window(days, repeat, now))
-
-        label = "all metrics" if len(fields) == len(METRICS) else f"{len(fields)} metrics"
-        return Question(
-            f"usage, {days} days, everybody, {label}",
-            100,
-            ask,
-            lambda base, repeat: base.usage(fields, _local(_window(days, repeat, now), "%Y-%m-%dT%H:%M:%S")),
-        )
-
-    async def units_frames(ceems: CeemsPlugin, repeat: int) -> tuple[int, int]:
-        return await _query(ceems, "admin", {"queryType": "units", "admin": True}, _window(30, repeat, now))
-
-    async def units_json(ceems: CeemsPlugin, repeat: int) -> tuple[int, int]:
-        first, last = _window(30, repeat, now)
-        answer = await ceems.resource("admin", "units/admin", f"from={first}&to={last}")
-        return answer.body.count(b'"uuid":'), len(answer.body)
-
-    async def stats(ceems: CeemsPlugin, repeat: int) -> tuple[int, int]:
-        return await _query(ceems, "admin", {"queryType": "stats", "admin": True}, _window(30, repeat, now))
-
-    async def own(ceems: CeemsPlugin, repeat: int) -> tuple[int, int]:
-        return await _query(ceems, user, {"queryType": "units"}, _window(1, repeat, now))
-
-    def units_baseline(base: Baseline, repeat: int) -> int:
-        return base.units(_local(_window(30, repeat, now), "%Y-%m-%dT%H:%M:%S%z"))
-
-    return [
-        usage(30, SEVEN),
-        usage(365, SEVEN),
-        usage(30, METRICS),
-        Question("units, 30 days, to frames", 10, units_frames, units_baseline),
-        Question("units, 30 days, to JSON", 10, units_json, units_baseline),
-        Question(
-            "stats, 30 days",
-            100,
-            stats,
-            lambda base, repeat: base.stats(_local(_window(30, repeat, now), "%Y-%m-%dT%H:%M:%S%z")),
-        ),
-        Question(
-            "one user's last day",
-            0,
-            own,
-            lambda base, repeat: base.own_day(
-                user, (_window(1, repeat, now)[0] * 1000, _window(1, repeat, now)[1] * 1000)
-            ),
-        ),
-    ]
-
-
-async def _query(ceems: CeemsPlugin, login: str, model: dict[str, Any], window: tuple[int, int]) -> tuple[int, int]:
-    response = (await ceems.query(login, {"A": model}, (window[0] * 1000, window[1] * 1000)))["A"]
-    if response.error:
-        raise RuntimeError(response.error)
-    # Rows are not counted here: reading the frame is the panel's work, not the plugin's.
-    return len(response.frames), sum(map(len, response.frames))
-
-
-async def measure(ceems: CeemsPlugin, question: Question, repeats: int) -> Timing:
-    """Ask once to warm up, then so many times."""
-    await question.plugin(ceems, repeats + 1)
-    timing = Timing([])
-    for repeat in range(repeats):
-        started = time.perf_counter()
-        timing.rows, timing.bytes = await question.plugin(ceems, repeat)
-        timing.milliseconds.append((time.perf_counter() - started) * 1000)
-    return timing
-
-
-def measure_baseline(base: Baseline, question: Question, repeats: int) -> Timing:
-    """Ask the plain statements so many times."""
-    timing = Timing([])
-    for repeat in range(repeats):
-        started = time.perf_counter()
-        timing.rows = question.baseline(base, repeat)
-        timing.milliseconds.append((time.perf_counter() - started) * 1000)
-    return timing
-
-
-def memory(pid: int) -> tuple[float, float]:
-    """Return resident memory of a process in MiB, now and at its highest."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    values = {line.split(":")[0]: line.split()[1] for line in lines if line.startswith(("VmRSS", "VmHWM"))}
-    return int(values["VmRSS"]) / 1024, int(values["VmHWM"]) / 1024
-
-
-def database(units: int, days: int) -> tuple[Path, int]:
-    """Return a database of that size, made once, and the moment at which it ends."""
-    path = ROOT / "build" / "bench" / f"ceems-{units}-{days}.db"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        _out.print(f"making a database of {units:,} units over {days} days ...")
-        write_demo_database(path, units=units, days=days)
-    return path, int(path.stat().st_mtime)
-
-
-async def settle(ceems: CeemsPlugin) -> float:
-    """Wait until questions are answered from the mirror; return for how many seconds."""
-    started = time.perf_counter()
-    while time.perf_counter() - started < 300:
-        answer = await ceems.plugin.call("Diagnostics.CheckHealth", _health(ceems))
-        if b'"mirror":"fresh"' in answer.jsonDetails.replace(b" ", b""):
-            break
-        await asyncio.sleep(0.2)
-    return time.perf_counter() - started
-
-
-def _health(ceems: CeemsPlugin) -> Any:  # noqa: ANN401 - generated
-    return pb.CheckHealthRequest(pluginContext=ceems.asker("admin").context())
+BUILD = Path(__file__).parents[1] / "build" / "bench"
+_out = Console(width=140)
 
 
 async def main(options: argparse.Namespace) -> int:
@@ -189,49 +37,107 @@ async def main(options: argparse.Namespace) -> int:
     path, now = database(options.units, options.days)
     base = Baseline(path)
     user = base.busiest_user()
-    table = Table("question", "plain SQL ms", "plugin ms", "ratio", "goal", "MB", box=None, title=path.name)
-    async with ceems_plugin(path) as ceems:
-        seconds = await settle(ceems)
-        _out.print(f"mirror ready after {seconds:.1f} s")
-        for question in questions(now, user):
-            ours = await measure(ceems, question, options.repeats)
-            plain = measure_baseline(base, question, options.baseline_repeats)
-            ratio = plain.median / ours.median
-            goal = f"{question.goal:g}" if question.goal else "+5 ms"
-            table.add_row(
-                question.name,
-                f"{plain.median:,.1f}",
-                f"{ours.median:,.1f}",
-                f"{ratio:,.1f}",
-                goal,
-                f"{ours.bytes / 1e6:,.2f}",
-            )
-        resident, highest = memory(ceems.plugin.process.pid)
+    asked = questions(now, user)
+    folder = empty(BUILD / "mirror")
+    started = time.perf_counter()
+    async with ceems_plugin(path, mirror={"folder": str(folder)}) as ceems:
+        _out.print(f"start to handshake: {(time.perf_counter() - started) * 1000:.0f} ms")
+        pid = ceems.plugin.process.pid
+        fresh = memory(pid)[0]
+        _out.print(f"mirror ready after {await settle(ceems):.1f} s")
+        timings = [await measure(ceems, question, options.repeats) for question in asked]
+        resident = memory(pid)[0]
+    floor = Floor(folder)
+    table = _table(f"{path.name}, mirror {floor.bytes / 2**20:,.0f} MiB")
+    for question, ours in zip(asked, timings, strict=True):
+        plain = measure_baseline(base, question, options.baseline_repeats)
+        table.add_row(*_row(question, ours, plain, measure_floor(floor, question, ours, options.repeats)))
+    floor.close()
     _out.print(table)
-    _out.print(f"memory of the plugin process: {resident:.0f} MiB, at most {highest:.0f} MiB")
+    most = max(timing.peak for timing in timings)
+    _out.print(f"memory of the plugin: {fresh:.0f} MiB at start, {resident:.0f} after all, {most:.0f} at most")
+    filled, updates = await measure_updates(path, empty(BUILD / "update"), options.repeats)
+    _out.print(f"update of 2,000 units: the mirror shows it after {updates.median:,.0f} ms (made in {filled:.1f} s)")
     for size in options.sizes:
         await by_size(size, options)
     for clients in options.clients:
-        await by_clients(path, now, user, clients)
+        await by_clients(path, folder, asked, clients)
     return 0
 
 
+def _table(title: str) -> Table:
+    table = Table(title=title, box=None)
+    table.add_column("question")
+    for name in ("plain SQL ms", "plugin ms", "ratio", "goal", "floor ms", "x floor", "rows", "MB", "peak MiB"):
+        table.add_column(name, justify="right")
+    return table
+
+
+def _row(question: Question, ours: Timing, plain: Timing, floor: Timing) -> list[str]:
+    if question.goal:
+        compared = [f"{plain.median / ours.median:,.1f}", f"{question.goal:g}"]
+    else:
+        compared = [f"{ours.median - plain.median:+.1f} ms", "+5 ms"]
+    least = [f"{floor.median:,.1f}", f"{ours.median / floor.median:.1f}"] if floor.milliseconds else ["", ""]
+    return [
+        question.name,
+        f"{plain.median:,.1f}",
+        f"{ours.median:,.1f}",
+        *compared,
+        *least,
+        f"{ours.rows:,}",
+        f"{ours.bytes / 1e6:,.2f}",
+        f"{ours.peak:,.0f}",
+    ]
+
+
+def database(units: int, days: int) -> tuple[Path, int]:
+    """Return a database of that size, made once, and the moment at which it ends."""
+    path = BUILD / f"ceems-{units}-{days}.db"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        _out.print(f"making a database of {units:,} units over {days} days ...")
+        write_demo_database(path, units=units, days=days)
+    return path, int(path.stat().st_mtime)
+
+
+def empty(folder: Path) -> Path:
+    """Return a folder with nothing in it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+async def settle(ceems: CeemsPlugin) -> float:
+    """Wait until questions are answered from the mirror, where there is to be one; return for how many seconds."""
+    started = time.perf_counter()
+    async with asyncio.timeout(600):
+        while b'"mirror":"behind"' in (await _health(ceems)).replace(b" ", b""):  # noqa: ASYNC110
+            await asyncio.sleep(0.2)
+    return time.perf_counter() - started
+
+
+async def _health(ceems: CeemsPlugin) -> bytes:
+    request = pb.CheckHealthRequest(pluginContext=ceems.asker("admin").context())
+    answer: Any = await ceems.plugin.call("Diagnostics.CheckHealth", request)
+    return bytes(answer.jsonDetails)
+
+
 async def by_size(size: int, options: argparse.Namespace) -> None:
-    """Print what usage and stats cost in a database of another size."""
+    """Print what the questions cost in a database of another size."""
     path, now = database(size, options.days)
-    base = Baseline(path)
-    async with ceems_plugin(path) as ceems:
-        await settle(ceems)
-        for question in questions(now, base.busiest_user()):
+    user = Baseline(path).busiest_user()
+    async with ceems_plugin(path, mirror={"folder": str(empty(BUILD / "mirror-size"))}) as ceems:
+        _out.print(f"{size:>10,} units: mirror ready after {await settle(ceems):.1f} s")
+        for question in questions(now, user):
             ours = await measure(ceems, question, 3)
-            _out.print(f"{size:>10,} units: {question.name:45} {ours.median:10,.1f} ms")
+            _out.print(f"{size:>10,} units: {question.name:45} {ours.median:10,.1f} ms, {ours.peak:6,.0f} MiB")
 
 
-async def by_clients(path: Path, now: int, user: str, clients: int) -> None:
+async def by_clients(path: Path, folder: Path, asked: list[Question], clients: int) -> None:
     """Print how long clients wait that ask side by side, each the small and the heavy questions in turn."""
-    async with ceems_plugin(path) as ceems:
+    async with ceems_plugin(path, mirror={"folder": str(folder)}) as ceems:
         await settle(ceems)
-        asked = questions(now, user)
         heavy, small = asked[0], asked[-1]
         waits: dict[str, list[float]] = {heavy.name: [], small.name: []}
 
@@ -244,11 +150,8 @@ async def by_clients(path: Path, now: int, user: str, clients: int) -> None:
 
         await asyncio.gather(*map(client, range(clients)))
         for name, found in waits.items():
-            ordered = sorted(found)
-            last = ordered[int(len(ordered) * 0.99)]
-            _out.print(
-                f"{clients:>3} clients: {name:45} median {statistics.median(ordered):9,.1f} ms, p99 {last:9,.1f} ms"
-            )
+            middle, last = statistics.median(found), quantile(found, 0.99)
+            _out.print(f"{clients:>3} clients: {name:45} median {middle:9,.1f} ms, p99 {last:9,.1f} ms")
 
 
 def _numbers(text: str) -> list[int]:
@@ -261,6 +164,6 @@ if __name__ == "__main__":
     parser.add_argument("--days", type=int, default=365)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--baseline-repeats", type=int, default=2)
-    parser.add_argument("--sizes", type=_numbers, default=[10_000, 100_000])
+    parser.add_argument("--sizes", type=_numbers, default=[10_000, 100_000, 3_000_000])
     parser.add_argument("--clients", type=_numbers, default=[1, 8, 32])
     sys.exit(asyncio.run(main(parser.parse_args())))

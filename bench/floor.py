@@ -1,0 +1,91 @@
+"""What the answers cost at the least: bare statements on the mirror's file, and the answer's bytes through a socket.
+
+No rights, no rounding, no codes for odd values: the least that any server over this mirror has to do.
+"""
+
+import socket
+import threading
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from bench.baseline import WEIGHTS
+from ceems_grpc.store.follow import MirrorSettings
+from ceems_grpc.store.mirror_file import read_meta
+from ceems_grpc.store.mirror_layout import MOMENT, quote
+
+_PIECE = 1024 * 1024
+
+
+class Floor:
+    """A plain connection to the mirror that a plugin left in a folder, with the plugin's memory and threads."""
+
+    def __init__(self, folder: Path) -> None:
+        (path,) = folder.glob("*.duckdb")
+        settings = MirrorSettings()
+        self._duck = duckdb.connect(
+            path, read_only=True, config={"memory_limit": settings.memory_limit, "threads": settings.threads}
+        )
+        self._units = read_meta(self._duck).layout.tables["units"]
+        self.bytes = path.stat().st_size
+
+    def close(self) -> None:
+        self._duck.close()
+
+    def usage(self, metrics: tuple[str, ...], window: tuple[int, int]) -> int:
+        """Sum metrics by cluster, user and project over units updated in a window; return the number of rows."""
+        shown = ["cluster_id", "username", "project", "count(*)"]
+        times = self._units.keys["total_time_seconds"]
+        for metric in metrics:
+            for column in map(quote, self._units.keys.get(metric, {}).values()):
+                if metric in WEIGHTS:
+                    weight = quote(times[WEIGHTS[metric]])
+                    shown.append(f"sum({column} * {weight}) / sum({weight})")
+                else:
+                    shown.append(f"sum({column})")
+        return self._rows(
+            f"SELECT {', '.join(shown)} FROM units WHERE {quote(MOMENT)} BETWEEN ? AND ?"  # noqa: S608 - the mirror's names
+            " GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
+            window,
+        )
+
+    def units(self, window: tuple[int, int]) -> int:
+        """Read all columns of units that ended in a window; return the number of rows."""
+        return self._rows(
+            'SELECT * FROM units WHERE "ignore" = 0 AND ended_at_ts BETWEEN ? AND ? ORDER BY cluster_id, uuid',
+            (window[0] * 1000, window[1] * 1000),
+        )
+
+    def stats(self, window: tuple[int, int]) -> int:
+        """Count units, projects and users per cluster; return the number of rows."""
+        return self._rows(
+            "SELECT cluster_id, count(*), count_if(ended_at_ts > 0), count_if(ended_at_ts = 0),"
+            " count(DISTINCT project), count(DISTINCT username) FROM units"
+            " WHERE ended_at_ts BETWEEN ? AND ? OR ended_at_ts = 0 GROUP BY 1 ORDER BY 1",
+            (window[0] * 1000, window[1] * 1000),
+        )
+
+    def _rows(self, statement: str, window: tuple[int, int]) -> int:
+        rows: pa.Table = self._duck.sql(statement, params=window).to_arrow_table()
+        return int(rows.num_rows)
+
+
+def transfer(count: int) -> None:
+    """Send so many bytes through a unix socket to a reader that only takes them."""
+    ours, theirs = socket.socketpair()
+
+    def read() -> None:
+        buffer = bytearray(_PIECE)
+        while theirs.recv_into(buffer):
+            pass
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    piece = bytes(_PIECE)
+    while count > 0:
+        ours.sendall(piece[: min(count, _PIECE)])
+        count -= _PIECE
+    ours.close()
+    reader.join()
+    theirs.close()

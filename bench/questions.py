@@ -1,0 +1,119 @@
+"""The questions that are measured, as the plugin is asked and as plain SQL."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from bench.baseline import METRICS, Baseline
+from bench.floor import Floor
+from tests.golden.ceems_plugin import CeemsPlugin, read_frame
+
+ZONE = ZoneInfo("Europe/Paris")
+DAY = 86_400
+SEVEN = METRICS[:7]
+_STAMP, _MOMENT = "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"
+
+
+@dataclass
+class Got:
+    """What came back: the bytes of frames or of a body."""
+
+    frames: tuple[bytes, ...] = ()
+    body: bytes = b""
+
+    @property
+    def bytes(self) -> int:
+        return sum(map(len, self.frames)) + len(self.body)
+
+    @property
+    def rows(self) -> int:
+        # Reading a frame is the panel's work, so it is not measured.
+        return sum(int(read_frame(frame).num_rows) for frame in self.frames) + self.body.count(b'"uuid":')
+
+
+@dataclass
+class Question:
+    """A question in three forms; each gets the number of the repeat, by which windows differ.
+
+    ``goal``: how many times faster than the plain SQL; 0: at most 5 ms slower. ``floor``: the bare statement on the
+    mirror, without checks, frames and gRPC; None where the plain SQL is that already.
+    """
+
+    name: str
+    goal: float
+    plugin: Callable[[CeemsPlugin, int], Awaitable[Got]]
+    baseline: Callable[[Baseline, int], int]
+    floor: Callable[[Floor, int], int] | None = None
+
+
+def questions(now: int, user: str) -> list[Question]:
+    """Return the questions of a database that ends now (seconds since 1970), and has this user."""
+
+    def window(days: int, repeat: int) -> tuple[int, int]:
+        """Return a window of so many days, a little earlier with each repeat."""
+        end = now // 900 * 900 - repeat * 4_500
+        return end - days * DAY, end
+
+    def usage(days: int, metrics: tuple[str, ...]) -> Question:
+        async def ask(ceems: CeemsPlugin, repeat: int) -> Got:
+            model = {"queryType": "usage", "admin": True, "groupBy": ["cluster_id"]}
+            model["fields"] = ["cluster_id", "username", "project", "num_units", *metrics]
+            return await _query(ceems, "admin", model, window(days, repeat))
+
+        return Question(
+            f"usage, {days} days, everybody, {'all' if metrics == METRICS else len(metrics)} metrics",
+            100,
+            ask,
+            lambda base, repeat: base.usage(metrics, _local(window(days, repeat), _STAMP)),
+            lambda floor, repeat: floor.usage(metrics, window(days, repeat)),
+        )
+
+    async def units_frames(ceems: CeemsPlugin, repeat: int) -> Got:
+        return await _query(ceems, "admin", {"queryType": "units", "admin": True}, window(30, repeat))
+
+    async def units_json(ceems: CeemsPlugin, repeat: int) -> Got:
+        first, last = window(30, repeat)
+        answer = await ceems.resource("admin", "units/admin", f"from={first}&to={last}")
+        return Got(body=answer.body)
+
+    async def stats(ceems: CeemsPlugin, repeat: int) -> Got:
+        return await _query(ceems, "admin", {"queryType": "stats", "admin": True}, window(30, repeat))
+
+    async def own(ceems: CeemsPlugin, repeat: int) -> Got:
+        return await _query(ceems, user, {"queryType": "units"}, window(1, repeat))
+
+    def plain_units(base: Baseline, repeat: int) -> int:
+        return base.units(_local(window(30, repeat), _MOMENT))
+
+    def bare_units(floor: Floor, repeat: int) -> int:
+        return floor.units(window(30, repeat))
+
+    return [
+        usage(30, SEVEN),
+        usage(365, SEVEN),
+        usage(30, METRICS),
+        Question("units, 30 days, to frames", 10, units_frames, plain_units, bare_units),
+        Question("units, 30 days, to JSON", 10, units_json, plain_units, bare_units),
+        Question(
+            "stats, 30 days",
+            100,
+            stats,
+            lambda base, repeat: base.stats(_local(window(30, repeat), _MOMENT)),
+            lambda floor, repeat: floor.stats(window(30, repeat)),
+        ),
+        Question("one user's last day", 0, own, lambda base, repeat: base.own_day(user, window(1, repeat))),
+    ]
+
+
+def _local(window: tuple[int, int], layout: str) -> tuple[str, str]:
+    first, last = (datetime.fromtimestamp(moment, ZONE).strftime(layout) for moment in window)
+    return first, last
+
+
+async def _query(ceems: CeemsPlugin, login: str, model: dict[str, Any], window: tuple[int, int]) -> Got:
+    response = (await ceems.query(login, {"A": model}, (window[0] * 1000, window[1] * 1000)))["A"]
+    if response.error:
+        raise RuntimeError(response.error)
+    return Got(frames=tuple(response.frames))
