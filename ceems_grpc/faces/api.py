@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
-from dataclasses import asdict
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
@@ -31,9 +32,12 @@ from ceems_grpc.ceems.suggest import Suggest, Suggestion, SuggestQuestion
 from ceems_grpc.faces.api_endpoints import ENDPOINTS, UNIT_SHAPE, USAGE_SHAPE, Access, Endpoint
 from ceems_grpc.faces.api_json import Shape, batch_json, rows_of_table
 from ceems_grpc.faces.api_parameters import Parameters, as_admin, count, first, flag, parse_query, window_of
+from ceems_grpc.faces.counting import add_spans, count_failure, counted
 from ceems_grpc.faces.openapi import openapi_document
 from ceems_grpc.plugin.resource import ResourceResponse
+from ceems_grpc.store.account import Account
 from ceems_grpc.store.errors import StoreBusyError, StoreError
+from ceems_grpc.store.json_rows import JsonText
 
 _log = logging.getLogger(__name__)
 
@@ -42,6 +46,7 @@ _BY_PATH = {endpoint.path: endpoint for endpoint in ENDPOINTS}
 _METHODS = ("GET", "HEAD", "OPTIONS")
 _HEADERS = {"Content-Type": "application/json", "X-Content-Type-Options": "nosniff"}
 _ROWS_A_PART = 2048
+_BYTES_A_PART = 128 * 1024  # larger messages wait for the reader half way
 
 
 class Api:
@@ -65,10 +70,15 @@ class Api:
         if method == "OPTIONS":
             return ResourceResponse(204, {"Allow": ", ".join(_METHODS)})
         try:
-            return await self._get(viewer, endpoint, query)
+            streamed = endpoint.question == "units"
+            with counted(endpoint.question, spans=not streamed) as done:
+                response = await self._get(viewer, endpoint, query)
+            return _with_spans(response, done) if streamed else response
         except QuestionError as error:
+            count_failure(error)
             return await self._refuse(viewer, endpoint, error)
         except StoreError as error:
+            count_failure(error)
             return _failure(error)
 
     async def _refuse(self, viewer: Viewer | None, endpoint: Endpoint, error: QuestionError) -> ResourceResponse:
@@ -140,8 +150,7 @@ class Api:
     async def _health(self) -> ResourceResponse:
         headers = {**_HEADERS, "Content-Type": "text/plain; charset=utf-8"}
         try:
-            async with self._ceems.store.read():
-                pass
+            await self._ceems.reach()
         except StoreError:
             return ResourceResponse(503, headers, b"KO")
         return ResourceResponse(200, headers, b"CEEMS API Server is healthy")
@@ -163,9 +172,10 @@ class Api:
             first(parameters, "column"),
             as_admin(parameters, "admin"),
         )
-        found, more = await self._ceems.suggest(viewer, question)
-        rows = b",".join(msgspec.json.encode(_without_empty(suggestion)) for suggestion in found)
-        warnings = (limit_warning(question.limit, "suggestions"),) if more else ()
+        found = await self._ceems.suggest(viewer, question)
+        rows = b",".join(msgspec.json.encode(_without_empty(suggestion)) for suggestion in found.values)
+        warnings = [missing.sentence for missing in found.missing]
+        warnings += [limit_warning(question.limit, "suggestions")] if found.more else []
         return ResourceResponse(200, _HEADERS, _head() + rows + _tail(warnings))
 
 
@@ -199,7 +209,7 @@ def _fields(parameters: Parameters, endpoint: Endpoint) -> tuple[str, ...]:
 
 
 def _rows(answer: Answer, shape: Shape) -> ResourceResponse:
-    body = _head() + b",".join(rows_of_table(answer.table, shape)) + _tail(answer.warnings)
+    body = _head() + b",".join(rows_of_table(answer.table, shape)) + _tail(answer.said)
     kept = {} if answer.expires is None else {"Expires": format_datetime(_utc(answer.expires), usegmt=True)}
     return ResourceResponse(200, {**_HEADERS, **kept}, body)
 
@@ -213,23 +223,30 @@ def _batch_rows(batch: pa.RecordBatch, shape: Shape) -> ResourceResponse:
 
 
 async def _units_body(
-    batch: pa.RecordBatch, batches: AsyncIterator[pa.RecordBatch], warnings: list[str]
+    item: pa.RecordBatch | JsonText, items: AsyncGenerator[pa.RecordBatch | JsonText, None], warnings: list[str]
 ) -> AsyncGenerator[bytes, None]:
     between = _head()
-    try:
+    async with aclosing(items):  # reading must not go on for somebody who has left
         while True:
-            for start in range(0, batch.num_rows, _ROWS_A_PART):
-                part = batch.slice(start, _ROWS_A_PART)
-                yield between + await asyncio.to_thread(batch_json, part, UNIT_SHAPE)
+            async for text in _texts(item):
+                yield between + text[:_BYTES_A_PART]
+                for start in range(_BYTES_A_PART, len(text), _BYTES_A_PART):
+                    yield text[start : start + _BYTES_A_PART]
                 between = b","
             try:
-                batch = await anext(batches)
+                item = await anext(items)
             except StopAsyncIteration:
                 break
-    finally:  # reading must not go on for somebody who has left
-        if isinstance(batches, AsyncGenerator):
-            await batches.aclose()
     yield (_head() if between != b"," else b"") + _tail(warnings)
+
+
+async def _texts(item: pa.RecordBatch | JsonText) -> AsyncGenerator[bytes, None]:
+    """Yield rows as JSON, joined by commas, some at a time."""
+    if isinstance(item, JsonText):
+        yield item.text
+        return
+    for start in range(0, item.num_rows, _ROWS_A_PART):
+        yield await asyncio.to_thread(batch_json, item.slice(start, _ROWS_A_PART), UNIT_SHAPE)
 
 
 def _head() -> bytes:
@@ -239,6 +256,22 @@ def _head() -> bytes:
 def _tail(warnings: Iterable[str]) -> bytes:
     said = list(warnings)
     return b"]" + (b',"warnings":' + msgspec.json.encode(said) if said else b"") + b"}\n"
+
+
+def _with_spans(response: ResourceResponse, done: Account) -> ResourceResponse:
+    """Add the statements' spans once the rows have been read."""
+    body = response.body
+
+    async def parts() -> AsyncGenerator[bytes, None]:
+        assert isinstance(body, AsyncGenerator)  # noqa: S101 - streamed answers are
+        try:
+            async with aclosing(body):
+                async for part in body:
+                    yield part
+        finally:
+            add_spans(done)
+
+    return replace(response, body=parts())
 
 
 async def _without_body(response: ResourceResponse) -> ResourceResponse:

@@ -1,5 +1,6 @@
 """Answers as JSON, in the shapes of the CEEMS API: which keys, in which order, and what is left out when empty."""
 
+import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -137,7 +138,10 @@ def _object(text: str) -> bytes:
         return text.encode() if _objects_only.decode(text) else b""
     except msgspec.DecodeError:
         values = decode_object(text, numeric=False)
-        return _encode(values) if values else b""
+        try:
+            return _encode(values) if values else b""
+        except UnicodeEncodeError:  # half of a surrogate pair, which can only be written as an escape
+            return json.dumps(values, separators=(",", ":")).encode()
 
 
 def _list(text: str) -> bytes:

@@ -15,6 +15,7 @@ from ceems_grpc.ceems.errors import ErrorType, QuestionError, no_user
 from ceems_grpc.ceems.questions import StatsQuestion, UnitsQuestion, Viewer
 from ceems_grpc.ceems.service import Ceems
 from ceems_grpc.ceems.window import Window, make_window
+from ceems_grpc.faces.counting import STREAMS
 from ceems_grpc.faces.panel_frames import table_frame
 from ceems_grpc.faces.panel_query import QueryType, question_of, read_query
 from ceems_grpc.plugin.frame import Frame
@@ -46,6 +47,7 @@ class Live:
     async def run(self, viewer: Viewer | None, path: str, data: bytes) -> AsyncIterator[Frame]:
         """Yield a frame now and after each change of the database; what may be seen is looked up anew each time."""
         self._claim(viewer, path)
+        STREAMS.inc()
         try:
             while True:
                 version = await self._ceems.store.version()
@@ -54,6 +56,7 @@ class Live:
                     await asyncio.sleep(self._poll)
                     self._claim(viewer, path)
         finally:
+            STREAMS.dec()
             self._owners.pop(path, None)
 
     def _claim(self, viewer: Viewer | None, path: str) -> None:

@@ -41,7 +41,8 @@ def numeric_frame(name: str, answer: Answer) -> Frame:
         or pa.types.is_integer(answer.table.schema.field(column).type)
         or pa.types.is_floating(answer.table.schema.field(column).type)
     ]
-    fields = tuple(_field(answer, column) for column in kept)
+    # Alert rules take only a frame without fields for no data.
+    fields = tuple(_field(answer, column) for column in kept) if answer.table.num_rows else ()
     return Frame(name, fields, _meta(answer, FrameType.NUMERIC_LONG, "table"))
 
 
@@ -69,7 +70,9 @@ def series_frames(name: str, answer: Answer, groups: tuple[str, ...], steps: Ste
                 line[indexes[row]] = cells[row]
             named = {group: text or "" for group, text in zip(groups, label, strict=True)}
             series.append(Field(column, pa.array(line, type_), named, _config(answer.column_of(column), column)))
-    if wide or not series:
+    if not series:
+        return [Frame(name, (), _meta(answer, FrameType.TIMESERIES_WIDE, "graph"))]  # so alert rules know it: no data
+    if wide:
         return [Frame(name, (time, *series), _meta(answer, FrameType.TIMESERIES_WIDE, "graph"))]
     meta = _meta(answer, FrameType.TIMESERIES_MULTI, "graph")
     return [Frame(name, (time, one), meta) for one in series]
@@ -96,7 +99,7 @@ def _config(column: Column, name: str) -> FieldConfig:
 
 
 def _meta(answer: Answer, type_: FrameType, visualisation: str) -> FrameMeta:
-    notices = tuple(Notice("warning", text) for text in answer.warnings)
+    notices = tuple(Notice("warning", text) for text in answer.said)
     graph = visualisation == "graph"
     return FrameMeta(type=type_, notices=notices, preferred_visualisation="graph" if graph else "table")
 

@@ -1,5 +1,6 @@
 """Panel queries, answered with data frames."""
 
+import time
 from dataclasses import replace
 
 from ceems_grpc.ceems.answer import Answer
@@ -14,8 +15,10 @@ from ceems_grpc.ceems.questions import (
 from ceems_grpc.ceems.service import Ceems
 from ceems_grpc.ceems.usage import groups_of
 from ceems_grpc.ceems.window import LAST_SECOND, Window
+from ceems_grpc.faces.counting import counted
 from ceems_grpc.faces.panel_frames import numeric_frame, series_frames, table_frame
 from ceems_grpc.faces.panel_query import TableQuestion, question_of, read_query
+from ceems_grpc.faces.report import Times, reported
 from ceems_grpc.plugin.frame import Frame
 from ceems_grpc.plugin.query import DataQuery
 
@@ -26,19 +29,25 @@ class Panels:
     def __init__(self, ceems: Ceems) -> None:
         self._ceems = ceems
 
-    async def answer(self, viewer: Viewer | None, query: DataQuery) -> list[Frame]:
-        """Answer one query. Raises `QuestionError` and `StoreError`."""
+    async def answer(self, viewer: Viewer | None, query: DataQuery, *, statements: bool = False) -> list[Frame]:
+        """Answer one query; ``statements``: its report may show SQL. Raises `QuestionError` and `StoreError`."""
+        began = time.perf_counter()
         model, kind = read_query(query.json, query.query_type)
         shape = model.shape(kind)
         window = Window(_seconds(query.time_range.start_ms), _seconds(query.time_range.end_ms))
         question = question_of(model, kind, window)
-        if isinstance(question, UsageOverTimeQuestion):
-            answer, steps = await self._ceems.usage_over_time(viewer, question)
-            return series_frames(kind, answer, question.group_by, steps, wide=shape == "wide")
-        if shape == "numeric":
-            question = _with_labels(question)
-        answer = await self._ask(viewer, question)
-        return [numeric_frame(kind, answer) if shape == "numeric" else table_frame(kind, answer)]
+        with counted(kind) as done:
+            if isinstance(question, UsageOverTimeQuestion):
+                answer, steps = await self._ceems.usage_over_time(viewer, question)
+                answered = time.perf_counter()
+                frames = series_frames(kind, answer, question.group_by, steps, wide=shape == "wide")
+            else:
+                question = _with_labels(question) if shape == "numeric" else question
+                answer = await self._ask(viewer, question)
+                answered = time.perf_counter()
+                frames = [numeric_frame(kind, answer) if shape == "numeric" else table_frame(kind, answer)]
+        now = time.perf_counter()
+        return reported(frames, kind, question, done, Times(now - began, now - answered), statements=statements)
 
     async def _ask(self, viewer: Viewer | None, question: TableQuestion) -> Answer:
         match question:

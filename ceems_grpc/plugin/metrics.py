@@ -4,7 +4,9 @@ Other parts of a plugin add theirs to the same registry. ``grafana_plugin_reques
 Grafana's own SDK gives it, so existing dashboards and alerts on plugins work.
 """
 
-from prometheus_client import Counter, Histogram
+from collections.abc import Iterator, Sequence
+
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, Metric
 
 REQUESTS = Counter(
     "grafana_plugin_request_total", "Requests answered.", labelnames=["endpoint", "status", "status_source"]
@@ -22,3 +24,29 @@ ERRORS = Counter(
 )
 ROWS = Counter("grafana_plugin_response_rows_total", "Rows of data frames sent.", labelnames=["endpoint"])
 BYTES = Counter("grafana_plugin_response_bytes_total", "Bytes of frames and bodies sent.", labelnames=["endpoint"])
+
+
+class Together(CollectorRegistry):
+    """The metrics of the default registry together with those of other processes, which have labels of their own.
+
+    Prometheus wants all samples of a name in one place.
+    """
+
+    def __init__(self, others: Sequence[Sequence[Metric]]) -> None:
+        super().__init__(auto_describe=False)
+        self._others = others
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield each metric once; of samples with the same labels the first counts."""
+        families: dict[str, Metric] = {}
+        for metric in [*REGISTRY.collect(), *(metric for other in self._others for metric in other)]:
+            family = families.get(metric.name)
+            if family is None:
+                family = families[metric.name] = Metric(metric.name, metric.documentation, metric.type, metric.unit)
+            if family.type == metric.type:
+                family.samples.extend(metric.samples)
+        for family in families.values():
+            family.samples = list(
+                {(one.name, *sorted(one.labels.items())): one for one in reversed(family.samples)}.values()
+            )[::-1]
+            yield family

@@ -204,3 +204,14 @@ def test_what_is_no_frame_is_refused_in_the_sdks_words(decoder: FrameDecoder) ->
         decoder.decode("arrow", b"ARROW1 but not really")
     with pytest.raises(ValueError, match="has no type"):
         decoder.decode("json", b'{"schema":{"fields":[{"name":"v"}]}}')
+
+
+def test_a_large_frame_is_compressed_and_read_as_it_is(decoder: FrameDecoder) -> None:
+    count = 70_000
+    fields = [Field(f"n{number}", pa.array(range(number, number + count), pa.int64())) for number in range(8)]
+    sparse = pa.array([None if row % 3 else row / 7 for row in range(count)], pa.float64())
+    texts = pa.array([None if row % 5 == 0 else f"text {row % 11}" for row in range(count)], pa.string())
+    nulls = pa.nulls(count, pa.string())
+    frame = Frame("large", [*fields, Field("sparse", sparse), Field("text", texts), Field("none", nulls)])
+    assert len(frame.to_arrow()) < sum(field.column().array.nbytes for field in frame.fields) // 2
+    _assert_same(_decode(decoder, frame, "arrow"), frame)

@@ -36,6 +36,8 @@ type request struct {
 	Format  string  `json:"format"`
 	// Quiet leaves the frames' values out of the answer.
 	Quiet bool `json:"quiet"`
+	// Rule adds what an alert rule gets of each response's frames; see alerting.go.
+	Rule bool `json:"rule"`
 
 	// resource, subscribe, run_stream, publish. URL is the path with its query text, by default the path alone.
 	Path   string `json:"path"`

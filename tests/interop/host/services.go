@@ -144,6 +144,11 @@ func (s *services) query(ctx context.Context, r *request) (fields, error) {
 			"frames": frames, "bytes": size, "error": response.Error, "status": response.Status,
 			"error_source": response.ErrorSource, "format": response.Format.String(),
 		}
+		if r.Rule {
+			if responses[refID]["rule"], err = ruleReport(response); err != nil {
+				responses[refID]["rule_error"] = err.Error()
+			}
+		}
 	}
 	return fields{"responses": responses}, nil
 }

@@ -1,0 +1,102 @@
+"""What is counted and traced of questions: how many, how long, answered from where, failed why.
+
+No label holds the name of a data source, a user or a project: the number of series does not grow with the site.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from ceems_grpc.ceems.errors import ErrorType, QuestionError
+from ceems_grpc.plugin.tracing import Attributes, add_span, is_recording
+from ceems_grpc.store.account import Account, account
+from ceems_grpc.store.errors import StoreBusyError, StoreError
+
+SECONDS = Histogram(
+    "ceems_question_duration_seconds",
+    "Time to the answer of a question (of streamed units: to its first part), by what was asked and from where the"
+    " rows came: mirror, database, or another engine; kept for an answer that was made before.",
+    ["type", "store"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)
+ERRORS = Counter(
+    "ceems_question_errors",
+    "Questions without an answer, by kind: question (it was wrong, or not allowed), store (the database cannot answer),"
+    " busy (too many at once), timeout, internal (a defect of the plugin).",
+    ["kind"],
+)
+STREAMS = Gauge("ceems_open_streams", "Live channels that run.")
+
+
+@contextmanager
+def counted(kind: str, *, spans: bool = True) -> Iterator[Account]:
+    """Give a question's account, count the question when it is answered, and add spans of its statements.
+
+    ``kind``: what is asked, one of few words. Without ``spans`` the caller adds them, when the statements have ended.
+    """
+    began = time.perf_counter()
+    with account() as done:
+        try:
+            yield done
+            SECONDS.labels(kind, _store(done)).observe(time.perf_counter() - began)
+        finally:
+            if spans:
+                add_spans(done)
+
+
+def add_spans(done: Account) -> None:
+    """Record each statement of an account as a span of the query that is being answered; parameters stay out of it."""
+    if not is_recording():
+        return
+    for statement in done.statements:
+        attributes: Attributes = {
+            "db.system.name": statement.engine,
+            "db.query.text": statement.text,
+            "db.response.returned_rows": statement.rows,
+            "ceems.store": statement.store,
+        }
+        add_span(f"statement {statement.store}", statement.began, statement.seconds, attributes)
+
+
+@contextmanager
+def failures_counted() -> Iterator[None]:
+    """Count what is raised within, but for cancellations: who asked has left."""
+    try:
+        yield
+    except Exception as error:
+        count_failure(error)
+        raise
+
+
+def count_failure(error: BaseException) -> None:
+    """Count a question that has no answer."""
+    ERRORS.labels(failure_kind(error)).inc()
+
+
+def failure_kind(error: BaseException) -> str:
+    """Return the kind of a failure, as metrics name it."""
+    match error:
+        case QuestionError(type=ErrorType.TIMEOUT) | TimeoutError():
+            return "timeout"
+        case QuestionError(type=ErrorType.UNAVAILABLE) | StoreBusyError():
+            return "busy"
+        case QuestionError():
+            return "question"
+        case StoreError():
+            return "store"
+    return "internal"
+
+
+def _store(done: Account) -> str:
+    """Return where the answer is from; the rights of whoever asks are looked up for kept answers, too."""
+    if done.kept_for is not None:
+        return "kept"
+    if done.shared:
+        return "shared"
+    engines = {_PLACES.get(statement.engine, statement.engine) for statement in done.statements}
+    return "+".join(sorted(engines)) or "none"
+
+
+_PLACES = {"duckdb": "mirror", "sqlite": "database"}

@@ -1,0 +1,139 @@
+"""What Grafana's query inspector shows of a query: how it was answered, and with which numbers.
+
+Who administers the organisation of Grafana sees the statements as they ran, with their parameters; everybody else a
+description of the question: statements name users and projects that the asker need not know of.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime
+from enum import Enum
+
+from ceems_grpc.ceems.questions import Choice, Filter, OrderBy
+from ceems_grpc.ceems.window import Window
+from ceems_grpc.plugin.frame import Frame, FrameMeta
+from ceems_grpc.plugin.frame_meta import QueryStat
+from ceems_grpc.store.account import Account, Statement
+
+_LONGEST = 64 * 1024  # characters; each answer carries the text to the browser
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Seconds that a query took until its frames were made, and of these the seconds for making them."""
+
+    total: float
+    frames: float
+
+
+def reported(
+    frames: list[Frame], kind: str, question: object, account: Account, times: Times, *, statements: bool
+) -> list[Frame]:
+    """Return the frames with the report in the first of them: the inspector adds up what all frames say.
+
+    ``question`` is one of `ceems_grpc.ceems.questions`; ``statements``: whether the asker may see SQL.
+    """
+    if not frames:
+        return frames
+    first = frames[0]
+    text = executed_text(describe(kind, question), account, statements=statements)
+    stats = query_stats(sum(frame.num_rows for frame in frames), account, times)
+    meta = replace(first.meta or FrameMeta(), executed_query=text, stats=stats)
+    return [replace(first, meta=meta), *frames[1:]]
+
+
+def query_stats(rows: int, account: Account, times: Times) -> tuple[QueryStat, ...]:
+    """Return rows, where they are from, and the milliseconds of waiting, of the engine, of the frames and of all."""
+    stats = [QueryStat("Rows of the answer", rows)]
+    for store in account.stores:
+        read = [statement for statement in account.statements if statement.store == store]
+        stats.append(QueryStat(f"Statements, {store}", len(read)))
+        stats.append(QueryStat(f"Rows read, {store}", sum(statement.rows for statement in read)))
+    if account.kept_for is not None:
+        stats.append(QueryStat("Kept for", round(account.kept_for, 1), "s"))
+    stats += [
+        QueryStat("Waiting", _milliseconds(account.waited), "ms"),
+        QueryStat("Engine", _milliseconds(account.engine_seconds), "ms"),
+        QueryStat("Frames", _milliseconds(times.frames), "ms"),
+        QueryStat("Total in the plugin", _milliseconds(times.total), "ms"),
+    ]
+    return tuple(stats)
+
+
+def executed_text(description: str, account: Account, *, statements: bool) -> str:
+    """Return what the inspector's Query tab shows."""
+    lines = [description, *_origin(account)]
+    if not statements:
+        return "\n".join(lines)
+    blocks = ["\n".join(f"-- {line}" for line in lines)]
+    blocks += [_block(statement) for statement in (*account.statements, *account.earlier)]
+    text = "\n\n".join(blocks)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}\n-- … ({len(text)} characters)"
+
+
+def describe(kind: str, question: object) -> str:
+    """Return a question in one line: what is asked, and each part of it that is not left to its default."""
+    parts = [_part(name, value) for name, value in _asked(question)]
+    return "; ".join([kind, *parts])
+
+
+def _asked(question: object) -> Iterable[tuple[str, object]]:
+    for field in fields(question):  # type: ignore[arg-type]  # all questions are dataclasses
+        value = getattr(question, field.name)
+        if isinstance(value, Choice):
+            yield from _asked(value)
+        elif isinstance(value, Enum) or (value is not None and value is not False and value != ()):
+            yield field.name, value
+
+
+def _part(name: str, value: object) -> str:
+    label = name.replace("_", " ")
+    if value is True:
+        return label
+    if isinstance(value, Window):
+        return f"{_moment(value.start)} to {_moment(value.end)}"
+    if isinstance(value, tuple):
+        return f"{label} {', '.join(map(_one, value))}"
+    return f"{label} {_one(value)}"
+
+
+def _one(value: object) -> str:
+    if isinstance(value, Filter):
+        return f"{value.key} {value.operator} {' '.join(value.values)}"
+    if isinstance(value, OrderBy):
+        return f"{value.field} descending" if value.descending else value.field
+    return str(value)
+
+
+def _moment(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _origin(account: Account) -> list[str]:
+    if account.kept_for is not None:
+        return [f"This answer was kept for {account.kept_for:.0f} s; it is given again while the database is the same."]
+    if account.shared:
+        return ["This answer was made for somebody who asked the same at the same time."]
+    return []
+
+
+def _block(statement: Statement) -> str:
+    head = f"-- {statement.store} ({statement.engine}): {statement.rows} rows, {_milliseconds(statement.seconds)} ms"
+    given = _parameters(statement)
+    return "\n".join([head, *given, statement.text])
+
+
+def _parameters(statement: Statement) -> Sequence[str]:
+    given = statement.parameters
+    if not given:
+        return ()
+    shown = (
+        ", ".join(f"{name} = {value!r}" for name, value in given.items())
+        if hasattr(given, "items")
+        else ", ".join(map(repr, given))
+    )
+    return (f"-- parameters: {shown}",)
+
+
+def _milliseconds(seconds: float) -> float:
+    return round(seconds * 1000, 2)

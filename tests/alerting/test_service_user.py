@@ -1,0 +1,80 @@
+"""In whose name Grafana's own questions are asked: rules, recording rules and public dashboards."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from ceems_grpc.plugin.pb import pluginv2_pb2 as pb
+from tests.alerting.rules import SCHEDULER
+from tests.golden.ceems_plugin import CeemsPlugin, ceems_plugin, read_frame
+
+DATABASE = Path(__file__).parents[1] / "golden" / "synthetic.db"
+WINDOW = (1_735_689_600_000, 1_767_225_600_000)
+
+
+@pytest.fixture(params=["admin", ""])
+async def ceems(request: pytest.FixtureRequest) -> AsyncIterator[CeemsPlugin]:
+    async with ceems_plugin(DATABASE, serviceUser=request.param) as running:
+        yield running
+
+
+async def ask(ceems: CeemsPlugin, user: pb.User | None, **headers: str) -> pb.DataResponse:
+    context = ceems.asker(None).context()
+    if user is not None:
+        context.user.CopyFrom(user)
+    request = pb.QueryDataRequest(
+        pluginContext=context,
+        headers=headers,
+        queries=[
+            pb.DataQuery(
+                refId="A",
+                json=b'{"queryType":"stats","mode":"global","admin":true}',
+                timeRange=pb.TimeRange(fromEpochMS=WINDOW[0], toEpochMS=WINDOW[1]),
+            )
+        ],
+    )
+    answer: pb.QueryDataResponse = await ceems.plugin.call("Data.QueryData", request)
+    return answer.responses["A"]
+
+
+@pytest.mark.parametrize(
+    "user",
+    [None, pb.User(), pb.User(login=SCHEDULER, role="Admin"), pb.User(login=SCHEDULER, name=SCHEDULER, role="Admin")],
+)
+async def test_nobody_is_the_service_user(ceems: CeemsPlugin, user: pb.User | None) -> None:
+    response = await ask(ceems, user, FromAlert="true")
+    if ceems.json_data["serviceUser"]:
+        assert (response.status, response.error) == (200, "")
+        assert read_frame(response.frames[0]).num_rows == 4
+        assert b"SELECT" not in response.frames[0]
+    else:
+        assert response.status == 401
+        assert "set serviceUser in the data source's settings" in response.error
+
+
+@pytest.mark.parametrize(
+    "user",
+    [
+        pb.User(login="mallory", role="Viewer"),
+        pb.User(login=SCHEDULER, role="Editor"),
+        pb.User(login=SCHEDULER, role="Viewer"),
+        pb.User(login=SCHEDULER, role="Admin", email="mallory@example.org"),
+        pb.User(login=SCHEDULER, role="Admin", name="Mallory"),
+    ],
+)
+async def test_no_header_makes_a_person_the_service_user(ceems: CeemsPlugin, user: pb.User) -> None:
+    response = await ask(ceems, user, FromAlert="true", **{"http_X-Rule-Uid": "1"})
+    assert (response.status, response.error) == (403, "current user does not have admin privileges")
+
+
+async def test_resources_have_no_service_user_by_header(ceems: CeemsPlugin) -> None:
+    answer = await ceems.resource("mallory", "stats/global/admin", headers={"FromAlert": "true"})
+    assert answer.status == 403
+
+
+async def test_paths_are_not_told_to_rules(tmp_path: Path) -> None:
+    async with ceems_plugin(tmp_path / "secret-folder" / "ceems.db", serviceUser="admin") as ceems:
+        response = await ask(ceems, pb.User(login=SCHEDULER, role="Admin"))
+    assert response.status == 500
+    assert "secret-folder" not in response.error
