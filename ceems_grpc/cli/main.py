@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from ceems_grpc.cli.identity import PLUGIN_ID
 from ceems_grpc.version import VERSION
 
 if TYPE_CHECKING:
@@ -53,10 +54,15 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _serve() -> int:
-    from ceems_grpc.datasource import open_datasource  # noqa: PLC0415 - not for other commands
+    from ceems_grpc.bridge.opening import open_anything  # noqa: PLC0415 - not for other commands
     from ceems_grpc.plugin.serve import serve  # noqa: PLC0415 - not for other commands
+    from ceems_grpc.threads import share_fairly  # noqa: PLC0415 - not for other commands
 
-    code = asyncio.run(serve(open_datasource, name="CEEMS for Grafana", version=VERSION))
+    async def run() -> int:
+        share_fairly()
+        return await serve(open_anything, name="CEEMS for Grafana", version=VERSION, plugin_id=PLUGIN_ID)
+
+    code = asyncio.run(run())
     if "grafana_plugin_type" not in os.environ:
         print("\nFor what it does without Grafana see: ceems-grpc --help", file=sys.stderr)  # noqa: T201
     return code

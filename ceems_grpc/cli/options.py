@@ -3,6 +3,8 @@
 import argparse
 from collections.abc import Sequence
 
+from ceems_grpc.cli.feed_options import add_options as add_feed_options
+from ceems_grpc.cli.server_options import add_options as add_server_options
 from ceems_grpc.migrate.command import add_parser as add_migrate_parser
 
 QUERY_TYPES = ("units", "usage", "stats", "users", "projects", "clusters", "usage-over-time")
@@ -54,6 +56,8 @@ def _parser(version: str) -> argparse.ArgumentParser:
         )
     )
     _check(commands.add_parser("check", help="diagnose a database file"))
+    add_feed_options(commands.add_parser("feed", help="copy a database into PostgreSQL and follow it", allow_abbrev=False))
+    add_server_options(commands.add_parser("server", help="answer for Grafanas on other hosts", allow_abbrev=False))
     add_migrate_parser(commands)
     return parser
 

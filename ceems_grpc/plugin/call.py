@@ -1,18 +1,24 @@
-"""One request being answered: its id in the log, its metrics, and what its asker is told about failures."""
+"""One request being answered: its id in the log, its span, its metrics, and what its asker is told about failures."""
 
 import asyncio
 import logging
-import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
+
+import grpc
 
 from ceems_grpc.plugin import metrics
 from ceems_grpc.plugin.context import PluginContext
 from ceems_grpc.plugin.errors import ErrorSource, PluginError
 from ceems_grpc.plugin.hclog import log_fields
+from ceems_grpc.plugin.rpc import metadata_of, request_id
+from ceems_grpc.plugin.tracing import Attributes, mark_failed, request_span
 
 _log = logging.getLogger(__name__)
+
+_Rpc = grpc.aio.ServicerContext[Any, Any]
 
 # What a data source may raise. A cancellation is among it: work that several askers share may be cancelled by another.
 FAILURES = (Exception, asyncio.CancelledError)
@@ -31,9 +37,7 @@ class Call:
 
         A cancellation of this very task is raised again. What is no ``PluginError`` goes to the log with its traceback.
         """
-        task = asyncio.current_task()
-        if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
-            raise error
+        check_cancelled(error)
         failure = _plugin_error(error)
         if failure is None:
             _log.error("a request failed unexpectedly", exc_info=error)
@@ -47,13 +51,28 @@ class Call:
 
 
 @contextmanager
-def answering(endpoint: str, context: PluginContext) -> Iterator[Call]:
-    """Count and time a request, and give all that is logged meanwhile its id."""
-    call = Call(endpoint, secrets.token_hex(8))
+def answering(
+    endpoint: str, context: PluginContext, rpc: _Rpc, headers: Mapping[str, str] | None = None
+) -> Iterator[Call]:
+    """Count and time a request, record its span, and give all that is logged meanwhile its id.
+
+    ``headers`` are those of Grafana's own request, where there was one. Who asks is logged at debug only.
+    """
+    metadata = metadata_of(rpc)
+    call = Call(endpoint, request_id(metadata, headers or {}))
     uid = context.data_source.uid if context.data_source else ""
+    login = context.user.login if context.user else ""
     started = time.perf_counter()
     status = "ok"
-    with log_fields(requestId=call.request_id, endpoint=endpoint, orgId=context.org_id, dsUID=uid):
+    attributes: Attributes = {
+        "grafana.org.id": context.org_id,
+        "grafana.datasource.uid": uid,
+        "request.id": call.request_id,
+    }
+    with (
+        log_fields(requestId=call.request_id, endpoint=endpoint, orgId=context.org_id, dsUID=uid),
+        request_span(endpoint, metadata, attributes) as span,
+    ):
         try:
             yield call
             status = "error" if call.error else "ok"
@@ -68,7 +87,16 @@ def answering(endpoint: str, context: PluginContext) -> Iterator[Call]:
             source = call.error.source if call.error else ErrorSource.PLUGIN
             metrics.REQUESTS.labels(endpoint, status, source.value).inc()
             metrics.SECONDS.labels(endpoint).observe(seconds)
-            _log.debug("answered", extra={"status": status, "duration": f"{seconds * 1000:.1f}ms"})
+            if status != "ok":
+                mark_failed(span, call.error.message if call.error else status)
+            _log.debug("answered", extra={"status": status, "duration": f"{seconds * 1000:.1f}ms", "user": login})
+
+
+def check_cancelled(error: BaseException) -> None:
+    """Raise what was raised again if it is a cancellation of this very task."""
+    task = asyncio.current_task()
+    if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+        raise error
 
 
 def _plugin_error(error: BaseException) -> PluginError | None:

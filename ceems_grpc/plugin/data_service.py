@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +12,16 @@ from ceems_grpc.plugin import metrics
 from ceems_grpc.plugin.call import FAILURES, Call, answering
 from ceems_grpc.plugin.context import PluginContext
 from ceems_grpc.plugin.hclog import log_fields
-from ceems_grpc.plugin.instances import InstanceManager
+from ceems_grpc.plugin.instances import Instances
 from ceems_grpc.plugin.pb import pluginv2_pb2 as pb
 from ceems_grpc.plugin.query import DataQuery
+from ceems_grpc.plugin.relay import relayable
 from ceems_grpc.plugin.rpc import Method, service
+from ceems_grpc.plugin.tracing import mark_failed, span
 
 if TYPE_CHECKING:
     from ceems_grpc.plugin.frame import Frame
+    from ceems_grpc.plugin.otlp import OpenSpan
 
 ROWS_PER_PIECE = 10_000
 # Writing more cells than this takes so long that other requests would have to wait for it: a thread does it.
@@ -29,18 +33,19 @@ _Rpc = grpc.aio.ServicerContext[Any, Any]
 class DataService:
     """Answers all queries of a request side by side; each fails alone."""
 
-    def __init__(self, instances: InstanceManager) -> None:
+    def __init__(self, instances: Instances) -> None:
         self._instances = instances
 
     def handler(self) -> grpc.GenericRpcHandler:
         """Return what a gRPC server is given."""
         methods: dict[str, Method] = {"QueryData": self.query_data, "QueryChunkedData": self.query_chunked_data}
-        return service(pb.DESCRIPTOR.services_by_name["Data"], methods)
+        description = pb.DESCRIPTOR.services_by_name["Data"]
+        return service(description, relayable(self._instances, description, methods))
 
-    async def query_data(self, message: pb.QueryDataRequest, _rpc: _Rpc) -> pb.QueryDataResponse:
+    async def query_data(self, message: pb.QueryDataRequest, rpc: _Rpc) -> pb.QueryDataResponse:
         """Answer with whole frames by refId."""
         context = PluginContext.from_proto(message.pluginContext)
-        with answering("queryData", context) as call:
+        with answering("queryData", context, rpc, message.headers) as call:
             request = _Request(call, context, message.format)
             async with asyncio.TaskGroup() as group:
                 tasks = {
@@ -64,19 +69,20 @@ class DataService:
             async with sending:
                 await rpc.write(answer)
 
-        with answering("queryChunkedData", context) as call:
+        with answering("queryChunkedData", context, rpc, message.headers) as call:
             request = _Request(call, context, message.format)
             async with asyncio.TaskGroup() as group:
                 for query in message.queries:
                     group.create_task(self._send(request, DataQuery.from_proto(query), send))
 
     async def _answer(self, request: "_Request", query: DataQuery) -> pb.DataResponse:
-        with log_fields(refId=query.ref_id):
+        with _query_span(query) as opened:
             try:
                 frames = await self._frames(request.context, query)
                 written = [await request.write(frame) for frame in frames]
             except FAILURES as error:  # One bad query must not hurt the others.
                 failure = request.call.failure(error)
+                mark_failed(opened, failure.message)
                 return pb.DataResponse(
                     error=failure.message, status=failure.status, errorSource=failure.source, format=request.form
                 )
@@ -85,7 +91,7 @@ class DataService:
     async def _send(
         self, request: "_Request", query: DataQuery, send: Callable[[pb.QueryChunkedDataResponse], Awaitable[None]]
     ) -> None:
-        with log_fields(refId=query.ref_id):
+        with _query_span(query) as opened:
             try:
                 frames = await self._frames(request.context, query) or [_empty_frame(query.ref_id)]
                 for number, frame in enumerate(frames):
@@ -95,6 +101,7 @@ class DataService:
                         await send(_about(answer, request, query))
             except FAILURES as error:  # One bad query must not hurt the others.
                 failure = request.call.failure(error)
+                mark_failed(opened, failure.message)
                 answer = pb.QueryChunkedDataResponse(
                     error=failure.message, status=failure.status, errorSource=failure.source
                 )
@@ -125,6 +132,13 @@ class _Request:
         metrics.ROWS.labels(self.call.endpoint).inc(frame.num_rows)
         metrics.BYTES.labels(self.call.endpoint).inc(len(written))
         return written
+
+
+@contextmanager
+def _query_span(query: DataQuery) -> "Iterator[OpenSpan | None]":
+    """Give what is logged within, and a span, the query's refId."""
+    with log_fields(refId=query.ref_id), span("query", {"ref_id": query.ref_id}) as opened:
+        yield opened
 
 
 def _about(answer: pb.QueryChunkedDataResponse, request: _Request, query: DataQuery) -> pb.QueryChunkedDataResponse:

@@ -11,6 +11,7 @@ from ceems_grpc.plugin.stream import PublishResult, StreamRequest, SubscribeResu
 
 if TYPE_CHECKING:
     from ceems_grpc.plugin.frame import Frame
+    from ceems_grpc.plugin.relay import Relay
 
 
 class DataSource(Protocol):
@@ -48,5 +49,5 @@ class DataSource(Protocol):
         ...
 
 
-Factory: TypeAlias = Callable[[PluginContext], Awaitable[DataSource]]
+Factory: TypeAlias = Callable[[PluginContext], Awaitable["DataSource | Relay"]]
 """Makes the object for the settings in the context. It may raise ``PluginError`` when these are wrong."""

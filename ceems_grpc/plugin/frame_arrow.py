@@ -18,6 +18,9 @@ from ceems_grpc.plugin.frame_columns import SentColumn
 if TYPE_CHECKING:
     from ceems_grpc.plugin.frame import Field, Frame
 
+# From so many bytes on, columns are compressed, which the reader undoes by itself: gRPC copies every frame several times,
+# and that takes longer than compressing it.
+_LARGE = 4 * 1024 * 1024
 _ENCODER = msgspec.json.Encoder(order="sorted")
 
 
@@ -30,7 +33,8 @@ def encode(frame: Frame) -> bytes:
     )
     batch = pa.RecordBatch.from_arrays([column.array for column in columns], schema=schema)
     sink = io.BytesIO()  # hands its bytes out without a copy, which Arrow's own buffers do not
-    with pa.ipc.new_file(sink, schema) as writer:
+    options = pa.ipc.IpcWriteOptions(compression="lz4" if batch.nbytes >= _LARGE else None)
+    with pa.ipc.new_file(sink, schema, options=options) as writer:
         writer.write_batch(batch)
     return sink.getvalue()
 

@@ -3,10 +3,13 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Protocol
 
 from ceems_grpc.plugin.context import AppSettings, DataSourceSettings, PluginContext
 from ceems_grpc.plugin.datasource import DataSource, Factory
+from ceems_grpc.plugin.errors import PluginError
+from ceems_grpc.plugin.relay import Leases, Relay
 
 _log = logging.getLogger(__name__)
 
@@ -14,10 +17,22 @@ _Key = tuple[int, str]
 _Settings = DataSourceSettings | AppSettings | None
 
 
+class Instances(Leases, Protocol):
+    """What services need of whoever keeps the live objects."""
+
+    def get(self, context: PluginContext) -> AbstractAsyncContextManager[DataSource]:
+        """Lease the data source for the context's settings. Raises what making it raised."""
+        ...
+
+    def relays(self) -> list[Relay]:
+        """Return the relays that are alive now."""
+        ...
+
+
 class _Instance:
     """A data source object being built or in use, with the count of calls in flight on it."""
 
-    def __init__(self, settings: _Settings, build: "asyncio.Task[DataSource]") -> None:
+    def __init__(self, settings: _Settings, build: "asyncio.Task[DataSource | Relay]") -> None:
         self.settings = settings
         self.build = build
         self.leases = 0
@@ -48,6 +63,14 @@ class InstanceManager:
 
     @asynccontextmanager
     async def get(self, context: PluginContext) -> AsyncIterator[DataSource]:
+        """Lease the data source for the context's settings, as `lease` does; it is no `Relay`."""
+        async with self.lease(context) as datasource:
+            if isinstance(datasource, Relay):  # It was saved so while the request was under way.
+                raise PluginError("The settings of the data source have just changed: ask again.", status=503)
+            yield datasource
+
+    @asynccontextmanager
+    async def lease(self, context: PluginContext) -> AsyncIterator[DataSource | Relay]:
         """Lease the object for the context's settings; it is not closed before the lease ends.
 
         Built once however many ask at the same time. Raises what the factory raised; the next call tries again.
@@ -59,6 +82,12 @@ class InstanceManager:
             yield await asyncio.shield(instance.build)
         finally:
             instance.release()
+
+    def relays(self) -> list[Relay]:
+        """Return the relays that are alive now."""
+        builds = [instance.build for instance in self._instances.values() if instance.build.done()]
+        made = [build.result() for build in builds if not build.cancelled() and build.exception() is None]
+        return [datasource for datasource in made if isinstance(datasource, Relay)]
 
     async def close(self) -> None:
         """Close all objects, waiting for the calls in flight on them. Later leases are refused."""
@@ -82,10 +111,10 @@ class InstanceManager:
         self._instances[key] = instance
         return instance
 
-    async def _build(self, context: PluginContext) -> DataSource:
+    async def _build(self, context: PluginContext) -> DataSource | Relay:
         return await self._factory(context)
 
-    def _forget_failed(self, key: _Key, instance: _Instance, build: "asyncio.Task[DataSource]") -> None:
+    def _forget_failed(self, key: _Key, instance: _Instance, build: "asyncio.Task[DataSource | Relay]") -> None:
         # Reading the exception also keeps asyncio quiet when every caller has left.
         if (build.cancelled() or build.exception() is not None) and self._instances.get(key) is instance:
             del self._instances[key]

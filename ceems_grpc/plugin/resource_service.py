@@ -11,8 +11,9 @@ from ceems_grpc.plugin import metrics
 from ceems_grpc.plugin.call import FAILURES, Call, answering
 from ceems_grpc.plugin.context import PluginContext
 from ceems_grpc.plugin.errors import PluginError
-from ceems_grpc.plugin.instances import InstanceManager
+from ceems_grpc.plugin.instances import Instances
 from ceems_grpc.plugin.pb import pluginv2_pb2 as pb
+from ceems_grpc.plugin.relay import relayable
 from ceems_grpc.plugin.resource import ResourceRequest, ResourceResponse
 from ceems_grpc.plugin.rpc import service
 
@@ -24,12 +25,13 @@ _Rpc = grpc.aio.ServicerContext[Any, Any]
 class ResourceService:
     """Passes requests to the data source and its answers back, part by part."""
 
-    def __init__(self, instances: InstanceManager) -> None:
+    def __init__(self, instances: Instances) -> None:
         self._instances = instances
 
     def handler(self) -> grpc.GenericRpcHandler:
         """Return what a gRPC server is given."""
-        return service(pb.DESCRIPTOR.services_by_name["Resource"], {"CallResource": self.call_resource})
+        description = pb.DESCRIPTOR.services_by_name["Resource"]
+        return service(description, relayable(self._instances, description, {"CallResource": self.call_resource}))
 
     async def call_resource(self, request: pb.CallResourceRequest, rpc: _Rpc) -> None:
         """Send status and headers with the first part of the body, then the other parts.
@@ -39,7 +41,8 @@ class ResourceService:
         """
         context = PluginContext.from_proto(request.pluginContext)
         broken: PluginError | None = None
-        with answering("callResource", context) as call:
+        headers = {name: values.values[0] for name, values in request.headers.items() if values.values}
+        with answering("callResource", context, rpc, headers) as call:
             started = False
             try:
                 async with AsyncExitStack() as stack:

@@ -1,17 +1,29 @@
-"""Ties methods to a gRPC service by its description, so that names, types and streaming are checked at start."""
+"""Ties methods to a gRPC service by its description, so that names, types and streaming are checked at start.
 
+And reads what comes beside a request: gRPC's metadata, and the id by which logs name the request.
+"""
+
+import re
+import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
+from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
+
+from ceems_grpc.plugin.trace_context import trace_context
 
 _HANDLERS = {
     (False, False): grpc.unary_unary_rpc_method_handler,
     (False, True): grpc.unary_stream_rpc_method_handler,
     (True, True): grpc.stream_stream_rpc_method_handler,
 }
+
+REQUEST_ID = "x-grafana-request-id"
+"""Metadata or header: the id that Grafana gave a request."""
+_USABLE_ID = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
 
 # Requests, answers and contexts differ from method to method.
 Method = Callable[..., Any]
@@ -24,12 +36,34 @@ def service(description: ServiceDescriptor, methods: Mapping[str, Method]) -> gr
         raise ValueError(f"{description.full_name} has the methods {sorted(described)}, not {sorted(methods)}.")
     handlers = {}
     for name, method in described.items():
-        request, answer = GetMessageClass(method.input_type), GetMessageClass(method.output_type)
+        request = GetMessageClass(method.input_type)
         make = _HANDLERS[method.client_streaming, method.server_streaming]
-        handlers[name] = make(
-            methods[name], request_deserializer=request.FromString, response_serializer=answer.SerializeToString
-        )
+        handlers[name] = make(methods[name], request_deserializer=request.FromString, response_serializer=_written)
     return grpc.method_handlers_generic_handler(description.full_name, handlers)
+
+
+def _written(answer: Message | bytes) -> bytes:
+    """Write an answer; one that is passed on from elsewhere is written already."""
+    return answer if isinstance(answer, bytes) else answer.SerializeToString()
+
+
+def metadata_of(rpc: "grpc.aio.ServicerContext[Any, Any]") -> dict[str, str]:
+    """Return a call's metadata whose values are text; of several values for a name the last."""
+    given = rpc.invocation_metadata() or ()
+    return {name: value for name, value in given if isinstance(value, str)}
+
+
+def request_id(metadata: Mapping[str, str], headers: Mapping[str, str]) -> str:
+    """Return the id of a request: that of its trace, else the one that Grafana gave it, else a random one.
+
+    Grafana's id is in the metadata or among the request's headers (their names in any case, with ``http_`` before).
+    """
+    traced = trace_context(metadata)
+    if traced is not None:
+        return traced.trace
+    named = {name.lower().removeprefix("http_"): value for name, value in headers.items()}
+    given = metadata.get(REQUEST_ID) or named.get(REQUEST_ID) or ""
+    return given if _USABLE_ID.fullmatch(given) else secrets.token_hex(8)
 
 
 def status_code(http_status: int) -> grpc.StatusCode:
@@ -39,8 +73,10 @@ def status_code(http_status: int) -> grpc.StatusCode:
         401: grpc.StatusCode.UNAUTHENTICATED,
         403: grpc.StatusCode.PERMISSION_DENIED,
         404: grpc.StatusCode.NOT_FOUND,
+        413: grpc.StatusCode.RESOURCE_EXHAUSTED,
         429: grpc.StatusCode.RESOURCE_EXHAUSTED,
         501: grpc.StatusCode.UNIMPLEMENTED,
+        502: grpc.StatusCode.UNAVAILABLE,
         503: grpc.StatusCode.UNAVAILABLE,
         504: grpc.StatusCode.DEADLINE_EXCEEDED,
     }

@@ -24,27 +24,30 @@ from ceems_grpc.plugin.server import make_server
 from ceems_grpc.plugin.socket_file import allow_group, for_owner_only, remove_socket, socket_path
 from ceems_grpc.plugin.standalone import is_standalone, standalone_address
 from ceems_grpc.plugin.stdout import take_standard_output
+from ceems_grpc.plugin.tracing import start_tracing, stop_tracing
 
 _log = logging.getLogger(__name__)
 
 # go-plugin kills a plugin two seconds after it has asked it to stop.
 _GRACE_SECONDS = 1.0
 _CLOSE_SECONDS = 0.5
+_FLUSH_SECONDS = 0.4
 # Work that cannot be interrupted, such as a long query within a C library, must not hold up the end for longer.
 _LAST_RESORT_SECONDS = 5.0
 
 
-async def serve(factory: Factory, *, name: str, version: str) -> int:
+async def serve(factory: Factory, *, name: str, version: str, plugin_id: str = "") -> int:
     """Run a plugin until its host stops it or is gone; return the process's exit code.
 
-    ``factory`` makes a data source from its settings. ``name`` is told to whoever starts the process by hand. What code
-    prints goes to standard error: standard output is the host's. Call it in the main thread, once in a process.
+    ``factory`` makes a data source from its settings. ``name`` is told to whoever starts the process by hand;
+    ``plugin_id`` (else the name) is the service of its traces. What code prints goes to standard error: standard output
+    is the host's. Call it in the main thread, once in a process.
     The module ``standalone`` says how to run it in a debugger.
     """
     try:
         standalone = standalone_address(os.environ)
         if is_standalone(os.environ):
-            return await _serve_standalone(factory, standalone)
+            return await _serve_standalone(factory, standalone, name=plugin_id or name, version=version)
         host = Host.from_environment(os.environ, name=name)
     except HandshakeError as error:
         print(error, file=sys.stderr)  # noqa: T201 a person reads it
@@ -61,11 +64,13 @@ async def serve(factory: Factory, *, name: str, version: str) -> int:
             server = await make_server(instances, stopping)
             async with _listening(server, host, path) as certificate:
                 os.write(output, handshake_line("unix", str(path), certificate))
+                # Only now: the host need not wait while the libraries for it are loaded.
+                start_tracing(os.environ, name=plugin_id or name, version=version)
                 _log.info("plugin started", extra={"plugin": name, "version": version})
                 await stopping.wait()
                 _exit_later(path)
                 await server.stop(_GRACE_SECONDS)
-            await _close(instances)
+            await _end(instances)
     except BrokenPipeError:
         _log.warning("the host is gone; the plugin ends")
         return 1
@@ -76,8 +81,9 @@ async def serve(factory: Factory, *, name: str, version: str) -> int:
     return 0
 
 
-async def _serve_standalone(factory: Factory, address: str) -> int:
+async def _serve_standalone(factory: Factory, address: str, *, name: str, version: str) -> int:
     start_logging(os.environ)
+    start_tracing(os.environ, name=name, version=version)
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
@@ -91,7 +97,7 @@ async def _serve_standalone(factory: Factory, address: str) -> int:
     _log.info("plugin runs by itself", extra={"address": address})
     await stopping.wait()
     await server.stop(_GRACE_SECONDS)
-    await _close(instances)
+    await _end(instances)
     return 0
 
 
@@ -141,6 +147,11 @@ async def _listening(server: grpc.aio.Server, host: Host, path: Path) -> AsyncIt
         await server.start()
         async with tls_front(listener, inner, identity, host.client_certificate):
             yield identity.certificate
+
+
+async def _end(instances: InstanceManager) -> None:
+    """Close the data sources, and send the last spans meanwhile."""
+    await asyncio.gather(_close(instances), asyncio.to_thread(stop_tracing, _FLUSH_SECONDS))
 
 
 async def _close(instances: InstanceManager) -> None:

@@ -9,7 +9,7 @@ from grpc_reflection.v1alpha import reflection
 from ceems_grpc.plugin.data_service import DataService
 from ceems_grpc.plugin.diagnostics_service import DiagnosticsService
 from ceems_grpc.plugin.go_plugin_services import GoPluginServices
-from ceems_grpc.plugin.instances import InstanceManager
+from ceems_grpc.plugin.instances import Instances
 from ceems_grpc.plugin.pb import go_plugin_pb2, pluginv2_pb2
 from ceems_grpc.plugin.resource_service import ResourceService
 from ceems_grpc.plugin.stream_service import StreamService
@@ -20,9 +20,17 @@ _UNLIMITED = -1
 _HEALTH_NAMES = ("plugin", "")
 
 
-async def make_server(
-    instances: InstanceManager, stopping: asyncio.Event, *, go_plugin: bool = True
-) -> grpc.aio.Server:
+def plugin_services(instances: Instances, stopping: asyncio.Event) -> list[grpc.GenericRpcHandler]:
+    """Return the handlers of the services that a data source answers; ``stopping`` ends its streams."""
+    return [
+        DiagnosticsService(instances).handler(),
+        DataService(instances).handler(),
+        ResourceService(instances).handler(),
+        StreamService(instances, stopping).handler(),
+    ]
+
+
+async def make_server(instances: Instances, stopping: asyncio.Event, *, go_plugin: bool = True) -> grpc.aio.Server:
     """Make the server, not yet started. ``stopping`` is set when the host asks the plugin to stop.
 
     Without ``go_plugin`` nobody can ask: such a plugin was not started by its host.
@@ -40,10 +48,7 @@ async def make_server(
     )
     server.add_generic_rpc_handlers(
         [
-            DiagnosticsService(instances).handler(),
-            DataService(instances).handler(),
-            ResourceService(instances).handler(),
-            StreamService(instances, stopping).handler(),
+            *plugin_services(instances, stopping),
             *(GoPluginServices(stopping).handlers() if go_plugin else []),
         ]
     )

@@ -10,8 +10,9 @@ from ceems_grpc.plugin import metrics
 from ceems_grpc.plugin.call import FAILURES, Call, answering
 from ceems_grpc.plugin.context import PluginContext
 from ceems_grpc.plugin.errors import PluginError
-from ceems_grpc.plugin.instances import InstanceManager
+from ceems_grpc.plugin.instances import Instances
 from ceems_grpc.plugin.pb import pluginv2_pb2 as pb
+from ceems_grpc.plugin.relay import relayable
 from ceems_grpc.plugin.rpc import Method, service, status_code
 from ceems_grpc.plugin.stream import PublishResult, PublishStatus, StreamRequest, SubscribeResult, SubscribeStatus
 
@@ -27,7 +28,7 @@ _REFUSALS = {401: "PERMISSION_DENIED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND
 class StreamService:
     """Channels of Grafana Live. Frames are written as JSON with their schema, so that a late listener can read them."""
 
-    def __init__(self, instances: InstanceManager, stopping: asyncio.Event) -> None:
+    def __init__(self, instances: Instances, stopping: asyncio.Event) -> None:
         self._instances = instances
         self._stopping = stopping
 
@@ -38,12 +39,13 @@ class StreamService:
             "PublishStream": self.publish_stream,
             "RunStream": self.run_stream,
         }
-        return service(pb.DESCRIPTOR.services_by_name["Stream"], methods)
+        description = pb.DESCRIPTOR.services_by_name["Stream"]
+        return service(description, relayable(self._instances, description, methods))
 
     async def subscribe_stream(self, request: pb.SubscribeStreamRequest, rpc: _Rpc) -> pb.SubscribeStreamResponse:
         """Answer whether this user may listen. A ``PluginError`` with 401, 403 or 404 is a no as well."""
         context = PluginContext.from_proto(request.pluginContext)
-        with answering("subscribeStream", context) as call:
+        with answering("subscribeStream", context, rpc, request.headers) as call:
             try:
                 async with self._instances.get(context) as datasource:
                     result = await datasource.subscribe_stream(context, StreamRequest(request.path, request.data))
@@ -55,7 +57,7 @@ class StreamService:
     async def publish_stream(self, request: pb.PublishStreamRequest, rpc: _Rpc) -> pb.PublishStreamResponse:
         """Answer whether this user may send, and what the listeners get. Refusals are as for listening."""
         context = PluginContext.from_proto(request.pluginContext)
-        with answering("publishStream", context) as call:
+        with answering("publishStream", context, rpc, request.headers) as call:
             try:
                 async with self._instances.get(context) as datasource:
                     result = await datasource.publish_stream(context, StreamRequest(request.path, request.data))
@@ -66,7 +68,7 @@ class StreamService:
     async def run_stream(self, request: pb.RunStreamRequest, rpc: _Rpc) -> None:
         """Send what the data source yields until it ends, Grafana leaves or the plugin stops."""
         context = PluginContext.from_proto(request.pluginContext)
-        with answering("runStream", context) as call:
+        with answering("runStream", context, rpc, request.headers) as call:
             sending = asyncio.create_task(self._send(call, context, StreamRequest(request.path, request.data), rpc))
             stopping = asyncio.create_task(self._stopping.wait())
             try:

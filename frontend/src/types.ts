@@ -97,9 +97,36 @@ export interface CeemsVariableQuery extends DataQuery {
 
 export type MirrorMode = 'auto' | 'memory' | 'off';
 
+/** Secrets of a data source whose database is behind a server; certificates and the key are PEM texts. */
+export interface CeemsSecrets {
+  token?: string;
+  caCert?: string;
+  clientCert?: string;
+  clientKey?: string;
+}
+
+/** One of several databases that are merged: a file, a server, or PostgreSQL. */
+export interface CeemsSource {
+  name: string;
+  path?: string;
+  timezone?: string;
+  address?: string;
+  tlsServerName?: string;
+  plainText?: boolean;
+  postgres?: string;
+  postgresSchema?: string;
+}
+
 /** Settings of one data source. The backend reads the first part; the links are made in the browser. */
 export interface CeemsOptions extends DataSourceJsonData {
   path?: string;
+  /** host:port of a `ceems-grpc server`, instead of a path. */
+  address?: string;
+  tlsServerName?: string;
+  /** Several databases that are merged, instead of one. */
+  sources?: CeemsSource[];
+  sourceTimeout?: string;
+  onSourceFailure?: 'notice' | 'error';
   timezone?: string;
   maxQueryWindow?: string;
   queryTimeout?: string;

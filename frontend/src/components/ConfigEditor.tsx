@@ -4,15 +4,21 @@ import { Divider } from '@grafana/ui';
 import React from 'react';
 import { docsUrl } from '../docs';
 import { DEFAULT_PROFILE_TYPE, DEFAULT_PROFILES_TEMPLATE, DEFAULT_UNIT_DASHBOARD_UID } from '../links';
-import { CeemsOptions } from '../types';
+import { CeemsOptions, CeemsSecrets } from '../types';
 import { ChoiceSetting, DataSourceSetting, TextSetting, ZoneSetting } from './settings';
 import { MetricsTemplateSetting } from './MetricsTemplateSetting';
+import { ServerSettings } from './ServerSettings';
+import { SecretOptions, SourcesSetting } from './SourcesSetting';
 
 const ADMIN_ROLES: Array<{ value: NonNullable<CeemsOptions['adminRole']>; label: string; description: string }> = [
   { value: '', label: 'Nobody by role', description: 'Only the administrators that the CEEMS database lists' },
   { value: 'Admin', label: 'Grafana admins', description: 'Also those with the role Admin in the organisation' },
   { value: 'Editor', label: 'Grafana editors', description: 'Also those with the role Editor or Admin' },
   { value: 'Viewer', label: 'Everybody', description: 'Every signed-in user sees the data of all users' },
+];
+const PLACES: Array<{ value: 'path' | 'address'; label: string; description: string }> = [
+  { value: 'path', label: 'A file on the Grafana server', description: 'Also a folder that is shared with it' },
+  { value: 'address', label: 'A server on another host', description: 'A ceems-grpc server runs beside the database' },
 ];
 const MIRROR_MODES: Array<{ value: 'auto' | 'memory' | 'off'; label: string; description: string }> = [
   { value: 'auto', label: 'Automatic', description: 'On disk where the folder can be written, else in memory' },
@@ -26,7 +32,7 @@ const checkDuration = (text: string) => (DURATION.test(text) ? undefined : 'A le
 const checkCount = (text: string) => (/^[1-9]\d*$/.test(text) ? undefined : 'A whole number above 0');
 const checkPath = (text: string) => (text.startsWith('/') ? undefined : 'A full path, which starts with /');
 
-export type Props = DataSourcePluginOptionsEditorProps<CeemsOptions>;
+export type Props = DataSourcePluginOptionsEditorProps<CeemsOptions, CeemsSecrets>;
 
 /** Edits the settings of a data source. "Save & test" below it asks the backend whether they work. */
 export function ConfigEditor({ options, onOptionsChange }: Props) {
@@ -35,28 +41,76 @@ export function ConfigEditor({ options, onOptionsChange }: Props) {
   const setMirror = (part: Partial<NonNullable<CeemsOptions['mirror']>>) =>
     set({ mirror: { ...settings.mirror, ...part } });
   const disabled = options.readOnly;
+  const setSecret = (name: keyof CeemsSecrets, value: string | undefined) =>
+    onOptionsChange({
+      ...options,
+      secureJsonData: { ...options.secureJsonData, [name]: value ?? '' },
+      secureJsonFields: { ...options.secureJsonFields, [name]: false },
+    });
+  const setPlace = (place: 'path' | 'address') =>
+    set(
+      place === 'path'
+        ? { path: '', address: undefined, tlsServerName: undefined }
+        : { path: undefined, timezone: undefined, address: '' }
+    );
+  const isElsewhere = settings.address !== undefined;
   return (
     <>
       <DataSourceDescription dataSourceName="CEEMS" docsLink={docsUrl()} hasRequiredFields />
       <Divider spacing={4} />
 
       <ConfigSection title="Database" description="The file that ceems_api_server writes. It is only read.">
-        <TextSetting
-          label="Path"
-          required
-          description="Full path of the SQLite file on the Grafana server. The user that runs Grafana must be able to read it, the folders above it, and the -wal and -shm files beside it."
-          value={settings.path}
-          placeholder="/var/lib/ceems/ceems.db"
-          check={checkPath}
+        <ChoiceSetting
+          label="Where it is"
+          description="The plugin reads the file itself, or asks the server beside it."
+          choices={PLACES}
+          value={isElsewhere ? 'address' : 'path'}
           disabled={disabled}
-          onChange={(path) => set({ path })}
+          onChange={setPlace}
         />
-        <ZoneSetting
-          label="Time zone"
-          description="Zone of the site, in which CEEMS writes local times and days are counted. Empty: taken from the rows."
-          value={settings.timezone}
-          disabled={disabled}
-          onChange={(timezone) => set({ timezone })}
+        {isElsewhere ? (
+          <ServerSettings
+            address={settings.address}
+            serverName={settings.tlsServerName}
+            secrets={options.secureJsonData ?? {}}
+            saved={options.secureJsonFields ?? {}}
+            disabled={disabled}
+            onChange={set}
+            onSecret={setSecret}
+          />
+        ) : (
+          <>
+            <TextSetting
+              label="Path"
+              required
+              description="Full path of the SQLite file on the Grafana server. The user that runs Grafana must be able to read it, the folders above it, and the -wal and -shm files beside it."
+              value={settings.path}
+              placeholder="/var/lib/ceems/ceems.db"
+              check={checkPath}
+              disabled={disabled}
+              onChange={(path) => set({ path })}
+            />
+            <ZoneSetting
+              label="Time zone"
+              description="Zone of the site, in which CEEMS writes local times and days are counted. Empty: taken from the rows."
+              value={settings.timezone}
+              disabled={disabled}
+              onChange={(timezone) => set({ timezone })}
+            />
+          </>
+        )}
+      </ConfigSection>
+      <Divider spacing={4} />
+
+      <ConfigSection
+        title="Several databases"
+        description="Sites whose rows are merged: dashboards ask them as one. They take the place of the database above."
+        isCollapsible
+        isInitiallyOpen={Boolean(settings.sources?.length)}
+      >
+        <SourcesSetting
+          options={options as SecretOptions}
+          onOptionsChange={(changed) => onOptionsChange(changed as typeof options)}
         />
       </ConfigSection>
       <Divider spacing={4} />

@@ -1,0 +1,23 @@
+"""Makes what answers for a data source: the data source itself, or the way to the host that has it."""
+
+from typing import TYPE_CHECKING
+
+from ceems_grpc.datasource import CeemsDataSource, open_datasource, read_settings
+from ceems_grpc.plugin.context import PluginContext
+from ceems_grpc.settings import PluginSettings
+from ceems_grpc.sources import BridgeSource
+
+if TYPE_CHECKING:
+    from ceems_grpc.bridge.relay import BridgeRelay
+
+
+async def open_anything(
+    context: PluginContext, plugin: PluginSettings | None = None
+) -> "CeemsDataSource | BridgeRelay":
+    """Make what the context's settings describe; wrong settings are a `PluginError`."""
+    source = read_settings(context, plugin).sources[0]
+    if isinstance(source, BridgeSource) and not source.name:
+        from ceems_grpc.bridge.relay import BridgeRelay  # noqa: PLC0415 what it needs for TLS takes time to load
+
+        return BridgeRelay(source.endpoint)
+    return await open_datasource(context, plugin)

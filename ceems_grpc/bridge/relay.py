@@ -1,0 +1,119 @@
+"""A data source that a `ceems-grpc server` answers for; see `ceems_grpc.plugin.relay.Relay`."""
+
+import json
+import logging
+import time
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing, contextmanager
+
+from prometheus_client import Metric
+
+from ceems_grpc.bridge.remote_metrics import labelled
+from ceems_grpc.bridge.requests import without_secrets
+from ceems_grpc.plugin.errors import ErrorSource, PluginError
+from ceems_grpc.plugin.pb import bridge_pb2, pluginv2_pb2
+from ceems_grpc.plugin.relay import PassedStatusError, RelayedCall
+from ceems_grpc.remote.connection import Connection, Metadata
+from ceems_grpc.remote.endpoint import Endpoint
+from ceems_grpc.remote.errors import AnsweredError, RemoteError
+from ceems_grpc.version import VERSION
+
+_log = logging.getLogger(__name__)
+
+_HELLO = "/ceems.v1.Bridge/Hello"
+_METRICS = "/pluginv2.Diagnostics/CollectMetrics"
+_HEALTH_SECONDS = 20.0
+_METRICS_SECONDS = 2.0
+_CLOCKS_DIFFER = 30.0  # seconds; less than the minutes after which CEEMS writes anyway
+
+
+class BridgeRelay:
+    """Passes requests on over one connection."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        """Open the connection. Raises `PluginError` when its certificates cannot be used."""
+        with _failures():
+            self._connection = Connection(endpoint)
+
+    async def pass_on(self, call: RelayedCall) -> AsyncGenerator[bytes, None]:
+        """Yield the server's answers as they come."""
+        request = without_secrets(call.request)
+        with _failures():
+            if call.method.name == "CheckHealth":
+                yield await self._health(call, request)
+            elif call.method.server_streaming:
+                answers = self._connection.stream(call.path, request, seconds=call.timeout, metadata=call.metadata)
+                async with aclosing(answers):
+                    async for answer in answers:
+                        yield answer
+            else:
+                yield await self._connection.call(call.path, request, seconds=call.timeout, metadata=call.metadata)
+
+    async def metrics(self) -> Sequence[Metric]:
+        """Return what the server counts, labelled with its address; nothing if it does not answer soon."""
+        address = self._connection.endpoint.address
+        try:
+            written = await self._connection.call(_METRICS, b"", seconds=_METRICS_SECONDS)
+            answer = pluginv2_pb2.CollectMetricsResponse.FromString(written)
+            return list(labelled(answer.metrics.prometheus.decode(), address))
+        except (RemoteError, AnsweredError, ValueError) as error:
+            _log.debug("the server's metrics cannot be had", extra={"server": address, "detail": str(error)})
+            return []
+
+    async def close(self) -> None:
+        """End the connection."""
+        await self._connection.close()
+
+    async def _health(self, call: RelayedCall, request: bytes) -> bytes:
+        """Ask the server for the data source's health, and add what there is to say about the way to it."""
+        # Trouble is found at once so; gRPC itself would first try again for a while.
+        trouble = await self._connection.diagnose()
+        if trouble:
+            raise trouble
+        seconds = _HEALTH_SECONDS if call.timeout is None else min(_HEALTH_SECONDS, call.timeout)
+        hello, ahead = await self._hello(seconds, call.metadata)
+        written = await self._connection.call(call.path, request, seconds=seconds, metadata=call.metadata)
+        health = pluginv2_pb2.CheckHealthResponse.FromString(written)
+        _add(health, self._connection.endpoint, hello.version, ahead)
+        return health.SerializeToString()
+
+    async def _hello(self, seconds: float, metadata: Metadata) -> tuple[bridge_pb2.HelloResponse, float]:
+        """Return the server's words and by how many seconds its clock is ahead, 0 if that cannot be told for sure."""
+        before, began = time.time(), time.monotonic()
+        written = await self._connection.call(_HELLO, b"", seconds=seconds, metadata=metadata)
+        took = time.monotonic() - began
+        hello = bridge_pb2.HelloResponse.FromString(written)
+        ahead = hello.now_ms / 1000 - (before + took / 2)
+        return hello, ahead if abs(ahead) > took / 2 else 0.0
+
+
+def _add(health: pluginv2_pb2.CheckHealthResponse, endpoint: Endpoint, version: str, ahead: float) -> None:
+    details = json.loads(health.jsonDetails or b"{}")
+    details["bridge"] = {
+        "address": endpoint.address,
+        "serverVersion": version,
+        "pluginVersion": VERSION,
+        "clockAheadSeconds": round(ahead, 3),
+    }
+    added = f" By {endpoint.address}, version {version}."
+    if abs(ahead) > _CLOCKS_DIFFER:
+        side = "ahead of" if ahead > 0 else "behind"
+        added += (
+            f" Warning: the clock of {endpoint.host} is {abs(ahead):.0f} s {side} Grafana's: "
+            "what is newest may be missing in panels that end now. Set both clocks by NTP."
+        )
+    health.message += added
+    if "verboseMessage" in details:
+        details["verboseMessage"] += added
+    health.jsonDetails = json.dumps(details).encode()
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    """Turn what a connection raises into what the plugin layer knows."""
+    try:
+        yield
+    except RemoteError as error:
+        raise PluginError(str(error), status=error.status, source=ErrorSource.DOWNSTREAM) from None
+    except AnsweredError as error:
+        raise PassedStatusError(error.code, error.details) from None

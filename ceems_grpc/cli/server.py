@@ -1,0 +1,92 @@
+"""`ceems-grpc server`: answers, on the host of the database, what plugins in Grafana elsewhere are asked."""
+
+import argparse
+import asyncio
+import json
+import os
+from pathlib import Path
+
+from ceems_grpc.bridge.listening import ListenAddress, ListenError
+from ceems_grpc.bridge.private_files import SecretFileError
+from ceems_grpc.bridge.server import ServerSettings, run_server
+from ceems_grpc.bridge.server_tls import TlsFiles
+from ceems_grpc.bridge.sharing import Own, SharedDatabase
+from ceems_grpc.bridge.store_service import StoreService
+from ceems_grpc.cli.errors import CommandError
+from ceems_grpc.plugin.hclog import start_logging
+from ceems_grpc.plugin.tracing import start_tracing, stop_tracing
+from ceems_grpc.settings import Settings, SettingsError
+from ceems_grpc.threads import share_fairly
+from ceems_grpc.version import VERSION
+
+_FLUSH_SECONDS = 2.0
+_TOO_LARGE = 2048
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serve until the process is told to stop."""
+    start_logging({"GF_PLUGIN_LOG_LEVEL": options.log_level})
+    start_tracing(os.environ, name="CEEMS bridge server", version=VERSION)
+    try:
+        asyncio.run(_serve(server_settings(options), own_of(options)))
+    except (ListenError, SecretFileError, SettingsError) as error:
+        raise CommandError(str(error)) from None
+    finally:
+        stop_tracing(_FLUSH_SECONDS)
+    return 0
+
+
+async def _serve(settings: ServerSettings, own: Own) -> None:
+    share_fairly()
+    settings.check()
+    database = SharedDatabase(own)
+    try:
+        await database.look()
+        await run_server(settings, database, [StoreService(database.store).handler()])
+    finally:
+        await database.close()
+
+
+def server_settings(options: argparse.Namespace) -> ServerSettings:
+    """Return what the options say about listening and who is let in."""
+    files = (options.tls_cert, options.tls_key, options.client_ca)
+    if options.plain_text:
+        if any(files):
+            raise CommandError("--plain-text is without TLS: leave out --tls-cert, --tls-key and --client-ca.")
+        tls = None
+    elif options.tls_cert and options.tls_key:
+        tls = TlsFiles(Path(options.tls_cert), Path(options.tls_key), _path(options.client_ca))
+    else:
+        raise CommandError("Give --tls-cert and --tls-key; on a loopback address --plain-text will do as well.")
+    return ServerSettings(
+        listen=ListenAddress.read(options.listen),
+        tls=tls,
+        token_file=_path(options.token_file),
+        client_names=frozenset(options.client_name),
+        largest_request=_size(options.max_request_size),
+        largest_answer=_size(options.max_answer_size),
+    )
+
+
+def own_of(options: argparse.Namespace) -> Own:
+    """Return what the options say about the database and its limits."""
+    described = {
+        "path": str(Path(options.database).absolute()),
+        "timezone": options.timezone,
+        "mirror": {"mode": options.mirror, "folder": options.mirror_folder},
+        "maxQueryWindow": options.max_query_window,
+        "rowLimit": options.row_limit,
+        "queryTimeout": options.query_timeout,
+    }
+    settings = Settings.from_json(json.dumps(described).encode())
+    return Own(settings, roles=not options.ignore_admin_role, service_users=not options.ignore_service_user)
+
+
+def _path(text: str | None) -> Path | None:
+    return Path(text) if text else None
+
+
+def _size(mebibytes: int) -> int:
+    if not 0 < mebibytes < _TOO_LARGE:
+        raise CommandError(f"A size must be from 1 to {_TOO_LARGE - 1} MiB: gRPC has no larger messages.")
+    return mebibytes

@@ -1,0 +1,230 @@
+"""A connection to a `ceems-grpc server` that comes back by itself, and what every call on it carries."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
+from typing import Any, NoReturn
+
+import grpc
+
+from ceems_grpc.remote.certificates import (
+    CertificateError,
+    check_pair,
+    read_certificates,
+    tidy_certificates,
+    tidy_key,
+)
+from ceems_grpc.remote.diagnose import diagnose
+from ceems_grpc.remote.endpoint import Endpoint, is_loopback
+from ceems_grpc.remote.errors import AnsweredError, Cause, RemoteError
+from ceems_grpc.remote.protocol import PROTOCOL, PROTOCOL_KEY, REFUSAL_KEY, TOKEN_KEY, TOKEN_PREFIX, VERSION_KEY
+from ceems_grpc.remote.trust import system_authorities
+from ceems_grpc.version import VERSION
+
+Metadata = Sequence[tuple[str, str | bytes]]
+
+# A server that is started anew is back within this time.
+_PATIENCE_SECONDS = 2.5
+# When it has been away for longer, nobody is made to wait.
+_LONG_AWAY_SECONDS = 30.0
+_PAUSE_SECONDS = 0.1
+_OPTIONS: list[tuple[str, Any]] = [
+    # Grafana takes answers of this size from a plugin; the server has a limit of its own.
+    ("grpc.max_receive_message_length", 2**31 - 1),
+    ("grpc.max_send_message_length", 64 * 1024 * 1024),
+    # A peer that is gone without a word is noticed after 30 seconds at most, also while nothing is asked.
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    # This is also how long an attempt to connect may take.
+    ("grpc.min_reconnect_backoff_ms", 5_000),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+    # A call that fails is asked again here, and not by gRPC: it cannot tell what will not get better.
+    ("grpc.enable_retries", 0),
+    # After a change of the settings nothing of a former connection is used.
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.enable_http_proxy", 0),
+]
+_TOO_LARGE = "larger than max"
+
+
+class Connection:
+    """Calls a server with messages as they are on the wire.
+
+    Calls raise `RemoteError` when the server cannot be asked, `AnsweredError` for a gRPC status that it answers with.
+    Nothing is connected before the first call. To be made and used in one event loop.
+    """
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        """Open the channel. Raises `RemoteError` when the certificates or the key cannot be used."""
+        self.endpoint = endpoint = _tidy(endpoint)
+        self._channel = _open(endpoint)
+        self._own_metadata = _own_metadata(endpoint)
+        self._diagnosis: asyncio.Task[RemoteError | None] | None = None
+        self._away_since: float | None = None
+
+    async def call(self, method: str, request: bytes, *, seconds: float | None, metadata: Metadata = ()) -> bytes:
+        """Call ``/package.Service/Method``, which answers once. ``seconds``: the deadline, None for any."""
+        ask: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = self._channel.unary_unary(method)
+        attempts = _Attempts(seconds)
+        while True:
+            try:
+                answer = await ask(request, timeout=attempts.seconds_left(), metadata=self._metadata(metadata))
+            except grpc.aio.AioRpcError as error:
+                if not await self._comes_back(error, attempts):
+                    await self._fail(error, seconds)
+            else:
+                self._away_since = None
+                return answer
+
+    async def stream(
+        self, method: str, request: bytes, *, seconds: float | None, metadata: Metadata = ()
+    ) -> AsyncGenerator[bytes, None]:
+        """Call a method that answers with a stream. Whoever leaves it half way closes the iterator, which ends it."""
+        ask: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = self._channel.unary_stream(method)
+        attempts = _Attempts(seconds)
+        started = False
+        while True:
+            answers = ask(request, timeout=attempts.seconds_left(), metadata=self._metadata(metadata))
+            try:
+                async for answer in answers:
+                    self._away_since = None
+                    started = True
+                    yield answer
+            except grpc.aio.AioRpcError as error:
+                if started or not await self._comes_back(error, attempts):
+                    await self._fail(error, seconds)
+            else:
+                return
+            finally:
+                answers.cancel()
+
+    async def diagnose(self) -> RemoteError | None:
+        """Say what keeps the server from being reached, None if nothing does; see `remote.diagnose`."""
+        if self._diagnosis is None:
+            self._diagnosis = asyncio.create_task(diagnose(self.endpoint))
+            self._diagnosis.add_done_callback(self._forget_diagnosis)
+        return await asyncio.shield(self._diagnosis)
+
+    async def close(self) -> None:
+        """End the connection and all calls on it."""
+        if self._diagnosis:
+            self._diagnosis.cancel()
+        await self._channel.close()
+
+    async def _comes_back(self, error: grpc.aio.AioRpcError, attempts: "_Attempts") -> bool:
+        """Tell whether a call that nothing came of is to be asked again: all calls only read.
+
+        Waits for a connection that was lost to come back, unless what keeps it away will not pass by itself.
+        """
+        if error.code() is not grpc.StatusCode.UNAVAILABLE or VERSION_KEY in dict(error.trailing_metadata() or ()):
+            return False
+        now = time.monotonic()
+        self._away_since = self._away_since or now
+        trouble = await self.diagnose()
+        if trouble and (trouble.cause is not Cause.NETWORK or now - self._away_since > _LONG_AWAY_SECONDS):
+            return False
+        try:
+            async with asyncio.timeout(attempts.patience_left()):
+                await asyncio.sleep(_PAUSE_SECONDS)
+                await self._ready()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _ready(self) -> None:
+        while (state := self._channel.get_state(try_to_connect=True)) is not grpc.ChannelConnectivity.READY:
+            await self._channel.wait_for_state_change(state)
+
+    def _forget_diagnosis(self, _done: asyncio.Task[RemoteError | None]) -> None:
+        self._diagnosis = None
+
+    def _metadata(self, more: Metadata) -> Metadata:
+        return [*self._own_metadata, *more]
+
+    async def _fail(self, error: grpc.aio.AioRpcError, seconds: float | None) -> NoReturn:
+        trailing = dict(error.trailing_metadata() or ())
+        address, details = self.endpoint.address, error.details() or ""
+        code = error.code()
+        if REFUSAL_KEY in trailing:
+            cause = Cause.VERSION if trailing[REFUSAL_KEY] == Cause.VERSION else Cause.REFUSED
+            raise RemoteError(cause, f"{address}: {details}") from None
+        if VERSION_KEY in trailing:
+            raise AnsweredError(code, details) from None
+        if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+            within = f" within {seconds:.3g} s" if seconds is not None else " in time"
+            raise RemoteError(Cause.DEADLINE, f"{address} did not answer{within}.") from None
+        if code is grpc.StatusCode.RESOURCE_EXHAUSTED and _TOO_LARGE in details:
+            raise RemoteError(
+                Cause.SIZE, f"A message of {address} or to it is larger than is allowed ({details}): narrow the query."
+            ) from None
+        if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+            raise RemoteError(Cause.BUSY, f"{address} has too many questions to answer: try again later.") from None
+        if code is grpc.StatusCode.UNIMPLEMENTED:
+            raise RemoteError(Cause.VERSION, f"{address} is no ceems-grpc server, but speaks gRPC.") from None
+        if code is not grpc.StatusCode.CANCELLED:
+            trouble = await self.diagnose()
+            if trouble:
+                raise trouble from None
+        raise RemoteError(Cause.NETWORK, f"The connection to {address} broke: {details}") from None
+
+
+class _Attempts:
+    """How long a call has yet, with all its attempts."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self._deadline = None if seconds is None else time.monotonic() + seconds
+        self._patient_until: float | None = None
+
+    def seconds_left(self) -> float | None:
+        """Return what is left until the deadline; None for any."""
+        return None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
+
+    def patience_left(self) -> float:
+        """Return for how long to wait for a connection; counts from when this is first asked."""
+        now = time.monotonic()
+        if self._patient_until is None:
+            self._patient_until = now + _PATIENCE_SECONDS
+        left = self.seconds_left()
+        return max(0.0, min(self._patient_until - now, _PATIENCE_SECONDS if left is None else left))
+
+
+def _own_metadata(endpoint: Endpoint) -> Metadata:
+    own = [(PROTOCOL_KEY, str(PROTOCOL)), (VERSION_KEY, VERSION)]
+    return [*own, (TOKEN_KEY, TOKEN_PREFIX + endpoint.token)] if endpoint.token else own
+
+
+def _open(endpoint: Endpoint) -> grpc.aio.Channel:
+    if endpoint.plain_text:
+        if not is_loopback(endpoint.host):
+            raise RemoteError(Cause.TLS, "Plain text is allowed to this host only; elsewhere use TLS.")
+        return grpc.aio.insecure_channel(endpoint.address, _OPTIONS)
+    if not endpoint.token.isascii() or not endpoint.token.isprintable():
+        raise RemoteError(Cause.REFUSED, "The token has characters that no token has: copy it again.")
+    credentials = grpc.ssl_channel_credentials(
+        root_certificates=endpoint.ca_cert.encode() or system_authorities(),
+        private_key=endpoint.client_key.encode() or None,
+        certificate_chain=endpoint.client_cert.encode() or None,
+    )
+    name = [("grpc.ssl_target_name_override", endpoint.server_name)] if endpoint.server_name else []
+    return grpc.aio.secure_channel(endpoint.address, credentials, [*_OPTIONS, *name])
+
+
+def _tidy(endpoint: Endpoint) -> Endpoint:
+    """Return it with certificates and key as every library reads them."""
+    try:
+        if endpoint.ca_cert:
+            read_certificates(endpoint.ca_cert.encode(), "The certificate of the authority (CA)")
+        if endpoint.client_cert:
+            check_pair(endpoint.client_cert.encode(), endpoint.client_key.encode(), "The client certificate")
+        return replace(
+            endpoint,
+            ca_cert=tidy_certificates(endpoint.ca_cert),
+            client_cert=tidy_certificates(endpoint.client_cert),
+            client_key=tidy_key(endpoint.client_key) if endpoint.client_cert else "",
+        )
+    except CertificateError as error:
+        raise RemoteError(Cause.TLS, str(error)) from None

@@ -1,0 +1,61 @@
+"""A bridge server that answers as `tests.plugin.echo_plugin` does, and not from a database."""
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from ceems_grpc.bridge.server import ServerSettings, run_server
+from ceems_grpc.cli.server import server_settings
+from ceems_grpc.cli.server_options import add_options
+from ceems_grpc.plugin.context import PluginContext
+from ceems_grpc.plugin.datasource import DataSource
+from ceems_grpc.plugin.frame import Field, Frame
+from ceems_grpc.plugin.hclog import start_logging
+from ceems_grpc.plugin.instances import InstanceManager
+from ceems_grpc.plugin.query import DataQuery
+from tests.plugin.echo_plugin import Echo
+
+
+@dataclass
+class _Seen:
+    """What a request brought with it, as JSON in a frame."""
+
+    context: PluginContext
+
+    def frame(self) -> Frame:
+        source = self.context.data_source
+        seen = {"secure": dict(source.secure_json) if source else None, "json": source and source.json_data.decode()}
+        return Frame("seen", [Field("seen", pa.array([json.dumps(seen)], pa.string()))])
+
+
+class RemoteEcho(Echo):
+    """Also tells what came of the data source's settings."""
+
+    async def query(self, context: PluginContext, query: DataQuery) -> Sequence[Frame]:
+        if json.loads(query.json).get("do") == "settings":
+            return [_Seen(context).frame()]
+        return await super().query(context, query)
+
+
+async def _serve(settings: ServerSettings, journal: Path) -> None:
+    async def make(_context: PluginContext) -> DataSource:
+        return RemoteEcho({"journal": str(journal)})
+
+    instances = InstanceManager(make)
+    await run_server(settings, instances)
+    await instances.close()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    add_options(parser)
+    options = parser.parse_args()
+    start_logging({"GF_PLUGIN_LOG_LEVEL": options.log_level})
+    # The database is none: its path is the file that cancelled work is noted in.
+    sys.exit(asyncio.run(_serve(server_settings(options), Path(options.database))))

@@ -1,0 +1,127 @@
+"""A server that is killed and started again while it is asked: what is asked next is answered right."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pyarrow as pa
+import pytest
+
+from ceems_grpc.faces.live import channel_key
+from ceems_grpc.plugin.pb import pluginv2_pb2 as pb
+from tests.bridge.servers import ECHO, BridgedPlugin, Files, bridged, serving
+from tests.golden.ceems_plugin import read_frame
+from tests.plugin.host import Plugin, lines, until
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+WINDOW = (1_763_000_000_000, 1_767_300_000_000)
+MODEL = {"queryType": "units"}
+
+
+class Load:
+    """Askers that never stop; every answer is checked."""
+
+    def __init__(self, ceems: BridgedPlugin, wanted: pa.Table) -> None:
+        self._ceems = ceems
+        self._wanted = wanted
+        self.right = 0
+        self.errors: list[str] = []
+        self.wrong: list[Any] = []
+
+    async def ask(self) -> None:
+        while True:
+            answer = (await self._ceems.query("user0000", {"A": MODEL}, WINDOW))["A"]
+            if answer.error:
+                self.errors.append(f"{answer.status} {answer.error}")
+            elif read_frame(answer.frames[0]) == self._wanted:
+                self.right += 1
+            else:
+                self.wrong.append(answer)
+
+    async def more(self, count: int = 20) -> None:
+        """Wait until so many more questions were answered."""
+        wanted = self.right + count
+        await until(lambda: self.right >= wanted)
+
+
+async def test_killed_and_restarted_under_load(plugin: Plugin, files: Files, database: Path) -> None:
+    async with serving(*files.tls, *files.tokens, "--database", str(database)) as server:
+        server.freeze_port()
+        ceems = bridged(plugin, files, server.port)
+        load = Load(ceems, await ceems.table("user0000", MODEL, WINDOW))
+        askers = [asyncio.create_task(load.ask()) for _ in range(4)]
+        await load.more()
+        for _ in range(2):
+            await server.kill()
+            await server.start()
+            await load.more()
+        # Also one that ends as services are ended, with questions under way.
+        assert await server.stop() == 0
+        await server.start()
+        await load.more()
+        for asker in askers:
+            asker.cancel()
+        await asyncio.gather(*askers, return_exceptions=True)
+        assert load.wrong == []
+        # Within the time that a start takes here, nobody even notices.
+        assert {error.partition(" ")[0] for error in load.errors} <= {"503"}, load.errors
+
+
+async def test_the_first_question_after_a_long_outage_is_answered(plugin: Plugin, files: Files, database: Path) -> None:
+    async with serving(*files.tls, *files.tokens, "--database", str(database)) as server:
+        server.freeze_port()
+        ceems = bridged(plugin, files, server.port)
+        wanted = await ceems.table("user0000", MODEL, WINDOW)
+        await server.kill()
+        failed = (await ceems.query("user0000", {"A": MODEL}, WINDOW))["A"]
+        assert (failed.status, failed.error.partition(":")[0]) == (503, "Nothing listens on localhost")
+        await server.start()
+        assert await ceems.table("user0000", MODEL, WINDOW) == wanted
+
+
+async def test_streams_end_with_the_server_and_start_again(plugin: Plugin, files: Files, database: Path) -> None:
+    async with serving(*files.tls, *files.tokens, "--database", str(database)) as server:
+        server.freeze_port()
+        ceems = bridged(plugin, files, server.port)
+        request = pb.RunStreamRequest(
+            pluginContext=ceems.asker("user0000").context(), path=f"stats/{channel_key('user0000')}"
+        )
+
+        async def first() -> tuple[Any, Any]:
+            running = aiter(plugin.start("Stream.RunStream", request))
+            return json.loads((await anext(running)).data)["data"], running
+
+        data, running = await first()
+        await server.kill()
+        with pytest.raises(grpc.aio.AioRpcError) as ended:
+            await anext(running)
+        assert ended.value.code() is grpc.StatusCode.UNAVAILABLE
+        await server.start()
+        again, running = await first()
+        assert again == data
+        # A server that is stopped ends its streams without an error.
+        stopping = asyncio.create_task(server.stop())
+        with pytest.raises(StopAsyncIteration):
+            await anext(running)
+        assert await stopping == 0
+        await server.start()
+        assert (await first())[0] == data
+
+
+async def test_a_question_under_way_is_asked_again_when_the_server_dies(
+    plugin: Plugin, files: Files, tmp_path: Path
+) -> None:
+    journal = tmp_path / "journal"
+    async with serving(*files.tls, *files.tokens, "--database", str(journal), command=ECHO) as server:
+        server.freeze_port()
+        ceems = bridged(plugin, files, server.port)
+        asked = asyncio.create_task(ceems.query("ann", {"A": {"do": "wait"}}, (0, 1)))
+        await until(lambda: lines(journal) == ["A waits"])
+        await server.kill()
+        await server.start()
+        await until(lambda: lines(journal) == ["A waits", "A waits"])
+        asked.cancel()
+        await until(lambda: "A stopped" in lines(journal))
