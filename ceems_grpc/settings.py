@@ -1,26 +1,22 @@
 """Settings of a data source (its jsonData) and of the plugin (from grafana.ini); docs/configure.md lists them."""
 
-import errno
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
-from zoneinfo import ZoneInfo
 
 import msgspec
 
-from ceems_grpc.store.localtime import named_zone
+from ceems_grpc.allowed_paths import PluginSettings, SettingsError, plugin_settings
+from ceems_grpc.sources import RawSource, Source, read_sources
+
+__all__ = ["PluginSettings", "Settings", "SettingsError", "plugin_settings"]
 
 _DURATION = re.compile(r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 _SECONDS = (31_536_000, 604_800, 86_400, 3_600, 60, 1)
 _ROLES = ("Viewer", "Editor", "Admin")
-
-
-class SettingsError(Exception):
-    """A setting cannot be used; the message says which, and what is wanted."""
 
 
 class _Mirror(msgspec.Struct, frozen=True):
@@ -30,7 +26,15 @@ class _Mirror(msgspec.Struct, frozen=True):
 
 class _JsonData(msgspec.Struct, rename="camel"):
     path: str = ""
+    address: str = ""
+    postgres: str = ""
     timezone: str = ""
+    tls_server_name: str = ""
+    plain_text: bool = False
+    postgres_schema: str = ""
+    sources: tuple[RawSource, ...] = ()
+    source_timeout: str | int = "10s"
+    on_source_failure: Literal["", "notice", "error"] = "notice"
     max_query_window: str | int = ""
     row_limit: Annotated[int, msgspec.Meta(ge=0)] | None = None
     query_timeout: str | int = "30s"
@@ -40,49 +44,19 @@ class _JsonData(msgspec.Struct, rename="camel"):
 
 
 @dataclass(frozen=True, slots=True)
-class PluginSettings:
-    """What `[plugin.ceems-ceems-datasource]` of grafana.ini says: which files data sources may name.
-
-    ``allowed``: files or folders; none means any. ``blocked`` wins over ``allowed``.
-    """
-
-    allowed: tuple[Path, ...] = ()
-    blocked: tuple[Path, ...] = ()
-
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> "PluginSettings":
-        """Read GF_PLUGIN_ALLOWED_PATHS and GF_PLUGIN_BLOCKED_PATHS, paths separated by ``:`` or ``,``."""
-
-        def paths(name: str) -> tuple[Path, ...]:
-            text = environment.get(f"GF_PLUGIN_{name}_PATHS") or environment.get(f"GF_PLUGIN_{name}PATHS") or ""
-            return tuple(Path(part.strip()).resolve() for part in re.split("[:,]", text) if part.strip())
-
-        return cls(paths("ALLOWED"), paths("BLOCKED"))
-
-    def check(self, path: Path) -> None:
-        """Raise `SettingsError` for a file that data sources may not name; links are followed first."""
-        try:
-            real = path.resolve()
-        except (OSError, RuntimeError):  # links that lead in circles
-            raise SettingsError("The path of the database is a link that leads nowhere.") from None
-        for blocked in self.blocked:
-            if real == blocked or blocked in real.parents:
-                raise SettingsError("The path of the database is blocked by this Grafana's blocked_paths.")
-        if self.allowed and not any(real == allowed or allowed in real.parents for allowed in self.allowed):
-            raise SettingsError("The path of the database is not among this Grafana's allowed_paths.")
-
-
-@dataclass(frozen=True, slots=True)
 class Settings:
     """A data source's settings, checked.
 
-    ``zone``: None guesses it. ``max_query_window``: None is any. ``admin_role``: from which role of Grafana on a user
+    ``sources``: where rows come from, one or more; ``source_timeout``: how long each may take (None: as long as the
+    question), of several; ``fail_on_missing_source``: whether a question fails when one of them does.
+    ``max_query_window``: None is any. ``admin_role``: from which role of Grafana on a user
     counts as an administrator of CEEMS ("" none). ``service_user``: who asks where nobody is signed in ("" nobody).
     ``mirror_mode``: auto, memory or off; ``mirror_folder``: where it lies (None: a cache folder of the process's user).
     """
 
-    path: Path
-    zone: ZoneInfo | None
+    sources: tuple[Source, ...]
+    source_timeout: timedelta | None
+    fail_on_missing_source: bool
     max_query_window: timedelta | None
     row_limit: int | None
     query_timeout: timedelta | None
@@ -92,17 +66,30 @@ class Settings:
     mirror_folder: Path | None
 
     @classmethod
-    def from_json(cls, data: bytes, plugin: PluginSettings | None = None) -> "Settings":
-        """Read jsonData. Raises `SettingsError` with a sentence for whoever configures the data source."""
+    def from_json(
+        cls, data: bytes, plugin: PluginSettings | None = None, secure: Mapping[str, str] | None = None
+    ) -> "Settings":
+        """Read jsonData and the decrypted secureJsonData.
+
+        Raises `SettingsError` with a sentence for whoever configures the data source.
+        """
         try:
             raw = msgspec.json.decode(data or b"{}", type=_JsonData)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise SettingsError(f"The settings of the data source cannot be read: {error}.") from None
-        path = _path(raw.path)
-        (plugin or PluginSettings()).check(path)
+        single = RawSource(
+            path=raw.path,
+            address=raw.address,
+            postgres=raw.postgres,
+            timezone=raw.timezone,
+            tls_server_name=raw.tls_server_name,
+            plain_text=raw.plain_text,
+            postgres_schema=raw.postgres_schema,
+        )
         return cls(
-            path=path,
-            zone=_zone(raw.timezone),
+            sources=read_sources(single, raw.sources, secure or {}, plugin or PluginSettings()),
+            source_timeout=_duration("sourceTimeout", raw.source_timeout),
+            fail_on_missing_source=raw.on_source_failure == "error",
             max_query_window=_duration("maxQueryWindow", raw.max_query_window),
             row_limit=raw.row_limit or None,
             query_timeout=_duration("queryTimeout", raw.query_timeout),
@@ -119,33 +106,12 @@ class Settings:
         return _ROLES.index(role) >= _ROLES.index(self.admin_role)
 
 
-def _path(text: str) -> Path:
-    if not text.strip():
-        raise SettingsError("No database is configured: set the path of ceems.db in the data source's settings.")
-    if "\0" in text or "://" in text or text.startswith("file:"):
-        raise SettingsError("The path of the database must be a plain file path, such as /var/lib/ceems/ceems.db.")
-    path = Path(text.strip())
-    try:
-        return path / "ceems.db" if path.is_dir() else path
-    except OSError as error:
-        if error.errno == errno.ENAMETOOLONG:
-            raise SettingsError("The path of the database is longer than this system can have.") from None
-        return path  # the store says which folder is in the way
-
-
 def _folder(text: str) -> Path | None:
     if not text.strip():
         return None
     if "\0" in text or not Path(text.strip()).is_absolute():
         raise SettingsError("The folder of the mirror must be an absolute path, such as /var/cache/grafana.")
     return Path(text.strip())
-
-
-def _zone(name: str) -> ZoneInfo | None:
-    zone = named_zone(name.strip())
-    if zone is None and name.strip():
-        raise SettingsError(f"Unknown time zone '{name}': use an IANA name such as Europe/Paris.")
-    return zone
 
 
 def _duration(name: str, value: str | int) -> timedelta | None:
@@ -160,8 +126,3 @@ def _duration(name: str, value: str | int) -> timedelta | None:
     if not 0 <= seconds <= 1000 * _SECONDS[0]:
         raise SettingsError(f"Setting {name}: must be between 0 and 1000 years.")
     return timedelta(seconds=seconds) if seconds else None
-
-
-def plugin_settings() -> PluginSettings:
-    """Return what grafana.ini gave to this process."""
-    return PluginSettings.from_environment(os.environ)

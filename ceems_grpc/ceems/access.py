@@ -1,25 +1,37 @@
 """Who may see what. Every answer goes through these rules.
 
-Administrators are the names in table admin_users. A user sees the own units, and of the service account ``P:svc`` of a
-project P, when P is asked for and the user is a member of P on that cluster. Usage is seen by all members of a project.
+Administrators are the names in table admin_users; where a store holds several sites, each row says which clusters it
+is about (column ``clusters``), and elsewhere its names are users like any other. A user sees the own units, and of the
+service account ``P:svc`` of a project P, when P is asked for and the user is a member of P on that cluster. Usage is
+seen by all members of a project.
 Membership counts per cluster: a project of the same name elsewhere is another project.
 """
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from cachetools import TTLCache
 
 from ceems_grpc.ceems.errors import not_an_admin
 from ceems_grpc.ceems.questions import AsAdmin, Viewer
 from ceems_grpc.store.base import Reader
-from ceems_grpc.store.plan import ALWAYS, AnyOf, Condition, Distinct, Holds, In, PairIn, Table
+from ceems_grpc.store.flatten import decode_list
+from ceems_grpc.store.missing import missing_of, require_whole
+from ceems_grpc.store.plan import ALWAYS, AllOf, AnyOf, Condition, Distinct, Holds, In, PairIn, Table
 
 SERVICE_ACCOUNT = "svc"
 
 Pairs = tuple[tuple[str, str], ...]
 """(cluster, project) or (cluster, user) pairs."""
+
+
+class Office(NamedTuple):
+    """Whether somebody is an administrator, and of which clusters (None: of all, also those to come)."""
+
+    is_admin: bool
+    clusters: tuple[str, ...] | None = None
 
 
 def service_account(project: str) -> str:
@@ -36,20 +48,16 @@ class Rights:
     LIFETIME = 10.0  # seconds
 
     def __init__(self, timer: Callable[[], float] = time.time) -> None:
-        self._admins: TTLCache[str, bool] = TTLCache(10_000, self.LIFETIME, timer)
+        self._admins: TTLCache[str, Office] = TTLCache(10_000, self.LIFETIME, timer)
         self._pairs: TTLCache[str, Pairs] = TTLCache(10_000, self.LIFETIME, timer)
 
-    async def is_admin(self, reader: Reader, login: str) -> bool:
-        """Tell whether table admin_users names the login; older databases without the table have no administrators."""
+    async def office(self, reader: Reader, login: str) -> Office:
+        """Return what the login administers as table admin_users has it; older databases without it have nobody."""
         known = self._admins.get(login)
-        if known is None:
-            known = False
-            if reader.has(Table.ADMIN_USERS):
-                # Before version 8 of the schema, a row holds a list of names.
-                new = reader.has(Table.ADMIN_USERS, "name")
-                where = In("name", (login,)) if new else Holds("users", (login,))
-                found = await reader.distinct(Distinct(Table.ADMIN_USERS, ("name" if new else "users",), where))
-                known = bool(found.num_rows)
+        if known is not None:
+            return known
+        known = await _office(reader, login)
+        if not missing_of(reader):
             self._admins[login] = known
         return known
 
@@ -62,19 +70,43 @@ class Rights:
                 where = Holds("users", (login,))
                 found = await reader.distinct(Distinct(Table.PROJECTS, ("cluster_id", "name"), where))
                 known = tuple(zip(found.column(0).to_pylist(), found.column(1).to_pylist(), strict=True))
-                self._pairs[login] = known
+                if not missing_of(reader):
+                    self._pairs[login] = known
             pairs.update(known)
         return tuple(sorted(pairs, key=lambda pair: tuple(map(str, pair))))  # either may be null
 
 
+async def _office(reader: Reader, login: str) -> Office:
+    # Before version 8 of the schema, a row holds a list of names.
+    forms = (("name", In("name", (login,))), ("users", Holds("users", (login,))))
+    by_cluster = reader.has(Table.ADMIN_USERS, "clusters")
+    clusters: set[str] = set()
+    named = False
+    for column, where in forms:
+        if not reader.has(Table.ADMIN_USERS, column):
+            continue
+        columns = (column, "clusters") if by_cluster else (column,)
+        found = await reader.distinct(Distinct(Table.ADMIN_USERS, columns, where))
+        named = named or bool(found.num_rows)
+        for text in found.column("clusters").to_pylist() if by_cluster else ():
+            clusters.update(map(str, decode_list(text)))
+    return Office(named, tuple(sorted(clusters)) if by_cluster else None)
+
+
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What one viewer may see in one reader."""
+    """What one viewer may see in one reader.
+
+    ``clusters``: of an administrator, which clusters (None: all). ``also_own``: whether an administrator of some
+    clusters also sees what any user would see, elsewhere.
+    """
 
     reader: Reader
     viewer: Viewer
     as_admin: bool
     rights: Rights
+    clusters: tuple[str, ...] | None = None
+    also_own: bool = False
 
     async def memberships(self, logins: tuple[str, ...]) -> Pairs:
         """Return the (cluster, project) pairs of the projects that contain one of the logins."""
@@ -83,28 +115,48 @@ class Access:
     async def units(self, users: tuple[str, ...], projects: tuple[str, ...]) -> Condition:
         """Return which units to answer when these users and projects are asked for."""
         services = tuple(map(service_account, projects))
-        if self.as_admin:
-            # An administrator who names users also gets the service accounts of the projects asked for.
-            return In("username", users + services) if users else ALWAYS
+        # An administrator who names users also gets the service accounts of the projects asked for.
+        all_: Condition = In("username", users + services) if users else ALWAYS
+        if self._sees_all:
+            return all_
         own: list[Condition] = [In("username", (self.viewer.login,))]
         accounts = await self._service_accounts(projects)
         if accounts:
             own.append(PairIn(("cluster_id", "username"), accounts))
-        return AnyOf(tuple(own))
+        return self.either(all_, self._own(AnyOf(tuple(own)), users))
 
     async def usage(self, users: tuple[str, ...], projects: tuple[str, ...]) -> Condition:
         """Return whose usage to answer: the rows of all projects that contain one of the users."""
-        if self.as_admin:
-            if not users:
-                return ALWAYS
+        all_: Condition = ALWAYS
+        if self.as_admin and users:
             named = users + tuple(map(service_account, projects))
-            return PairIn(("cluster_id", "project"), await self.memberships(named))
+            all_ = PairIn(("cluster_id", "project"), await self.memberships(named))
+        if self._sees_all:
+            return all_
         # Not of the projects that a service account is a member of: those need not be the viewer's.
-        return PairIn(("cluster_id", "project"), await self.memberships((self.viewer.login,)))
+        own = PairIn(("cluster_id", "project"), await self.memberships((self.viewer.login,)))
+        return self.either(all_, self._own(own, users))
 
     def named(self, users: tuple[str, ...]) -> tuple[Condition, ...]:
         """Return the condition of a member who names users: just their rows. Administrators' users count above."""
         return () if self.as_admin or not users else (In("username", users),)
+
+    def either(self, all_: Condition, own: Condition) -> Condition:
+        """Return the first condition for what the viewer administers, and the second for the rest that is seen."""
+        if not self.as_admin:
+            return own
+        if self.clusters is None:
+            return all_
+        administered = AllOf((In("cluster_id", self.clusters), all_))
+        return AnyOf((administered, own)) if self.also_own else administered
+
+    @property
+    def _sees_all(self) -> bool:
+        return self.as_admin and self.clusters is None
+
+    def _own(self, own: Condition, users: tuple[str, ...]) -> Condition:
+        # Of a member who names users `named` says the same; an administrator of other clusters is a member here.
+        return AllOf((own, In("username", users))) if self.as_admin and users else own
 
     async def _service_accounts(self, projects: tuple[str, ...]) -> Pairs:
         if not projects:
@@ -117,7 +169,9 @@ async def open_access(reader: Reader, viewer: Viewer, admin: AsAdmin, rights: Ri
     """Return what the viewer may see; asking as an administrator without being one is an error (403)."""
     if admin is False:
         return Access(reader, viewer, as_admin=False, rights=rights)
-    allowed = viewer.admin_by_role or await rights.is_admin(reader, viewer.login)
-    if admin is True and not allowed:
+    office = Office(True) if viewer.admin_by_role else await rights.office(reader, viewer.login)
+    if admin is True and not office.is_admin:
+        require_whole(reader)
         raise not_an_admin()
-    return Access(reader, viewer, as_admin=allowed, rights=rights)
+    clusters = office.clusters if office.is_admin else None
+    return Access(reader, viewer, office.is_admin, rights, clusters, also_own=admin == "auto")

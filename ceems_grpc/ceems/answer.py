@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from ceems_grpc.ceems.metrics import Column
+from ceems_grpc.store.missing import Missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,13 +14,20 @@ class Answer:
 
     ``table``: metrics are taken apart, one column per key, named ``column.key``. ``columns``: the meaning of each
     column of the table by the part of its name before the first dot. ``expires``: of an answer that was kept, until
-    when it is given again (seconds since the epoch).
+    when it is given again (seconds since the epoch). ``missing``: what it lacks since a source could not be asked;
+    such an answer is not kept.
     """
 
     table: pa.Table
     columns: dict[str, Column]
     warnings: tuple[str, ...] = ()
     expires: float | None = None
+    missing: tuple[Missing, ...] = ()
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """All that its reader should be told: what is missing, and the warnings."""
+        return (*(missing.sentence for missing in self.missing), *self.warnings)
 
     def column_of(self, name: str) -> Column:
         """Return the meaning of a column of the table."""

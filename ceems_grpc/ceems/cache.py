@@ -13,6 +13,7 @@ from prometheus_client import Counter, Gauge
 
 from ceems_grpc.ceems.answer import Answer
 from ceems_grpc.ceems.once import Once
+from ceems_grpc.store.account import Statement, account, join, kept
 
 LIFETIME = 900.0  # seconds
 MOST_BYTES = 64 * 1024 * 1024
@@ -25,20 +26,28 @@ class UsageCache:
 
     def __init__(self, most_bytes: int = MOST_BYTES, timer: Callable[[], float] = time.time) -> None:
         self._timer = timer
-        self._kept: TTLCache[Hashable, Answer] = TTLCache(most_bytes, LIFETIME, timer=timer, getsizeof=_size)
+        self._kept: TTLCache[Hashable, _Kept] = TTLCache(most_bytes, LIFETIME, timer=timer, getsizeof=_size)
         self._once: Once[Answer] = Once()
         self._reported = 0
 
     async def get(self, key: Hashable, work: Callable[[], Awaitable[Answer]]) -> Answer:
         """Return the kept answer (``expires`` says until when it is kept), or do the work and keep its answer."""
-        kept = self._kept.get(key)
-        if kept is not None:
+        found = self._kept.get(key)
+        if found is not None:
             _LOOKUPS.labels("hit").inc()
-            return kept
+            answer, statements = found
+            assert answer.expires is not None  # noqa: S101 - all that is kept expires
+            kept(LIFETIME - (answer.expires - self._timer()), statements)
+            return answer
         _LOOKUPS.labels("miss").inc()
-        answer = await self._once.run(key, work)
-        if _size(answer) <= self._kept.maxsize:
-            self._kept[key] = replace(answer, expires=self._timer() + LIFETIME)
+        try:
+            with account() as done:
+                answer = await self._once.run(key, work)
+        finally:
+            join(done)
+        entry = (replace(answer, expires=self._timer() + LIFETIME), (*done.statements, *done.earlier))
+        if not answer.missing and _size(entry) <= self._kept.maxsize:
+            self._kept[key] = entry
             self._report()
         return answer
 
@@ -53,5 +62,9 @@ class UsageCache:
         self._reported = size
 
 
-def _size(answer: Answer) -> int:
-    return 1024 + int(answer.table.nbytes)
+_Kept = tuple[Answer, tuple[Statement, ...]]  # an answer, and the statements that it was made by
+
+
+def _size(entry: _Kept) -> int:
+    answer, statements = entry
+    return 1024 + int(answer.table.nbytes) + sum(len(statement.text) for statement in statements)

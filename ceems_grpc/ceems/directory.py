@@ -12,8 +12,11 @@ from ceems_grpc.ceems.filters import chosen
 from ceems_grpc.ceems.metrics import CLUSTER_COLUMNS, PROJECT_COLUMNS, USER_COLUMNS, Column
 from ceems_grpc.ceems.ordering import check_order, sort_table
 from ceems_grpc.ceems.questions import Directory, DirectoryQuestion, VerifyQuestion
+from ceems_grpc.store.missing import require_whole
 from ceems_grpc.store.plan import (
+    ALWAYS,
     AllOf,
+    AnyOf,
     Condition,
     Distinct,
     Holds,
@@ -66,6 +69,7 @@ async def verify(access: Access, question: VerifyQuestion) -> None:
         table = await access.reader.distinct(Distinct(Table.UNITS, ("uuid",), where))
         found = set(table.column("uuid").to_pylist())
     if found != wanted:
+        require_whole(access.reader)
         raise QuestionError(ErrorType.FORBIDDEN, "user do not have permissions on uuids")
 
 
@@ -79,11 +83,15 @@ async def _rows(access: Access, question: DirectoryQuestion, source: Table, colu
     if source is Table.PROJECTS:
         conditions += [In("name", choice.projects)] if choice.projects else []
         conditions += [Holds("users", choice.users)] if choice.users else []
-        conditions += [] if access.as_admin else [Holds("users", (login,))]
+        conditions.append(access.either(ALWAYS, Holds("users", (login,))))
     else:
         conditions += [In("name", choice.users)] if choice.users else []
         conditions += [Holds("projects", choice.projects)] if choice.projects else []
-        conditions += [] if access.as_admin else [In("name", (login,))]
+        own = In("name", (login,))
+        if source is Table.ADMIN_USERS and access.as_admin and access.clusters is not None:
+            conditions.append(AnyOf((Holds("clusters", access.clusters), own)))  # its rows are of no one cluster
+        else:
+            conditions.append(access.either(ALWAYS, own))
     order = () if source is Table.ADMIN_USERS else _BY_NAME
     names = tuple(column.name for column in columns)
     return await access.reader.table(Scan(source, names, AllOf(tuple(conditions)), order))
@@ -96,5 +104,8 @@ async def _clusters(access: Access, question: DirectoryQuestion) -> pa.Table:
     if not access.as_admin:
         source = Table.PROJECTS
         where = AllOf((where, Holds("users", (access.viewer.login,))))
+    elif access.clusters is not None:
+        own = {cluster for cluster, _ in await access.memberships((access.viewer.login,))} if access.also_own else set()
+        where = AllOf((where, In("cluster_id", tuple(sorted({*access.clusters, *own})))))
     found = await access.reader.distinct(Distinct(source, ("cluster_id", "resource_manager"), where))
     return found.rename_columns(["id", "manager"])

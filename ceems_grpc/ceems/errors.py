@@ -26,11 +26,17 @@ _STATUS = {
 }
 
 
+_LONGEST = 1_000  # characters
+
+
 class QuestionError(Exception):
-    """A question that gets an error for an answer; the message may be shown to whoever asked."""
+    """A question that gets an error for an answer; the message may be shown to whoever asked.
+
+    Messages repeat what was asked; so that they stay readable, and small in logs, long ones are cut.
+    """
 
     def __init__(self, type_: ErrorType, message: str) -> None:
-        super().__init__(message)
+        super().__init__(message if len(message) <= _LONGEST else message[:_LONGEST] + "...")
         self.type = type_
 
     @property
@@ -47,6 +53,15 @@ def bad_data(message: str) -> QuestionError:
 def no_user() -> QuestionError:
     """Make the error for a question without a signed-in user."""
     return QuestionError(ErrorType.UNAUTHORIZED, "no user identified")
+
+
+def nobody() -> QuestionError:
+    """Make the error for a panel's query without a signed-in user, where the settings name nobody for that."""
+    message = (
+        "no user identified: alert rules and public dashboards ask without a signed-in user; "
+        "set serviceUser in the data source's settings, as whom they then ask"
+    )
+    return QuestionError(ErrorType.UNAUTHORIZED, message)
 
 
 def not_an_admin() -> QuestionError:

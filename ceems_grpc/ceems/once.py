@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
+from ceems_grpc.store.account import Account, account, join
+
 _Result = TypeVar("_Result")
 
 
@@ -14,20 +16,22 @@ class Once(Generic[_Result]):
     """
 
     def __init__(self) -> None:
-        self._running: dict[Hashable, tuple[asyncio.Task[_Result], list[int]]] = {}
+        self._running: dict[Hashable, tuple[asyncio.Task[_Result], list[int], Account]] = {}
 
     async def run(self, key: Hashable, work: Callable[[], Awaitable[_Result]]) -> _Result:
         """Return the result of the work, or raise what it raised; equal keys mean equal work."""
-        found = self._running.get(key)
+        found = twin = self._running.get(key)
         if found is None:
-            task = asyncio.ensure_future(_as_coroutine(work))
-            found = self._running[key] = (task, [0])
+            with account() as done:  # what the work does is told to all who wait for it
+                task = asyncio.ensure_future(_as_coroutine(work))
+            found = self._running[key] = (task, [0], done)
             task.add_done_callback(lambda done: self._forget(key, done))
-        task, waiting = found
+        task, waiting, done = found
         waiting[0] += 1
         try:
             return await asyncio.shield(task)
         finally:
+            join(done, shared=twin is not None)
             waiting[0] -= 1
             if not waiting[0] and not task.done():
                 self._forget(key, task)

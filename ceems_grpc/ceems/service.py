@@ -1,11 +1,11 @@
 """All questions in one place: who asks, within which limits, from which store."""
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Hashable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import pyarrow as pa
 
@@ -27,10 +27,14 @@ from ceems_grpc.ceems.questions import (
     Viewer,
 )
 from ceems_grpc.ceems.readahead import read_ahead
+from ceems_grpc.ceems.size import Weighed, size_of
 from ceems_grpc.ceems.steps import Steps
-from ceems_grpc.ceems.suggest import Suggestion, SuggestQuestion
+from ceems_grpc.ceems.suggest import Suggestions, SuggestQuestion
 from ceems_grpc.ceems.window import Window, check_window
-from ceems_grpc.store.base import Store
+from ceems_grpc.store.base import Facts, Store
+from ceems_grpc.store.json_rows import JsonText
+from ceems_grpc.store.missing import Missing, missing_of
+from ceems_grpc.store.queue import Queue, Size
 
 _Limited = TypeVar("_Limited", UnitsQuestion, UsageQuestion, StatsQuestion, DirectoryQuestion)
 
@@ -57,6 +61,7 @@ class Ceems:
         self._rights = Rights(clock)
         self._usage = UsageCache(timer=clock)
         self._running: Once[Any] = Once()
+        self._queue = Queue()
 
     async def close(self) -> None:
         """Let go of the store and of kept answers."""
@@ -71,24 +76,36 @@ class Ceems:
         """Answer which units there are, as a table; see `units.units_table`."""
         self._check_units(question)
         limited = self._limit(question)
-        return await self._once(viewer, limited.admin, limited, lambda access: units.units_table(access, limited))
+        return await self._once(viewer, limited, lambda access: units.units_table(access, limited))
 
     def units_stream(
         self, viewer: Viewer | None, question: UnitsQuestion, timezone: str | None, warnings: list[str]
-    ) -> AsyncGenerator[pa.RecordBatch, None]:
+    ) -> AsyncGenerator[pa.RecordBatch | JsonText, None]:
         """Answer the same bit by bit; see `units.units_batches`. Rows are read ahead of a slow consumer."""
 
-        async def run() -> AsyncGenerator[pa.RecordBatch, None]:
+        async def run() -> AsyncGenerator[pa.RecordBatch | JsonText, None]:
             self._check_units(question)
-            async with self._access(viewer, question.admin) as access:
+            size = await self._size(viewer, question)
+            async with self._queue.turn(size), self._access(viewer, question.admin) as access:
                 async for batch in units.units_batches(access, self._limit(question), timezone, warnings):
                     yield batch
+                warnings.extend(missing.sentence for missing in missing_of(access.reader))
 
         return read_ahead(run())
 
     async def require(self, viewer: Viewer | None, admin: AsAdmin) -> None:
         """Return if the viewer may ask at all; else raise the API's error (401, 403)."""
-        async with self._access(viewer, admin):
+        async with self._queue.turn(Size.SMALL), self._access(viewer, admin):
+            pass
+
+    async def facts(self) -> Facts:
+        """Describe the database; see `Store.facts`."""
+        facts: Facts = await self._running.run(Facts, self._facts)
+        return facts
+
+    async def reach(self) -> None:
+        """Return if the database can be opened; raise `StoreError` if not."""
+        async with self._queue.turn(Size.SMALL), self.store.read():
             pass
 
     async def usage(self, viewer: Viewer | None, question: UsageQuestion) -> Answer:
@@ -96,41 +113,43 @@ class Ceems:
         if question.mode is Mode.CURRENT:
             self._check(question.window)
         limited = usage.normalised(self._limit(question))
-        async with self._access(viewer, limited.admin) as access:
+        async with self._queue.turn(Size.SMALL), self._access(viewer, limited.admin) as access:
             rights = await access.usage(limited.choice.users, limited.choice.projects)
-            limited = replace(limited, admin=access.as_admin)
+            if access.clusters is None:  # who administers some clusters only is asked about as asked
+                limited = replace(limited, admin=access.as_admin)
             # Only now: the first reader of a file in WAL mode makes an empty log beside it.
             key = (viewer, rights, limited, await self.store.version())
 
         async def work() -> Answer:
-            return await self._ask(viewer, limited.admin, lambda access: usage.usage(access, limited))
+            size = size_of(limited, as_admin=access.as_admin)
+            return await self._ask(viewer, limited.admin, lambda access: usage.usage(access, limited), size)
 
         return await self._usage.get(key, work)
 
     async def usage_over_time(self, viewer: Viewer | None, question: UsageOverTimeQuestion) -> tuple[Answer, Steps]:
         """Answer what was used step by step; see `usage.usage_over_time`."""
         self._check(question.window)
-        return await self._once(viewer, question.admin, question, lambda a: usage.usage_over_time(a, question))
+        return await self._once(viewer, question, lambda a: usage.usage_over_time(a, question))
 
     async def stats(self, viewer: Viewer | None, question: StatsQuestion) -> Answer:
         """Answer how many units, projects and users there are; see `stats.stats`."""
         if question.mode is Mode.CURRENT:
             self._check(question.window)
         limited = self._limit(question)
-        return await self._once(viewer, limited.admin, limited, lambda access: stats.stats(access, limited))
+        return await self._once(viewer, limited, lambda access: stats.stats(access, limited))
 
     async def directory(self, viewer: Viewer | None, question: DirectoryQuestion) -> Answer:
         """Answer which users, projects, clusters or administrators there are; see `directory.directory`."""
         limited = self._limit(question)
-        return await self._once(viewer, limited.admin, limited, lambda access: directory.directory(access, limited))
+        return await self._once(viewer, limited, lambda access: directory.directory(access, limited))
 
     async def verify(self, viewer: Viewer | None, question: VerifyQuestion) -> None:
         """Return if the units are the viewer's to see; see `directory.verify`."""
         await self._ask(viewer, False, lambda access: directory.verify(access, question))
 
-    async def suggest(self, viewer: Viewer | None, question: SuggestQuestion) -> tuple[list[Suggestion], bool]:
+    async def suggest(self, viewer: Viewer | None, question: SuggestQuestion) -> Suggestions:
         """Suggest values for a drop-down; see `suggest.suggest`."""
-        return await self._once(viewer, question.admin, question, lambda access: suggest.suggest(access, question))
+        return await self._once(viewer, question, lambda access: suggest.suggest(access, question))
 
     # What all questions share
 
@@ -142,20 +161,41 @@ class Ceems:
             yield await open_access(reader, viewer, admin, self._rights)
 
     async def _ask(
-        self, viewer: Viewer | None, admin: AsAdmin, answer: Callable[[Access], Awaitable["_Result"]]
+        self,
+        viewer: Viewer | None,
+        admin: AsAdmin,
+        answer: Callable[[Access], Awaitable["_Result"]],
+        size: Size = Size.SMALL,
     ) -> "_Result":
-        async with self._access(viewer, admin) as access:
-            return await answer(access)
+        async with self._queue.turn(size), self._access(viewer, admin) as access:
+            return _with_missing(await answer(access), missing_of(access.reader))
+
+    async def _size(self, viewer: Viewer | None, question: "_Asked") -> Size:
+        """Return how much work a question is; who may not ask as an administrator is told before it waits."""
+        if isinstance(question, DirectoryQuestion | SuggestQuestion):
+            return Size.SMALL
+        own, everybody = (size_of(question, as_admin=as_admin) for as_admin in (False, True))
+        if question.admin is False or everybody is Size.SMALL:
+            return own if question.admin is False else everybody
+        async with self._queue.turn(Size.SMALL), self._access(viewer, question.admin) as access:
+            return everybody if access.as_admin else own
+
+    async def _facts(self) -> Facts:
+        async with self._queue.turn(Size.SMALL):
+            return await self.store.facts()
 
     async def _once(
         self,
         viewer: Viewer | None,
-        admin: AsAdmin,
-        question: Hashable,
+        question: "_Asked",
         answer: Callable[[Access], Awaitable["_Result"]],
     ) -> "_Result":
         """Ask; the same question of the same viewer that comes while it runs waits for its answer."""
-        result: _Result = await self._running.run((viewer, question), lambda: self._ask(viewer, admin, answer))
+
+        async def work() -> _Result:
+            return await self._ask(viewer, question.admin, answer, await self._size(viewer, question))
+
+        result: _Result = await self._running.run((viewer, question), work)
         return result
 
     def _check_units(self, question: UnitsQuestion) -> None:
@@ -170,4 +210,16 @@ class Ceems:
         return replace(question, limit=min(limits)) if limits else question
 
 
+def _with_missing(result: "_Result", missing: tuple[Missing, ...]) -> "_Result":
+    """Put into an answer what it lacks of sources that could not be asked."""
+    told: Any = result
+    match told if missing else None:
+        case Answer() | Suggestions():
+            told = replace(told, missing=missing)
+        case (Answer() as answer, Steps() as steps):
+            told = replace(answer, missing=missing), steps
+    return cast("_Result", told)
+
+
 _Result = TypeVar("_Result")
+_Asked = Weighed | DirectoryQuestion | SuggestQuestion

@@ -25,7 +25,10 @@ from ceems_grpc.ceems.metrics import (
 )
 from ceems_grpc.ceems.questions import AsAdmin, Choice
 from ceems_grpc.store.flatten import decode_list, decode_object
+from ceems_grpc.store.missing import Missing
 from ceems_grpc.store.plan import (
+    ALWAYS,
+    NEVER,
     AllOf,
     Condition,
     Distinct,
@@ -94,14 +97,23 @@ class Suggestion:
     unit: str = ""
 
 
-async def suggest(access: Access, question: SuggestQuestion) -> tuple[list[Suggestion], bool]:
-    """Return the first suggestions in order, and whether there are more."""
+@dataclass(frozen=True, slots=True)
+class Suggestions:
+    """The first suggestions in order, whether there are ``more``, and what is ``missing`` of a source."""
+
+    values: list[Suggestion]
+    more: bool
+    missing: tuple[Missing, ...] = ()
+
+
+async def suggest(access: Access, question: SuggestQuestion) -> Suggestions:
+    """Return the first suggestions in order."""
     prefix = question.prefix.casefold()
     found = [s for s in await _candidates(access, question) if s.value.casefold().startswith(prefix)]
     if question.kind is not Suggest.FIELDS:
         found.sort(key=lambda suggestion: suggestion.value)
     limit = min(question.limit, MOST)
-    return found[:limit], len(found) > limit
+    return Suggestions(found[:limit], len(found) > limit)
 
 
 async def _candidates(access: Access, question: SuggestQuestion) -> list[Suggestion]:
@@ -137,35 +149,38 @@ def _values(values: set[str]) -> list[Suggestion]:
 
 
 async def _users(access: Access, question: SuggestQuestion) -> set[str]:
+    found: set[str] = set()
     if access.as_admin:
         where = AllOf(
             (
+                access.either(ALWAYS, NEVER),
                 *_clusters_chosen(question),
                 StartsWith("name", question.prefix),
                 *([Holds("projects", question.choice.projects)] if question.choice.projects else []),
             )
         )
-        return await _distinct(access, Distinct(Table.USERS, ("name",), where, MOST + 1))
+        found = await _distinct(access, Distinct(Table.USERS, ("name",), where, MOST + 1))
+        if access.clusters is None or not access.also_own:
+            return found
     # Members of a project see each other's usage, so they may see each other's names.
     members: set[str] = {access.viewer.login}
     wanted = [In("name", question.choice.projects)] if question.choice.projects else []
     where = AllOf((*_clusters_chosen(question), *wanted, Holds("users", (access.viewer.login,))))
     for text in (await access.reader.table(Scan(Table.PROJECTS, ("users",), where))).column(0).to_pylist():
         members.update(map(str, decode_list(text)))
-    return members
+    return found | members
 
 
 async def _projects(access: Access, question: SuggestQuestion) -> set[str]:
-    users = question.choice.users if access.as_admin else (access.viewer.login,)
-    mine = [Holds("users", users)] if users else []
-    where = AllOf((*_clusters_chosen(question), *mine, StartsWith("name", question.prefix)))
+    users = question.choice.users
+    mine = access.either(Holds("users", users) if users else ALWAYS, Holds("users", (access.viewer.login,)))
+    where = AllOf((*_clusters_chosen(question), mine, StartsWith("name", question.prefix)))
     return await _distinct(access, Distinct(Table.PROJECTS, ("name",), where, MOST + 1))
 
 
 async def _clusters(access: Access, question: SuggestQuestion) -> set[tuple[str, str]]:
-    where: Condition = AllOf(_clusters_chosen(question))
-    if not access.as_admin:
-        where = AllOf((where, Holds("users", (access.viewer.login,))))
+    mine = access.either(ALWAYS, Holds("users", (access.viewer.login,)))
+    where: Condition = AllOf((*_clusters_chosen(question), mine))
     found = await access.reader.distinct(Distinct(Table.PROJECTS, ("cluster_id", "resource_manager"), where))
     return {(cluster, manager or "") for cluster, manager in _pairs(found.to_pydict())}
 

@@ -16,6 +16,7 @@ from ceems_grpc.ceems.metrics import DERIVED, METRIC_NAMES, UNIT_COLUMNS, Kind
 from ceems_grpc.ceems.ordering import check_order, sort_table
 from ceems_grpc.ceems.questions import OrderBy, UnitsQuestion
 from ceems_grpc.store.base import Reader
+from ceems_grpc.store.json_rows import JsonScan, JsonText, WritesJson
 from ceems_grpc.store.localtime import named_zone
 from ceems_grpc.store.plan import (
     AllKeys,
@@ -66,25 +67,35 @@ async def units_table(access: Access, question: UnitsQuestion) -> Answer:
 
 async def units_batches(
     access: Access, question: UnitsQuestion, timezone: str | None, warnings: list[str]
-) -> AsyncIterator[pa.RecordBatch]:
+) -> AsyncIterator[pa.RecordBatch | JsonText]:
     """Answer bit by bit with the database's own columns and JSON texts; every batch has the same columns.
 
-    ``timezone`` renders times in that IANA zone (an unknown one changes nothing). ``warnings`` is added to when a limit
-    cuts the answer.
+    Rows that the store has as JSON in the API's form come as that. ``timezone`` renders times in that IANA zone (an
+    unknown one changes nothing). ``warnings`` is added to when a limit cuts the answer.
     """
     fields = choose_fields(question.fields, UNIT_COLUMNS)
     names = tuple(column.name for column in fields.columns if access.reader.has(Table.UNITS, column.name))
     left = question.limit
     scan = replace(await _scan(access, question, names), order=_ORDER, limit=None if left is None else left + 1)
-    batches = access.reader.batches(scan)
     render = _renderer(timezone, access.reader.zone)
-    async for batch in batches if render is None else _rendered(batches, render):
+    async for batch in _batches(access.reader, scan, render):
         if left is not None and batch.num_rows > left:
             warnings.append(limit_warning(question.limit or 0, "units"))
-            yield batch.slice(0, left)
-            return
+            if isinstance(batch, pa.RecordBatch):
+                yield batch.slice(0, left)
+            return  # JSON holds just the row beyond the limit
         left = None if left is None else left - batch.num_rows
         yield batch
+
+
+def _batches(
+    reader: Reader, scan: Scan, render: Callable[[str | None], str | None] | None
+) -> AsyncIterator[pa.RecordBatch | JsonText]:
+    if render is not None:
+        return _rendered(reader.batches(scan), render)
+    if isinstance(reader, WritesJson) and "uuid" in scan.columns:  # the API shows it also where it is not asked for
+        return reader.json_rows(JsonScan(scan, METRIC_NAMES, _OBJECTS - METRIC_NAMES))
+    return reader.batches(scan)
 
 
 async def _scan(access: Access, question: UnitsQuestion, columns: tuple[str | AllKeys, ...]) -> Scan:

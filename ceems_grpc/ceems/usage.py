@@ -143,7 +143,11 @@ async def _from_units(
 def groups_of(question: UsageQuestion) -> tuple[str, ...]:
     """Return by what the rows of the answer are told apart."""
     asked = check_groups(question.group_by)
-    return asked if question.exact_groups else tuple(dict.fromkeys(("username", "project", *asked)))
+    if question.exact_groups:
+        return asked
+    always = ("username", "project")
+    kept = ("cluster_id",) if question.mode is Mode.GLOBAL else ()  # as the database keeps the rows
+    return tuple(dict.fromkeys((*always, *asked, *kept)))
 
 
 def check_groups(names: tuple[str, ...]) -> tuple[str, ...]:

@@ -6,29 +6,38 @@ question while the mirror is made or catches up, goes to the live file.
 
 import asyncio
 import logging
+import sqlite3
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
 from datetime import tzinfo
 from typing import Any, TypeVar
 
 import duckdb
+import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from ceems_grpc.store.base import Facts, Reader
+from ceems_grpc.store.account import enter
+from ceems_grpc.store.base import Facts, MirrorStatus, Reader
+from ceems_grpc.store.duckdb_objects import ASK_LIVE
 from ceems_grpc.store.duckdb_sql import AskLiveError, DuckSql
 from ceems_grpc.store.errors import StoreBusyError, StoreError
 from ceems_grpc.store.flatten import flatten
 from ceems_grpc.store.follow import Follower, MirrorSettings
+from ceems_grpc.store.json_rows import JsonScan, JsonText, RowTexts, is_own_form
 from ceems_grpc.store.mirror_file import Mirror, Snapshot
 from ceems_grpc.store.mirror_layout import INTEGERS, Layout, is_metric
 from ceems_grpc.store.plan import Aggregate, AllKeys, Distinct, KeyScan, Scan, Spread, Table
-from ceems_grpc.store.sqlite import SqliteStore
+from ceems_grpc.store.queue import is_large
+from ceems_grpc.store.sqlite import SqliteReader, SqliteStore
 from ceems_grpc.store.wal import Version, read_version
 
 _log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
 _ROWS_A_BATCH = 8_192
+_PATIENCE, _LARGE_PATIENCE = 0.5, 5.0  # seconds that a question waits for the mirror to catch up
 
 
 class MirroredStore:
@@ -41,7 +50,7 @@ class MirroredStore:
         self._live = live
         self._settings = settings or MirrorSettings()
         self._follower = Follower(live, self._settings)
-        self._few = asyncio.Semaphore(self._settings.readers)
+        self._seen: tuple[Mirror | None, float] = (None, 0.0)  # which mirror was fresh when, of the monotonic clock
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Reader]:
@@ -53,6 +62,10 @@ class MirroredStore:
         self._follower.start()
         async with AsyncExitStack() as stack:
             mirrored = await self._mirror_reader(stack)
+            if mirrored is None:
+                # Catching up takes a moment; the file may take much longer to answer, and would slow all others.
+                await self._follower.caught_up(_LARGE_PATIENCE if is_large() else _PATIENCE)
+                mirrored = await self._mirror_reader(stack)
             if mirrored is not None:
                 yield mirrored
                 return
@@ -67,7 +80,23 @@ class MirroredStore:
         self._follower.start()
         mirror = self._follower.mirror
         fresh = mirror is not None and mirror.meta.version == await self.version()
-        return replace(facts, mirror="fresh" if fresh else "behind")
+        return replace(
+            facts, mirror="fresh" if fresh else "behind", mirror_problem="" if fresh else self._follower.problem
+        )
+
+    def mirrors(self) -> dict[str, MirrorStatus]:
+        """Return how the mirror is, under no name; nothing for databases that are too small for one."""
+        mirror = self._follower.mirror
+        if mirror is None:
+            return {} if self._is_small() else {"": MirrorStatus(fresh=False, age=None)}
+        try:
+            fresh = mirror.meta.version == read_version(self._live.path)
+        except StoreError:
+            fresh = False
+        now = time.monotonic()
+        if fresh or mirror is not self._seen[0]:
+            self._seen = (mirror, now)
+        return {"": MirrorStatus(fresh=fresh, age=now - self._seen[1])}
 
     async def version(self) -> Version:
         """Return the live database's version."""
@@ -96,12 +125,6 @@ class MirroredStore:
         mirror = self._follower.mirror
         if mirror is None:
             return None
-        try:
-            async with asyncio.timeout(60):
-                await self._few.acquire()
-        except TimeoutError:
-            raise StoreBusyError("The database is busy with other questions; try again in a moment.") from None
-        stack.callback(self._few.release)
         snapshot = await asyncio.to_thread(self._fresh, mirror)
         if snapshot is None:
             return None
@@ -121,6 +144,7 @@ class MirroredStore:
         if snapshot is not None and snapshot.meta.version != version:
             snapshot.close()
             return None
+        self._seen = (mirror, time.monotonic())
         return snapshot
 
 
@@ -133,7 +157,7 @@ class MirrorReader:
         self._snapshot = snapshot
         self._layout: Layout = snapshot.meta.layout
         self._live = AsyncExitStack()
-        self._live_reader: Reader | None = None
+        self._live_reader: SqliteReader | None = None
 
     @property
     def zone(self) -> tzinfo:
@@ -150,7 +174,11 @@ class MirrorReader:
 
         def work(sql: DuckSql) -> pa.Table:
             statement, names = sql.scan(scan)
-            return _named(scan, names, self._fetch(statement, sql))
+            try:
+                rows = self._fetch(statement, sql)
+            except duckdb.OutOfMemoryException:  # sorting whole rows takes more memory than there is
+                rows = self._fetch_and_sort(scan)
+            return _named(scan, names, rows)
 
         return await self._answer(scan.table, work, lambda live: live.table(scan))
 
@@ -168,13 +196,16 @@ class MirrorReader:
         schema = pa.schema([(name, _type_of(name)) for name in names])
         empty = True
         try:
+            entered, began = enter("mirror", "duckdb", statement, sql.parameters), time.perf_counter()
             # The type stubs of duckdb lack to_arrow_reader.
             relation: Any = await self._run(lambda: self._relation(statement, sql))
             reader = await self._run(lambda: relation.to_arrow_reader(_ROWS_A_BATCH))
             while (batch := await self._run(lambda: next(reader, None))) is not None:
+                entered.ran(began, batch.num_rows)
                 empty = False
                 columns = [column.cast(field.type) for column, field in zip(batch.columns, schema, strict=True)]
                 yield pa.RecordBatch.from_arrays(columns, schema=schema)
+                began = time.perf_counter()
         except (duckdb.Error, pa.ArrowException, OSError) as error:
             self._failed(error)
             if empty:  # nothing is given yet: the file can still answer all of it
@@ -184,6 +215,37 @@ class MirrorReader:
             raise StoreError("The database could not answer; ask again.", f"mirror: {error}") from error
         if empty:
             yield pa.RecordBatch.from_arrays([pa.array([], field.type) for field in schema], schema=schema)
+
+    async def json_rows(self, plan: JsonScan) -> AsyncIterator[JsonText | pa.RecordBatch]:
+        """Yield rows as JSON; see `json_rows.WritesJson`. The mirror finds them, the file holds their texts."""
+
+        def find(sql: DuckSql) -> RowTexts:
+            statement, marks = sql.json_rows(plan)
+            return RowTexts(plan, marks, self._fetch(statement, sql))
+
+        try:
+            texts = await self._run(lambda: find(DuckSql(plan.scan.table, self._layout)))
+            live = await self._ask_live()
+        except (AskLiveError, StoreBusyError, duckdb.Error):  # the mirror can tell more slowly, or says what is wrong
+            async for batch in self.batches(plan.scan):
+                yield batch
+            return
+        schema = pa.schema([(name, _type_of(name)) for name in plan.names])
+        chunks = list(texts.chunks(plan.scan.limit))
+        if not chunks:
+            yield pa.RecordBatch.from_arrays([pa.array([], field.type) for field in schema], schema=schema)
+            return
+        try:
+            async with aclosing(live.values(texts.statement, (chunk.parameter for chunk in chunks))) as found:
+                for chunk in chunks:
+                    rows = await anext(found)
+                    if await asyncio.to_thread(is_own_form, plan, rows):
+                        yield JsonText(len(chunk.ids), rows[:-1])
+                    else:
+                        ids = msgspec.json.encode(chunk.ids).decode()
+                        yield await live.rows(texts.columns_statement, ids, schema)
+        except sqlite3.Error as error:
+            raise StoreError("The database could not answer; ask again.", f"rows as JSON: {error}") from error
 
     async def aggregate(self, plan: Aggregate) -> pa.Table:
         """Return one row per group."""
@@ -202,8 +264,15 @@ class MirrorReader:
 
         def work(sql: DuckSql) -> dict[str, tuple[str, ...]]:
             statement, keys = sql.keys(plan)
+            entered, began = enter("mirror", "duckdb", statement, sql.parameters), time.perf_counter()
             (present,) = self._relation(statement, sql).fetchall()
-            there = {pair for pair, is_there in zip(keys, present, strict=False) if is_there}
+            entered.ran(began, 1)
+            there: set[tuple[str, str]] = set()
+            for (name, key), is_there in zip(keys, present, strict=False):
+                if key is None:
+                    there |= {(name, each) for listed in is_there or () for each in listed or ()}
+                elif is_there:
+                    there.add((name, key))
             return {name: tuple(sorted(key for column, key in there if column == name)) for name in plan.columns}
 
         return await self._answer(plan.table, work, lambda live: live.keys(plan))
@@ -220,7 +289,7 @@ class MirrorReader:
 
     # Asking
 
-    async def _ask_live(self) -> Reader:
+    async def _ask_live(self) -> SqliteReader:
         """Open the live file, which must still be what the mirror shows: one reader has one moment."""
         if self._live_reader is None:
             reader = await self._live.enter_async_context(self._live_store.read())
@@ -241,6 +310,8 @@ class MirrorReader:
         return await ask(await self._ask_live())
 
     def _failed(self, error: Exception) -> None:
+        if ASK_LIVE in str(error):
+            return
         _log.warning("the mirror could not answer", extra={"detail": str(error)})
         if not isinstance(error, duckdb.OutOfMemoryException):
             self._follower.discard(self._snapshot.mirror)
@@ -249,7 +320,24 @@ class MirrorReader:
         return self._snapshot.connection.sql(statement, params=sql.parameters)
 
     def _fetch(self, statement: str, sql: DuckSql) -> pa.Table:
-        return self._relation(statement, sql).to_arrow_table()
+        entered, began = enter("mirror", "duckdb", statement, sql.parameters), time.perf_counter()
+        rows = self._relation(statement, sql).to_arrow_table()
+        entered.ran(began, rows.num_rows)
+        return rows
+
+    def _fetch_and_sort(self, scan: Scan) -> pa.Table:
+        """Fetch rows as they lie, which takes no memory of the engine, and the order of their ids, which takes little.
+
+        Raises `AskLiveError` where the scan's limit cuts, since many more rows than wanted might be read.
+        """
+        ordered, lying = DuckSql(scan.table, self._layout), DuckSql(scan.table, self._layout)
+        wanted = self._fetch(ordered.ids(scan), ordered)
+        if scan.limit is not None and wanted.num_rows >= scan.limit:
+            raise AskLiveError
+        rows = self._fetch(lying.unsorted(scan), lying)
+        *columns, ids = rows.columns
+        places = pc.index_in(wanted.column(0), ids.combine_chunks())
+        return pa.table([column.take(places) for column in columns], rows.column_names[:-1])
 
     async def _run(self, work: Callable[[], _Result]) -> _Result:
         """Run work in a thread; a question that is cancelled interrupts it, and waits until it has ended."""

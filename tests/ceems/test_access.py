@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ceems_grpc.ceems.access import Rights
+from ceems_grpc.ceems.access import Office, Rights
 from ceems_grpc.ceems.errors import QuestionError
 from ceems_grpc.ceems.questions import (
     AsAdmin,
@@ -228,20 +228,20 @@ async def test_rights_are_asked_anew_after_their_lifetime(tmp_path: Path) -> Non
             writer.execute(statement, values)
             writer.commit()
 
-    async def known() -> tuple[bool, tuple[tuple[str | None, str | None], ...]]:
+    async def known() -> tuple[Office, tuple[tuple[str | None, str | None], ...]]:
         async with store.read() as reader:
-            return await rights.is_admin(reader, "ann"), await rights.memberships(reader, ("ann", "bob", "ann"))
+            return await rights.office(reader, "ann"), await rights.memberships(reader, ("ann", "bob", "ann"))
 
     write("INSERT INTO admin_users (name) VALUES ('ann')")
     write("INSERT INTO projects (cluster_id, name, users) VALUES ('c1', 'p', '[\"ann\"]')")
     write("INSERT INTO projects (cluster_id, name, users) VALUES (NULL, NULL, '[\"bob\"]')")
     admin, pairs = await known()
-    assert admin
+    assert admin == Office(True)
     assert set(pairs) == {(None, None), ("c1", "p")}
     write("DELETE FROM admin_users")
     write("DELETE FROM projects")
     now = Rights.LIFETIME + 0.1
-    assert await known() == (False, ())
+    assert await known() == (Office(False), ())
     await store.close()
 
 

@@ -1,0 +1,65 @@
+"""Which database files data sources may name, as grafana.ini says; docs/configure.md explains it."""
+
+import errno
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class SettingsError(Exception):
+    """A setting cannot be used; the message says which, and what is wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class PluginSettings:
+    """What `[plugin.ceems-ceems-datasource]` of grafana.ini says: which files data sources may name.
+
+    ``allowed``: files or folders; none means any. ``blocked`` wins over ``allowed``.
+    """
+
+    allowed: tuple[Path, ...] = ()
+    blocked: tuple[Path, ...] = ()
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "PluginSettings":
+        """Read GF_PLUGIN_ALLOWED_PATHS and GF_PLUGIN_BLOCKED_PATHS, paths separated by ``:`` or ``,``."""
+
+        def paths(name: str) -> tuple[Path, ...]:
+            text = environment.get(f"GF_PLUGIN_{name}_PATHS") or environment.get(f"GF_PLUGIN_{name}PATHS") or ""
+            return tuple(Path(part.strip()).resolve() for part in re.split("[:,]", text) if part.strip())
+
+        return cls(paths("ALLOWED"), paths("BLOCKED"))
+
+    def check(self, path: Path) -> None:
+        """Raise `SettingsError` for a file that data sources may not name; links are followed first."""
+        try:
+            real = path.resolve()
+        except (OSError, RuntimeError):  # links that lead in circles
+            raise SettingsError("The path of the database is a link that leads nowhere.") from None
+        for blocked in self.blocked:
+            if real == blocked or blocked in real.parents:
+                raise SettingsError("The path of the database is blocked by this Grafana's blocked_paths.")
+        if self.allowed and not any(real == allowed or allowed in real.parents for allowed in self.allowed):
+            raise SettingsError("The path of the database is not among this Grafana's allowed_paths.")
+
+
+def plugin_settings() -> PluginSettings:
+    """Return what grafana.ini gave to this process."""
+    return PluginSettings.from_environment(os.environ)
+
+
+def database_path(text: str) -> Path:
+    """Return the path of a database file (of a folder: of ceems.db in it); `SettingsError` for what is no path."""
+    if not text.strip():
+        raise SettingsError("No database is configured: set the path of ceems.db in the data source's settings.")
+    if "\0" in text or "://" in text or text.startswith("file:"):
+        raise SettingsError("The path of the database must be a plain file path, such as /var/lib/ceems/ceems.db.")
+    path = Path(text.strip())
+    try:
+        return path / "ceems.db" if path.is_dir() else path
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise SettingsError("The path of the database is longer than this system can have.") from None
+        return path  # the store says which folder is in the way

@@ -1,0 +1,113 @@
+"""What a health check says about a database, or about each of several sources."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from ceems_grpc.plugin.diagnostics import HealthResult, HealthStatus
+from ceems_grpc.store.base import Facts, PartFacts
+from ceems_grpc.store.schema_versions import newer_schema
+
+_STALE = timedelta(hours=1)
+_AHEAD = timedelta(minutes=5)
+
+
+def healthy(facts: Facts, *, full_path: bool, now: datetime) -> HealthResult:
+    """Say what a database holds; of several sources, each. One of them that does not answer is an error.
+
+    ``full_path``: for administrators, who may see paths. ``now`` is in UTC; it is compared with what the writers of the
+    databases wrote, and so with their clocks.
+    """
+    if facts.parts:
+        return _several(facts, full_path=full_path, now=now)
+    said, warnings = _one(facts, full_path=full_path, now=now)
+    message = said + "."
+    if warnings:
+        message += " Warning: " + "; ".join(warnings) + "."
+    details = {"verboseMessage": f"{message} Clusters: {_clusters(facts)}.", **_details(facts, warnings)}
+    return HealthResult(HealthStatus.OK, message, details)
+
+
+def _several(facts: Facts, *, full_path: bool, now: datetime) -> HealthResult:
+    lines: list[str] = []
+    sources: list[dict[str, Any]] = []
+    warnings: list[str] = []
+    for part in facts.parts:
+        line, source = _part(part, full_path=full_path, now=now)
+        lines.append(line)
+        sources.append(source)
+        warnings += [f"{part.name}: {warning}" for warning in source["warnings"]]
+    silent = [part.name for part in facts.parts if part.facts is None]
+    count = len(facts.parts)
+    if silent:
+        message = f"{count - len(silent)} of {count} sources answer; {', '.join(silent)} {_does(silent)} not. "
+    else:
+        message = f"{count} {'source answers' if count == 1 else 'sources answer'}. "
+    message += " ".join(lines)
+    details = {"verboseMessage": message, **_details(facts, warnings), "sources": sources}
+    return HealthResult(HealthStatus.ERROR if silent else HealthStatus.OK, message, details)
+
+
+def _part(part: PartFacts, *, full_path: bool, now: datetime) -> tuple[str, dict[str, Any]]:
+    if part.facts is None:
+        problem = part.detail if full_path else part.problem
+        return f"{part.name}: {problem}", {"name": part.name, "status": "error", "message": problem, "warnings": []}
+    said, warnings = _one(part.facts, full_path=full_path, now=now)
+    warnings += [part.problem] if part.problem else []
+    warned = f" Warning: {'; '.join(warnings)}." if warnings else ""
+    details = {"name": part.name, "status": "ok", "message": f"{said}.{warned}", **_details(part.facts, warnings)}
+    return f"{part.name}: {said}.{warned}", details
+
+
+def _one(facts: Facts, *, full_path: bool, now: datetime) -> tuple[str, list[str]]:
+    name = facts.location if full_path else facts.location.rpartition("/")[2]
+    parts = [
+        f"{name}: CEEMS database, schema version {facts.schema_version or 'unknown'}",
+        f"{facts.units} units on {len(facts.clusters)} clusters",
+        f"time zone {facts.zone}{' (guessed)' if facts.zone_guessed else ''}",
+    ]
+    warnings = []
+    if facts.newest_update is None:
+        warnings.append("it holds no units yet")
+    else:
+        parts.append(f"newest update {facts.newest_update:%Y-%m-%d %H:%M} UTC")
+        age = now - facts.newest_update
+        if age > _STALE:
+            warnings.append(f"the data are {_ago(age)} old (check that ceems_api_server runs, and the time zone)")
+        elif age < -_AHEAD:
+            warnings.append("the newest update is in the future (check the clocks of both hosts, and the time zone)")
+    newer = newer_schema(facts.schema_version)
+    if newer:
+        warnings.append(newer)
+    if facts.missing_tables:
+        missing = ", ".join(facts.missing_tables)
+        warnings.append(f"it was made by an older version of CEEMS and has no {missing}: some questions get errors")
+    if facts.mirror_problem:
+        why = facts.mirror_problem if full_path else "the log says why"
+        warnings.append(f"its mirror is not up to date, so that large questions take longer ({why})")
+    return "; ".join(parts), warnings
+
+
+def _details(facts: Facts, warnings: Sequence[str]) -> dict[str, Any]:
+    return {
+        "schemaVersion": facts.schema_version,
+        "units": facts.units,
+        "clusters": [{"id": cluster, "manager": manager} for cluster, manager in facts.clusters],
+        "newestUpdate": facts.newest_update.isoformat() if facts.newest_update else None,
+        "timezone": facts.zone,
+        "mirror": facts.mirror,
+        "warnings": list(warnings),
+    }
+
+
+def _clusters(facts: Facts) -> str:
+    return ", ".join(f"{cluster} ({manager})" for cluster, manager in facts.clusters) or "none"
+
+
+def _does(names: Sequence[str]) -> str:
+    return "does" if len(names) == 1 else "do"
+
+
+def _ago(age: timedelta) -> str:
+    hours = int(age.total_seconds() // 3600)
+    return f"{hours // 24} days" if hours >= 48 else f"{hours} hours"

@@ -1,0 +1,220 @@
+"""The database of another host as a store: its `ceems-grpc server` answers plans with Arrow tables."""
+
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Hashable, Sequence
+from contextlib import aclosing, asynccontextmanager
+from datetime import tzinfo
+from typing import NoReturn, TypeVar
+
+import grpc
+import msgspec
+import pyarrow as pa
+from google.protobuf.message import DecodeError, Message
+
+from ceems_grpc.plugin.pb import store_pb2 as pb
+from ceems_grpc.remote.connection import Connection
+from ceems_grpc.remote.endpoint import Endpoint
+from ceems_grpc.remote.errors import AnsweredError, Cause, RemoteError
+from ceems_grpc.store import errors
+from ceems_grpc.store.account import enter
+from ceems_grpc.store.base import Facts
+from ceems_grpc.store.errors import StoreBusyError, StoreError, StorePermissionError
+from ceems_grpc.store.plan import Aggregate, Distinct, KeyScan, Scan, Spread, Table
+from ceems_grpc.store.wire import Plan, read_zone, write_plan
+
+SERVICE = "/ceems.v1.Store/"
+_Message = TypeVar("_Message", bound=Message)
+_KINDS = {name: kind for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, StoreError)}
+_WORDS = {
+    Cause.NAME: "The name of its server cannot be found.",
+    Cause.NETWORK: "Its server cannot be reached.",
+    Cause.TLS: "The connection to its server is not safe, and is not used.",
+    Cause.REFUSED: "Its server does not let this Grafana in.",
+    Cause.VERSION: "Its server is of another version; install the same on both hosts.",
+    Cause.SIZE: "Its answer is larger than is allowed; narrow the question.",
+    Cause.BUSY: "Its server has too many questions to answer; try again in a moment.",
+    Cause.DEADLINE: "Its server did not answer in time.",
+}
+_FOR_A_WHILE = {Cause.NETWORK, Cause.BUSY, Cause.DEADLINE}
+
+
+class RemoteStore:
+    """Asks the server at an endpoint. Nothing is connected before the first question."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._connection: Connection | None = None
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator["RemoteReader"]:
+        """Open a reader on the server, which closes it when this call ends."""
+        async with aclosing(self._stream("Read", pb.ReadRequest(), pb.ReadResponse)) as lease:
+            opened = await anext(lease, None)
+            if opened is None:
+                raise StoreBusyError("Its server ended the question; ask again.")
+            yield RemoteReader(self, opened)
+
+    async def facts(self) -> Facts:
+        """Describe the database."""
+        answer = await self._call("Describe", pb.DescribeRequest(), pb.DescribeResponse)
+        _check(answer.failure)
+        try:
+            return msgspec.json.decode(answer.facts, type=Facts)
+        except msgspec.DecodeError as error:
+            raise _unreadable(error) from None
+
+    async def version(self) -> Hashable:
+        """Return the server's version of the database."""
+        answer = await self._call("Version", pb.VersionRequest(), pb.VersionResponse)
+        _check(answer.failure)
+        return answer.version
+
+    async def close(self) -> None:
+        """End the connection."""
+        if self._connection is not None:
+            await self._connection.close()
+
+    def ask(self, reader: bytes, plan: Plan, *, by_batches: bool = False) -> AsyncGenerator[pb.AskResponse, None]:
+        """Yield the parts of the answer of an open reader."""
+        request = pb.AskRequest(reader=reader, plan=write_plan(plan), by_batches=by_batches)
+        return self._stream("Ask", request, pb.AskResponse)
+
+    def _connected(self) -> Connection:
+        if self._connection is None:
+            try:
+                self._connection = Connection(self._endpoint)
+            except RemoteError as error:
+                _fail(error)
+        return self._connection
+
+    async def _call(self, method: str, request: Message, answer: type[_Message]) -> _Message:
+        try:
+            found = await self._connected().call(SERVICE + method, request.SerializeToString(), seconds=None)
+        except (RemoteError, AnsweredError) as error:
+            _fail(error)
+        return _parsed(answer, found)
+
+    async def _stream(self, method: str, request: Message, answer: type[_Message]) -> AsyncGenerator[_Message, None]:
+        parts = self._connected().stream(SERVICE + method, request.SerializeToString(), seconds=None)
+        try:
+            async with aclosing(parts):
+                async for part in parts:
+                    message = _parsed(answer, part)
+                    _check(getattr(message, "failure"))  # noqa: B009 - all answers of the service have one
+                    yield message
+        except (RemoteError, AnsweredError) as error:
+            _fail(error)
+
+
+class RemoteReader:
+    """A reader that is open on the server; see `ceems_grpc.store.base.Reader`."""
+
+    def __init__(self, store: RemoteStore, opened: pb.ReadResponse) -> None:
+        self._store = store
+        self._reader = opened.reader
+        self._names = frozenset(opened.names)
+        try:
+            self._zone = read_zone(opened.zone)
+        except ValueError as error:
+            raise _unreadable(error) from None
+
+    @property
+    def zone(self) -> tzinfo:
+        """The zone in which the site writes its local times."""
+        return self._zone
+
+    def has(self, table: Table, column: str | None = None) -> bool:
+        """Tell whether the database has the table (and the column)."""
+        return (table.value if column is None else f"{table.value}.{column}") in self._names
+
+    async def table(self, scan: Scan) -> pa.Table:
+        """Return all rows of a scan."""
+        return await self._rows(scan)
+
+    async def batches(self, scan: Scan) -> AsyncIterator[pa.RecordBatch]:
+        """Return the rows of a scan bit by bit."""
+        async with aclosing(self._store.ask(self._reader, scan, by_batches=True)) as parts:
+            async for part in parts:
+                table = _table(part.rows)
+                for batch in table.to_batches() or [_empty(table.schema)]:
+                    yield batch
+
+    async def aggregate(self, plan: Aggregate) -> pa.Table:
+        """Return one row per group."""
+        return await self._rows(plan)
+
+    async def spread(self, plan: Spread) -> pa.Table:
+        """Return one row per group and step."""
+        return await self._rows(plan)
+
+    async def keys(self, plan: KeyScan) -> dict[str, tuple[str, ...]]:
+        """Return the sorted keys of each column."""
+        async with aclosing(self._store.ask(self._reader, plan)) as parts:
+            async for part in parts:
+                try:
+                    return msgspec.json.decode(part.keys, type=dict[str, tuple[str, ...]])
+                except msgspec.DecodeError as error:
+                    raise _unreadable(error) from None
+        raise _unreadable("nothing")
+
+    async def distinct(self, plan: Distinct) -> pa.Table:
+        """Return the different values of the columns, ordered by them."""
+        return await self._rows(plan)
+
+    async def _rows(self, plan: Plan) -> pa.Table:
+        entered, began = enter("server", "remote", type(plan).__name__, (plan,)), time.perf_counter()
+        async with aclosing(self._store.ask(self._reader, plan)) as parts:
+            tables = [_table(part.rows) async for part in parts]
+        if not tables:
+            raise _unreadable("nothing")
+        rows = pa.concat_tables(tables)
+        entered.ran(began, rows.num_rows)
+        return rows
+
+
+def _table(rows: bytes) -> pa.Table:
+    try:
+        with pa.ipc.open_stream(rows) as reader:
+            return reader.read_all()
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable(error) from None
+
+
+def _empty(schema: pa.Schema) -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays([pa.array([], field.type) for field in schema], schema=schema)
+
+
+def _parsed(kind: type[_Message], data: bytes) -> _Message:
+    try:
+        return kind.FromString(data)
+    except DecodeError as error:
+        raise _unreadable(error) from None
+
+
+def _check(failure: pb.Failure) -> None:
+    """Raise what went wrong on the server, in its own words."""
+    if failure.kind:
+        make: Callable[[str, str], StoreError] = _KINDS.get(failure.kind, StoreError)
+        raise make(failure.message, failure.detail)
+
+
+def _unreadable(why: object) -> StoreError:
+    return StoreError("Its server gave an answer that cannot be read.", f"The answer cannot be read: {why}")
+
+
+def _fail(error: RemoteError | AnsweredError) -> NoReturn:
+    if isinstance(error, AnsweredError):
+        if error.code is grpc.StatusCode.UNIMPLEMENTED:
+            raise StoreError(_WORDS[Cause.VERSION], error.details) from None
+        raise StoreError("Its server could not answer.", f"{error.code.name}: {error.details}") from None
+    kind: type[StoreError] = StoreBusyError if error.cause in _FOR_A_WHILE else StoreError
+    kind = StorePermissionError if error.cause is Cause.REFUSED else kind
+    raise kind(_WORDS[error.cause], str(error)) from None
+
+
+def names_of(has: Callable[[Table, str | None], bool], columns: dict[Table, Sequence[str]]) -> list[str]:
+    """Return what a reader has, as `pb.ReadResponse` lists it."""
+    found = [table.value for table in columns if has(table, None)]
+    return found + [
+        f"{table.value}.{column}" for table, names in columns.items() for column in names if has(table, column)
+    ]

@@ -1,0 +1,179 @@
+"""Where the rows of a data source come from: files, other hosts, PostgreSQL; read from its settings.
+
+A data source has one source (``path``, ``address`` or ``postgres``), which then has no name, or a list ``sources``.
+Secrets of a source in the list are kept under ``<name>.token`` and so on; of a single source under ``token``.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from ceems_grpc.allowed_paths import PluginSettings, SettingsError, database_path
+from ceems_grpc.remote.endpoint import Endpoint, is_loopback
+from ceems_grpc.store.localtime import named_zone
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
+_ADDRESS = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]+)):(?P<port>[0-9]{1,5})")
+_SCHEMA = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
+_KINDS = ("path", "address", "postgres")
+
+
+@dataclass(frozen=True, slots=True)
+class FileSource:
+    """A database file. ``zone``: in which the site writes its local times; None guesses it."""
+
+    name: str
+    path: Path
+    zone: ZoneInfo | None
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeSecrets:
+    """What a bridge shows and trusts: a token, and PEM texts; "" is none."""
+
+    token: str = field(default="", repr=False)
+    ca_cert: str = field(default="", repr=False)
+    client_cert: str = field(default="", repr=False)
+    client_key: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeSource:
+    """A `ceems-grpc server` on another host. ``address``: host:port; ``server_name``: in its certificate ("" host)."""
+
+    name: str
+    address: str
+    server_name: str
+    plain_text: bool
+    secrets: BridgeSecrets = field(repr=False)
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Return it as connections want it."""
+        own = self.secrets
+        return Endpoint(
+            self.address, self.server_name, self.plain_text, own.token, own.ca_cert, own.client_cert, own.client_key
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresSource:
+    """A database in PostgreSQL. ``url`` has no password; ``schema`` holds the tables."""
+
+    name: str
+    url: str
+    schema: str
+    password: str = field(repr=False)
+
+
+Source = FileSource | BridgeSource | PostgresSource
+
+
+class RawSource(msgspec.Struct, rename="camel", omit_defaults=True):
+    """One source as jsonData writes it."""
+
+    name: str = ""
+    path: str = ""
+    address: str = ""
+    postgres: str = ""
+    timezone: str = ""
+    tls_server_name: str = ""
+    plain_text: bool = False
+    postgres_schema: str = ""
+
+
+def read_sources(
+    single: RawSource, several: tuple[RawSource, ...], secure: Mapping[str, str], plugin: PluginSettings
+) -> tuple[Source, ...]:
+    """Return the sources that settings name: the single one, or the list. Wrong settings are a `SettingsError`.
+
+    In the list, the time zone of the data source is that of files that name none themselves.
+    """
+    given = [kind for kind in _KINDS if getattr(single, kind).strip()] + (["sources"] if several else [])
+    if len(given) > 1:
+        raise SettingsError(f"The settings have {' and '.join(given)}: use one of path, address, postgres, sources.")
+    if not several:
+        return (_source(single, "", secure, plugin, single.timezone),)
+    names: set[str] = set()
+    sources: list[Source] = []
+    for number, raw in enumerate(several, 1):
+        name = raw.name.strip()
+        if not name:
+            raise SettingsError(f"Source {number} has no name: each source in the list needs one, such as site-a.")
+        if _NAME.fullmatch(name) is None:
+            raise SettingsError(f"'{name[:60]}' cannot be the name of a source: use up to 60 letters, digits, - and _.")
+        if name.casefold() in names:
+            raise SettingsError(f"Two sources have the name '{name}': each needs a name of its own.")
+        names.add(name.casefold())
+        given = [kind for kind in _KINDS if getattr(raw, kind).strip()]
+        if len(given) != 1:
+            what = " and ".join(given) if given else "none"
+            raise SettingsError(f"Source '{name}' needs one of path, address and postgres; it has {what}.")
+        if raw.timezone.strip() and not raw.path.strip():
+            raise SettingsError(f"Source '{name}': a timezone is of files only; elsewhere the server knows it.")
+        own = {key.removeprefix(f"{name}."): text for key, text in secure.items() if key.startswith(f"{name}.")}
+        try:
+            sources.append(_source(raw, name, own, plugin, raw.timezone.strip() or single.timezone))
+        except SettingsError as error:
+            raise SettingsError(f"Source '{name}': {error}") from None
+    return tuple(sources)
+
+
+def _source(raw: RawSource, name: str, secure: Mapping[str, str], plugin: PluginSettings, zone: str) -> Source:
+    if raw.address.strip():
+        return _bridge(raw, name, secure)
+    if raw.postgres.strip():
+        return _postgres(raw, name, secure)
+    path = database_path(raw.path)
+    plugin.check(path)
+    return FileSource(name, path, _zone(zone))
+
+
+def _bridge(raw: RawSource, name: str, secure: Mapping[str, str]) -> BridgeSource:
+    address = raw.address.strip()
+    match = _ADDRESS.fullmatch(address)
+    if match is None or not 0 < int(match["port"]) < 65_536:
+        raise SettingsError(f"'{address[:100]}' is no address of a server: write host:port, such as ceems-host:9443.")
+    if raw.plain_text and not is_loopback(match["v6"] or match["host"]):
+        raise SettingsError("Plain text is allowed to this host only (127.0.0.1, ::1, localhost); elsewhere use TLS.")
+    secrets = BridgeSecrets(
+        token=secure.get("token", "").strip(),
+        ca_cert=secure.get("caCert", "").strip(),
+        client_cert=secure.get("clientCert", "").strip(),
+        client_key=secure.get("clientKey", "").strip(),
+    )
+    if bool(secrets.client_cert) != bool(secrets.client_key):
+        raise SettingsError("A client certificate and its key belong together: set both, or none of them.")
+    return BridgeSource(name, address, raw.tls_server_name.strip(), raw.plain_text, secrets)
+
+
+def _postgres(raw: RawSource, name: str, secure: Mapping[str, str]) -> PostgresSource:
+    url = raw.postgres.strip()
+    wanted = "write the URL of the database as postgresql://user@host:5432/database"
+    try:
+        parts = urlsplit(url)
+        has_password = parts.password is not None or re.search(r"[?&]password=", url) is not None
+        is_url = parts.scheme in {"postgresql", "postgres"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # the URL is not repeated, since it may hold a password
+        raise SettingsError(f"The URL of PostgreSQL cannot be read: {wanted}.") from None
+    if has_password:
+        place = f"{name}.postgresPassword" if name else "postgresPassword"
+        raise SettingsError(f"The URL of PostgreSQL holds a password: take it out, and set it in the secret {place}.")
+    if not is_url:
+        raise SettingsError(f"This is no URL of PostgreSQL: {wanted}.")
+    schema = raw.postgres_schema.strip() or "ceems"
+    if _SCHEMA.fullmatch(schema) is None:
+        raise SettingsError(f"'{schema[:63]}' is no name of a schema: use letters, digits and _.")
+    return PostgresSource(name, url, schema, secure.get("postgresPassword", ""))
+
+
+def _zone(name: str) -> ZoneInfo | None:
+    zone = named_zone(name.strip())
+    if zone is None and name.strip():
+        raise SettingsError(f"Unknown time zone '{name}': use an IANA name such as Europe/Paris.")
+    return zone

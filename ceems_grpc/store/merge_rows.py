@@ -1,0 +1,206 @@
+"""Rows of several sources, merged in the order of one: each source gives its rows in order, and they are interleaved.
+
+A source gives, beside the columns that are wanted, those that the order needs.
+"""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ceems_grpc.store.column_rules import put_together, type_of
+from ceems_grpc.store.flatten import decode_object
+from ceems_grpc.store.part import first_of_all
+from ceems_grpc.store.plan import AllKeys, Condition, Key, Order, Scan, Table
+
+Has = Callable[[str], bool]
+
+_PART = "#part"
+_KIND, _NUMBER, _TEXT = "#kind", "#number", "#text"  # of values that can be numbers or texts
+
+
+class RowMerge:
+    """What a scan means for each source, and how their rows become its answer."""
+
+    def __init__(self, scan: Scan) -> None:
+        self.scan = scan
+        self._plain = [column for column in scan.columns if isinstance(column, str)]
+        self._plain += [column.column for column in scan.columns if isinstance(column, AllKeys) and not column.numeric]
+        self._keyed = {column.column for column in scan.columns if isinstance(column, AllKeys) and column.numeric}
+        keyed = dict.fromkeys(self._keyed)
+        for item in scan.order:
+            if isinstance(item.operand, str):
+                self._plain.append(item.operand)
+            elif item.numeric:
+                keyed[item.operand.column] = None
+            else:
+                self._plain.append(item.operand.column)
+        self._plain = list(dict.fromkeys(self._plain))
+        self._all_keys = tuple(keyed)
+
+    def part_scan(self, has: Has, where: Condition) -> Scan:
+        """Return what to ask of a source that has some columns; ``where`` is the condition as it is there."""
+        columns: list[str | AllKeys] = [name for name in self._plain if has(name)]
+        columns += [AllKeys(name) for name in self._all_keys if has(name)]
+        order = [item for item in self.scan.order if has(_column_of(item))]
+        # A table without columns has no rows.
+        return Scan(self.scan.table, tuple(columns) or ("id",), where, tuple(order), self.scan.limit)
+
+    def aligned(self, rows: pa.Table, fill: Mapping[str, str]) -> pa.Table:
+        """Return a source's rows with all plain columns: of those it lacks ``fill`` in each row, or null."""
+        columns: dict[str, pa.ChunkedArray] = {}
+        for name in self._plain:
+            if name in rows.column_names:
+                columns[name] = rows.column(name)
+            elif name in fill:
+                columns[name] = pa.chunked_array([pa.repeat(fill[name], rows.num_rows)])
+            else:
+                columns[name] = pa.chunked_array([pa.nulls(rows.num_rows, type_of(name))])
+        for name in rows.column_names:
+            if name not in columns and "." in name:
+                columns[name] = rows.column(name)
+        if not columns:
+            columns["id"] = rows.column(0)
+        return pa.table(columns)
+
+    def merge(self, parts: Sequence[pa.Table]) -> pa.Table:
+        """Return the answer from the sources' aligned rows."""
+        rows = pa.concat_tables(parts, promote_options="default")
+        if len(parts) > 1 and self.scan.table is Table.ADMIN_USERS:
+            rows = _once(rows)
+        if len(parts) > 1:
+            rows = self._sorted(rows)
+        if self.scan.limit is not None and self.scan.limit >= 0:
+            rows = rows.slice(0, self.scan.limit)
+        names: list[str] = []
+        kept: list[str] = []
+        for column in self.scan.columns:
+            if isinstance(column, AllKeys) and column.numeric:
+                found = sorted(name for name in rows.column_names if name.startswith(f"{column.column}."))
+                kept += found
+                names += found
+            else:
+                name = column if isinstance(column, str) else column.column
+                kept.append(name)
+                names.append(name)
+        return put_together(self.scan, names, rows.select(kept))
+
+    async def stream(
+        self, sources: Sequence[Callable[[], Awaitable[pa.Table | None]]]
+    ) -> AsyncIterator[pa.RecordBatch]:
+        """Yield the answer bit by bit; each source gives its next aligned rows, None at the end.
+
+        Only as many rows are held as the sources give at a time.
+        """
+        names = [name for name in self.scan.columns if isinstance(name, str)]
+        schema = pa.schema([(name, type_of(name)) for name in names])
+        left = self.scan.limit if self.scan.limit is not None and self.scan.limit >= 0 else None
+        empty = True
+        async for rows in self._interleaved(sources):
+            if left is not None:
+                rows = rows.slice(0, left)  # noqa: PLW2901 - cut to the limit
+                left -= rows.num_rows
+            for batch in rows.select(names).cast(schema).to_batches():
+                if batch.num_rows:
+                    empty = False
+                    yield batch
+            if left == 0:
+                break
+        if empty:
+            yield pa.RecordBatch.from_arrays([pa.array([], field.type) for field in schema], schema=schema)
+
+    async def _interleaved(
+        self, sources: Sequence[Callable[[], Awaitable[pa.Table | None]]]
+    ) -> AsyncIterator[pa.Table]:
+        held: dict[int, pa.Table] = {}
+        open_ = set(range(len(sources)))
+        while True:
+            hungry = [index for index in sorted(open_) if index not in held]
+            for index, rows in zip(hungry, await first_of_all(sources[i]() for i in hungry), strict=True):
+                if rows is None:
+                    open_.discard(index)
+                elif rows.num_rows:
+                    held[index] = rows
+            if any(index not in held for index in open_):
+                continue  # a source gave no rows yet
+            if not held:
+                return
+            if len(held) == 1:
+                yield held.popitem()[1]
+                continue
+            numbered = [
+                rows.append_column(_PART, pa.repeat(pa.scalar(index, pa.int32()), rows.num_rows))
+                for index, rows in held.items()
+            ]
+            rows = self._sorted(pa.concat_tables(numbered, promote_options="default"))
+            # Rows are final up to the last one of a source that has more to give.
+            end = min((_last(rows, index) + 1 for index in open_), default=rows.num_rows)
+            yield rows.slice(0, end).drop_columns([_PART])
+            rest = rows.slice(end)
+            held = {index: rest.filter(pc.equal(rest.column(_PART), index)).drop_columns([_PART]) for index in held}
+            held = {index: part for index, part in held.items() if part.num_rows}
+
+    def _sorted(self, rows: pa.Table) -> pa.Table:
+        """Sort as SQLite does: numbers before texts, nulls last."""
+        by: list[tuple[str, str]] = []
+        columns: dict[str, pa.ChunkedArray | pa.Array] = {}
+        for number, item in enumerate(self.scan.order):
+            direction = "descending" if item.descending else "ascending"
+            for name, values in _values(rows, item).items():
+                columns[f"{name}{number}"] = values
+                by.append((f"{name}{number}", direction))
+        if not by:
+            return rows
+        return rows.take(pc.sort_indices(pa.table(columns), by))
+
+
+def _once(rows: pa.Table) -> pa.Table:
+    """Drop rows that are equal to an earlier one: who administers several sites is one administrator."""
+    names = [name for name in rows.column_names if name not in {"id", "clusters"}]
+    numbered = rows.append_column(_PART, pa.array(range(rows.num_rows), pa.int64()))
+    first = numbered.group_by(names, use_threads=False).aggregate([(_PART, "min")]).column(f"{_PART}_min")
+    return rows.take(first.take(pc.sort_indices(first)))
+
+
+def _values(rows: pa.Table, item: Order) -> dict[str, pa.ChunkedArray | pa.Array]:
+    operand = item.operand
+    if isinstance(operand, str):
+        return {_TEXT: rows.column(operand)}
+    if item.numeric:
+        there = str(operand) in rows.column_names
+        return {_NUMBER: rows.column(str(operand)) if there else pa.nulls(rows.num_rows, pa.float64())}
+    kinds: list[int | None] = []
+    numbers: list[float | None] = []
+    texts: list[str | None] = []
+    for value in _found(rows.column(operand.column), operand):
+        kinds.append(None if value is None else int(isinstance(value, str)))
+        numbers.append(float(value) if isinstance(value, int | float) else None)
+        texts.append(value if isinstance(value, str) else None)
+    return {
+        _KIND: pa.array(kinds, pa.int8()),
+        _NUMBER: pa.array(numbers, pa.float64()),
+        _TEXT: pa.array(texts, pa.string()),
+    }
+
+
+def _found(texts: pa.ChunkedArray, key: Key) -> list[float | str | None]:
+    """Return the key's value in each JSON text; rows are few, or equal texts are many."""
+    known: dict[str | None, float | str | None] = {None: None}
+    found = []
+    for text in texts.to_pylist():
+        if text not in known:
+            value = decode_object(text, numeric=False).get(key.name)
+            plain = value is None or isinstance(value, int | float | str)
+            known[text] = value if plain else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        found.append(known[text])
+    return found
+
+
+def _column_of(item: Order) -> str:
+    return item.operand if isinstance(item.operand, str) else item.operand.column
+
+
+def _last(rows: pa.Table, index: int) -> int:
+    places = pc.indices_nonzero(pc.equal(rows.column(_PART), index))
+    return int(places[len(places) - 1].as_py())

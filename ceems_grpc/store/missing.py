@@ -1,0 +1,68 @@
+"""What an answer lacks because a source could not be asked."""
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from ceems_grpc.store.base import Reader
+from ceems_grpc.store.errors import StoreBusyError
+
+_MOST_NAMED = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A source that is left out of an answer.
+
+    ``reason``: safe to show to anybody; ``detail``: for administrators and logs. ``clusters``: what it held when it
+    was asked last; None where that is not known.
+    """
+
+    source: str
+    reason: str
+    detail: str
+    clusters: tuple[str, ...] | None
+    busy: bool = False
+
+    @property
+    def sentence(self) -> str:
+        """Say what is missing, and why."""
+        return self._sentence(self.reason)
+
+    @property
+    def detailed(self) -> str:
+        """Say the same to an administrator."""
+        return self._sentence(self.detail)
+
+    def _sentence(self, reason: str) -> str:
+        if self.clusters is None:
+            held = ""
+        elif not self.clusters:
+            held = " (no clusters so far)"
+        else:
+            more = len(self.clusters) - _MOST_NAMED
+            names = ", ".join(self.clusters[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+            held = f" ({'cluster' if len(self.clusters) == 1 else 'clusters'} {names})"
+        return f"Rows of source '{self.source}'{held} are missing: {reason[:1].lower()}{reason[1:]}"
+
+
+@runtime_checkable
+class Partial(Protocol):
+    """A reader whose answers can lack the rows of a source."""
+
+    @property
+    def missing(self) -> tuple[Missing, ...]:
+        """What the answers given so far lack."""
+        ...
+
+
+def require_whole(reader: Reader) -> None:
+    """Raise `StoreBusyError` if answers lack something: what is not found may be in the source that is missing."""
+    missing = missing_of(reader)
+    if missing:
+        said, detailed = (" ".join(texts) for texts in zip(*((m.sentence, m.detailed) for m in missing), strict=True))
+        raise StoreBusyError(said, detailed)
+
+
+def missing_of(reader: Reader) -> tuple[Missing, ...]:
+    """Return what the answers that the reader has given so far lack; nothing, for a reader of one source."""
+    return reader.missing if isinstance(reader, Partial) else ()

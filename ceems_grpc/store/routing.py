@@ -1,0 +1,115 @@
+"""What a condition says about where its rows can be, and what is left of it in a database that lacks columns."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from ceems_grpc.store.plan import (
+    ALWAYS,
+    NEVER,
+    AllOf,
+    AnyOf,
+    Compare,
+    Condition,
+    CountIf,
+    Holds,
+    In,
+    Instant,
+    Key,
+    Measure,
+    Operand,
+    PairIn,
+    Running,
+    StartsWith,
+    Within,
+)
+
+_NO_LISTS: Mapping[str, frozenset[str]] = {}
+
+
+def clusters_of(condition: Condition) -> frozenset[str] | None:
+    """Return the ids of the clusters that rows which fulfil the condition can be of; None: of any."""
+    match condition:
+        case In("cluster_id", values, False):
+            return frozenset(values)
+        case In(_, (), False):
+            return frozenset()
+        case PairIn(columns, pairs):
+            if "cluster_id" not in columns:
+                return None if pairs else frozenset()
+            place = columns.index("cluster_id")
+            return frozenset(pair[place] for pair in pairs)
+        case AllOf(parts):
+            known = [found for found in map(clusters_of, parts) if found is not None]
+            return frozenset.intersection(*known) if known else None
+        case AnyOf(parts):
+            found = [clusters_of(part) for part in parts]
+            return None if None in found else frozenset().union(*(some for some in found if some is not None))
+    return None
+
+
+def without_missing(
+    condition: Condition, has: Callable[[str], bool], lists: Mapping[str, frozenset[str]] = _NO_LISTS
+) -> Condition:
+    """Return the condition as it is where some columns are missing, which is as if they held nothing in every row.
+
+    ``lists``: columns that are missing but known to hold the same list in every row.
+    """
+
+    def there(operand: Operand) -> bool:
+        return has(operand.column if isinstance(operand, Key) else operand)
+
+    match condition:
+        case AllOf(parts):
+            return _all_of([without_missing(part, has, lists) for part in parts])
+        case AnyOf(parts):
+            return _any_of([without_missing(part, has, lists) for part in parts])
+        case In(operand, _, negate):
+            return condition if there(operand) else (ALWAYS if negate else NEVER)
+        case PairIn(columns, _):
+            kept = all(map(has, columns))
+        case Compare(operand, _, _) | StartsWith(operand, _):
+            kept = there(operand)
+        case Holds(column, values) if column in lists:
+            return NEVER if lists[column].isdisjoint(values) else ALWAYS
+        case Holds(column, _):
+            kept = has(column)
+        case Within(instant, _, _):
+            kept = has("last_updated_at" if instant is Instant.UPDATED else "ended_at_ts")
+        case Running():
+            kept = has("ended_at_ts")
+    return condition if kept else NEVER
+
+
+def within(condition: Condition, clusters: frozenset[str]) -> Condition:
+    """Return the condition as it is where all rows are of these clusters."""
+    match condition:
+        case AllOf(parts):
+            return _all_of([within(part, clusters) for part in parts])
+        case AnyOf(parts):
+            return _any_of([within(part, clusters) for part in parts])
+        case In("cluster_id", values, False) if clusters <= frozenset(values):
+            return ALWAYS
+        case In("cluster_id", values, False) if clusters.isdisjoint(values):
+            return NEVER
+    return condition
+
+
+def _all_of(parts: list[Condition]) -> Condition:
+    if NEVER in parts:
+        return NEVER
+    left = tuple(part for part in parts if part != ALWAYS)
+    return left[0] if len(left) == 1 else AllOf(left)
+
+
+def _any_of(parts: list[Condition]) -> Condition:
+    if ALWAYS in parts:
+        return ALWAYS
+    left = tuple(part for part in parts if part != NEVER)
+    return left[0] if len(left) == 1 else AnyOf(left)
+
+
+def measure_without_missing(measure: Measure, has: Callable[[str], bool]) -> Measure:
+    """Return the same for the condition of a measure."""
+    if isinstance(measure, CountIf):
+        return replace(measure, condition=without_missing(measure.condition, has))
+    return measure

@@ -1,0 +1,120 @@
+"""A source that hangs, in whatever it does, holds up nobody for longer than its timeout."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Hashable
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ceems_grpc.store.merged import MergedStore
+from ceems_grpc.store.plan import Aggregate, Count, Scan, Table
+from ceems_grpc.store.sqlite import SqliteReader, SqliteStore
+from tests.api.site import PARIS
+from tests.sources.sites import write_north_and_south
+
+COUNT = Aggregate(Table.UNITS, ("cluster_id",), (Count("n"),))
+LONG = 60.0
+
+
+class Stuck(SqliteStore):
+    """A database on a file system that hangs in one place, as a lost network mount does; `let_go` ends that."""
+
+    def __init__(self, path: Path, place: str) -> None:
+        super().__init__(path, zone=PARIS)
+        self.place = place
+        self.asked = 0
+        self.let_go = threading.Event()
+
+    async def hang(self, place: str) -> None:
+        if place == self.place:
+            self.asked += 1
+            await asyncio.to_thread(self.let_go.wait, LONG)
+
+    async def version(self) -> Any:
+        await self.hang("version")
+        return await super().version()
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[SqliteReader]:
+        await self.hang("open")
+        async with super().read() as reader:
+            yield reader
+            await self.hang("close")
+
+
+@pytest.fixture
+def sites(tmp_path: Path) -> tuple[Path, Path]:
+    return write_north_and_south(tmp_path)
+
+
+def two(sites: tuple[Path, Path], stuck: Stuck) -> MergedStore:
+    return MergedStore([("north", partial(SqliteStore, sites[0], zone=PARIS)), ("south", lambda: stuck)], timeout=0.3)
+
+
+async def counts(store: MergedStore) -> tuple[dict[str, int], list[str]]:
+    async with store.read() as reader:
+        table = await reader.aggregate(COUNT)
+        return {row["cluster_id"]: row["n"] for row in table.to_pylist()}, [m.source for m in reader.missing]
+
+
+@pytest.mark.parametrize("place", ["version", "open"])
+async def test_a_source_that_hangs_is_asked_just_once_until_it_is_back(sites: tuple[Path, Path], place: str) -> None:
+    stuck = Stuck(sites[1], place)
+    store = two(sites, stuck)
+    async with asyncio.timeout(LONG / 2):
+        for _ in range(5):
+            assert await counts(store) == ({"slurm-n": 2}, ["south"])
+        assert stuck.asked == 1  # a thread that hangs is one less for everybody
+        missing: Hashable = await store.version()
+        assert await store.version() == missing
+        stuck.place = ""
+        stuck.let_go.set()
+        while (await counts(store))[1]:
+            continue
+        assert await counts(store) == ({"os-s": 3, "slurm-n": 2}, [])
+        assert await store.version() != missing
+        await store.close()
+
+
+async def test_a_source_that_hangs_while_it_is_read_is_left_behind(sites: tuple[Path, Path]) -> None:
+    stuck = Stuck(sites[1], "")
+    store = two(sites, stuck)
+    assert await counts(store) == ({"os-s": 3, "slurm-n": 2}, [])
+    async with store.read() as reader:
+        await reader.aggregate(COUNT)
+        stuck.place = "open"
+        async with asyncio.timeout(LONG / 2):
+            assert (await reader.table(Scan(Table.UNITS, ("uuid",)))).num_rows == 5  # its reader is open already
+    async with asyncio.timeout(LONG / 2):
+        assert await counts(store) == ({"slurm-n": 2}, ["south"])
+    stuck.let_go.set()
+    await store.close()
+
+
+async def test_a_question_that_is_cancelled_leaves_nothing_behind(sites: tuple[Path, Path]) -> None:
+    stuck = Stuck(sites[1], "")
+    store = two(sites, stuck)
+    await counts(store)
+    asked = [asyncio.create_task(counts(store)) for _ in range(4)]
+    await asyncio.sleep(0)
+    for task in asked:
+        task.cancel()
+    ended = await asyncio.gather(*asked, return_exceptions=True)
+    assert all(isinstance(one, asyncio.CancelledError) for one in ended)
+    assert await counts(store) == ({"os-s": 3, "slurm-n": 2}, [])
+    await store.close()
+    assert len(asyncio.all_tasks()) == 1
+
+
+async def test_time_that_the_asker_takes_is_not_the_sources(sites: tuple[Path, Path]) -> None:
+    store = two(sites, Stuck(sites[1], ""))
+    async with store.read() as reader:
+        await reader.aggregate(COUNT)
+        await asyncio.sleep(0.5)
+        await reader.aggregate(COUNT)
+        assert reader.missing == ()
+    await store.close()

@@ -1,0 +1,73 @@
+"""The recorded answers, from one source in a list, and from the same database split into one source per cluster."""
+
+import asyncio
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.golden import test_api_recordings, test_frame_recordings
+from tests.golden.ceems_plugin import COMMAND, CeemsPlugin
+from tests.golden.recordings import ALL, Recordings
+from tests.plugin.host import running
+
+_TABLES = ("units", "usage", "daily_usage", "users", "projects")
+
+
+def split_by_cluster(database: Path, folder: Path) -> list[Path]:
+    """Write two databases: the odd clusters' rows, and the even ones'; administrators are in both."""
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+        clusters = [row[0] for row in connection.execute("SELECT DISTINCT cluster_id FROM units ORDER BY 1")]
+    assert len(clusters) > 1
+    paths = []
+    for number in range(2):
+        path = folder / f"{number}.db"
+        shutil.copy(database, path)
+        others = clusters[1 - number :: 2]
+        with closing(sqlite3.connect(path)) as connection:
+            marks = ", ".join("?" * len(others))
+            for table in _TABLES:
+                connection.execute(f"DELETE FROM {table} WHERE cluster_id IN ({marks})", others)
+            connection.commit()
+        paths.append(path)
+    return paths
+
+
+def in_a_list(database: Path, folder: Path) -> list[Path]:
+    """Return the database itself as the only one."""
+    return [database]
+
+
+async def differences(ceems: CeemsPlugin, recordings: Recordings) -> list[str]:
+    """Ask all recorded questions, of both faces, and say where answers differ."""
+    few = asyncio.Semaphore(8)
+
+    async def check(difference: Any, case: Any) -> str:
+        async with few:
+            return str(await difference(ceems, case))
+
+    cases = recordings.load()
+    asked: list[tuple[Any, Any]] = [(test_api_recordings.difference, case) for case in cases]
+    asked += [
+        (test_frame_recordings.difference, case) for case in cases if test_frame_recordings.as_query(case) is not None
+    ]
+    assert len(asked) >= 40
+    return [text for text in await asyncio.gather(*(check(*one) for one in asked)) if text]
+
+
+@pytest.mark.parametrize(
+    ("recordings", "places"),
+    [(ALL[1], in_a_list), *((recordings, split_by_cluster) for recordings in ALL)],
+    ids=lambda value: getattr(value, "__name__", None) or value.name,
+)
+async def test_answers_are_those_recorded(recordings: Recordings, places: Any, tmp_path: Path) -> None:
+    sources = [
+        {"name": f"part-{number}", "path": str(path)}
+        for number, path in enumerate(places(recordings.database, tmp_path))
+    ]
+    async with running(COMMAND) as plugin:
+        wrong = await differences(CeemsPlugin(plugin, {"sources": sources, "sourceTimeout": "30s"}), recordings)
+    assert not wrong, "\n".join(sorted(wrong)[:10])
