@@ -8,7 +8,7 @@ PROTOS := $(sort $(wildcard proto/*.proto))
 .DEFAULT_GOAL := help
 include packaging/package.mk
 
-.PHONY: bench help setup proto demo test lint types imports python frontend lock dashboards clean
+.PHONY: bench help setup proto demo test lint types imports python frontend lock dashboards clean soak
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -64,8 +64,11 @@ frontend/node_modules/.installed: frontend/package.json frontend/package-lock.js
 lock: ## renew requirements.lock (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra dev pyproject.toml -o requirements.lock
 
-bench: setup ## measure against plain SQL on a database of a million units (about ten minutes)
+bench: setup ## measure against plain SQL on a database of a million units (half an hour the first time)
 	$(BIN)/python -m bench.run
+
+soak: setup ## ask as 32 clients for ten minutes beside a writer that never rests (SECONDS=600)
+	$(BIN)/python -m tests.load.mix --seconds $(or $(SECONDS),600) --pause 5 --strict
 
 dashboards: setup ## write the dashboards that ship with the plugin
 	$(BIN)/python dashboards/make.py

@@ -1,8 +1,10 @@
 """`ceems-grpc feed`: copies a database into PostgreSQL and follows it."""
 
 import argparse
+import logging
 import signal
 import threading
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -23,8 +25,10 @@ from ceems_grpc.store.mirror_layout import CannotMirrorError
 from ceems_grpc.store.postgres_connection import Address
 from ceems_grpc.store.postgres_schema import setup_statements, shard_statements
 
+_log = logging.getLogger(__name__)
 _LONGEST_NAME = 60
 _LONGEST_SCHEMA = 40
+_TELL_SECONDS = 5.0
 
 
 class _StoppedError(Exception):
@@ -57,16 +61,29 @@ def run(options: argparse.Namespace) -> int:
 
 def _feed(settings: FeedSettings, pace: Pace, stop: threading.Event) -> None:
     with progress_bar("Rows") as show:
-        feeder = Feeder(settings, progress=lambda seen: _progress(seen, feeder, show, stop))
+        progress = _Progress(show, stop)
+        feeder = Feeder(settings, progress=lambda seen: progress.tell(seen, feeder.units))
         with closing(feeder):
             feed(feeder, pace, FeedMetrics(settings.site), stop)
 
 
-def _progress(seen: int, feeder: Feeder, show: Callable[[int, int], None] | None, stop: threading.Event) -> None:
-    if stop.is_set():
-        raise _StoppedError
-    if show is not None:
-        show(seen, max(seen, feeder.units))
+class _Progress:
+    """Shows how far a copy is: as a bar on a terminal, else as a line in the log now and then."""
+
+    def __init__(self, show: Callable[[int, int], None] | None, stop: threading.Event) -> None:
+        self._show = show
+        self._stop = stop
+        self._told = time.monotonic()
+
+    def tell(self, seen: int, units: int) -> None:
+        """Take how many rows were looked at. Raises `_StoppedError` where the process is to end."""
+        if self._stop.is_set():
+            raise _StoppedError
+        if self._show is not None:
+            self._show(seen, max(seen, units))
+        elif time.monotonic() - self._told > _TELL_SECONDS:
+            self._told = time.monotonic()
+            _log.info("rows were compared", extra={"rows": seen, "units": units})
 
 
 def _settings(options: argparse.Namespace) -> FeedSettings:

@@ -17,13 +17,16 @@ import pytest
 import yaml  # type: ignore[import-untyped]  # of another package's needs, without types
 
 from ceems_grpc import settings
+from ceems_grpc.cli.options import parse
+from ceems_grpc.cli.server import server_settings
 from ceems_grpc.settings import PluginSettings, Settings, SettingsError
+from ceems_grpc.sources import FileSource
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 PLUGIN = json.loads((ROOT / "plugin.json").read_text())
 PLUGIN_FOLDER = f"/var/lib/grafana/plugins/{PLUGIN['id']}"
-DOCS = (ROOT / "docs" / "deploy.md").read_text()
+DOCS = "".join((ROOT / "docs" / name).read_text() for name in ("deploy.md", "bridge.md", "postgres.md"))
 
 
 def _yaml(name: str) -> Any:
@@ -51,7 +54,7 @@ def test_the_data_source_is_one_that_the_plugin_accepts() -> None:
     accepted = Settings.from_json(json.dumps(source["jsonData"]).encode())
     defaults = Settings.from_json(json.dumps({"path": source["jsonData"]["path"]}).encode())
     assert accepted == defaults
-    assert accepted.path == Path("/var/lib/ceems/ceems.db")
+    assert accepted.sources == (FileSource("", Path("/var/lib/ceems/ceems.db"), None),)
 
 
 def test_grafana_ini_lets_the_data_source_read_its_file_and_no_other() -> None:
@@ -129,6 +132,8 @@ def test_systemd_knows_every_line_of_the_drop_ins(tmp_path: Path) -> None:
     (tmp_path / "grafana-server.service").write_text("[Service]\nExecStart=/bin/true\n")
     (tmp_path / "ceems_api_server.service").write_text("[Service]\nUser=ceems\nGroup=ceems\nExecStart=/bin/true\n")
     shutil.copytree(DEPLOY / "systemd", tmp_path, dirs_exist_ok=True)
+    server = tmp_path / "ceems-grpc-server.service"
+    server.write_text(server.read_text().replace("/usr/local/bin/ceems-grpc", "/bin/true"))
     units = sorted(path for path in tmp_path.glob("*.service"))
     checked = subprocess.run(
         [analyze, "verify", "--man=no", *units], capture_output=True, text=True, check=False, cwd=tmp_path
@@ -138,7 +143,16 @@ def test_systemd_knows_every_line_of_the_drop_ins(tmp_path: Path) -> None:
     assert str(tmp_path) not in checked.stderr, checked.stderr
 
 
+def test_the_servers_unit_starts_it_with_options_that_it_has() -> None:
+    unit = (DEPLOY / "systemd" / "ceems-grpc-server.service").read_text().replace("\\\n", " ")
+    (line,) = re.findall(r"^ExecStart=/usr/local/bin/ceems-grpc (.*)$", unit, re.MULTILINE)
+    settings = server_settings(parse("", line.split()))
+    settings.check()
+    assert settings.listen.port == 9443
+    assert "Type=notify" in unit
+
+
 def test_every_file_is_explained_in_the_docs_and_every_named_file_is_there() -> None:
     files = {path.relative_to(ROOT).as_posix() for path in DEPLOY.rglob("*") if path.is_file()}
-    named = set(re.findall(r"\bdeploy/[\w./-]+\.(?:yaml|conf|ini)\b", DOCS))
+    named = set(re.findall(r"\bdeploy/[\w./-]+\.(?:yaml|conf|ini|service|sql)\b", DOCS))
     assert named == files

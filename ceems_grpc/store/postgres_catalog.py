@@ -1,0 +1,123 @@
+"""Which columns the tables in PostgreSQL have, and how they get new ones: nobody migrates by hand."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+
+import msgspec
+
+from ceems_grpc.store.mirror_layout import CannotMirrorError, TableLayout, is_metric, quote, text
+from ceems_grpc.store.plan import Table
+from ceems_grpc.store.postgres_connection import Connection, Error
+from ceems_grpc.store.postgres_rollups import rollup_columns
+from ceems_grpc.store.postgres_schema import DAILY, HOURLY, MOST_KEYS, TableCatalog, type_of
+
+
+class Catalogs:
+    """The catalog as a feeder sees it. Other feeders may add to it at any time; nothing is ever taken from it.
+
+    It grows in transactions of its own before any row is written: columns take locks, and one that waits on a shard
+    for rows which the same feeder has written there would wait for ever.
+    """
+
+    def __init__(self, connection: Connection, schema: str, weights: dict[str, str]) -> None:
+        self._connection = connection
+        self._space = quote(schema)
+        self._weights = weights
+        self._known: dict[Table, TableCatalog] = {}
+
+    def of(self, table: Table) -> TableCatalog:
+        """Return what the catalog had of a table when it was last looked at."""
+        known = self._known.get(table)
+        return self._read(table) if known is None else known
+
+    def fit(self, table: Table, layout: TableLayout, names: Iterable[str]) -> Mapping[str, str]:
+        """Make room for the layout's columns and those of its keys among ``names``; return {layout's: PostgreSQL's}.
+
+        Raises `CannotMirrorError` where there are too many keys.
+        """
+        # The layout may grow in another thread; what it has of these names stays.
+        wanted = set(names)
+        keys = {
+            place: (metric, key)
+            for metric, found in list(layout.keys.items())
+            for key, place in list(found.items())
+            if place in wanted
+        }
+        coded = {keys[place] for place in layout.coded.copy() if place in keys}
+        if not self._fits(table, layout, keys.values(), coded):
+            self._grow(table, layout, keys.values(), coded)
+        catalog = self.of(table)
+        return {place: catalog.keys[metric][key] for place, (metric, key) in keys.items()}
+
+    def _fits(
+        self, table: Table, layout: TableLayout, keys: Iterable[tuple[str, str]], coded: set[tuple[str, str]]
+    ) -> bool:
+        catalog = self.of(table)
+        return (
+            set(layout.columns) <= set(catalog.columns)
+            and all(key in catalog.keys.get(metric, {}) for metric, key in keys)
+            and {catalog.keys[metric][key] for metric, key in coded} <= catalog.coded
+            and layout.inexact.copy() <= catalog.inexact
+            and (table is not Table.UNITS or catalog.weights == self._weights)
+        )
+
+    def _grow(
+        self, table: Table, layout: TableLayout, keys: Iterable[tuple[str, str]], coded: set[tuple[str, str]]
+    ) -> None:
+        with transaction(self._connection):
+            self._connection.run(
+                f"INSERT INTO {self._space}.catalog VALUES ({text(table)}, '{{}}') ON CONFLICT DO NOTHING"  # noqa: S608 - quoted
+            )
+            catalog = self._read(table, lock=True)
+            rollups = set(rollup_columns(catalog))
+            fresh = [name for name in layout.columns if name not in catalog.columns]
+            made = [(str(table), name, type_of(name)) for name in fresh if not is_metric(name)]
+            catalog.columns = (*catalog.columns, *fresh)
+            for metric, key in keys:
+                if key in catalog.keys.get(metric, {}):
+                    continue
+                if sum(map(len, catalog.keys.values())) >= MOST_KEYS:
+                    raise CannotMirrorError(f"table {table} has more than {MOST_KEYS} different keys of metrics")
+                made.append((table, catalog.add_key(metric, key), "double precision"))
+            if table is Table.UNITS:
+                catalog.weights = self._weights
+                new = [name for name in rollup_columns(catalog) if name not in rollups]
+                made += [(rollup, name, "double precision") for rollup in (HOURLY, DAILY) for name in new]
+            catalog.coded |= {catalog.keys[metric][key] for metric, key in coded}
+            catalog.inexact |= layout.inexact.copy()
+            self._add(made)
+            encoded = text(msgspec.json.encode(catalog).decode())
+            self._connection.run(
+                f"UPDATE {self._space}.catalog SET layout = {encoded}::jsonb WHERE table_name = {text(table)}"  # noqa: S608 - quoted
+            )
+        self._known[table] = catalog
+
+    def _add(self, made: list[tuple[str, str, str]]) -> None:
+        """Add columns, given as (table, name, type)."""
+        names: dict[tuple[str, str], list[str]] = {}
+        for table, name, kind in made:
+            names.setdefault((table, kind), []).append(text(name))
+        for (table, kind), listed in names.items():
+            self._connection.fetch(
+                f"SELECT {self._space}.add_columns({text(table)}, ARRAY[{', '.join(listed)}], {text(kind)})"
+            )
+
+    def _read(self, table: Table, *, lock: bool = False) -> TableCatalog:
+        statement = f"SELECT layout::text FROM {self._space}.catalog WHERE table_name = {text(table)}"  # noqa: S608 - quoted
+        found = self._connection.fetch(statement + (" FOR UPDATE" if lock else "")).column(0).to_pylist()
+        catalog = msgspec.json.decode(found[0], type=TableCatalog) if found else TableCatalog()
+        self._known[table] = catalog
+        return catalog
+
+
+@contextmanager
+def transaction(connection: Connection) -> Iterator[None]:
+    """Commit what is done within, or nothing where it raises."""
+    connection.run("BEGIN")
+    try:
+        yield
+        connection.run("COMMIT")
+    except BaseException:
+        with suppress(Error):  # a connection that is gone has rolled back
+            connection.run("ROLLBACK")
+        raise

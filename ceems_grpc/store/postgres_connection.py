@@ -1,0 +1,168 @@
+"""One connection to PostgreSQL through ADBC: statements with parameters in, Arrow out.
+
+Everything here blocks and belongs into a thread, but for `Connection.cancel`, which may be called from any other.
+"""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
+
+import adbc_driver_manager
+import pyarrow as pa
+from adbc_driver_postgresql import dbapi
+
+Error = adbc_driver_manager.Error
+
+_LEAST_SECRET = 4  # characters
+_NO_COPY = {"adbc.postgresql.use_copy": "false"}
+# What libpq waits for at most, unless the URL says otherwise: a server that is gone must not hold a question.
+_PATIENCE = {
+    "connect_timeout": "10",
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "60000",
+    "application_name": "ceems-grpc",
+}
+_SESSION = (
+    "SET TimeZone = 'UTC'",
+    "SET standard_conforming_strings = on",  # a backslash in a literal is a backslash
+    "SET extra_float_digits = 1",  # numbers as text are read back as the same numbers
+    "SET search_path = pg_catalog",
+    "SET enable_partitionwise_aggregate = on",  # shards sum up by themselves
+    "SET jit = off",  # compiling takes longer than most questions
+    "SET cursor_tuple_fraction = 1.0",  # cursors are read to their end
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a database is: a URL as libpq has it, and the password."""
+
+    url: str
+    password: str = field(repr=False)
+
+    def for_libpq(self) -> str:
+        """Return the URL with the password and with limits on waiting."""
+        parts = urlsplit(self.url)
+        given = dict(parse_qsl(parts.query, keep_blank_values=True))
+        options = {**_PATIENCE, **given, **({"password": self.password} if self.password else {})}
+        query = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in options.items())
+        return urlunsplit((parts.scheme, parts.netloc, parts.path, query, ""))
+
+    def without_secrets(self, text: str) -> str:
+        """Take the password out of a text, in whichever way it is written.
+
+        libpq's own messages hold none. Of passwords shorter than that, the gap in a word would tell what they are.
+        """
+        if len(self.password) >= _LEAST_SECRET:
+            for secret in (self.password, quote(self.password, safe="")):
+                text = text.replace(secret, "***")
+        return text
+
+    @property
+    def shown(self) -> str:
+        """The URL as people may see it: without options, which may name files or hold secrets."""
+        parts = urlsplit(self.url)
+        _, at, host = parts.netloc.rpartition("@")
+        user = parts.username or ""
+        return urlunsplit((parts.scheme, f"{quote(user)}{at}{host}", parts.path, "", ""))
+
+
+class Connection:
+    """An open connection, outside of a transaction unless `begin` was called."""
+
+    def __init__(self, address: Address, statement_timeout: float | None) -> None:
+        self._connection = dbapi.connect(address.for_libpq(), autocommit=True)
+        self._running: dbapi.Cursor | None = None
+        self._lock = threading.Lock()  # a cursor that is closed must not be cancelled
+        try:
+            for statement in _SESSION:
+                self.run(statement)
+            self.run(f"SET statement_timeout = {int((statement_timeout or 0) * 1000)}")
+        except BaseException:
+            self.close()
+            raise
+
+    def run(self, statement: str) -> None:
+        """Run a statement that has no answer."""
+        with self._cursor() as cursor:
+            cursor.execute(statement)
+
+    def begin(self) -> None:
+        """Begin a transaction that sees one moment of the database; shards see one moment each."""
+        self.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+
+    def fetch(self, statement: str, parameters: Sequence[object] = ()) -> pa.Table:
+        """Return all rows of a statement; ``$1`` is the first parameter."""
+        with self._cursor() as cursor:
+            cursor.execute(statement, _bound(parameters))
+            return cursor.fetch_arrow_table()
+
+    def fetch_in_parts(self, statement: str, parameters: Sequence[object], rows: int) -> Iterator[pa.Table]:
+        """Yield the rows of a statement in parts, at least one, through a cursor within the transaction."""
+        with self._cursor() as cursor:
+            cursor.execute(f"DECLARE rows NO SCROLL CURSOR FOR {statement}", _bound(parameters))
+        part = self._next(rows)
+        yield part
+        while part.num_rows == rows:
+            part = self._next(rows)
+            yield part
+        self.run("CLOSE rows")
+
+    def _next(self, rows: int) -> pa.Table:
+        with self._cursor() as cursor:
+            cursor.adbc_statement.set_options(**_NO_COPY)
+            cursor.execute(f"FETCH {rows:d} FROM rows")
+            return cursor.fetch_arrow_table()
+
+    def copy(self, schema: str, table: str, rows: pa.Table) -> None:
+        """Append rows to a table by COPY, in columns of the same names."""
+        with self._cursor() as cursor:
+            cursor.adbc_ingest(table, rows, mode="append", db_schema_name=schema)
+
+    def cancel(self) -> None:
+        """Stop the statement that runs now, if there is one."""
+        with self._lock:
+            if self._running is not None:
+                self._running.adbc_cancel()
+
+    def close(self) -> None:
+        """Close the connection."""
+        with suppress(Error, RuntimeError):
+            self._connection.close()
+
+    @contextmanager
+    def _cursor(self) -> Iterator[dbapi.Cursor]:
+        with self._connection.cursor() as cursor:
+            self._running = cursor
+            try:
+                yield cursor
+            finally:
+                with self._lock:
+                    self._running = None
+
+
+def _bound(parameters: Sequence[object]) -> pa.RecordBatch | None:
+    if not parameters:
+        return None
+    arrays = [_array(value) for value in parameters]
+    return pa.RecordBatch.from_arrays(arrays, names=[f"p{index}" for index in range(len(arrays))])
+
+
+def _array(value: object) -> pa.Array:
+    match value:
+        case float():
+            return pa.array([value], pa.float64())
+        case int():
+            return pa.array([value], pa.int64())
+        case [int(), *_]:
+            return pa.array([value], pa.list_(pa.int64()))
+        case [float(), *_]:
+            return pa.array([value], pa.list_(pa.float64()))
+        case list():
+            return pa.array([value], pa.list_(pa.string()))
+        case _:
+            return pa.array([value], pa.string())

@@ -1,0 +1,312 @@
+"""How PostgreSQL keeps CEEMS databases: the tables, their columns, and the SQL that makes them.
+
+The layout is that of the column mirror (see `mirror_layout`): plain columns as they are, and each key of a metric one
+column, ``#0``, ``#1`` and so on; table ``catalog`` says which is which. Several sites share the tables; column ``site``
+tells whose a row is. The large tables are partitioned by ranges of ``part``, so that the partitions can lie on other
+servers. Leaves have the indexes, not their parents, since a parent with foreign partitions may not have unique ones.
+
+Texts are compared byte by byte, as SQLite does: every text column has collation C.
+"""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+
+from ceems_grpc.store.mirror_layout import DAY, INTEGERS, LARGE, LISTS, MOMENT, ROW, list_column, quote, text
+from ceems_grpc.store.plan import Table
+
+LAYOUT_VERSION = 1
+"""Another number for every change of the tables; feeders and readers refuse tables with another one."""
+
+PARTS = 64
+"""Values of ``part``: 0 to 63. Rows never change it, so the number is for ever."""
+
+LOCAL_PARTITIONS = 8
+MOST_KEYS = 1_200
+"""Keys of one table: PostgreSQL has no more than 1,600 columns a table, and rollups have up to three a key."""
+
+SITE = "site"
+PART = "part"
+UNITS_COUNT = "#units"
+HOUR = "#hour"
+DIGEST = "#digest"
+"""The column by which the feeder tells whether a row is another than before; see `postgres_rows`."""
+HOURLY = "units_hourly"
+DAILY = "units_daily"
+GROUPS = ("cluster_id", "resource_manager", "project", "groupname", "username")
+"""The columns that rows of the rollups are told apart by, besides site, part and time."""
+
+LARGE_TABLES = (Table.UNITS, Table.USAGE, Table.DAILY_USAGE)
+SMALL_TABLES = (Table.USERS, Table.PROJECTS, Table.ADMIN_USERS)
+JSON_OBJECTS = ("allocation", "tags")
+
+Kind = Literal["local", "foreign", "citus"]
+
+_PLAIN: dict[Table, tuple[str, ...]] = {
+    Table.UNITS: (
+        *("id", "created_at_ts", "started_at_ts", "ended_at_ts", "num_updates", "ignore"),
+        *("resource_manager", "cluster_id", "uuid", "name", "project", "groupname", "username"),
+        *("created_at", "started_at", "ended_at", "elapsed", "state", "allocation", "tags", "last_updated_at"),
+    ),
+    Table.USAGE: (
+        *("id", "num_units", "num_updates"),
+        *("resource_manager", "cluster_id", "project", "groupname", "username", "last_updated_at"),
+    ),
+    Table.USERS: ("id", "uid", "cluster_id", "resource_manager", "name", "projects", "tags", "last_updated_at"),
+    Table.PROJECTS: ("id", "uid", "cluster_id", "resource_manager", "name", "users", "tags", "last_updated_at"),
+    Table.ADMIN_USERS: (
+        *("id", "uid", "cluster_id", "resource_manager", "name", "source", "projects", "users", "tags"),
+        "last_updated_at",
+    ),
+}
+_PLAIN[Table.DAILY_USAGE] = _PLAIN[Table.USAGE]
+
+_INDEXES: dict[Table, tuple[tuple[str, ...], ...]] = {
+    Table.UNITS: (("username", "ended_at_ts"), ("project", "ended_at_ts"), ("ended_at_ts",), (MOMENT,), ("uuid",)),
+    Table.USAGE: (("username",),),
+    Table.DAILY_USAGE: ((MOMENT,),),
+}
+
+
+class TableCatalog(msgspec.Struct):
+    """What ``catalog`` says of one table: the union over all sites.
+
+    ``columns``: those of the CEEMS table, metrics included, in its order; ``keys``: from metric to {key: column};
+    ``coded``: columns that hold the codes NaN or Infinity; ``inexact``: columns of which some site has texts that are
+    not kept exactly; ``weights``: from an averaged metric to the key of ``total_time_seconds`` that weighs it in the
+    rollups (of units only).
+    """
+
+    columns: tuple[str, ...] = ()
+    keys: dict[str, dict[str, str]] = {}
+    coded: set[str] = set()
+    inexact: set[str] = set()
+    weights: dict[str, str] = {}
+
+    def add_key(self, metric: str, key: str) -> str:
+        """Give a key a column; the caller makes the column."""
+        place = f"#{sum(map(len, self.keys.values()))}"
+        self.keys.setdefault(metric, {})[key] = place
+        return place
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A partition: rows with ``first`` <= part < ``end``; ``server`` is the foreign server's name, "" here."""
+
+    name: str
+    first: int
+    end: int
+    server: str = ""
+
+
+def part_of(site: str, cluster_id: str | None, username: str | None) -> int:
+    """Return the part of a row: the same for all rows of a user on a cluster of a site."""
+    return zlib.crc32("\0".join((site, cluster_id or "", username or "")).encode("utf-8", "replace")) % PARTS
+
+
+def weighted_column(place: str) -> str:
+    """Return the rollups' column with sums of a key's values times their weights."""
+    return f"#weighted:{place}"
+
+
+def weight_column(place: str) -> str:
+    """Return the rollups' column with sums of the weights of the rows that have the key."""
+    return f"#weight:{place}"
+
+
+def json_column(column: str) -> str:
+    """Return the column with a JSON object's text as jsonb."""
+    return f"#json:{column}"
+
+
+def type_of(column: str) -> str:
+    """Return the type of a plain column of CEEMS."""
+    return "bigint" if column in INTEGERS else 'text COLLATE "C"'
+
+
+def leaves(table: Table, servers: Sequence[str] = (), local: int = LOCAL_PARTITIONS) -> list[Leaf]:
+    """Return the partitions of a large table: one on each foreign server, or several here."""
+    count = len(servers) or local
+    bounds = [PARTS * index // count for index in range(count + 1)]
+    return [
+        Leaf(f"{table}_p{index}", bounds[index], bounds[index + 1], servers[index] if servers else "")
+        for index in range(count)
+    ]
+
+
+def setup_statements(schema: str, servers: Sequence[str] = (), *, citus: bool = False) -> list[str]:
+    """Return the statements, one each, that make the tables in an existing or missing schema.
+
+    With ``servers``, names of foreign servers, the large tables lie there (see `shard_statements`). With ``citus`` they
+    are distributed by the extension of that name. Raises ValueError for more servers than parts.
+    """
+    if len(servers) > PARTS:
+        raise ValueError(f"there can be no more than {PARTS} shards")
+    space = quote(schema)
+    kind: Kind = "foreign" if servers else "citus" if citus else "local"
+    made = [_schema(schema)]
+    for table in LARGE_TABLES:
+        made += _large_table(schema, table, servers, citus=citus)
+    made += [_small_table(schema, table) for table in SMALL_TABLES]
+    made += _rollup(schema, HOURLY, HOUR) + _rollup(schema, DAILY, DAY)
+    made += [statement.format(space=space) for statement in _STATE_TABLES]
+    made.append(_add_columns_function(schema, kind))
+    made.append(f"REVOKE ALL ON FUNCTION {space}.add_columns(text, text[], text) FROM PUBLIC")
+    if citus:
+        for table in LARGE_TABLES:
+            place = "none" if table is Table.UNITS else f"{space}.units"
+            made.append(
+                f"SELECT create_distributed_table({text(f'{space}.{table}')}, 'part', colocate_with => {text(place)})"
+            )
+    made.append(f"INSERT INTO {space}.layout VALUES ({LAYOUT_VERSION}, {text(kind)})")  # noqa: S608 - constants
+    return made
+
+
+def shard_statements(schema: str, servers: Sequence[str], server: str) -> list[str]:
+    """Return the statements, one each, that make the tables of one shard, to be run there."""
+    made = [_schema(schema)]
+    for table in LARGE_TABLES:
+        for leaf in leaves(table, servers):
+            if leaf.server == server:
+                made.append(f"CREATE TABLE {quote(schema)}.{quote(leaf.name)} ({', '.join(_columns(table))})")
+                check = f"{PART} >= {leaf.first} AND {PART} < {leaf.end}"
+                made.append(f"ALTER TABLE {quote(schema)}.{quote(leaf.name)} ADD CHECK ({check})")
+                made += _indexes(schema, table, leaf.name)
+    return made
+
+
+def _schema(schema: str) -> str:
+    # CREATE SCHEMA IF NOT EXISTS wants the right to create schemas also where there is nothing to do.
+    missing = f"to_regnamespace({text(quote(schema))}) IS NULL"
+    return f"DO $make$ BEGIN IF {missing} THEN CREATE SCHEMA {quote(schema)}; END IF; END $make$"
+
+
+def _large_table(schema: str, table: Table, servers: Sequence[str], *, citus: bool) -> list[str]:
+    parent = f"{quote(schema)}.{quote(table)}"
+    columns = ", ".join(_columns(table))
+    if citus:
+        return [f"CREATE TABLE {parent} ({columns})", *_indexes(schema, table, table)]
+    made = [f"CREATE TABLE {parent} ({columns}) PARTITION BY RANGE ({PART})"]
+    for leaf in leaves(table, servers):
+        name = f"{quote(schema)}.{quote(leaf.name)}"
+        bounds = f"FOR VALUES FROM ({leaf.first}) TO ({leaf.end})"
+        if leaf.server:
+            options = f"schema_name {text(schema)}, table_name {text(leaf.name)}"
+            made.append(
+                f"CREATE FOREIGN TABLE {name} PARTITION OF {parent} {bounds}"
+                f" SERVER {quote(leaf.server)} OPTIONS ({options})"
+            )
+        else:
+            made.append(f"CREATE TABLE {name} PARTITION OF {parent} {bounds}")
+            made += _indexes(schema, table, leaf.name)
+    return made
+
+
+def _columns(table: Table) -> list[str]:
+    columns = [f'{SITE} text COLLATE "C" NOT NULL', f"{PART} smallint NOT NULL", f"{quote(ROW)} bigint NOT NULL"]
+    columns += [f"{quote(DIGEST)} bigint", f"{quote(LARGE)} boolean"]
+    columns += [f"{quote(MOMENT)} bigint", f"{quote(DAY)} bigint"]
+    columns += [f"{quote(name)} {type_of(name)}" for name in _PLAIN[table]]
+    if table is Table.UNITS:
+        columns += [f"{quote(json_column(name))} jsonb" for name in JSON_OBJECTS]
+    return columns
+
+
+def _indexes(schema: str, table: Table, name: str) -> list[str]:
+    place = f"{quote(schema)}.{quote(name)}"
+    made = [f"ALTER TABLE {place} ADD PRIMARY KEY ({SITE}, {quote(ROW)}, {PART})"]
+    made += [f"CREATE INDEX ON {place} ({', '.join(map(quote, columns))})" for columns in _INDEXES[table]]
+    # Rows that may not fit on a page of SQLite's are few, and asked for at most commits of its writer.
+    made.append(f"CREATE INDEX ON {place} ({quote(ROW)}) WHERE {quote(LARGE)}")
+    return made
+
+
+def _small_table(schema: str, table: Table) -> str:
+    columns = [f'{SITE} text COLLATE "C" NOT NULL', f"{quote(ROW)} bigint NOT NULL"]
+    columns += [f"{quote(DIGEST)} bigint", f"{quote(LARGE)} boolean"]
+    columns += [f"{quote(name)} {type_of(name)}" for name in _PLAIN[table]]
+    columns += [f'{quote(list_column(name))} text[] COLLATE "C"' for name in LISTS[table]]
+    if table is Table.ADMIN_USERS:
+        columns.append('clusters text COLLATE "C"')
+    columns.append(f"PRIMARY KEY ({SITE}, {quote(ROW)})")
+    return f"CREATE TABLE {quote(schema)}.{quote(table)} ({', '.join(columns)})"
+
+
+def _rollup(schema: str, name: str, time: str) -> list[str]:
+    columns = [f"{quote(time)} bigint NOT NULL", f'{SITE} text COLLATE "C" NOT NULL', f"{PART} smallint NOT NULL"]
+    columns += [f"{quote(group)} {type_of(group)}" for group in GROUPS]
+    columns.append(f"{quote(UNITS_COUNT)} bigint NOT NULL")
+    place = f"{quote(schema)}.{quote(name)}"
+    return [f"CREATE TABLE {place} ({', '.join(columns)})", f"CREATE INDEX ON {place} ({quote(time)}, {SITE})"]
+
+
+_STATE_TABLES = (
+    "CREATE TABLE {space}.layout (version integer NOT NULL, kind text NOT NULL)",
+    'CREATE TABLE {space}.sites (site text COLLATE "C" PRIMARY KEY, zone text NOT NULL,'
+    " schema_version integer NOT NULL, commits bigint NOT NULL, fed_at timestamptz NOT NULL, newest bigint,"
+    " units bigint NOT NULL, resources jsonb NOT NULL, complete boolean NOT NULL, rollups boolean NOT NULL,"
+    " keep_history boolean NOT NULL)",
+    # The key is what keeps two sites from having the same cluster.
+    'CREATE TABLE {space}.clusters (cluster_id text COLLATE "C" PRIMARY KEY, site text COLLATE "C" NOT NULL)',
+    "CREATE TABLE {space}.catalog (table_name text PRIMARY KEY, layout jsonb NOT NULL)",
+    'CREATE TABLE {space}.feed_state (site text COLLATE "C" PRIMARY KEY, state text NOT NULL,'
+    " begun boolean NOT NULL DEFAULT false)",
+)
+
+
+def _add_columns_function(schema: str, kind: Kind) -> str:
+    """Return the function by which a feeder that owns nothing adds columns, here and on the shards.
+
+    Owners of tables may change everything about them; this way a feeder may add columns of a few kinds and no more.
+    On shards the columns are made first: rows can be sent there as soon as the columns are seen here.
+    """
+    large = ", ".join(map(text, LARGE_TABLES))
+    tables = ", ".join(map(text, (*LARGE_TABLES, *SMALL_TABLES, HOURLY, DAILY)))
+    on_shards = f"""
+      IF wanted_table IN ({large}) THEN
+        SELECT n.nspname INTO STRICT dblink_schema FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
+          WHERE e.extname = 'dblink';
+        FOR leaf IN
+          SELECT s.srvname,
+                 (SELECT option_value FROM pg_options_to_table(f.ftoptions) WHERE option_name = 'schema_name') AS space,
+                 (SELECT option_value FROM pg_options_to_table(f.ftoptions) WHERE option_name = 'table_name') AS name
+            FROM pg_inherits i JOIN pg_foreign_table f ON f.ftrelid = i.inhrelid
+            JOIN pg_foreign_server s ON s.oid = f.ftserver
+           WHERE i.inhparent = format('%I.%I', {text(schema)}, wanted_table)::regclass
+        LOOP
+          EXECUTE format('SELECT %I.dblink_exec(%L, %L)', dblink_schema, leaf.srvname, format(
+            'SET lock_timeout = ''10s''; ALTER TABLE %I.%I %s', leaf.space, leaf.name, clauses));
+        END LOOP;
+      END IF;
+    """  # noqa: S608 - constants and quoted names
+    return f"""
+    CREATE FUNCTION {quote(schema)}.add_columns(wanted_table text, wanted_columns text[], wanted_type text)
+    RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '10s' AS $function$
+    DECLARE
+      leaf record;
+      dblink_schema text;
+      clauses text;
+      wanted text;
+    BEGIN
+      IF wanted_table NOT IN ({tables}) OR wanted_type NOT IN ('bigint', 'double precision', 'text COLLATE "C"') THEN
+        RAISE EXCEPTION 'no column of type % may be added to %', wanted_type, wanted_table;
+      END IF;
+      FOREACH wanted IN ARRAY wanted_columns LOOP
+        IF wanted IS NULL
+           OR wanted !~ '^(#([0-9]+|weighted:#[0-9]+|weight:#[0-9]+)|[A-Za-z_][A-Za-z0-9_]{{0,59}})$' THEN
+          RAISE EXCEPTION 'no column % may be added', wanted;
+        END IF;
+      END LOOP;
+      SELECT string_agg(format('ADD COLUMN IF NOT EXISTS %I %s', name, wanted_type), ', ') INTO clauses
+        FROM unnest(wanted_columns) AS name;
+      {on_shards if kind == "foreign" else ""}
+      EXECUTE format('ALTER TABLE %I.%I %s', {text(schema)}, wanted_table, clauses);
+      RETURN true;
+    END
+    $function$
+    """  # noqa: S608 - constants and quoted names

@@ -1,0 +1,449 @@
+"""Writes the rows of one site into PostgreSQL, as a target of `follow_fill` and `follow_changes`.
+
+What is to be written is gathered first and written at `commit`, in one transaction with the new state: it is short, and
+a process that is killed leaves the old rows with the old state. Only what is too much to gather is written in several
+transactions, and the state says so: the site is then filled again, which writes only rows that are not there yet, since
+each row has a digest. Shards commit by themselves just before the coordinator does; so it is noted beforehand that they
+are written, and where that note is left over the site is filled again too.
+
+Kept history: rows that leave the file stay, with a row id below 0.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ceems_grpc.store.mirror_layout import (
+    LARGE,
+    LAYOUT_VERSION,
+    MOMENT,
+    ROW,
+    CannotMirrorError,
+    Meta,
+    TableLayout,
+    quote,
+    text,
+)
+from ceems_grpc.store.plan import Table
+from ceems_grpc.store.postgres_apply import ALL_CLUSTERS, Work, Writer, array_of
+from ceems_grpc.store.postgres_catalog import Catalogs, transaction
+from ceems_grpc.store.postgres_connection import Connection
+from ceems_grpc.store.postgres_rollups import (
+    hour_of,
+    refresh_statements,
+)
+from ceems_grpc.store.postgres_rows import RowMaker
+from ceems_grpc.store.postgres_schema import (
+    DIGEST,
+    LARGE_TABLES,
+    PART,
+    SITE,
+    Kind,
+)
+from ceems_grpc.store.postgres_state import FeedState, Site
+
+_log = logging.getLogger(__name__)
+_ROWS_AT_ONCE = 20_000  # compared, and copied, in one go
+_MOST_GATHERED = 200_000  # rows; more are written in transactions of their own
+_BLOCK = 65_536  # row ids counted together
+# What tells the same thing in the file and in kept history, the most telling column first.
+_IDENTITY = {
+    Table.UNITS: ("uuid", "cluster_id", "started_at"),
+    Table.USAGE: ("username", "cluster_id", "project"),
+    Table.DAILY_USAGE: ("username", "cluster_id", "project", "last_updated_at"),
+}
+
+
+class PostgresTarget:
+    """See `Target`. Needs the tables, and that nobody else writes the site: see `lock_site`.
+
+    ``progress`` is called with the number of rows looked at so far, while the site is filled.
+    """
+
+    def __init__(
+        self, connection: Connection, schema: str, site: Site, progress: Callable[[int], None] | None = None
+    ) -> None:
+        self._connection = connection
+        self._schema = schema
+        self._space = quote(schema)
+        self._site = site
+        self._where = f"{SITE} = {text(site.name)}"
+        self._progress = progress
+        self._maker = RowMaker(site.name)
+        self._work: dict[Table, Work] = {}
+        self._hours: set[int] = set()
+        self._counts: dict[str, int] = {}
+        self._claims: set[str] = set()
+        self._clusters: set[str] = set()
+        self._seen = 0
+        self.written = 0
+        self._kind: Kind = self._one(f"SELECT kind FROM {self._space}.layout")  # noqa: S608 - quoted names
+        self._catalogs = Catalogs(connection, schema, site.weights)
+        self._writer = Writer(connection, schema, site.name, self._kind)
+        self._state = self._read_state()
+        self._next = self._state
+
+    @property
+    def meta(self) -> Meta | None:
+        """What PostgreSQL shows of the site; None while it is not filled."""
+        meta = self._state.meta
+        return meta if meta is not None and meta.layout_version == LAYOUT_VERSION else None
+
+    @property
+    def worn(self) -> bool:
+        """Never: PostgreSQL cleans up by itself."""
+        return False
+
+    def close(self) -> None:
+        """Let go of memory; the connection stays open."""
+        self._maker.close()
+
+    def begin(self) -> None:
+        """Begin to gather."""
+        self._work = {}
+        self._hours = set()
+        self._claims = set()
+        self._counts = dict(self._state.counts)
+        self._seen = 0
+        self._next = msgspec.structs.replace(self._state, resources=set(self._state.resources))
+
+    def rollback(self) -> None:
+        """Forget what was gathered."""
+        self.begin()
+
+    def count(self, table: Table) -> int:
+        """Return how many rows of the file there are, with what is gathered."""
+        return self._counts.get(table, 0)
+
+    @property
+    def newest(self) -> int | None:
+        """The newest update of units, in seconds since 1970."""
+        return self._state.newest
+
+    def large(self, table: Table, most: int) -> list[int]:
+        """Return ids of rows that may not fit on a page of the file."""
+        chosen = f"{self._where} AND {quote(LARGE)} AND {quote(ROW)} >= 0"
+        return self._ids(f"SELECT {quote(ROW)} FROM {self._name(table)} WHERE {chosen} LIMIT {most:d}")  # noqa: S608
+
+    def replace(self, table: Table, layout: TableLayout, ids: pa.Int64Array, rows: pa.Table) -> None:
+        """Gather the rows that differ from what is there, and the ids that are gone."""
+        for start in range(0, len(ids), _ROWS_AT_ONCE):
+            chosen = ids.slice(start, _ROWS_AT_ONCE)
+            old = self._old(table, f"{quote(ROW)} = ANY({array_of(chosen.to_pylist())})")
+            new = rows.filter(pc.is_in(rows.column(ROW), chosen)) if rows.num_rows else rows
+            self._compare(table, layout, old, new)
+
+    def keep(self, table: Table, ids: pa.Int64Array, last: int | None) -> None:
+        """Gather the ids that are gone, looking closer only where the numbers of rows differ."""
+        blocks = pc.value_counts(pc.divide(ids, _BLOCK)) if len(ids) else None
+        wanted = {} if blocks is None else dict(zip(*(part.to_pylist() for part in blocks.flatten()), strict=True))
+        block = f"{quote(ROW)} / {_BLOCK}"
+        part = f"{PART}, " if table in LARGE_TABLES else ""
+        among = "" if last is None else f" AND {quote(ROW)} <= {last:d}"
+        counted = (
+            f"SELECT {part}{block} AS block, count(*) AS rows FROM {self._name(table)}"  # noqa: S608 - quoted names
+            f" WHERE {self._where} AND {quote(ROW)} >= 0{among} GROUP BY {part}{block}"
+        )
+        found = self._connection.fetch(f"SELECT block, sum(rows)::bigint FROM ({counted}) AS counted GROUP BY block")  # noqa: S608
+        gathered = set(self._gathered(table))
+        unsettled = {row // _BLOCK for row in gathered}
+        for number, rows in zip(*(column.to_pylist() for column in found.columns), strict=True):
+            if number not in unsettled and wanted.get(number) == rows:
+                continue
+            first, end = number * _BLOCK, (number + 1) * _BLOCK
+            there = self._old(table, f"{quote(ROW)} >= {first} AND {quote(ROW)} < {end}{among}")
+            gone = pc.invert(pc.is_in(there.column(ROW), ids)) if len(ids) else pa.array([True] * there.num_rows)
+            left = there.filter(gone)
+            self._leave(table, left.filter(pc.invert(pc.is_in(left.column(ROW), pa.array(gathered, pa.int64())))))
+
+    def rewrite(self, table: Table, layout: TableLayout, rows: Iterable[pa.Table]) -> None:
+        """Gather what differs from what is there, range of ids by range. The rows come in the order of their ids."""
+        last = -1
+        count = 0
+        for batch in _parts(rows):
+            ids = batch.column(ROW)
+            if pc.min(ids).as_py() <= last or not _ascending(ids):
+                raise CannotMirrorError(
+                    f"the rows of {table} do not come in the order of their ids, or have ids below 0"
+                )
+            upper = pc.max(ids).as_py()
+            old = self._old(table, f"{quote(ROW)} > {last} AND {quote(ROW)} <= {upper}")
+            self._compare(table, layout, old, batch)
+            last = upper
+            count += batch.num_rows
+            self._seen += batch.num_rows
+            if self._progress is not None:
+                self._progress(self._seen)
+            if sum(work.size for work in self._work.values()) > self._most_gathered():
+                self._write_part()
+        if not count:
+            self._catalogs.fit(table, layout, ())
+        while True:
+            rest = self._old(table, f"{quote(ROW)} > {last}", _ROWS_AT_ONCE)
+            self._leave(table, rest)
+            if rest.num_rows < _ROWS_AT_ONCE:
+                break
+            last = pc.max(rest.column(ROW)).as_py()
+        self._counts[table] = count
+
+    def commit(self, meta: Meta) -> None:
+        """Write what was gathered, and the state, in one transaction; after a first fill also all rollups."""
+        for table in [Table(name) for name in self._counts if name not in meta.layout.tables]:
+            self.rewrite(table, TableLayout(()), [])
+            del self._counts[table]
+        if not self._state.rollups:
+            self._write_part()
+            self._writer.rebuild_rollups(self._catalogs.of(Table.UNITS))
+            kept = f"{self._where} AND {quote(ROW)} < 0"
+            self._next.kept = self._one(f"SELECT count(*) FROM {self._name(Table.UNITS)} WHERE {kept}")  # noqa: S608
+        if self._kind == "foreign" and any(self._work.get(table) for table in LARGE_TABLES):
+            self._connection.run(f"UPDATE {self._space}.feed_state SET begun = true WHERE {self._where}")  # noqa: S608
+        with transaction(self._connection):
+            self._write()
+            if self._state.rollups and self._hours:
+                catalog = self._catalogs.of(Table.UNITS)
+                for statement in refresh_statements(self._schema, self._site.name, catalog, self._hours):
+                    self._connection.run(statement)
+            self._write_state(meta, rollups=True)
+        self._settle()
+        self.begin()
+
+    # What differs
+
+    def _compare(self, table: Table, layout: TableLayout, old: pa.Table, rows: pa.Table) -> None:
+        """Gather what makes ``old``, rows as `_old` returns them, into ``rows``."""
+        made = self._made(table, layout, rows) if rows.num_rows else None
+        digests = dict(zip(old.column(ROW).to_pylist(), old.column(DIGEST).to_pylist(), strict=True))
+        self._counts[table] = self._counts.get(table, 0) - old.num_rows + rows.num_rows
+        ids: list[int] = [] if made is None else made.column(ROW).to_pylist()
+        if len(set(ids)) != len(ids):
+            raise CannotMirrorError(f"rows of {table} have the same id")
+        if made is None:
+            self._leave(table, old, counted=True)
+            return
+        changed = [
+            row not in digests or digests[row] != digest
+            for row, digest in zip(ids, made.column(DIGEST).to_pylist(), strict=True)
+        ]
+        differing = made.filter(pa.array(changed, pa.bool_()))
+        work = self._work.setdefault(table, Work())
+        others: set[int] = set()
+        if self._keeps(table):
+            others = _other_things(_IDENTITY[table], old, differing)
+        present = set(ids)
+        self._leave(table, old.filter(pa.array([row not in present for row in digests], pa.bool_())), counted=True)
+        if others:
+            self._leave(table, old.filter(pa.array([row in others for row in digests], pa.bool_())), counted=True)
+        if not differing.num_rows:
+            return
+        replaced = {row for row in differing.column(ROW).to_pylist() if row in digests} - others
+        work.gone += sorted(replaced)
+        work.rows.append(differing)
+        if table is Table.UNITS:
+            self._touch(old.filter(pa.array([row in replaced for row in digests], pa.bool_())))
+            self._touch(differing)
+        if self._keeps(table) and self._next.detachings:
+            self._supersede(table, differing)
+
+    def _leave(self, table: Table, old: pa.Table, *, counted: bool = False) -> None:
+        """Gather rows that have left the file."""
+        if not old.num_rows:
+            return
+        if not counted:
+            self._counts[table] = self._counts.get(table, 0) - old.num_rows
+        work = self._work.setdefault(table, Work())
+        if self._keeps(table):
+            work.detached += old.column(ROW).to_pylist()
+            return
+        work.gone += old.column(ROW).to_pylist()
+        if table is Table.UNITS:
+            self._touch(old)
+
+    def _supersede(self, table: Table, rows: pa.Table) -> None:
+        """Gather rows of kept history that are in the file again (a backup was restored)."""
+        first, *_ = identity = _IDENTITY[table]
+        if any(name not in rows.column_names for name in identity):
+            return
+        wanted = set(zip(*(rows.column(name).to_pylist() for name in identity), strict=True))
+        listed = ", ".join(sorted({text(values[0]) for values in wanted if values[0] is not None})) or "NULL"
+        columns = ", ".join(map(quote, (ROW, DIGEST, *((MOMENT,) if table is Table.UNITS else ()), *identity)))
+        kept = self._connection.fetch(
+            f"SELECT {columns} FROM {self._name(table)}"  # noqa: S608 - quoted names and texts
+            f" WHERE {self._where} AND {quote(ROW)} < 0 AND {quote(first)} = ANY(ARRAY[{listed}]::text[])"
+        )
+        again = zip(*(kept.column(name).to_pylist() for name in identity), strict=True)
+        doubles = kept.filter(pa.array([values in wanted for values in again], pa.bool_()))
+        self._work[table].gone += doubles.column(ROW).to_pylist()
+        if table is Table.UNITS:
+            self._touch(doubles)
+
+    def _touch(self, rows: pa.Table) -> None:
+        if MOMENT in rows.column_names:
+            self._hours |= {
+                hour_of(moment) for moment in pc.unique(rows.column(MOMENT)).to_pylist() if moment is not None
+            }
+
+    def _keeps(self, table: Table) -> bool:
+        return self._site.keep_history and table in _IDENTITY
+
+    def _gathered(self, table: Table) -> Iterator[int]:
+        work = self._work.get(table, Work())
+        yield from work.gone
+        yield from work.detached
+        for rows in work.rows:
+            yield from rows.column(ROW).to_pylist()
+
+    def _old(self, table: Table, where: str, limit: int | None = None) -> pa.Table:
+        columns = [ROW, DIGEST]
+        if table is Table.UNITS:
+            columns.append(MOMENT)
+        if self._keeps(table):
+            columns += _IDENTITY[table]
+        found = ", ".join(map(quote, columns))
+        more = "" if limit is None else f" ORDER BY {quote(ROW)} LIMIT {limit:d}"
+        return self._connection.fetch(
+            f"SELECT {found} FROM {self._name(table)} WHERE {self._where} AND {quote(ROW)} >= 0 AND {where}{more}"  # noqa: S608
+        )
+
+    # Rows as PostgreSQL keeps them
+
+    def _made(self, table: Table, layout: TableLayout, rows: pa.Table) -> pa.Table:
+        places = self._catalogs.fit(table, layout, rows.column_names)
+        if "cluster_id" in rows.column_names:
+            self._note_clusters(table, rows)
+        if table is Table.UNITS and MOMENT in rows.column_names:
+            newest = pc.max(rows.column(MOMENT)).as_py()
+            if newest is not None:
+                self._next.newest = max(newest, self._next.newest or newest)
+        return self._maker.make(table, rows, places)
+
+    def _note_clusters(self, table: Table, rows: pa.Table) -> None:
+        clusters = set(pc.unique(rows.column("cluster_id")).to_pylist()) - {None, ""}
+        if table is Table.ADMIN_USERS:
+            clusters.discard(ALL_CLUSTERS)
+        self._claims |= clusters - self._clusters
+        if table is Table.UNITS and "resource_manager" in rows.column_names:
+            names = ("cluster_id", "resource_manager")
+            found = rows.select(names).group_by(names).aggregate([])
+            both = zip(*(found.column(name).to_pylist() for name in names), strict=True)
+            self._next.resources |= {(cluster or "", manager or "") for cluster, manager in both}
+
+    # Writing
+
+    def _most_gathered(self) -> int:
+        return _MOST_GATHERED if self._state.rollups else _ROWS_AT_ONCE - 1
+
+    def _write_part(self) -> None:
+        """Write what is gathered, and that the site is not what the file is: it is to be filled again."""
+        with transaction(self._connection):
+            self._write()
+            self._write_state(None, rollups=False)
+        self._settle()
+
+    def _write(self) -> None:
+        """Write what is gathered, within a transaction."""
+        if any(work.detached for work in self._work.values()):
+            self._next.detachings += 1
+        self.written += self._writer.write(self._work, self._claims, self._next.detachings)
+
+    # State
+
+    def _read_state(self) -> FeedState:
+        owned = self._connection.fetch(f"SELECT cluster_id FROM {self._space}.clusters WHERE {self._where}")  # noqa: S608
+        self._clusters = set(owned.column(0).to_pylist())
+        found = self._connection.fetch(f"SELECT state, begun FROM {self._space}.feed_state WHERE {self._where}")  # noqa: S608
+        if not found.num_rows:
+            return FeedState()
+        state = FeedState.read(found.column(0)[0].as_py())
+        if found.column(1)[0].as_py():  # shards may hold what the coordinator does not know of
+            state = msgspec.structs.replace(state, meta=None, rollups=False, detachings=state.detachings + 1)
+        return state
+
+    def _settle(self) -> None:
+        """Take what was committed for what is there."""
+        self._state = msgspec.structs.replace(self._next, resources=set(self._next.resources))
+        self._clusters |= self._claims
+        self._work = {}
+        self._hours = set()
+        self._claims = set()
+
+    def _write_state(self, meta: Meta | None, *, rollups: bool) -> None:
+        state = self._next
+        state.meta, state.rollups, state.counts = meta, rollups, dict(self._counts)
+        work = self._work.get(Table.UNITS)
+        if work is not None and self._keeps(Table.UNITS):
+            state.kept += len(work.detached) - sum(row < 0 for row in work.gone)
+        encoded = text(msgspec.json.encode(state).decode())
+        site = text(self._site.name)
+        self._connection.run(
+            f"INSERT INTO {self._space}.feed_state (site, state) VALUES ({site}, {encoded})"  # noqa: S608 - quoted texts
+            " ON CONFLICT (site) DO UPDATE SET state = excluded.state, begun = false"
+        )
+        shown = {
+            "zone": text(self._site.zone),
+            "schema_version": str(self._site.schema_version),
+            "commits": "1",
+            "fed_at": "now()",
+            "newest": "NULL" if state.newest is None else str(state.newest),
+            "units": str(self._counts.get(Table.UNITS, 0) + state.kept),
+            "resources": f"{text(msgspec.json.encode(sorted(state.resources)).decode())}::jsonb",
+            "complete": str(state.meta is not None),
+            "rollups": str(state.rollups),
+            "keep_history": str(self._site.keep_history),
+        }
+        kept = {"commits": "sites.commits + 1", "complete": "sites.complete OR excluded.complete"}
+        updates = ", ".join(f"{name} = {kept.get(name, f'excluded.{name}')}" for name in shown)
+        self._connection.run(
+            f"INSERT INTO {self._space}.sites (site, {', '.join(shown)}) VALUES ({site}, {', '.join(shown.values())})"  # noqa: S608
+            f" ON CONFLICT (site) DO UPDATE SET {updates}"
+        )
+
+    def _name(self, table: Table) -> str:
+        return f"{self._space}.{quote(table)}"
+
+    def _one(self, statement: str) -> Any:  # noqa: ANN401 - whatever the statement asks for
+        found = self._connection.fetch(statement)
+        return found.column(0)[0].as_py() if found.num_rows else None
+
+    def _ids(self, statement: str) -> list[int]:
+        found: list[int] = self._connection.fetch(statement).column(0).to_pylist()
+        return found
+
+
+def _ascending(ids: pa.ChunkedArray) -> bool:
+    values = ids.combine_chunks()
+    return len(values) < 2 or bool(pc.all(pc.less(values[:-1], values[1:])).as_py())
+
+
+def _parts(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Cut and join batches to parts of the size in which rows are compared and copied."""
+    waiting: list[pa.Table] = []
+    for table in tables:
+        for start in range(0, table.num_rows, _ROWS_AT_ONCE):
+            waiting.append(table.slice(start, _ROWS_AT_ONCE))
+            if sum(part.num_rows for part in waiting) >= _ROWS_AT_ONCE:
+                yield pa.concat_tables(waiting, promote_options="default")
+                waiting = []
+    if waiting:
+        yield pa.concat_tables(waiting, promote_options="default")
+
+
+def _other_things(identity: Sequence[str], old: pa.Table, new: pa.Table) -> set[int]:
+    """Return the row ids under which the file now has something else, not a new state of the same thing."""
+    if any(name not in new.column_names for name in identity):
+        return set()
+    before, after = (
+        dict(
+            zip(
+                rows.column(ROW).to_pylist(),
+                zip(*(rows.column(name).to_pylist() for name in identity), strict=True),
+                strict=True,
+            )
+        )
+        for rows in (old, new)
+    )
+    return {row for row, thing in after.items() if row in before and before[row] != thing}

@@ -1,0 +1,94 @@
+"""A database file, fed into PostgreSQL, and the store that reads it there."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from adbc_driver_postgresql import dbapi
+
+from ceems_grpc.feed.feeder import feed_once
+from ceems_grpc.store.account import Account
+from ceems_grpc.store.postgres import PostgresStore
+from ceems_grpc.store.source_rows import PythonRows
+from ceems_grpc.store.sqlite import SqliteStore
+from tests.mirror.sites import count
+from tests.postgres.servers import PASSWORD, SUPERUSER, Server
+
+
+def fed(
+    server: Server,
+    database: str,
+    path: Path,
+    zone: ZoneInfo | None,
+    site: str = "here",
+    *,
+    user: str = SUPERUSER,
+    password: str = PASSWORD,
+) -> None:
+    """Feed a file into a database as it is now."""
+    # Python's SQLite, since these tests also open files through it.
+    feed_once(path, server.url(database, user), password=password, site=site, zone=zone, open_rows=PythonRows)
+
+
+@asynccontextmanager
+async def opened(server: Server, database: str, schema: str = "ceems", **more: Any) -> AsyncIterator[PostgresStore]:
+    """Open a store on a database."""
+    store = PostgresStore(server.url(database), PASSWORD, schema, **more)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+@asynccontextmanager
+async def file(path: Path, zone: ZoneInfo | None) -> AsyncIterator[SqliteStore]:
+    """Open a store on the file itself."""
+    store = SqliteStore(path, zone=zone)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+def statements(done: Account) -> str:
+    """Return the texts of all statements of an account."""
+    return "\n".join(statement.text for statement in done.statements)
+
+
+@contextmanager
+def locked(server: Server, database: str, table: str) -> Iterator[None]:
+    """Keep everybody from reading a table."""
+    with dbapi.connect(server.full_url(database)) as connection, connection.cursor() as cursor:
+        cursor.execute(f"LOCK TABLE ceems.{table} IN ACCESS EXCLUSIVE MODE")
+        yield
+        connection.rollback()
+
+
+async def is_waiting(server: Server, database: str) -> bool:
+    """Tell whether a statement in the database waits for a lock."""
+    statement = f"SELECT 1 FROM pg_stat_activity WHERE datname = '{database}' AND wait_event_type = 'Lock'"
+    return bool(await asyncio.to_thread(server.rows, statement))
+
+
+def disconnect(server: Server, database: str) -> None:
+    """End all connections of stores to the database."""
+    server.rows(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        f" WHERE datname = '{database}' AND application_name = 'ceems-grpc'"
+    )
+
+
+def connections(server: Server, database: str) -> int:
+    """Return how many connections of stores to the database there are."""
+    return len(
+        server.rows(f"SELECT 1 FROM pg_stat_activity WHERE datname = '{database}' AND application_name = 'ceems-grpc'")
+    )
+
+
+async def units_of(store: PostgresStore) -> int:
+    """Return the number of units, by a reader of its own."""
+    async with store.read() as reader:
+        return await count(reader)

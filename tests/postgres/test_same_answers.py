@@ -1,0 +1,79 @@
+"""The same question about the same rows has the same answer from PostgreSQL and from the live file."""
+
+import asyncio
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from ceems_grpc.store.account import Account, account
+from ceems_grpc.store.plan import Aggregate, Count, Instant, Order, Table, Within
+from tests.mirror.plans import Plan, ask, check_same, plans
+from tests.model.databases import Contents, databases
+from tests.postgres.plans import summed
+from tests.postgres.servers import Server
+from tests.postgres.stores import fed, file, opened, statements
+
+few = settings(
+    max_examples=8,
+    deadline=None,
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),
+    suppress_health_check=[
+        HealthCheck.too_slow,
+        HealthCheck.data_too_large,
+        HealthCheck.large_base_example,
+        HealthCheck.function_scoped_fixture,
+    ],
+)
+
+
+@st.composite
+def cases(draw: st.DrawFn, kinds: Callable[[int], st.SearchStrategy[Plan]]) -> tuple[Contents, list[Plan]]:
+    """Return a database and questions."""
+    contents = draw(databases())
+    return contents, draw(st.lists(kinds(contents.turn), min_size=12, max_size=12))
+
+
+def compare(server: Server, database: str, contents: Contents, asked: list[Plan]) -> Account:
+    """Feed the contents in place of others, and fail where an answer is another one than the file's."""
+
+    async def everything(folder: Path) -> None:
+        path = contents.write(folder / "ceems.db")
+        fed(server, database, path, contents.zone)
+        async with opened(server, database) as store, file(path, contents.zone) as live:
+            for plan in asked:
+                async with live.read() as reader:
+                    wanted = await ask(reader, plan)
+                async with store.read() as reader:
+                    check_same(plan, await ask(reader, plan), wanted)
+
+    with tempfile.TemporaryDirectory() as folder, account() as done:
+        asyncio.run(everything(Path(folder)))
+    return done
+
+
+@pytest.fixture(scope="module")
+def database(server: Server) -> str:
+    return server.new_database()
+
+
+@few
+@given(cases(plans))
+def test_all_plans(server: Server, database: str, case: Any) -> None:
+    compare(server, database, *case)
+
+
+@few
+@given(cases(summed))
+def test_sums_of_hours_and_days_are_used_and_exact(server: Server, database: str, case: Any) -> None:
+    contents, asked = case
+    day = contents.turn // 86_400 * 86_400
+    two_days = Within(Instant.UPDATED, day - 86_400 - 5_400, day + 86_400 + 5_400)  # and one and a half hours beside
+    whole = Aggregate(Table.UNITS, ("project",), (Count("units"),), two_days, (Order("project"),))
+    done = statements(compare(server, database, contents, [*asked, whole]))
+    assert "units_daily" in done
+    assert "units_hourly" in done
