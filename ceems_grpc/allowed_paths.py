@@ -34,15 +34,23 @@ class PluginSettings:
 
     def check(self, path: Path) -> None:
         """Raise `SettingsError` for a file that data sources may not name; links are followed first."""
+        real = self._unblocked(path, "The path of the database")
+        if self.allowed and not any(real == allowed or allowed in real.parents for allowed in self.allowed):
+            raise SettingsError("The path of the database is not among this Grafana's allowed_paths.")
+
+    def check_mirror_folder(self, folder: Path) -> None:
+        """Raise `SettingsError` for a folder where no mirror may lie; links are followed first."""
+        self._unblocked(folder, "The folder of the mirror")
+
+    def _unblocked(self, path: Path, what: str) -> Path:
         try:
             real = path.resolve()
         except (OSError, RuntimeError):  # links that lead in circles
-            raise SettingsError("The path of the database is a link that leads nowhere.") from None
+            raise SettingsError(f"{what} is a link that leads nowhere.") from None
         for blocked in self.blocked:
             if real == blocked or blocked in real.parents:
-                raise SettingsError("The path of the database is blocked by this Grafana's blocked_paths.")
-        if self.allowed and not any(real == allowed or allowed in real.parents for allowed in self.allowed):
-            raise SettingsError("The path of the database is not among this Grafana's allowed_paths.")
+                raise SettingsError(f"{what} is blocked by this Grafana's blocked_paths.")
+        return real
 
 
 def plugin_settings() -> PluginSettings:

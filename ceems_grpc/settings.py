@@ -36,7 +36,7 @@ class _JsonData(msgspec.Struct, rename="camel"):
     source_timeout: str | int = "10s"
     on_source_failure: Literal["", "notice", "error"] = "notice"
     max_query_window: str | int = ""
-    row_limit: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    row_limit: Annotated[int, msgspec.Meta(ge=0, le=2**53)] | None = None
     query_timeout: str | int = "30s"
     admin_role: Literal["", "Viewer", "Editor", "Admin"] = ""
     service_user: str = ""
@@ -86,8 +86,9 @@ class Settings:
             plain_text=raw.plain_text,
             postgres_schema=raw.postgres_schema,
         )
+        files = plugin or PluginSettings()
         return cls(
-            sources=read_sources(single, raw.sources, secure or {}, plugin or PluginSettings()),
+            sources=read_sources(single, raw.sources, secure or {}, files),
             source_timeout=_duration("sourceTimeout", raw.source_timeout),
             fail_on_missing_source=raw.on_source_failure == "error",
             max_query_window=_duration("maxQueryWindow", raw.max_query_window),
@@ -96,7 +97,7 @@ class Settings:
             admin_role=raw.admin_role,
             service_user=raw.service_user.strip(),
             mirror_mode=raw.mirror.mode or "auto",
-            mirror_folder=_folder(raw.mirror.folder),
+            mirror_folder=_folder(raw.mirror.folder, files),
         )
 
     def is_admin_role(self, role: str) -> bool:
@@ -106,12 +107,14 @@ class Settings:
         return _ROLES.index(role) >= _ROLES.index(self.admin_role)
 
 
-def _folder(text: str) -> Path | None:
+def _folder(text: str, plugin: PluginSettings) -> Path | None:
     if not text.strip():
         return None
     if "\0" in text or not Path(text.strip()).is_absolute():
         raise SettingsError("The folder of the mirror must be an absolute path, such as /var/cache/grafana.")
-    return Path(text.strip())
+    folder = Path(text.strip())
+    plugin.check_mirror_folder(folder)
+    return folder
 
 
 def _duration(name: str, value: str | int) -> timedelta | None:

@@ -227,6 +227,12 @@ async def test_blocked_files_are_refused_though_allowed(guarded: Plugin, files: 
     assert str(files.root) not in sentence
 
 
+async def test_no_mirror_lies_in_a_blocked_folder(guarded: Plugin, files: Files) -> None:
+    ceems = source(guarded, files.allowed / "ceems.db", mirror={"folder": str(files.blocked)})
+    sentence = await check_refused(ceems, "mirror", "blocked_paths")
+    assert str(files.root) not in sentence
+
+
 def relative(path: Path) -> str:
     """Write a path from the working folder of the plugin in these tests."""
     return os.path.relpath(path, Path(__file__).parents[2])
@@ -332,7 +338,7 @@ async def test_changed_settings_count_at_once(plugin: Plugin, database: Path) ->
             return Asker(login=login, role=role, uid="saved", json_data=self.json_data, updated_ms=updated)
 
     def saved(number: int, **settings: Any) -> Saved:
-        return Saved(plugin, {"path": str(database), **settings}, number)
+        return Saved(plugin, {"path": str(database), **settings}, saved=number)
 
     assert (await saved(1, adminRole="Viewer").get("ann", "units/admin", *WINDOW)).status == 200
     assert (await saved(2).get("ann", "units/admin", *WINDOW)).status == 403

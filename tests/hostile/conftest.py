@@ -1,0 +1,34 @@
+"""One plugin process for all tests of a module, and the site that it is asked about."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from tests.api.client import Source, source
+from tests.api.site import write_people_site
+from tests.golden.ceems_plugin import COMMAND
+from tests.hostile.wellness import staying_well
+from tests.plugin.host import Plugin, running
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("people") / "ceems.db"
+    write_people_site(path)
+    return path
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def plugin() -> AsyncIterator[Plugin]:
+    async with running(COMMAND) as plugin:
+        yield plugin
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def ceems(plugin: Plugin, database: Path) -> AsyncIterator[Source]:
+    """Give the site as a data source; whatever the module does, the process is well at its end."""
+    people = source(plugin, database)
+    async with staying_well(plugin, people):
+        yield people

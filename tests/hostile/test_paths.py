@@ -1,0 +1,236 @@
+"""Paths in settings that lead elsewhere: refused soon and in words that tell nothing but to administrators."""
+
+import asyncio
+import json
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+
+from ceems_grpc.faces.live import channel_key
+from ceems_grpc.plugin.pb import pluginv2_pb2 as pb
+from tests.api.client import Source, source
+from tests.hostile.wellness import MILLISECONDS, check_words, contents, names_in
+from tests.plugin.host import Plugin
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+_PATIENCE = 15.0  # seconds; what waits for a pipe or a device waits for ever
+_CONTENTS = ("root:", "/bin/", "GF_VERSION", "grafana_plugin_type", "TOP-SECRET")
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    folder = tmp_path_factory.mktemp("places")
+    (folder / "to-passwd.db").symlink_to("/etc/passwd")
+    (folder / "to-zero.db").symlink_to("/dev/zero")
+    (folder / "to-itself.db").symlink_to(folder / "to-itself.db")
+    (folder / "secret.txt").write_text("TOP-SECRET " * 1000)
+    (folder / "empty.db").touch()
+    os.mkfifo(folder / "pipe.db")
+    (folder / "folder.db").mkdir()
+    (folder / "of-a-pipe").mkdir()
+    os.mkfifo(folder / "of-a-pipe" / "ceems.db")
+    # The address of a socket must be short.
+    with socket.socket(socket.AF_UNIX) as listener:
+        here = Path.cwd()
+        os.chdir(folder)
+        try:
+            listener.bind("socket.db")
+        finally:
+            os.chdir(here)
+        names = (
+            "to-passwd.db",
+            "to-zero.db",
+            "to-itself.db",
+            "secret.txt",
+            "empty.db",
+            "pipe.db",
+            "folder.db",
+            "of-a-pipe",
+            "socket.db",
+            "to-passwd.db/x",
+            "secret.txt?mode=rwc",
+            "new.db?mode=rwc&cache=shared",
+            "new.db#x",
+            "%6eew.db",
+            ":memory:",
+            "secret.txt\n",
+            "'; ATTACH 'x' AS y; --",
+        )
+        yield {
+            **{name: f"{folder}/{name}" for name in names},
+            "upwards": f"{folder}/../../../../../../../../../../etc/passwd",
+            **{
+                path: path
+                for path in (
+                    "/",
+                    "/etc/passwd",
+                    "/etc/shadow",
+                    "/dev/zero",
+                    "/dev/full",
+                    "/dev/stdin",
+                    "/dev/tty",
+                    "/dev/random",
+                    "/dev/fd/0",
+                    "/proc/self/environ",
+                    "/proc/self/mem",
+                    "/proc/self/fd/1",
+                    "/proc/self/exe",
+                    "/proc/kcore",
+                    ":memory:",
+                    "~/ceems.db",
+                    "$HOME/ceems.db",
+                    "",
+                    "../../etc/passwd",
+                    "//host/share/ceems.db",
+                    "\\\\host\\share",
+                    "C:\\ceems.db",
+                    "-",
+                    "|id",
+                    "`id`",
+                )
+            },
+        }
+
+
+async def said_by_all(ceems: Source, role: str) -> list[str]:
+    """Ask in all ways, and return what they say; all must refuse."""
+    login = f"somebody-{role}"
+    async with asyncio.timeout(_PATIENCE):
+        health = await ceems.health(login, role)
+        assert health.status == pb.CheckHealthResponse.ERROR, health.message
+        answer = (await ceems.query(login, {"A": {"queryType": "units"}}, MILLISECONDS, role=role))["A"]
+        assert answer.status in {400, 500, 503}, answer
+        rest = await ceems.get(login, "units", role=role)
+        assert rest.status in {400, 500, 503}, rest.body
+        open_to_all = await ceems.get(None, "health")
+        assert (open_to_all.status, open_to_all.body) == (503, b"KO") or open_to_all.status == 400
+        channel = f"stats/{channel_key(login)}"
+        streamed = pb.SubscribeStreamRequest(pluginContext=ceems.asker(login, role).context(), path=channel)
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await ceems.plugin.call("Stream.SubscribeStream", streamed)
+        details = refused.value.details() or ""
+    details_of_health = json.loads(health.jsonDetails or "{}")
+    return [
+        health.message,
+        json.dumps(details_of_health),
+        answer.error,
+        rest.json.get("error") or rest.json["message"],
+        details,
+    ]
+
+
+async def test_paths_that_lead_to_no_database(plugin: Plugin, ceems: Source, places: dict[str, str]) -> None:
+    del ceems
+    for name, path in places.items():
+        odd = source(plugin, path)
+        for role in ("Viewer", "Editor", "", "Grafana Admin"):
+            for said in await said_by_all(odd, role):
+                check_words(said)
+                assert "unexpectedly" not in said, name
+        for said in await said_by_all(odd, "Admin"):  # may read the path that they configured, but no contents
+            assert "unexpectedly" not in said, (name, said)
+            assert not [text for text in _CONTENTS if text in said.replace(path, "")], (name, said)
+
+
+async def test_no_path_makes_a_file(plugin: Plugin, ceems: Source, places: dict[str, str], tmp_path: Path) -> None:
+    del ceems
+    for name in (
+        "new.db",
+        "new.db?mode=rwc",
+        "new.db?mode=memory&cache=shared",
+        "sub/new.db",
+        "new.db-wal",
+        " new.db ",
+    ):
+        await said_by_all(source(plugin, f"{tmp_path}/{name}"), "Admin")
+    assert names_in(tmp_path) == []
+    before = contents(places["secret.txt"])
+    await said_by_all(source(plugin, places["secret.txt"]), "Admin")
+    assert contents(places["secret.txt"]) == before
+    assert sorted(path.name for path in Path(places["empty.db"]).parent.iterdir() if path.name.startswith("empty")) == [
+        "empty.db"
+    ]
+
+
+async def test_a_name_that_looks_like_a_uri_is_just_a_name(
+    plugin: Plugin, ceems: Source, database: Path, tmp_path: Path
+) -> None:
+    del ceems
+    for number, name in enumerate(
+        ("ceems.db?mode=rwc", "100%41.db", "a#b.db", "it's.db", "a b.db", "ü.db", "-ceems.db")
+    ):
+        copy = tmp_path / str(number) / name
+        copy.parent.mkdir()
+        shutil.copyfile(database, copy)
+        odd = source(plugin, copy)
+        assert (await odd.health()).status == pb.CheckHealthResponse.OK, name
+        assert names_in(copy.parent) == sorted({name, f"{name}-shm", f"{name}-wal"}), name
+
+
+async def test_a_link_that_is_turned_to_a_pipe_later(
+    plugin: Plugin, ceems: Source, database: Path, tmp_path: Path
+) -> None:
+    del ceems
+    link, other = tmp_path / "ceems.db", tmp_path / "pipe"
+    link.symlink_to(database)
+    os.mkfifo(other)
+    odd = source(plugin, link)
+    assert (await odd.health()).status == pb.CheckHealthResponse.OK
+    link.unlink()
+    link.symlink_to(other)
+    for said in await said_by_all(odd, "Viewer"):
+        check_words(said)
+    link.unlink()
+    link.symlink_to(database)
+    assert (await odd.health()).status == pb.CheckHealthResponse.OK
+
+
+FOLDERS = (
+    "relative",
+    "/proc/self/fd",
+    "/dev/null",
+    "/dev/null/x",
+    "/etc/passwd",
+    "/nonexistent/a",
+    "\0",
+    "~",
+    "/a" * 3000,
+)
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda text: repr(text[:20]))
+async def test_folders_of_the_mirror_that_are_none(plugin: Plugin, ceems: Source, database: Path, folder: str) -> None:
+    del ceems
+    odd = source(plugin, database, mirror={"mode": "auto", "folder": folder})
+    async with asyncio.timeout(_PATIENCE):
+        health = await odd.health("eve", "Viewer")
+        assert "unexpectedly" not in health.message
+        if health.status != pb.CheckHealthResponse.OK:
+            check_words(health.message, "such as /var/cache/grafana")
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "passfile=/etc/passwd",
+        "service=x",
+        "servicefile=/etc/passwd",
+        "hostaddr=192.0.2.1",
+        "%70assfile=/etc/passwd",
+        "sslmode=disable&hostaddr=",
+    ],
+)
+async def test_a_url_of_postgresql_names_no_file_with_passwords(plugin: Plugin, ceems: Source, option: str) -> None:
+    odd = Source(plugin, {"postgres": f"postgresql://x@db.example.org/ceems?{option}"})
+    for role in ("Viewer", "Admin"):
+        health = await odd.health("eve", role)
+        assert health.status == pb.CheckHealthResponse.ERROR
+        assert "The URL of PostgreSQL may not have" in health.message
+        check_words(health.message)
+    assert ceems

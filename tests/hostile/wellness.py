@@ -1,0 +1,72 @@
+"""Whether a process that was sent hostile input is as well as before, and keeps what it must not tell."""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from tests.api.client import Source
+from tests.api.site import NOON
+from tests.plugin.host import Plugin, alive
+
+WINDOW = (("from", NOON - 3600), ("to", NOON + 3600))
+MILLISECONDS = ((NOON - 3600) * 1000, (NOON + 3600) * 1000)
+MEBIBYTE = 1024 * 1024
+# No error text for somebody who is no administrator holds these: paths, statements, the inside of the program.
+_SECRETS = re.compile(
+    r"/(?:tmp|etc|proc|var|home|root|dev|usr)\b|\.py\b|\bSELECT\b|\bFROM\b|json_each|sqlite_|sqlite3|Traceback"
+    r"|syntax error|no such (?:column|table):|unrecognized token|duckdb|pyarrow|msgspec|<class|unexpectedly"
+)
+_LONGEST = 5_000  # characters of an error text
+
+
+def check_words(said: str, sent: str = "") -> None:
+    """Check that an error text says something, is short, and tells nothing beyond what the asker ``sent``."""
+    assert said.strip()
+    assert len(said) <= _LONGEST, said[:200]
+    found = _SECRETS.search(said)
+    assert found is None or found[0] in sent, said
+
+
+def names_in(folder: Path) -> list[str]:
+    """Return the names of what a folder holds, sorted."""
+    return sorted(path.name for path in folder.iterdir())
+
+
+def contents(path: str) -> bytes:
+    """Return the contents of a file."""
+    return Path(path).read_bytes()
+
+
+def peak_memory(pid: int) -> int:
+    """Return the most memory that a process has ever had, in bytes."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    assert found
+    return int(found[1]) * 1024
+
+
+@asynccontextmanager
+async def staying_well(plugin: Plugin, ceems: Source, *, growth: int = 400 * MEBIBYTE) -> AsyncIterator[None]:
+    """Check after the block that the plugin lives, answers right, took little memory and logged no failure of its own.
+
+    ``ceems`` is a source of that plugin with the people's site (`tests.api.site.write_people_site`).
+    """
+    await check_answers(ceems)
+    before = peak_memory(plugin.process.pid)
+    logged = len(plugin.standard_error)
+    yield
+    assert plugin.process.returncode is None
+    assert alive(plugin.process.pid)
+    await check_answers(ceems)
+    assert peak_memory(plugin.process.pid) - before < growth
+    log = bytes(plugin.standard_error[logged:]).decode(errors="replace")
+    assert "Traceback" not in log, log[log.index("Traceback") :][:5000]
+
+
+async def check_answers(ceems: Source) -> None:
+    """Ask plain questions, and check the answers."""
+    assert [row["uuid"] for row in await ceems.rows("ann", "units", *WINDOW)] == ["unit-ann"]
+    table = await ceems.table("ann", {"queryType": "units", "fields": ["uuid"]}, MILLISECONDS)
+    assert table.to_pydict() == {"uuid": ["unit-ann"]}
+    assert (await ceems.get("ann", "units/admin", *WINDOW)).status == 403
