@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
@@ -36,6 +37,7 @@ class _Instance:
         self.settings = settings
         self.build = build
         self.leases = 0
+        self.used = time.monotonic()
         self.idle = asyncio.Event()
         self.idle.set()
 
@@ -45,6 +47,7 @@ class _Instance:
 
     def release(self) -> None:
         self.leases -= 1
+        self.used = time.monotonic()
         if not self.leases:
             self.idle.set()
 
@@ -52,11 +55,13 @@ class _Instance:
 class InstanceManager:
     """Keeps one live object per organization, data source and version of its settings.
 
-    An object whose settings changed is closed once the calls in flight on it have ended. Use it from one event loop.
+    An object whose settings changed is closed once the calls in flight on it have ended, and one that nobody has asked
+    for ``idle`` seconds, as of a data source that was deleted, with the next call on any. Use it from one event loop.
     """
 
-    def __init__(self, factory: Factory) -> None:
+    def __init__(self, factory: Factory, *, idle: float = 3600.0) -> None:
         self._factory = factory
+        self._idle = idle
         self._instances: dict[_Key, _Instance] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -101,6 +106,7 @@ class InstanceManager:
             raise RuntimeError("The plugin is stopping and takes no more requests.")
         settings: _Settings = context.data_source or context.app
         key = (context.org_id, context.data_source.uid if context.data_source else "")
+        self._retire_idle(key)
         current = self._instances.get(key)
         if current is not None:
             if current.settings == settings or _is_older(settings, current.settings):
@@ -118,6 +124,12 @@ class InstanceManager:
         # Reading the exception also keeps asyncio quiet when every caller has left.
         if (build.cancelled() or build.exception() is not None) and self._instances.get(key) is instance:
             del self._instances[key]
+
+    def _retire_idle(self, wanted: _Key) -> None:
+        before = time.monotonic() - self._idle
+        for key, instance in list(self._instances.items()):
+            if key != wanted and not instance.leases and instance.used <= before:
+                self._retire(key)
 
     def _retire(self, key: _Key) -> None:
         closing = asyncio.create_task(_close(self._instances.pop(key)))

@@ -3,7 +3,9 @@
 import os
 import secrets
 import shutil
+import socket
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,8 +14,10 @@ from ceems_grpc.plugin.handshake import HandshakeError
 
 # sun_path of Linux holds 108 bytes with its end, that of macOS 104.
 _LONGEST_PATH = 103
-# The name of a socket in a folder of our own, and of no other.
-_PRIVATE_NAME = "socket"
+# The names of a folder of our own and of the socket in it, and of no others.
+_FOLDER, _PRIVATE_NAME = "grafana-plugin-", "socket"
+# A socket that is younger may be about to be listened at.
+_YOUNG_SECONDS = 60.0
 
 
 @contextmanager
@@ -25,7 +29,8 @@ def socket_path(folder: Path | None) -> Iterator[Path]:
     if folder:
         path = folder.absolute() / f"plugin{secrets.token_hex(6)}"
     else:
-        path = Path(tempfile.mkdtemp(prefix="grafana-plugin-")).absolute() / _PRIVATE_NAME
+        _remove_abandoned()
+        path = Path(tempfile.mkdtemp(prefix=_FOLDER)).absolute() / _PRIVATE_NAME
     try:
         if not path.parent.is_dir():
             raise HandshakeError(f"The folder for the plugin's socket does not exist: {path.parent}")
@@ -45,6 +50,20 @@ def remove_socket(path: Path) -> None:
     if path.name == _PRIVATE_NAME:
         with suppress(OSError):
             path.parent.rmdir()
+
+
+def _remove_abandoned() -> None:
+    """Remove sockets in folders of our own that processes left behind that were killed: nobody listens at them."""
+    for path in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*/{_PRIVATE_NAME}"):
+        with suppress(OSError), socket.socket(socket.AF_UNIX) as caller:
+            status = path.lstat()
+            if status.st_uid != os.geteuid() or time.time() - status.st_mtime < _YOUNG_SECONDS:
+                continue
+            caller.settimeout(0.1)
+            try:
+                caller.connect(str(path))
+            except ConnectionRefusedError:
+                remove_socket(path)
 
 
 @contextmanager

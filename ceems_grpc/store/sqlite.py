@@ -5,19 +5,26 @@ pooled connections. A cancelled question interrupts its statement. A file that w
 """
 
 import asyncio
+import errno
+import logging
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Mapping
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
+from weakref import WeakSet
 
 import aiosqlite
 import pyarrow as pa
 
+from ceems_grpc.store.account import enter as enter_statement
+from ceems_grpc.store.account import waiting
 from ceems_grpc.store.base import Facts
+from ceems_grpc.store.beside import FileIdentity, enter, identity_of, leave, opened
 from ceems_grpc.store.errors import StoreBusyError, StoreMissingError, StoreSchemaError
 from ceems_grpc.store.flatten import flatten
 from ceems_grpc.store.localtime import guess_zone, moment_of
@@ -38,12 +45,18 @@ from ceems_grpc.store.plan import (
     WeightedSum,
     WeightOf,
 )
+from ceems_grpc.store.schema_versions import OLDEST, newer_schema
 from ceems_grpc.store.sqlite_errors import check_wal, explain, explain_path
+from ceems_grpc.store.sqlite_guard import GuardedConnection
 from ceems_grpc.store.sqlite_sql import MOMENT_FUNCTION, SqliteSql
-from ceems_grpc.store.wal import Version, read_version
+from ceems_grpc.store.wal import Version, may_read, read_version, wants_gap
+
+_log = logging.getLogger(__name__)
 
 _INTEGERS = {"created_at_ts", "started_at_ts", "ended_at_ts", "num_units", "num_updates", "id", "ignore"}
 _ROWS_A_FETCH = 4096
+_LARGE_LOG = 8 * 1024 * 1024  # bytes; SQLite begins to fold the log in at 4 MiB
+_GAP = 5.0  # seconds that a question waits for a writer while the log is large
 # Steps from one cluster to the next along the index instead of reading all of it.
 _CLUSTERS = """
 WITH RECURSIVE c(id) AS (
@@ -54,11 +67,20 @@ SELECT c.id, (SELECT resource_manager FROM units WHERE cluster_id = c.id LIMIT 1
 """
 
 
+class _State(NamedTuple):
+    """What the file system says of the database."""
+
+    file: FileIdentity
+    size: int
+    modified_ns: int
+
+
 class SqliteStore:
     """A CEEMS database in a file.
 
     ``zone``: the zone in which the site writes local times; None guesses it from what rows hold.
-    ``busy_timeout``: seconds to wait for a writer; ``connections``: how many readers at once.
+    ``busy_timeout``: seconds to wait for a writer; ``connections``: how many are
+    kept open for the next readers; how many read at once is for whoever asks to limit (see `store.queue`).
     """
 
     def __init__(
@@ -68,36 +90,33 @@ class SqliteStore:
         self._zone = zone
         self._guessed: tzinfo | None = None
         self._busy_timeout = busy_timeout
-        self._free = asyncio.Semaphore(connections)
+        self._connections = connections
         self._idle: list[aiosqlite.Connection] = []
-        self._identity: tuple[int, int] | None = None
-        self._schema: tuple[tuple[int, int], int] | None = None  # of which file and version the columns are known
+        self._files: dict[aiosqlite.Connection, FileIdentity] = {}
+        self._state: _State | None = None
+        self._schema: tuple[_State, int] | None = None  # of which file and version the columns are known
         self._columns: Mapping[str, frozenset[str]] = {}
         self._closed = False
+        self._told_newer = False
+        _stores.add(self)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator["SqliteReader"]:
         """Open a reader on the file as it is now."""
+        await self._give_way()
+        state, connection = await self._take()
         try:
-            async with asyncio.timeout(60):
-                await self._free.acquire()
-        except TimeoutError:
-            raise StoreBusyError("The database is busy with other questions; try again in a moment.") from None
-        try:
-            identity, connection = await self._take()
-            try:
-                async with self._transaction(connection):
-                    columns = await self._columns_of(connection, identity)
-                    yield SqliteReader(self, connection, await self._zone_of(connection), columns)
-            except BaseException:
-                await self._drop(connection)
-                raise
-            if self._closed or identity != self._identity:  # closed, or the file was replaced meanwhile
-                await self._drop(connection)
-            else:
-                self._idle.append(connection)
-        finally:
-            self._free.release()
+            async with self._transaction(connection):
+                columns = await self._columns_of(connection, state)
+                yield SqliteReader(self, connection, await self._zone_of(connection), columns)
+        except BaseException:
+            await self._drop(connection)
+            raise
+        # Closed, or the file was written or replaced meanwhile, or enough connections wait already.
+        if self._closed or state != self._state or len(self._idle) >= self._connections:
+            await self._drop(connection)
+        else:
+            self._idle.append(connection)
 
     async def facts(self) -> Facts:
         """Describe the database."""
@@ -118,40 +137,77 @@ class SqliteStore:
         self._closed = True
         await self._drop_idle()
 
+    async def _give_way(self) -> None:
+        """Wait for a writer that is at work on a log that readers have kept from being folded in."""
+        ends = time.monotonic() + _GAP
+        with waiting():
+            while await asyncio.to_thread(wants_gap, self._path, _LARGE_LOG):
+                if time.monotonic() > ends:
+                    return
+                await asyncio.sleep(0.005)
+
     # Connections
 
-    async def _take(self) -> tuple[tuple[int, int], aiosqlite.Connection]:
-        identity = await asyncio.to_thread(self._identify)
-        if identity != self._identity:  # first use, or the file was replaced
+    async def _take(self) -> tuple["_State", aiosqlite.Connection]:
+        state = await asyncio.to_thread(self._identify)
+        known, self._state = self._state, state
+        if state != known:
+            # First use, or the file was replaced or written. SQLite keeps pages in memory that others than SQLite may
+            # have changed, as by copying a backup into the file. After checkpoints too, which are rare, they are read
+            # anew.
             await self._drop_idle()
-            self._identity, self._guessed = identity, None
-        return identity, self._idle.pop() if self._idle else await self._connect()
+            if known is None or state.file != known.file:
+                self._guessed = None
+        return state, self._idle.pop() if self._idle else await self._connect(state.file)
 
-    def _identify(self) -> tuple[int, int]:
+    def _identify(self) -> "_State":
         try:
-            status = self._path.stat()
+            status, file = self._path.stat(), identity_of(self._path)
         except OSError as error:
             raise explain_path(self._path, error) from error
         if not self._path.is_file():
             raise StoreMissingError(
                 "The path of the database leads to something that is not a file.", f"{self._path} is not a file."
             )
-        return status.st_dev, status.st_ino
+        if not may_read(self._path):
+            raise explain_path(self._path, PermissionError(errno.EACCES, "not readable"))
+        if not status.st_size:
+            raise StoreSchemaError(
+                "The database file is empty: it has no table units.",
+                f"{self._path} is empty: it has no table units. Check the path, or restore a backup.",
+            )
+        return _State(file, status.st_size, status.st_mtime_ns)
 
-    async def _connect(self) -> aiosqlite.Connection:
+    async def _enter(self, file: FileIdentity) -> None:
+        """Count a connection of this process, once there is none that uses files which are no more there."""
+        ends = time.monotonic() + self._busy_timeout
+        while not enter(file):
+            if time.monotonic() > ends:
+                raise StoreBusyError("The database was replaced while it was being read; ask again in a moment.")
+            for store in list(_stores):
+                if store._state is not None and store._state.file[:2] == file[:2]:
+                    await store._drop_idle()
+            await asyncio.sleep(0.01)
+
+    async def _connect(self, file: FileIdentity) -> aiosqlite.Connection:
+        await self._enter(file)
         uri = f"file:{quote(os.fspath(self._path.absolute()))}?mode=ro"
-        connection = aiosqlite.connect(uri, uri=True, isolation_level=None, timeout=self._busy_timeout)
+        connection = aiosqlite.connect(
+            uri, uri=True, isolation_level=None, timeout=self._busy_timeout, factory=GuardedConnection
+        )
+        self._files[connection] = file
         connection._thread.daemon = True  # a stuck file system must not keep the process alive
         try:
             await asyncio.to_thread(check_wal, self._path)
             await connection
-            await connection.execute("PRAGMA query_only = ON")
             await connection.execute("PRAGMA cache_size = -16384")
-            await connection.execute("PRAGMA mmap_size = 0")
+            await connection.execute_fetchall("PRAGMA schema_version")  # opens the WAL-index, to stay
+            opened(await asyncio.to_thread(identity_of, self._path))
         except sqlite3.Error as error:
             await self._drop(connection)
             raise explain(self._path, error) from error
         except OSError as error:
+            await self._drop(connection)
             raise explain_path(self._path, error) from error
         except BaseException:
             await self._drop(connection)
@@ -171,25 +227,30 @@ class SqliteStore:
         else:
             await connection.execute("ROLLBACK")
 
-    async def _drop(self, connection: aiosqlite.Connection) -> None:
+    async def _drop(self, *connections: aiosqlite.Connection) -> None:
+        """Close connections, also when who asked for it leaves."""
+        if connections:
+            await asyncio.shield(asyncio.gather(*map(self._close, connections)))
+
+    async def _close(self, connection: aiosqlite.Connection) -> None:
         with suppress(sqlite3.Error, ValueError):
-            await asyncio.shield(connection.close())
+            await connection.close()
+        file = self._files.pop(connection, None)
+        if file is not None:
+            leave(file)
 
     async def _drop_idle(self) -> None:
         idle, self._idle = self._idle, []
-        for connection in idle:
-            await self._drop(connection)
+        await self._drop(*idle)
 
     # What the file holds
 
-    async def _columns_of(
-        self, connection: aiosqlite.Connection, identity: tuple[int, int]
-    ) -> Mapping[str, frozenset[str]]:
+    async def _columns_of(self, connection: aiosqlite.Connection, state: "_State") -> Mapping[str, frozenset[str]]:
         # The schema's version changes with every migration, also of a file that stays in its place.
         ((version,),) = await connection.execute_fetchall("PRAGMA schema_version")
-        if self._schema != (identity, version):
+        if self._schema != (state, version):
             self._columns = await self._read_columns(connection)
-            self._schema = (identity, version)
+            self._schema = (state, version)
         return self._columns
 
     async def _read_columns(self, connection: aiosqlite.Connection) -> Mapping[str, frozenset[str]]:
@@ -199,13 +260,25 @@ class SqliteStore:
         columns: dict[str, set[str]] = {}
         for table, column in rows:
             columns.setdefault(table, set()).add(column)
+        version = 0
+        if "schema_migrations" in columns:
+            ((newest,),) = await connection.execute_fetchall("SELECT max(version) FROM schema_migrations")
+            version = _number_of(newest)
         for table in (Table.UNITS, Table.USAGE, Table.USERS, Table.PROJECTS):
+            if table not in columns and version:
+                raise StoreSchemaError(
+                    f"The database is of schema version {version}, which has no table {table}; "
+                    f"the oldest that can be read is {OLDEST}: update CEEMS.",
+                )
             if table not in columns:
                 raise StoreSchemaError(
                     f"The file is not a CEEMS database: it has no table {table}.",
                     f"{self._path} is an SQLite database, but has no table {table}; "
                     "point the data source at the ceems.db of ceems_api_server.",
                 )
+        if (newer := newer_schema(version)) and not self._told_newer:
+            self._told_newer = True
+            _log.warning("the database is newer than this plugin: %s", newer, extra={"schemaVersion": version})
         return {table: frozenset(names) for table, names in columns.items()}
 
     async def _zone_of(self, connection: aiosqlite.Connection) -> tzinfo:
@@ -226,6 +299,9 @@ class SqliteStore:
             self._guessed = zone if samples else None  # a database without units is asked again
         await connection.create_function(MOMENT_FUNCTION, 2, moment_of(zone), deterministic=True)
         return zone
+
+
+_stores: "WeakSet[SqliteStore]" = WeakSet()  # of this process
 
 
 class SqliteReader:
@@ -300,6 +376,24 @@ class SqliteReader:
         rows = await self._all(*self._write(plan.table, lambda sql: sql.distinct(plan)))
         return pa.Table.from_batches([_batch(schema, rows)])
 
+    async def values(self, statement: str, parameters: Iterable[str]) -> AsyncGenerator[Any, None]:
+        """Yield the one value that a statement with one parameter answers, for each of the parameters."""
+        entered = enter_statement("database", "sqlite", statement, [])
+        for parameter in parameters:
+            began = time.perf_counter()
+            try:
+                ((value,),) = await self._connection.execute_fetchall(statement, [parameter])
+            except asyncio.CancelledError:
+                await self._connection.interrupt()
+                raise
+            entered.ran(began, 1)
+            yield value
+
+    async def rows(self, statement: str, parameter: str, schema: pa.Schema) -> pa.RecordBatch:
+        """Return what a statement with one parameter answers, as columns."""
+        rows = await self._all(statement, [parameter])
+        return await asyncio.to_thread(_batch, schema, rows)
+
     async def facts(self, location: str, *, guessed: bool) -> Facts:
         """Describe the file."""
         versioned = "schema_migrations" in self._columns
@@ -314,7 +408,7 @@ class SqliteReader:
         clusters = await self._all(_CLUSTERS, [])
         return Facts(
             location=location,
-            schema_version=int(version or 0),
+            schema_version=_number_of(version),
             zone=str(self._zone),
             zone_guessed=guessed,
             clusters=tuple((str(cluster), str(manager)) for cluster, manager in clusters),
@@ -362,13 +456,24 @@ class SqliteReader:
                 yield left
 
     async def _fetch_strictly(self, statement: str, parameters: list[object]) -> AsyncIterator[list[tuple[Any, ...]]]:
+        entered = enter_statement("database", "sqlite", statement, parameters)
+        began = time.perf_counter()
         async with self._connection.execute(statement, parameters) as cursor:
             try:
-                while rows := await cursor.fetchmany(_ROWS_A_FETCH):
-                    yield list(rows)  # type: ignore[arg-type]  # tuples, since no row factory is set
+                while rows := list(await cursor.fetchmany(_ROWS_A_FETCH)):
+                    entered.ran(began, len(rows))
+                    yield rows  # type: ignore[misc]  # tuples, since no row factory is set
+                    began = time.perf_counter()
+                entered.ran(began)
             except asyncio.CancelledError:
+                entered.ran(began)
                 await self._connection.interrupt()  # before the cursor closes, which waits for the statement
                 raise
+
+
+def _number_of(version: object) -> int:
+    # Other programs have a table of this name, too: what it holds there is not for everybody's eyes.
+    return version if isinstance(version, int) else 0
 
 
 def _type_of(column: str) -> pa.DataType:

@@ -41,7 +41,7 @@ class WalState:
     """The newest commit in the write-ahead log, from the WAL-index.
 
     ``commits`` counts commits (and wraps at 32 bits), ``frames`` is the last frame of the newest commit, ``salts``
-    are others after the log was started again from its beginning.
+    are others after the log was started again from its beginning. ``folded``: frames that were in the database already.
     """
 
     device: int
@@ -51,6 +51,7 @@ class WalState:
     page_size: int
     salts: tuple[int, int]
     checksum: tuple[int, int]
+    folded: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +139,8 @@ class _KeptFiles:
         with self._lock:
             try:
                 found = path.stat()
+                if not may_read(path):
+                    return None  # what is open can still be read, but is not meant to be
                 file = self._files.get((found.st_dev, found.st_ino))
                 if file is None:
                     self._forget_deleted()
@@ -168,6 +171,11 @@ class _KeptFiles:
         for identity, file in list(self._files.items()):
             if os.fstat(file).st_nlink == 0:
                 os.close(self._files.pop(identity))
+
+
+def may_read(path: Path) -> bool:
+    """Tell whether the process may open the file."""
+    return os.access(path, os.R_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
 _kept = _KeptFiles()
@@ -228,6 +236,8 @@ def changes_since(
         return None
     if (before.device, before.inode) != (after.device, after.inode):
         return None  # a new WAL-index counts anew
+    if before.commits == after.commits and before.folded == before.frames and old.database != new.database:
+        return None  # nothing was left to be folded in: others than SQLite have written to the file
     first = before.frames if before.salts == after.salts else 0
     if first > after.frames or (before.salts != after.salts and not across_restarts):
         return None
@@ -333,11 +343,11 @@ def _varint(data: bytes, position: int) -> tuple[int, int]:
 
 def _read_wal_state(path: Path) -> WalState | None:
     for _ in range(100):  # the two copies differ while a commit is being written
-        read = _kept.read(_beside(path, "-shm"), 2 * _SHM_HEADER)
-        if read is None or len(read[1]) < 2 * _SHM_HEADER:
+        read = _kept.read(_beside(path, "-shm"), _SHM_FOLDED + 4)
+        if read is None or len(read[1]) < _SHM_FOLDED + 4:
             return None
         status, data = read
-        if data[:_SHM_HEADER] == data[_SHM_HEADER:]:
+        if data[:_SHM_HEADER] == data[_SHM_HEADER : 2 * _SHM_HEADER]:
             break
     else:
         return None
@@ -352,6 +362,7 @@ def _read_wal_state(path: Path) -> WalState | None:
         page_size=65_536 if size == 1 else size,
         salts=struct.unpack_from(">2I", data, 32),  # copied byte by byte from the log's header
         checksum=struct.unpack_from("=2I", data, 24),
+        folded=struct.unpack_from("=I", data, _SHM_FOLDED)[0],
     )
 
 

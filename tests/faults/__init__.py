@@ -1,0 +1,1 @@
+"""What can befall a database, its mirror and the process, each on the real process."""

@@ -1,0 +1,114 @@
+"""Changes the settings of a data source very often, asks in between, and tells what the process does not give back.
+
+python -m tests.faults.settings [--changes 10000]
+"""
+
+import argparse
+import asyncio
+import os
+import statistics
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ceems_grpc.plugin.pb import pluginv2_pb2 as pb
+from tests.faults.site import make_pristine, series
+from tests.golden.ceems_plugin import COMMAND
+from tests.load.mix import resident
+from tests.plugin.host import Asker, Plugin, running
+
+_PARTS = 5  # after each part of the changes one looks
+_AT_ONCE = 4
+_CALM = 10  # looks in a second
+# What allocators keep differs from moment to moment; a leak of 2 KiB with each of 10,000 changes is more than that.
+_MEMORY = 16 * 1024 * 1024
+# Pools of threads fill by and by; a leak with each change is many more.
+_MARGINS = {"files": 4, "threads": 8, "series": 4}
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a process holds: open files, threads, resident bytes, series of metrics."""
+
+    files: int
+    threads: int
+    memory: int
+    series: int
+
+
+async def change_settings(plugin: Plugin, database: Path, folder: Path | None, *, changes: int) -> list[str]:
+    """Change them so many times; return what is wrong: answers that are errors, and what has grown."""
+    wrong: list[str] = []
+    held: list[Held] = []
+    version = 0
+    for _ in range(_PARTS):
+        for _ in range(max(changes // _PARTS // _AT_ONCE, 1)):
+            versions = range(version, version + _AT_ONCE)
+            version += _AT_ONCE
+            answers = await asyncio.gather(*(_ask(plugin, database, folder, number) for number in versions))
+            wrong += [answer for answer in answers if answer]
+        held.append(await _settled(plugin))
+    # The first part fills caches and pools.
+    early, late = held[1], held[-1]
+    for what, margin in _MARGINS.items():
+        if getattr(late, what) > getattr(early, what) + margin:
+            wrong.append(f"{what} grew: {[getattr(one, what) for one in held]}")
+    if (
+        statistics.median(one.memory for one in held[-2:])
+        > statistics.median(one.memory for one in held[1:3]) + _MEMORY
+    ):
+        wrong.append(f"memory grew: {[one.memory for one in held]}")
+    return list(dict.fromkeys(wrong))
+
+
+async def _ask(plugin: Plugin, database: Path, folder: Path | None, version: int) -> str:
+    """Ask with settings of that version; return the error, or nothing."""
+    mirror = {"mode": "off"} if folder is None else {"folder": str(folder)}
+    settings: dict[str, Any] = {"path": str(database), "rowLimit": 1000 + version, "mirror": mirror}
+    asker = Asker(login="admin", uid="ceems", json_data=settings, updated_ms=1_700_000_000_000 + version * 1000)
+    answer = (await plugin.call("Data.QueryData", asker.queries(A={"queryType": "projects"}))).responses["A"]
+    return str(answer.error)
+
+
+async def _settled(plugin: Plugin) -> Held:
+    """Look when what was replaced has been closed: once nothing has become less for a second."""
+    pid = plugin.process.pid
+    least = await _held(plugin, pid)
+    calm = 0
+    while calm < _CALM:
+        await asyncio.sleep(0.1)
+        found = await _held(plugin, pid)
+        less = found.files < least.files or found.threads < least.threads
+        least, calm = (found, 0) if less else (least, calm + 1)
+    return least
+
+
+async def _held(plugin: Plugin, pid: int) -> Held:
+    collected = await plugin.call("Diagnostics.CollectMetrics", pb.CollectMetricsRequest())
+    text = collected.metrics.prometheus.decode()
+    files, threads = (len(os.listdir(f"/proc/{pid}/{what}")) for what in ("fd", "task"))  # noqa: PTH208
+    return Held(files, threads, resident(pid), len(series(text)))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--changes", type=int, default=10_000)
+    options = parser.parse_args()
+
+    async def run(database: Path, folder: Path) -> list[str]:
+        async with running(COMMAND) as plugin:
+            wrong = await change_settings(plugin, database, None, changes=options.changes)
+        async with running(COMMAND) as plugin:
+            return wrong + await change_settings(plugin, database, folder, changes=options.changes // 50)
+
+    with tempfile.TemporaryDirectory() as folder:
+        database = make_pristine(Path(folder, "ceems.db"), 600, mirrored=True).path
+        wrong = asyncio.run(run(database, Path(folder, "mirror")))
+    sys.stdout.write("\n".join(wrong or [f"{options.changes} changes of settings: nothing grew"]) + "\n")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
