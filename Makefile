@@ -8,7 +8,7 @@ PROTOS := $(sort $(wildcard proto/*.proto))
 .DEFAULT_GOAL := help
 include packaging/package.mk
 
-.PHONY: bench help setup proto demo test lint types imports python frontend lock dashboards clean soak
+.PHONY: audit bench bench-scale help setup proto demo test lint types imports python frontend lock dashboards clean soak
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -37,6 +37,7 @@ test: lint types imports python frontend ## everything that CI runs
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive ceems_grpc
 
 types: setup
 	$(BIN)/mypy
@@ -45,9 +46,10 @@ imports: setup
 	$(BIN)/lint-imports
 
 # The editors are tried in a browser where their modules are; without Node these tests say that they are skipped.
+# Each process takes neighbours, for which servers and databases are then made once (worksteal).
 python: setup
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory frontend/node_modules/.installed; fi
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto --dist worksteal
 
 frontend: ## lint, type check, test and build the browser's side (needs Node)
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory frontend-all; \
@@ -67,8 +69,19 @@ lock: ## renew requirements.lock (needs uv)
 bench: setup ## measure against plain SQL on a database of a million units (half an hour the first time)
 	$(BIN)/python -m bench.run
 
-soak: setup ## ask as 32 clients for ten minutes beside a writer that never rests (SECONDS=600)
+bench-scale: setup ## measure ten million units over two PostgreSQL shards (UNITS=10000000; needs PostgreSQL, and 30 GB the first time)
+	$(BIN)/python -m bench.scale --units $(or $(UNITS),10000000)
+
+soak: setup ## ask as 32 clients for ten minutes beside a writer that never rests (SECONDS=600), change settings 10,000 times, try all faults
 	$(BIN)/python -m tests.load.mix --seconds $(or $(SECONDS),600) --pause 5 --strict
+	$(BIN)/python -m tests.faults.settings --changes 10000
+	$(BIN)/pytest tests/faults
+
+# Both ask for what is known of the locked versions; what cannot be asked about is a failure, not a pass.
+audit: setup ## look for known weaknesses in what is depended on (needs PyPI and the npm registry)
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes -r requirements.lock
+	@if command -v npm >/dev/null; then cd frontend && npm audit --omit=dev --audit-level=moderate; \
+	else echo "npm is not installed, so the browser's side was not audited"; exit 1; fi
 
 dashboards: setup ## write the dashboards that ship with the plugin
 	$(BIN)/python dashboards/make.py

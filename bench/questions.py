@@ -60,7 +60,7 @@ def questions(now: int, user: str) -> list[Question]:
         async def ask(ceems: CeemsPlugin, repeat: int) -> Got:
             model = {"queryType": "usage", "admin": True, "groupBy": ["cluster_id"]}
             model["fields"] = ["cluster_id", "username", "project", "num_units", *metrics]
-            return await _query(ceems, "admin", model, window(days, repeat))
+            return await query(ceems, "admin", model, window(days, repeat))
 
         return Question(
             f"usage, {days} days, everybody, {'all' if metrics == METRICS else len(metrics)} metrics",
@@ -71,7 +71,7 @@ def questions(now: int, user: str) -> list[Question]:
         )
 
     async def units_frames(ceems: CeemsPlugin, repeat: int) -> Got:
-        return await _query(ceems, "admin", {"queryType": "units", "admin": True}, window(30, repeat))
+        return await query(ceems, "admin", {"queryType": "units", "admin": True}, window(30, repeat))
 
     async def units_json(ceems: CeemsPlugin, repeat: int) -> Got:
         first, last = window(30, repeat)
@@ -79,10 +79,10 @@ def questions(now: int, user: str) -> list[Question]:
         return Got(body=answer.body)
 
     async def stats(ceems: CeemsPlugin, repeat: int) -> Got:
-        return await _query(ceems, "admin", {"queryType": "stats", "admin": True}, window(30, repeat))
+        return await query(ceems, "admin", {"queryType": "stats", "admin": True}, window(30, repeat))
 
     async def own(ceems: CeemsPlugin, repeat: int) -> Got:
-        return await _query(ceems, user, {"queryType": "units"}, window(1, repeat))
+        return await query(ceems, user, {"queryType": "units"}, window(1, repeat))
 
     def plain_units(base: Baseline, repeat: int) -> int:
         return base.units(_local(window(30, repeat), _MOMENT))
@@ -112,7 +112,8 @@ def _local(window: tuple[int, int], layout: str) -> tuple[str, str]:
     return first, last
 
 
-async def _query(ceems: CeemsPlugin, login: str, model: dict[str, Any], window: tuple[int, int]) -> Got:
+async def query(ceems: CeemsPlugin, login: str, model: dict[str, Any], window: tuple[int, int]) -> Got:
+    """Ask one query as a user over a window (seconds since 1970). Raises RuntimeError where it fails."""
     response = (await ceems.query(login, {"A": model}, (window[0] * 1000, window[1] * 1000)))["A"]
     if response.error:
         raise RuntimeError(response.error)

@@ -32,6 +32,7 @@ from ceems_grpc.plugin.stream import (
 from ceems_grpc.settings import PluginSettings, Settings, SettingsError, plugin_settings
 from ceems_grpc.store.base import Store
 from ceems_grpc.store.errors import StoreBusyError, StoreError
+from ceems_grpc.store.queue import Queue
 
 _log = logging.getLogger(__name__)
 
@@ -61,13 +62,19 @@ class CeemsDataSource:
     """A CEEMS database, asked through Grafana; see `ceems_grpc.plugin.datasource.DataSource`."""
 
     def __init__(
-        self, settings: Settings, row_limit: int = _DEFAULT_ROW_LIMIT, *, uid: str = "", store: Store | None = None
+        self,
+        settings: Settings,
+        row_limit: int = _DEFAULT_ROW_LIMIT,
+        *,
+        uid: str = "",
+        store: Store | None = None,
+        queue: Queue | None = None,
     ) -> None:
-        """Open what the settings name, or answer from a ``store`` that is open."""
+        """Open what the settings name, or answer from a ``store`` that is open, which has this ``queue``."""
         self._settings = settings
         self._store = store or open_store(settings)
         limits = Limits(settings.max_query_window, settings.row_limit or row_limit)
-        self._ceems = Ceems(self._store, limits)
+        self._ceems = Ceems(self._store, limits, queue=queue)
         self._panels = Panels(self._ceems)
         self._api = Api(self._ceems)
         self._live = Live(self._ceems)

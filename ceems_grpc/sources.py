@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -20,6 +20,8 @@ from ceems_grpc.store.localtime import named_zone
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
 _ADDRESS = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]+)):(?P<port>[0-9]{1,5})")
 _SCHEMA = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
+# By these libpq would show passwords in files of this host to a host that whoever writes the settings names.
+_NOT_THEIRS = frozenset({"passfile", "service", "servicefile", "hostaddr"})
 _KINDS = ("path", "address", "postgres")
 
 
@@ -158,6 +160,7 @@ def _postgres(raw: RawSource, name: str, secure: Mapping[str, str]) -> PostgresS
     try:
         parts = urlsplit(url)
         has_password = parts.password is not None or re.search(r"[?&]password=", url) is not None
+        options = {name for name, _ in parse_qsl(parts.query, keep_blank_values=True)}
         is_url = parts.scheme in {"postgresql", "postgres"} and bool(parts.hostname) and parts.port != 0
     except ValueError:  # the URL is not repeated, since it may hold a password
         raise SettingsError(f"The URL of PostgreSQL cannot be read: {wanted}.") from None
@@ -166,6 +169,11 @@ def _postgres(raw: RawSource, name: str, secure: Mapping[str, str]) -> PostgresS
         raise SettingsError(f"The URL of PostgreSQL holds a password: take it out, and set it in the secret {place}.")
     if not is_url:
         raise SettingsError(f"This is no URL of PostgreSQL: {wanted}.")
+    if options & _NOT_THEIRS:
+        named = ", ".join(sorted(options & _NOT_THEIRS))
+        raise SettingsError(
+            f"The URL of PostgreSQL may not have {named}: name the host, and set the password as a secret."
+        )
     schema = raw.postgres_schema.strip() or "ceems"
     if _SCHEMA.fullmatch(schema) is None:
         raise SettingsError(f"'{schema[:63]}' is no name of a schema: use letters, digits and _.")

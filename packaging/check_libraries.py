@@ -8,11 +8,13 @@ import sys
 import zoneinfo
 from datetime import datetime
 
+import adbc_driver_postgresql.dbapi
 import adbc_driver_sqlite.dbapi
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
+from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 
 UNITS = "SELECT cluster_id, num_updates FROM units"
 
@@ -31,12 +33,20 @@ def main(database: str) -> None:
     dataset = ds.dataset(units).to_table(filter=pc.field("cluster_id") == pa.scalar("k8s-0"))
     zoneinfo.reset_tzpath([])
     offset = datetime(2026, 7, 1, tzinfo=zoneinfo.ZoneInfo("Europe/Paris")).utcoffset()
+    try:
+        adbc_driver_postgresql.dbapi.connect("postgresql://nobody@127.0.0.1:1/nothing").close()
+    except adbc_driver_postgresql.dbapi.Error as error:
+        refused = "Connection refused" in str(error)  # nobody listens there, as libpq says
+    exporter = OTLPSpanExporter("127.0.0.1:1", insecure=True)
+    exporter.shutdown()
     answer = {
         "duckdb": counted,
         "json": extracted,
         "pyarrow": [list(row.values()) for row in grouped.to_pylist()],
         "dataset": dataset.num_rows,
         "paris": str(offset),
+        "libpq": refused,
+        "exporter": type(exporter).__name__,
     }
     sys.stdout.write(json.dumps(answer) + "\n")
 

@@ -18,6 +18,7 @@ from ceems_grpc.plugin.relay import Relay
 from ceems_grpc.settings import Settings, SettingsError
 from ceems_grpc.store.base import Store
 from ceems_grpc.store.errors import StoreError
+from ceems_grpc.store.queue import Queue
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ class Own:
         given = context.data_source.json_data if context.data_source else b""
         try:
             asked = Settings.from_json(_taken(given))
-        except (SettingsError, msgspec.DecodeError) as error:
+        except (SettingsError, msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError) as error:
             raise PluginError(str(error), status=400, source=ErrorSource.DOWNSTREAM) from None
         own = self.settings
         return replace(
@@ -71,6 +72,7 @@ class SharedDatabase:
         """Open the store. Must be called within the event loop in which it is used."""
         self._own = own
         self.store: Store = open_store(own.settings)
+        self.queue = Queue()
         self._views: OrderedDict[_Key, CeemsDataSource] = OrderedDict()
 
     @asynccontextmanager
@@ -78,7 +80,7 @@ class SharedDatabase:
         """Give the view for a request. Raises `PluginError` when its settings cannot be used."""
         settings = self._own.with_what_is_asked(context)
         key = (context.org_id, context.data_source.uid if context.data_source else "", settings)
-        view = self._views.pop(key, None) or CeemsDataSource(settings, store=self.store)
+        view = self._views.pop(key, None) or CeemsDataSource(settings, store=self.store, queue=self.queue)
         self._views[key] = view
         while len(self._views) > _MOST_VIEWS:
             self._views.popitem(last=False)

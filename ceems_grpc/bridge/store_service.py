@@ -8,33 +8,50 @@ import hashlib
 import logging
 import secrets
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import grpc
 import msgspec
 import pyarrow as pa
 
+from ceems_grpc.bridge.plan_size import size_of_plan
 from ceems_grpc.plugin.pb import store_pb2 as pb
 from ceems_grpc.plugin.rpc import Method, service
 from ceems_grpc.remote_store import names_of
 from ceems_grpc.store.base import Reader, Store
 from ceems_grpc.store.errors import StoreBusyError, StoreError
 from ceems_grpc.store.part import Part, Session
-from ceems_grpc.store.plan import Aggregate, Distinct, KeyScan, Scan, Spread
+from ceems_grpc.store.plan import Aggregate, Distinct, KeyScan, Scan, Spread, Table
 from ceems_grpc.store.queue import Queue, Size
 from ceems_grpc.store.wire import COLUMNS, Plan, read_plan, write_zone
 
 _log = logging.getLogger(__name__)
 _Rpc = grpc.aio.ServicerContext[Any, Any]
+_Result = TypeVar("_Result")
 
 _MOST_READERS = 64
 _LONGEST = 600.0  # seconds for which a reader may be open
 _IDLE = 60.0  # seconds for which it may be asked nothing: it holds back the database's writer
 _LOOK = 1.0  # seconds between two looks at that
 _ROWS = 65_536  # of a message
-_BYTES = 8 * 1024 * 1024  # of a message, about
+_BYTES = 8 * 1024 * 1024  # of a message, at most, unless a single row is larger
+_OVERHEAD = 64 * 1024  # bytes of a message besides its rows, such as the names of columns
+
+
+@dataclass(frozen=True, slots=True)
+class StoreLimits:
+    """What the server allows each plan; None: any.
+
+    ``rows``: of a scan, and one more, by which the asker sees that there are more; ``seconds``: for the database's
+    work, without what the asker takes to read; ``message``: bytes of a message.
+    """
+
+    rows: int | None = None
+    seconds: float | None = None
+    message: int = _BYTES
 
 
 class _Open:
@@ -47,13 +64,14 @@ class _Open:
 
 
 class StoreService:
-    """Answers plans about a store."""
+    """Answers plans about a store, in the queue of all that ask it."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, queue: Queue, limits: StoreLimits | None = None) -> None:
         self._store = store
+        self._queue = queue
+        self._limits = limits or StoreLimits()
         self._part = Part("", lambda: store, None)
         self._open: dict[bytes, _Open] = {}
-        self._queue = Queue()
 
     def handler(self) -> grpc.GenericRpcHandler:
         """Return what a gRPC server is given."""
@@ -76,7 +94,8 @@ class StoreService:
     async def describe(self, _request: pb.DescribeRequest, _rpc: _Rpc) -> pb.DescribeResponse:
         """Return what the database is."""
         try:
-            return pb.DescribeResponse(facts=msgspec.json.encode(await self._store.facts()))
+            async with self._queue.turn(Size.SMALL):
+                return pb.DescribeResponse(facts=msgspec.json.encode(await self._store.facts()))
         except StoreError as error:
             return pb.DescribeResponse(failure=_failure(error))
 
@@ -89,7 +108,7 @@ class StoreService:
         session = Session(self._part)
         held = self._open[name] = _Open(session)
         try:
-            opened = await session.ask(_describe)
+            opened = await self._work(session, Size.SMALL, _describe)
             yield pb.ReadResponse(reader=name, zone=opened[0], names=opened[1])
             await _until_needless(held)
         except StoreError as error:
@@ -112,8 +131,7 @@ class StoreService:
                 ) from None
             held.running += 1
             try:
-                answer = _answer(held.session, plan, by_batches=request.by_batches)
-                async with self._queue.turn(Size.SMALL), aclosing(answer):
+                async with aclosing(self._answer(held.session, plan, by_batches=request.by_batches)) as answer:
                     async for part in answer:
                         yield part
             finally:
@@ -121,6 +139,72 @@ class StoreService:
                 held.asked = time.monotonic()
         except StoreError as error:
             yield pb.AskResponse(failure=_failure(error))
+        except Exception as error:  # a plan that no plugin writes; it ends its own reader only
+            yield pb.AskResponse(failure=_failure(StoreError("Its server could not answer.", repr(error))))
+
+    async def _answer(self, session: Session, plan: Plan, *, by_batches: bool) -> AsyncGenerator[pb.AskResponse, None]:
+        size = size_of_plan(plan)
+        match plan:
+            case KeyScan():
+                keys = await self._work(session, size, lambda reader: reader.keys(plan))
+                yield pb.AskResponse(keys=msgspec.json.encode(keys))
+                return
+            case Scan():
+                scan = self._limited(plan)
+                tables = self._batches(session, size, scan) if by_batches else self._table(session, size, scan)
+            case Aggregate():
+                tables = _one(await self._work(session, size, lambda reader: reader.aggregate(plan)))
+            case Spread():
+                tables = _one(await self._work(session, size, lambda reader: reader.spread(plan)))
+            case Distinct():
+                tables = _one(await self._work(session, size, lambda reader: reader.distinct(plan)))
+        async with aclosing(tables):
+            async for table in tables:
+                for rows in _cut(table, min(_BYTES, self._limits.message - _OVERHEAD)):
+                    yield pb.AskResponse(rows=await asyncio.to_thread(_written, rows))
+
+    async def _table(self, session: Session, size: Size, scan: Scan) -> AsyncGenerator[pa.Table, None]:
+        table = await self._work(session, size, lambda reader: reader.table(scan))
+        self._check_rows(scan, table.num_rows)
+        yield table
+
+    async def _batches(self, session: Session, size: Size, scan: Scan) -> AsyncGenerator[pa.Table, None]:
+        found: Any = await self._work(session, size, _as_is(scan))
+        rows = 0
+        try:
+            while (batch := await self._work(session, size, lambda _: anext(found, None))) is not None:
+                rows += batch.num_rows
+                self._check_rows(scan, rows)
+                yield pa.Table.from_batches([batch])
+        finally:
+            if not session.is_lost:
+                await session.ask(lambda _: found.aclose())
+
+    async def _work(self, session: Session, size: Size, work: Callable[[Reader], Awaitable[_Result]]) -> _Result:
+        """Let the database work in its turn. No turn is held while the asker reads: it may wait for other servers."""
+        async with self._queue.turn(size):
+            try:
+                async with asyncio.timeout(self._limits.seconds):
+                    return await session.ask(work)
+            except TimeoutError:
+                raise StoreBusyError(
+                    f"Its server stopped the question after {self._limits.seconds:g} s; narrow it.",
+                    f"A plan took longer than {self._limits.seconds:g} s (--query-timeout of the server).",
+                ) from None
+
+    def _limited(self, scan: Scan) -> Scan:
+        """Return a scan that finds at most one row too many."""
+        if self._limits.rows is None or scan.table is not Table.UNITS:
+            return scan
+        most = self._limits.rows + 2
+        return replace(scan, limit=most if scan.limit is None else min(scan.limit, most))
+
+    def _check_rows(self, scan: Scan, rows: int) -> None:
+        if self._limits.rows is not None and scan.table is Table.UNITS and rows > self._limits.rows + 1:
+            raise StoreError(
+                f"Its server gives at most {self._limits.rows} units; narrow the question.",
+                f"An answer has more than {self._limits.rows} units (--row-limit of the server).",
+            )
 
 
 async def _describe(reader: Reader) -> tuple[str, list[str]]:
@@ -135,37 +219,6 @@ async def _until_needless(held: _Open) -> None:
             return
 
 
-async def _answer(session: Session, plan: Plan, *, by_batches: bool) -> AsyncGenerator[pb.AskResponse, None]:
-    match plan:
-        case KeyScan():
-            keys = await session.ask(lambda reader: reader.keys(plan))
-            yield pb.AskResponse(keys=msgspec.json.encode(keys))
-            return
-        case Scan() if by_batches:
-            async for rows in _batches(session, plan):
-                yield pb.AskResponse(rows=await asyncio.to_thread(_written, rows))
-            return
-        case Scan():
-            table = await session.ask(lambda reader: reader.table(plan))
-        case Aggregate():
-            table = await session.ask(lambda reader: reader.aggregate(plan))
-        case Spread():
-            table = await session.ask(lambda reader: reader.spread(plan))
-        case Distinct():
-            table = await session.ask(lambda reader: reader.distinct(plan))
-    for rows in _cut(table):
-        yield pb.AskResponse(rows=await asyncio.to_thread(_written, rows))
-
-
-async def _batches(session: Session, scan: Scan) -> AsyncIterator[pa.Table]:
-    found: Any = await session.ask(_as_is(scan))
-    try:
-        while (batch := await session.ask(lambda _: anext(found, None))) is not None:
-            yield pa.Table.from_batches([batch])
-    finally:
-        await session.ask(lambda _: found.aclose())
-
-
 def _as_is(scan: Scan) -> Any:  # noqa: ANN401 - a function that gives an iterator
     async def open_batches(reader: Reader) -> AsyncIterator[pa.RecordBatch]:
         return reader.batches(scan)
@@ -173,11 +226,18 @@ def _as_is(scan: Scan) -> Any:  # noqa: ANN401 - a function that gives an iterat
     return open_batches
 
 
-def _cut(table: pa.Table) -> list[pa.Table]:
-    """Cut a table into pieces that fit into messages; a table without rows is one piece."""
-    width = max(table.nbytes // max(table.num_rows, 1), 1)
-    rows = max(min(_ROWS, _BYTES // width), 1)
-    return [table.slice(start, rows) for start in range(0, max(table.num_rows, 1), rows)]
+async def _one(table: pa.Table) -> AsyncGenerator[pa.Table, None]:
+    yield table
+
+
+def _cut(table: pa.Table, most: int) -> Iterator[pa.Table]:
+    """Cut a table into pieces that fit into messages; a table without rows is one piece, and so is a row."""
+    if table.num_rows > 1 and (table.num_rows > _ROWS or table.nbytes > most):
+        half = table.num_rows // 2
+        yield from _cut(table.slice(0, half), most)
+        yield from _cut(table.slice(half), most)
+    else:
+        yield table
 
 
 def _written(table: pa.Table) -> bytes:

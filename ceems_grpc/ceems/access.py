@@ -61,6 +61,10 @@ class Rights:
             self._admins[login] = known
         return known
 
+    def known(self, login: str) -> Office | None:
+        """Return what the login administers if that is remembered."""
+        return self._admins.get(login)
+
     async def memberships(self, reader: Reader, logins: tuple[str, ...]) -> Pairs:
         """Return the (cluster, project) pairs of the projects that contain one of the logins, sorted."""
         pairs: set[tuple[str, str]] = set()

@@ -41,6 +41,7 @@ _ON_REQUEST = {"created_at_ts", "started_at_ts", "ended_at_ts"}  # the same mome
 _MOMENTS = {"created_at": "created_at_ts", "started_at": "started_at_ts", "ended_at": "ended_at_ts"}
 _TIME_LAYOUT = "%Y-%m-%dT%H:%M:%S%z"
 MOMENT = pa.timestamp("ms", "UTC")
+_NO_MOMENT, _NONE = pa.scalar(0, pa.int64()), pa.scalar(None, pa.int64())
 
 
 async def units_table(access: Access, question: UnitsQuestion) -> Answer:
@@ -146,8 +147,7 @@ def _with_moments(table: pa.Table) -> pa.Table:
     for name, milliseconds in _MOMENTS.items():
         if milliseconds in table.column_names:
             values = table.column(milliseconds)
-            missing = pc.equal(values, 0)
-            moments = pc.if_else(missing, pa.scalar(None, pa.int64()), values).cast(MOMENT)
+            moments = pc.if_else(pc.equal(values, _NO_MOMENT), _NONE, values).cast(MOMENT)
             table = table.append_column(name, moments)
     return table
 

@@ -48,6 +48,7 @@ _COLUMNS = {column.name: column for column in (*USAGE_COLUMNS, *DERIVED)}
 _PLAIN = frozenset({*GROUPS, "num_units"})
 _WEIGHT = "#weight."  # prefix of a helper column, as WEIGHTED_SUM is
 _ROWS = "#rows"
+_ZERO, _ONE = pa.scalar(0.0), pa.scalar(1.0)  # made once: see `derived`
 
 Keys = dict[str, tuple[str, ...]]
 """The keys of each metric."""
@@ -224,12 +225,11 @@ def _measures(keys: Keys) -> list[Measure]:
 
 def _finished(table: pa.Table, keys: Keys) -> pa.Table:
     """Divide weighted sums into means: 0 where all weights are 0, null where no unit has the value."""
+    columns = dict(zip(table.column_names, table.columns, strict=True))
     for metric, names in keys.items():
         for name in names if metric in WEIGHTS else ():
             column = f"{metric}.{name}"
-            weighted, weights = table.column(WEIGHTED_SUM + column), table.column(_WEIGHT + column)
-            weightless = pc.equal(weights, 0.0)
-            means = pc.divide(weighted, pc.if_else(weightless, 1.0, weights))
-            table = table.append_column(column, pc.if_else(weightless, 0.0, means))
-            table = table.drop_columns([_WEIGHT + column])
-    return table
+            weighted, weights = columns[WEIGHTED_SUM + column], columns.pop(_WEIGHT + column)
+            weightless = pc.equal(weights, _ZERO)
+            columns[column] = pc.if_else(weightless, _ZERO, pc.divide(weighted, pc.if_else(weightless, _ONE, weights)))
+    return pa.table(columns)

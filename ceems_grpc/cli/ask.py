@@ -10,8 +10,8 @@ from pathlib import Path
 
 from ceems_grpc.cli.answer import Answer, decode
 from ceems_grpc.cli.errors import CommandError
-from ceems_grpc.cli.identity import PLUGIN_ID
 from ceems_grpc.datasource import CeemsDataSource, open_datasource
+from ceems_grpc.identity import PLUGIN_ID
 from ceems_grpc.plugin.context import DataSourceSettings, PluginContext, User
 from ceems_grpc.plugin.diagnostics import HealthResult
 from ceems_grpc.plugin.errors import PluginError

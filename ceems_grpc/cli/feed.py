@@ -119,7 +119,7 @@ def _address(options: argparse.Namespace) -> Address:
             "The URL holds a password, which every user of this host could read in the list of processes. Put it "
             "into a file (--password-file), into ~/.pgpass or into the environment variable PGPASSWORD."
         )
-    password = ""
+    password = ""  # none  # nosec B105
     if options.password_file:
         try:
             password = read_private(Path(options.password_file)).decode().strip()

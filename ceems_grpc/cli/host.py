@@ -3,7 +3,7 @@
 import json
 import os
 import select
-import subprocess
+import subprocess  # it starts this program itself  # nosec B404
 import sys
 import tempfile
 import time
@@ -16,7 +16,7 @@ from typing import Any, Self
 import grpc
 
 from ceems_grpc.cli.errors import CommandError
-from ceems_grpc.cli.identity import PLUGIN_ID
+from ceems_grpc.identity import PLUGIN_ID
 from ceems_grpc.plugin.pb import go_plugin_pb2, go_plugin_pb2_grpc, pluginv2_pb2, pluginv2_pb2_grpc
 from ceems_grpc.version import VERSION
 
@@ -58,7 +58,7 @@ class PluginHost:
     def __enter__(self) -> Self:
         """Start the plugin and connect to it."""
         # Nothing is taken from the working directory, where files may have the names of modules.
-        self._process = subprocess.Popen(  # noqa: S603 - this program itself
+        self._process = subprocess.Popen(  # noqa: S603 - this program itself  # nosec B603
             _program(),
             cwd=_PACKAGE_FOLDER,
             env=_ENVIRONMENT,

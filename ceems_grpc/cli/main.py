@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from ceems_grpc.cli.identity import PLUGIN_ID
+from ceems_grpc.identity import PLUGIN_ID
 from ceems_grpc.version import VERSION
 
 if TYPE_CHECKING:

@@ -56,7 +56,8 @@ def _parser(version: str) -> argparse.ArgumentParser:
         )
     )
     _check(commands.add_parser("check", help="diagnose a database file"))
-    add_feed_options(commands.add_parser("feed", help="copy a database into PostgreSQL and follow it", allow_abbrev=False))
+    feed_help = "copy a database into PostgreSQL and follow it"
+    add_feed_options(commands.add_parser("feed", help=feed_help, allow_abbrev=False))
     add_server_options(commands.add_parser("server", help="answer for Grafanas on other hosts", allow_abbrev=False))
     add_migrate_parser(commands)
     return parser

@@ -11,7 +11,7 @@ from ceems_grpc.bridge.private_files import SecretFileError
 from ceems_grpc.bridge.server import ServerSettings, run_server
 from ceems_grpc.bridge.server_tls import TlsFiles
 from ceems_grpc.bridge.sharing import Own, SharedDatabase
-from ceems_grpc.bridge.store_service import StoreService
+from ceems_grpc.bridge.store_service import StoreLimits, StoreService
 from ceems_grpc.cli.errors import CommandError
 from ceems_grpc.plugin.hclog import start_logging
 from ceems_grpc.plugin.tracing import start_tracing, stop_tracing
@@ -21,6 +21,7 @@ from ceems_grpc.version import VERSION
 
 _FLUSH_SECONDS = 2.0
 _TOO_LARGE = 2048
+_MEBIBYTE = 1024 * 1024
 
 
 def run(options: argparse.Namespace) -> int:
@@ -42,7 +43,8 @@ async def _serve(settings: ServerSettings, own: Own) -> None:
     database = SharedDatabase(own)
     try:
         await database.look()
-        await run_server(settings, database, [StoreService(database.store).handler()])
+        store_service = StoreService(database.store, database.queue, _limits(settings, own))
+        await run_server(settings, database, [store_service.handler()])
     finally:
         await database.close()
 
@@ -65,6 +67,15 @@ def server_settings(options: argparse.Namespace) -> ServerSettings:
         client_names=frozenset(options.client_name),
         largest_request=_size(options.max_request_size),
         largest_answer=_size(options.max_answer_size),
+    )
+
+
+def _limits(settings: ServerSettings, own: Own) -> StoreLimits:
+    timeout = own.settings.query_timeout
+    return StoreLimits(
+        rows=own.settings.row_limit,
+        seconds=None if timeout is None else timeout.total_seconds(),
+        message=settings.largest_answer * _MEBIBYTE,
     )
 
 

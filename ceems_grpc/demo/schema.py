@@ -18,7 +18,9 @@ from __future__ import annotations
 import sqlite3
 from typing import Final
 
-LATEST_VERSION: Final = 9
+from ceems_grpc.store.schema_versions import NEWEST
+
+LATEST_VERSION: Final = NEWEST
 
 METRIC_COLUMNS: Final = (
     "total_time_seconds",

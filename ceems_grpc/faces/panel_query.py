@@ -81,7 +81,7 @@ def read_query(json: bytes, query_type: str = "") -> tuple[QueryModel, QueryType
     try:
         model = msgspec.json.decode(json or b"{}", type=QueryModel)
         kind = model.query_type or msgspec.convert(query_type or "units", QueryType)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise bad_data(f"the query cannot be read: {error}") from None
     for texts in (model.clusters, model.projects, model.users, model.uuids, model.states, model.fields):
         if any("\0" in text for text in texts):

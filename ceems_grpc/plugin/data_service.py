@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from ceems_grpc.plugin import metrics
+from ceems_grpc.plugin import memory, metrics
 from ceems_grpc.plugin.call import FAILURES, Call, answering
 from ceems_grpc.plugin.context import PluginContext
 from ceems_grpc.plugin.hclog import log_fields
@@ -131,6 +131,7 @@ class _Request:
         written = write() if small else await asyncio.to_thread(write)
         metrics.ROWS.labels(self.call.endpoint).inc(frame.num_rows)
         metrics.BYTES.labels(self.call.endpoint).inc(len(written))
+        memory.answered(len(written))
         return written
 
 

@@ -18,8 +18,8 @@ from ceems_grpc.plugin.frame_columns import SentColumn
 if TYPE_CHECKING:
     from ceems_grpc.plugin.frame import Field, Frame
 
-# From so many bytes on, columns are compressed, which the reader undoes by itself: gRPC copies every frame several times,
-# and that takes longer than compressing it.
+# From so many bytes on, columns are compressed, which the reader undoes by itself: gRPC copies every frame several
+# times, and that takes longer than compressing it.
 _LARGE = 4 * 1024 * 1024
 _ENCODER = msgspec.json.Encoder(order="sorted")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import grpc
 
-from ceems_grpc.plugin import metrics
+from ceems_grpc.plugin import memory, metrics
 from ceems_grpc.plugin.call import FAILURES, Call, answering
 from ceems_grpc.plugin.context import PluginContext
 from ceems_grpc.plugin.errors import PluginError
@@ -43,7 +43,7 @@ class ResourceService:
         broken: PluginError | None = None
         headers = {name: values.values[0] for name, values in request.headers.items() if values.values}
         with answering("callResource", context, rpc, headers) as call:
-            started = False
+            started, size = False, 0
             try:
                 async with AsyncExitStack() as stack:
                     datasource = await stack.enter_async_context(self._instances.get(context))
@@ -51,12 +51,14 @@ class ResourceService:
                     async for part in _messages(response, stack):
                         await _send(call, rpc, part)
                         started = True
+                        size += len(part.body)
             except FAILURES as error:
                 failure = call.failure(error)
                 if started:
                     broken = failure
                 else:
                     await _send(call, rpc, _error_message(failure))
+        memory.answered(size)
         if broken:
             await rpc.abort(grpc.StatusCode.INTERNAL, broken.message)
 

@@ -5,12 +5,14 @@ And reads what comes beside a request: gRPC's metadata, and the id by which logs
 
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import aclosing
+from inspect import isasyncgenfunction
 from typing import Any
 
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
 from ceems_grpc.plugin.trace_context import trace_context
@@ -36,10 +38,50 @@ def service(description: ServiceDescriptor, methods: Mapping[str, Method]) -> gr
         raise ValueError(f"{description.full_name} has the methods {sorted(described)}, not {sorted(methods)}.")
     handlers = {}
     for name, method in described.items():
-        request = GetMessageClass(method.input_type)
         make = _HANDLERS[method.client_streaming, method.server_streaming]
-        handlers[name] = make(methods[name], request_deserializer=request.FromString, response_serializer=_written)
+        handlers[name] = make(
+            methods[name] if method.client_streaming else _refusing_what_is_unreadable(methods[name]),
+            request_deserializer=_reader(GetMessageClass(method.input_type)),
+            response_serializer=_written,
+        )
     return grpc.method_handlers_generic_handler(description.full_name, handlers)
+
+
+class _Unreadable:
+    """Stands for a request whose bytes are no message of its type.
+
+    A deserializer that raises would end the call with the words of the exception, and with a traceback in the log.
+    """
+
+
+def _reader(kind: type[Message]) -> Callable[[bytes], "Message | _Unreadable"]:
+    def read(data: bytes) -> Message | _Unreadable:
+        try:
+            return kind.FromString(data)
+        except DecodeError:
+            return _Unreadable()
+
+    return read
+
+
+def _refusing_what_is_unreadable(method: Method) -> Method:
+    async def check(request: Message | _Unreadable, rpc: "grpc.aio.ServicerContext[Any, Any]") -> None:
+        if isinstance(request, _Unreadable):
+            await rpc.abort(
+                grpc.StatusCode.INVALID_ARGUMENT, "The request cannot be read: it is no message of its type."
+            )
+
+    async def answer_once(request: Any, rpc: "grpc.aio.ServicerContext[Any, Any]") -> Any:  # noqa: ANN401 - any answer
+        await check(request, rpc)
+        return await method(request, rpc)
+
+    async def yield_answers(request: Any, rpc: "grpc.aio.ServicerContext[Any, Any]") -> AsyncIterator[Any]:  # noqa: ANN401
+        await check(request, rpc)
+        async with aclosing(method(request, rpc)) as answers:
+            async for answer in answers:
+                yield answer
+
+    return yield_answers if isasyncgenfunction(method) else answer_once
 
 
 def _written(answer: Message | bytes) -> bytes:

@@ -12,5 +12,5 @@ VERSION_KEY = "ceems-version"
 REFUSAL_KEY = "ceems-refusal"
 """Sent by the server with a call that it did not let in: a value of `remote.errors.Cause`."""
 
-TOKEN_KEY = "authorization"  # noqa: S105 - the name of a header
-TOKEN_PREFIX = "Bearer "  # noqa: S105 - what stands before a token
+TOKEN_KEY = "authorization"  # noqa: S105 - the name of a header  # nosec B105
+TOKEN_PREFIX = "Bearer "  # noqa: S105 - what stands before a token  # nosec B105

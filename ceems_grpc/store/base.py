@@ -1,10 +1,10 @@
 """What every store offers."""
 
-from collections.abc import AsyncIterator, Hashable
+from collections.abc import AsyncIterator, Hashable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
 
@@ -18,6 +18,8 @@ class Facts:
     ``newest_update`` is a UTC instant, or None where there are no units. ``schema_version`` is 0 where the file does
     not say. ``missing_tables`` are those that this version of CEEMS would have and the file has not. ``mirror``:
     whether heavy questions are answered from a mirror now: ``fresh``, ``behind`` (made or catching up), ``none``.
+    ``mirror_problem``: why it could not be made or brought up to date, for administrators, or nothing.
+    ``parts``: of several sources that are merged, each.
     """
 
     location: str
@@ -29,6 +31,41 @@ class Facts:
     newest_update: datetime | None
     missing_tables: tuple[Table, ...]
     mirror: str = "none"
+    mirror_problem: str = ""
+    parts: tuple["PartFacts", ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PartFacts:
+    """One of several sources: what it is, or (``facts`` None) why it cannot say.
+
+    ``problem``, which may also be beside facts, is safe to show to anybody, ``detail`` is for administrators.
+    """
+
+    name: str
+    facts: Facts | None
+    problem: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MirrorStatus:
+    """How a mirror is. ``fresh``: it shows the database as it is.
+
+    ``age``: seconds since it was last seen to do so, 0.0 while it does; None where there is no mirror yet.
+    """
+
+    fresh: bool
+    age: float | None
+
+
+@runtime_checkable
+class HasMirrors(Protocol):
+    """A store that may answer from mirrors."""
+
+    def mirrors(self) -> Mapping[str, MirrorStatus]:
+        """Return how the mirrors are, by the name of their source (of a single source ""). It looks at files."""
+        ...
 
 
 class Reader(Protocol):

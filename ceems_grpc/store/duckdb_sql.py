@@ -3,14 +3,18 @@
 Names are quoted, values are parameters. What the columns cannot tell exactly raises `AskLiveError`.
 """
 
-import re
+from collections.abc import Iterator
 
-from ceems_grpc.store.errors import StoreError, StoreSchemaError
+from ceems_grpc.store.column_rules import LOWER, OPERATORS, UPPER, ascii_lower, integers_meant, is_of_integers, json_key
+from ceems_grpc.store.duckdb_objects import ASK_LIVE, as_number, can_tell, is_one_of, lists_of_keys
+from ceems_grpc.store.errors import StoreSchemaError, lacking
+from ceems_grpc.store.json_rows import JsonScan
 from ceems_grpc.store.mirror_layout import (
     DAY,
     INTEGERS,
     LISTS,
     MOMENT,
+    OBJECTS,
     ROW,
     Layout,
     TableLayout,
@@ -50,11 +54,9 @@ from ceems_grpc.store.plan import (
     WeightOf,
     Within,
 )
+from ceems_grpc.store.sqlite_sql import numbers_of
 
-_OPERATORS = {"<": "<", "<=": "<=", ">": ">", ">=": ">=", "=": "=", "!=": "<>"}
-_UPPER, _LOWER = "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz"
-_ASCII_LOWER = str.maketrans(_UPPER, _LOWER)
-_SQLITE_NUMBER = re.compile(r"[ \t\n\v\f\r]*[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?[ \t\n\v\f\r]*")
+_REPEATED = frozenset({"cluster_id", "resource_manager", "project", "groupname", "username", "state"})
 
 
 class AskLiveError(Exception):
@@ -75,6 +77,29 @@ class DuckSql:
 
     def scan(self, plan: Scan) -> tuple[str, list[str]]:
         """Return the statement of a scan and the names of its columns; `AllKeys` of metrics are taken apart."""
+        columns, names = self._columns_of(plan)
+        return self._select(plan, columns), names
+
+    def lying(self, plan: Scan) -> tuple[str, list[tuple[str, str]]]:
+        """Return the statement of a scan whose rows come as they lie, up to its limit, and how to sort them.
+
+        What rows are sorted by is given as Arrow's ``sort_indices`` takes it; columns just for that come last.
+        """
+        columns, _ = self._columns_of(plan)
+        keys: list[tuple[str, str]] = []
+        for column, descending in self._sorted_by((*plan.order, Order(ROW))):
+            if column not in columns:
+                columns.append(column)
+            keys.append((f"c{columns.index(column)}", "descending" if descending else "ascending"))
+        rows = f"{quote(self.table)} WHERE {self.condition(plan.where)}"
+        return f"SELECT {_listed(columns)} FROM {rows}{self._limit(plan.limit)}", keys  # noqa: S608
+
+    def _select(self, plan: Scan, columns: list[str]) -> str:
+        where = self.condition(plan.where)
+        order = self._order((*plan.order, Order(ROW)))  # SQLite reads rows in the order of their ids
+        return f"SELECT {_listed(columns)} FROM {quote(self.table)} WHERE {where}{order}{self._limit(plan.limit)}"  # noqa: S608
+
+    def _columns_of(self, plan: Scan) -> tuple[list[str], list[str]]:
         columns: list[str] = []
         names: list[str] = []
         for column in plan.columns:
@@ -90,22 +115,52 @@ class DuckSql:
             else:
                 columns.append(self._text_of(column) if is_metric(column) else self._plain(column))
                 names.append(column)
-        shown = ", ".join(f"{column} AS c{index}" for index, column in enumerate(columns)) or "1 AS nothing"
-        where = self.condition(plan.where)
-        order = self._order((*plan.order, Order(ROW)))  # SQLite reads rows in the order of their ids
-        return f"SELECT {shown} FROM {quote(self.table)} WHERE {where}{order}{self._limit(plan.limit)}", names  # noqa: S608
+        return columns, names
+
+    def json_rows(self, plan: JsonScan) -> tuple[str, list[str]]:
+        """Return the statement that finds ids and shapes of rows (see `json_rows`), and the columns with a bit.
+
+        A row that cannot be joined from its texts has the shape -1. Other columns are not
+        looked at: texts that differ from row to row are seldom empty, and it takes long to read them.
+        """
+        bits: list[tuple[str, str]] = []
+        odd: list[str] = []
+        for name in plan.names:
+            if name in plan.metrics:
+                places = [quote(place) for _, place in self._keys_of(name)]
+                bits.append((name, " OR ".join(f"{place} IS NOT NULL" for place in places) or "FALSE"))
+                continue
+            column = self._plain(name)
+            if name in plan.objects:
+                there = f"coalesce({column} NOT IN ('', '{{}}', '[]', 'null'), FALSE)"
+                bits.append((name, there))
+                odd.append(f"({there} AND (contains({column}, chr(0)) OR NOT json_valid({column})))")
+            elif name in INTEGERS:
+                bits.append((name, f"coalesce({column} <> 0, FALSE)"))
+            elif name in _REPEATED:
+                bits.append((name, f"coalesce({column} <> '', FALSE)"))
+        shape = " + ".join(f"(({there})::BIGINT << {bit})" for bit, (_, there) in enumerate(bits)) or "0::BIGINT"
+        if odd:  # what is no JSON could be taken for a part of the row
+            shape = f"CASE WHEN {' OR '.join(odd)} THEN -1 ELSE {shape} END"
+        where = self.condition(plan.scan.where)
+        order = self._order((*plan.scan.order, Order(ROW)))
+        limit = self._limit(plan.scan.limit)
+        rows = f"SELECT {quote(ROW)}, {shape} AS shape FROM {quote(self.table)} WHERE {where}{order}{limit}"  # noqa: S608
+        return rows, [name for name, _ in bits]
 
     def aggregate(self, plan: Aggregate) -> str:
         """Return the statement of an aggregation.
 
         Values that are only looked for (`FirstBy`, `CountDistinct`) become groups of an inner aggregation: there are
-        few of them, and looking for them among its rows is several times cheaper than among all rows.
+        few of them, and looking for them among its rows is several times cheaper than among all rows. Where nothing is
+        looked for, there is no inner one: planning takes longer than some of these statements.
         """
         groups = list(plan.by)
         if plan.day:
             self._needs_moments()
             groups.append(DAY)
         inner = list(groups)
+        is_nested = any(isinstance(measure, CountDistinct | FirstBy) for measure in plan.measures)
         shown = [f"CAST({self._plain(name)} AS VARCHAR) AS {quote(name)}" for name in plan.by]
         shown += [f"{quote(DAY)} AS day"] if plan.day else []
         parts: list[str] = []
@@ -119,18 +174,23 @@ class DuckSql:
                     joined = f"min({self._plain(by)} || chr(1) || coalesce({self._plain(column)}, ''))"
                     outer = f"substr({joined}, instr({joined}, chr(1)) + 1)"
                 case _:
-                    part = quote(f"#part{index}")
-                    parts.append(f"{self._sum(measure)} AS {part}")
-                    floats = isinstance(measure, Sum | WeightedSum | WeightOf) and not _is_of_integers(measure)
-                    outer = f"sum({part})" if floats else f"CAST(coalesce(sum({part}), 0) AS BIGINT)"
+                    outer = part = self._sum(measure)
+                    if is_nested:
+                        name = quote(f"#part{index}")
+                        parts.append(f"{part} AS {name}")
+                        outer = f"sum({name})"
+                    if not isinstance(measure, Sum | WeightedSum | WeightOf) or is_of_integers(measure):
+                        outer = f"CAST(coalesce({outer}, 0) AS BIGINT)"
             shown.append(f"{outer} AS {quote(measure.name)}")
         if not shown:
             raise AskLiveError
         columns = [name if name == DAY else self._checked(name) for name in dict.fromkeys(inner)]
         selected = ", ".join([*map(quote, columns), *parts])
         where = self.condition(plan.where)
-        rows = f"SELECT {selected} FROM {quote(self.table)} WHERE {where}{_group_by(columns)}"  # noqa: S608
-        statement = f"SELECT {', '.join(shown)} FROM ({rows}){_group_by(groups)}"  # noqa: S608
+        rows = f"{quote(self.table)} WHERE {where}"
+        if is_nested:
+            rows = f"(SELECT {selected} FROM {rows}{_group_by(columns)})"  # noqa: S608
+        statement = f"SELECT {', '.join(shown)} FROM {rows}{_group_by(groups)}"  # noqa: S608
         names = {*plan.by, *(measure.name for measure in plan.measures), "day"}
         order = []
         for item in plan.order:
@@ -187,11 +247,19 @@ class DuckSql:
                 return f"sum(CASE WHEN {self._number(value)} IS NOT NULL THEN {weighed} END)"
         raise AskLiveError
 
-    def keys(self, plan: KeyScan) -> tuple[str, list[tuple[str, str]]]:
-        """Return a statement with one row of truths, and the column and key that each is about."""
-        found: list[tuple[str, str]] = []
+    def keys(self, plan: KeyScan) -> tuple[str, list[tuple[str, str | None]]]:
+        """Return a statement with one row of truths, and the column and key that each is about.
+
+        Where there is no key, the row has the lists of keys of the column's texts instead.
+        """
+        found: list[tuple[str, str | None]] = []
         shown: list[str] = []
         for column in plan.columns:
+            if column in OBJECTS:
+                self._exists(column)
+                found.append((column, None))
+                shown.append(lists_of_keys(column))
+                continue
             if not is_metric(column):
                 raise AskLiveError
             for key, place in self._keys_of(column):
@@ -239,9 +307,9 @@ class DuckSql:
             case StartsWith(operand, prefix):
                 if not isinstance(operand, str) or operand in INTEGERS or is_metric(operand) or "\0" in prefix:
                     raise AskLiveError
-                self.parameters.append(prefix.translate(_ASCII_LOWER))
+                self.parameters.append(ascii_lower(prefix))
                 # Only ASCII letters have a case in SQLite's LIKE.
-                return f"starts_with(translate({self._plain(operand)}, '{_UPPER}', '{_LOWER}'), ?)"
+                return f"starts_with(translate({self._plain(operand)}, '{UPPER}', '{LOWER}'), ?)"
             case Within(Instant.UPDATED, start, end):
                 self._needs_moments()
                 self.parameters += [start, end]
@@ -257,16 +325,17 @@ class DuckSql:
     def _in(self, operand: Operand, values: tuple[str, ...], negate: bool) -> str:
         if not values:
             return "TRUE" if negate else "FALSE"
-        if isinstance(operand, Key) or is_metric(operand):
+        if isinstance(operand, Key):
+            within = self._in_key(operand, values)
+            return f"coalesce(NOT {within}, TRUE)" if negate else within
+        if is_metric(operand):
             raise AskLiveError
         column = self._plain(operand)
         wanted: list[object] = list(values)
         kind = "VARCHAR"
         if operand in INTEGERS:  # a text that reads as a number is that number
-            wanted = [float(value) for value in values if _SQLITE_NUMBER.fullmatch(value)]
-            if any(abs(number) >= 2**53 for number in wanted if isinstance(number, float)):
-                raise AskLiveError
-            kind = "DOUBLE"
+            wanted = list(integers_meant(values))
+            kind = "BIGINT"
             if not wanted:
                 return "TRUE" if negate else "FALSE"
         if len(wanted) <= 8:
@@ -277,18 +346,48 @@ class DuckSql:
             chosen = f"SELECT unnest(?::{kind}[])"
         return f"coalesce({column} NOT IN ({chosen}), TRUE)" if negate else f"{column} IN ({chosen})"
 
+    def _in_key(self, key: Key, values: tuple[str, ...]) -> str:
+        numbers = numbers_of(values)
+        if any(abs(number) >= 2**53 for number in numbers):
+            raise AskLiveError  # integers beyond have no floats of their own
+        if key.column in OBJECTS:
+            self._exists(key.column)
+            if not can_tell(key.name, values):
+                raise AskLiveError
+            return f"({is_one_of(key.column, key.name, values, numbers, self.parameters)})"
+        place = self._place(key)
+        if place is None:
+            return "FALSE"
+        # SQLite also compares texts, with 15 digits: what differs only behind them is not known here.
+        number, near = quote(place), f"list_filter(?::DOUBLE[], lambda n: abs({quote(place)} - n) <= 4e-15 * abs(n))"
+        self.parameters += [numbers, numbers]
+        unknown = f"len({near}) > 0 OR isnan({number})"
+        return (
+            f"(CASE WHEN {number} IS NULL OR isinf({number}) THEN FALSE"
+            f" WHEN list_contains(?::DOUBLE[], {number}) THEN TRUE"
+            f" WHEN {unknown} THEN error({text(ASK_LIVE)} || left(CAST({number} AS VARCHAR), 0)) IS NULL"
+            " ELSE FALSE END)"
+        )
+
     def _compare(self, operand: Operand, operator: str, value: float) -> str:
         if isinstance(operand, str):
             column = self._plain(operand)
             if operand not in INTEGERS:
                 return "FALSE"  # texts are no numbers
             self.parameters.append(value)
-            return f"({column} {_OPERATORS[operator]} ?)"
+            return f"({column} {OPERATORS[operator]} ?)"
+        if operand.column in OBJECTS:
+            self._exists(operand.column)
+            if not can_tell(operand.name):
+                raise AskLiveError
+            number = as_number(operand.column, operand.name)
+            self.parameters.append(value)
+            return f"({number} {OPERATORS[operator]} ?)"
         place = self._place(operand)
         if place is None:
             return "FALSE"
         self.parameters.append(value)
-        number = f"{quote(place)} {_OPERATORS[operator]} ?"
+        number = f"{quote(place)} {OPERATORS[operator]} ?"
         return f"(isfinite({quote(place)}) AND {number})" if place in self.layout.coded else f"({number})"
 
     def _sum(self, measure: Measure) -> str:
@@ -310,7 +409,11 @@ class DuckSql:
         raise AskLiveError
 
     def _order(self, order: tuple[Order, ...]) -> str:
-        parts = []
+        parts = [f"{column} {'DESC' if down else 'ASC'} NULLS LAST" for column, down in self._sorted_by(order)]
+        return f" ORDER BY {', '.join(parts)}"
+
+    def _sorted_by(self, order: tuple[Order, ...]) -> Iterator[tuple[str, bool]]:
+        """Yield what to sort by, and whether downwards; nulls come last in any case."""
         for item in order:
             if isinstance(item.operand, Key):
                 place = self._place(item.operand)
@@ -325,8 +428,7 @@ class DuckSql:
                 raise AskLiveError
             else:
                 column = self._plain(item.operand)
-            parts.append(f"{column} {'DESC' if item.descending else 'ASC'} NULLS LAST")
-        return f" ORDER BY {', '.join(parts)}"
+            yield column, item.descending
 
     def _limit(self, limit: int | None) -> str:
         if limit is None:
@@ -358,7 +460,7 @@ class DuckSql:
 
     def _exists(self, column: str) -> None:
         if column not in self.layout.columns:
-            raise StoreError("The database lacks a table or column that this question needs.", f"no column {column}")
+            raise lacking(f"column {column}")
 
     def _needs_moments(self) -> None:
         self._exists("last_updated_at")
@@ -395,17 +497,13 @@ class DuckSql:
             value = f"CAST({name} AS VARCHAR)"
             if place in self.layout.coded:
                 value = f"CASE WHEN isnan({name}) THEN '\"NaN\"' WHEN isfinite({name}) THEN {value} ELSE 'null' END"
-            parts.append(f"CASE WHEN {name} IS NOT NULL THEN {text(_json_key(key))} || {value} END")
+            parts.append(f"CASE WHEN {name} IS NOT NULL THEN {text(json_key(key))} || {value} END")
         return "'{' || concat_ws(',', " + ", ".join(parts) + ") || '}'" if parts else "'{}'"
+
+
+def _listed(columns: list[str]) -> str:
+    return ", ".join(f"{column} AS c{index}" for index, column in enumerate(columns)) or "1 AS nothing"
 
 
 def _group_by(columns: list[str]) -> str:
     return f" GROUP BY {', '.join(map(quote, columns))}" if columns else ""
-
-
-def _is_of_integers(measure: Measure) -> bool:
-    return isinstance(measure, Sum) and isinstance(measure.operand, str)
-
-
-def _json_key(key: str) -> str:
-    return '"' + key.replace("\\", "\\\\").replace('"', '\\"') + '":'

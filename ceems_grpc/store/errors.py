@@ -29,4 +29,14 @@ class StoreSchemaError(StoreError):
 
 
 class StoreBusyError(StoreError):
-    """A writer kept the database locked for longer than the busy timeout, or all readers stayed in use."""
+    """A writer kept the database locked for longer than the busy timeout, or too many questions wait already."""
+
+
+def lacking(what: str, detail: str = "") -> StoreError:
+    """Make the error for a question about a table or column that is not there; ``what``: such as "column num_units"."""
+    named = f": no {what}" if what else ""
+    message = (
+        f"The database lacks a table or column that this question needs{named}."
+        " It was made by another version of CEEMS than this plugin knows."
+    )
+    return StoreError(message, f"{message} {detail}".strip())

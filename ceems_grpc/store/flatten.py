@@ -9,8 +9,10 @@ import msgspec
 import pyarrow as pa
 
 _EMPTY = {None, "", "{}", "null"}
+_NOTHING: dict[str, Any] = {}
 _numbers = msgspec.json.Decoder(dict[str, float])
 _anything = msgspec.json.Decoder(dict[str, Any])
+_encode = msgspec.json.Encoder().encode
 
 
 def flatten(texts: Sequence[str | None], *, numeric: bool) -> dict[str, pa.Array]:
@@ -19,17 +21,10 @@ def flatten(texts: Sequence[str | None], *, numeric: bool) -> dict[str, pa.Array
     Numeric: float64, with 0 for what is not a finite number (the API's rule). Otherwise int64, float64, bool or
     text by what all rows hold; nested values become JSON text.
     """
-    columns: dict[str, list[Any]] = {}
-    count = len(texts)
-    for row, text in enumerate(texts):
-        if text in _EMPTY:
-            continue
-        for key, value in decode_object(text or "", numeric=numeric).items():
-            column = columns.get(key)
-            if column is None:
-                column = columns[key] = [None] * count
-            column[row] = value
-    return {key: _array(columns[key], numeric=numeric) for key in sorted(columns)}
+    objects = [_NOTHING if text in _EMPTY else decode_object(text or "", numeric=numeric) for text in texts]
+    keys: set[str] = set().union(*objects)
+    # A dictionary is asked more quickly for what it has not than rows are told apart.
+    return {key: _array([each.get(key) for each in objects], numeric=numeric) for key in sorted(keys)}
 
 
 def decode_object(text: str, *, numeric: bool) -> dict[str, Any]:
@@ -70,7 +65,9 @@ def _finite(value: object) -> float:
 def _array(values: list[Any], *, numeric: bool) -> pa.Array:
     if numeric:
         return pa.array(values, pa.float64())
-    kinds = {type(value) for value in values if value is not None}
+    kinds = set(map(type, values)) - {type(None)}
+    if kinds == {str}:
+        return pa.array(values, pa.string())
     for type_, wanted in ((pa.bool_(), {bool}), (pa.int64(), {int}), (pa.float64(), {int, float})):
         if kinds and kinds <= wanted:
             try:
@@ -81,6 +78,4 @@ def _array(values: list[Any], *, numeric: bool) -> pa.Array:
 
 
 def _text(value: object) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return value if value is None or isinstance(value, str) else _encode(value).decode()

@@ -16,6 +16,7 @@ import duckdb
 import msgspec
 
 from ceems_grpc.store.account import waiting
+from ceems_grpc.store.beside import FileIdentity, enter, identity_of, leave, opened
 from ceems_grpc.store.errors import StoreError
 from ceems_grpc.store.follow_changes import catch_up
 from ceems_grpc.store.mirror_file import Mirror, Place, cache_folders, delete_mirror, memory_folders
@@ -45,8 +46,8 @@ class MirrorSettings:
     ``folders``: tried in this order; where none can be written there is no mirror. ``memory_limit``: of DuckDB, while
     it answers and while it fills. ``interval``: seconds between looks at the database. ``idle``: seconds without a
     question after which nobody looks. ``least``: bytes of the database below which there is no mirror, since the live
-    file answers as fast. ``retry``: seconds after a failure. ``helper_above``: bytes of the database
-    above which a process of its own fills the mirror.
+    file answers as fast. ``retry``: most seconds from a failure to the next try; the first comes sooner.
+    ``helper_above``: bytes of the database above which a process of its own fills the mirror.
     """
 
     folders: tuple[Path, ...] = field(default_factory=cache_folders)
@@ -74,14 +75,14 @@ class Follower:
         self._mirror: Mirror | None = None
         self._place: Place | None = None
         self._connection: PythonRows | None = None
-        self._connected: tuple[int, int] | None = None
+        self._connected: FileIdentity | None = None
         self._pinned = False  # the connection has been open since the mirror's state was taken
         self._seen = SeenRows()
         self._task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._used = 0.0
         self._not_before = 0.0
-        self._problem = ""
+        self._problem, self._failures = "", 0
         self._refused: Version | None = None
         self._steps = 0
         self._refilling = False
@@ -161,21 +162,26 @@ class Follower:
                 async with asyncio.timeout(self._settings.interval):  # wait_for may swallow a cancellation
                     await self._wake.wait()
             self._wake.clear()
+            await self._finish(asyncio.to_thread(self._let_go))
             if time.monotonic() - self._used < self._settings.idle and time.monotonic() >= self._not_before:
                 try:
                     await self._step()
-                    self._problem = ""
+                    self._problem, self._failures = "", 0
                 except _FAILURES as error:
-                    self._not_before = time.monotonic() + self._settings.retry
+                    self._not_before = time.monotonic() + self._pause()
                     self._problem = detail = error.detail if isinstance(error, StoreError) else str(error)
                     _log.warning("the mirror is not up to date; the database itself answers", extra={"detail": detail})
                 except Exception:
-                    self._not_before = time.monotonic() + self._settings.retry
+                    self._not_before = time.monotonic() + self._pause()
                     self._problem = "following the database failed"
                     _log.exception("following the database failed")
             async with self._stepped:
                 self._steps += 1
                 self._stepped.notify_all()
+
+    def _pause(self) -> float:
+        self._failures += 1
+        return min(2.0 ** min(self._failures - 1, 10), self._settings.retry)
 
     async def _step(self) -> None:
         version = await asyncio.to_thread(read_version, self._live.path)
@@ -310,17 +316,32 @@ class Follower:
         return Mirror(finished, self._settings.memory_limit, self._settings.threads)
 
     def _connect(self) -> None:
-        status = self._live.path.stat()
-        identity = (status.st_dev, status.st_ino)
-        if self._connection is not None and self._connected == identity:
+        if self._connection is not None:
             return
         self._disconnect()
+        file = identity_of(self._live.path)
+        if not enter(file):
+            raise OSError("files beside the database were replaced while it was being read")
+        self._connected = file
         self._connection = PythonRows(self._live.path)
-        self._connected = identity
         self._connection.one("SELECT count(*) FROM sqlite_master")  # opens the WAL-index, to stay
+        self._connected = identity_of(self._live.path)
+        opened(self._connected)
+
+    def _let_go(self) -> None:
+        """Close the connection if it is to a file, or beside a WAL-index, that is no more there."""
+        try:
+            found = identity_of(self._live.path)
+        except OSError:
+            found = None
+        if self._connected != found:
+            self._disconnect()
 
     def _disconnect(self) -> None:
         self._pinned = False
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+        if self._connected is not None:
+            leave(self._connected)
+            self._connected = None

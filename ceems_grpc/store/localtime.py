@@ -5,11 +5,13 @@ had not ended by then: a unit that has ended is touched last at its end or later
 """
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 LAYOUT = "%Y-%m-%dT%H:%M:%S"
+SEVERAL_ZONES = timezone(timedelta(0), "several zones")
+"""The zone of a store whose sites write local times in different ones: steps of time are those of UTC."""
 _DAY = 86_400
 _FIRST, _LAST = -62_000_000_000, 253_370_764_800  # years 5 and 9999
 
@@ -43,7 +45,7 @@ def moment_of(zone: tzinfo) -> Callable[[str | None, int | None], int | None]:
     def both(text: str) -> tuple[int, int] | None:
         try:
             naive = datetime.strptime(text[:19], LAYOUT)  # noqa: DTZ007 - the zone is put on below
-        except ValueError:
+        except (TypeError, ValueError):  # a column may hold anything
             return None
         first, second = (int(naive.replace(tzinfo=zone, fold=fold).timestamp()) for fold in (0, 1))
         return first, second

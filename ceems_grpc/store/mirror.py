@@ -21,15 +21,15 @@ import pyarrow.compute as pc
 
 from ceems_grpc.store.account import enter
 from ceems_grpc.store.base import Facts, MirrorStatus, Reader
+from ceems_grpc.store.column_rules import put_together, type_of
 from ceems_grpc.store.duckdb_objects import ASK_LIVE
 from ceems_grpc.store.duckdb_sql import AskLiveError, DuckSql
 from ceems_grpc.store.errors import StoreBusyError, StoreError
-from ceems_grpc.store.flatten import flatten
 from ceems_grpc.store.follow import Follower, MirrorSettings
 from ceems_grpc.store.json_rows import JsonScan, JsonText, RowTexts, is_own_form
 from ceems_grpc.store.mirror_file import Mirror, Snapshot
-from ceems_grpc.store.mirror_layout import INTEGERS, Layout, is_metric
-from ceems_grpc.store.plan import Aggregate, AllKeys, Distinct, KeyScan, Scan, Spread, Table
+from ceems_grpc.store.mirror_layout import Layout
+from ceems_grpc.store.plan import Aggregate, Distinct, KeyScan, Scan, Spread, Table
 from ceems_grpc.store.queue import is_large
 from ceems_grpc.store.sqlite import SqliteReader, SqliteStore
 from ceems_grpc.store.wal import Version, read_version
@@ -37,6 +37,8 @@ from ceems_grpc.store.wal import Version, read_version
 _log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
 _ROWS_A_BATCH = 8_192
+FEW_ROWS = 10_000
+"""A limit up to which the engine finds the first rows without sorting all."""
 _PATIENCE, _LARGE_PATIENCE = 0.5, 5.0  # seconds that a question waits for the mirror to catch up
 
 
@@ -174,11 +176,12 @@ class MirrorReader:
 
         def work(sql: DuckSql) -> pa.Table:
             statement, names = sql.scan(scan)
-            try:
-                rows = self._fetch(statement, sql)
-            except duckdb.OutOfMemoryException:  # sorting whole rows takes more memory than there is
+            rows = None
+            if scan.limit is None or scan.limit > FEW_ROWS:
                 rows = self._fetch_and_sort(scan)
-            return _named(scan, names, rows)
+            return put_together(
+                scan, names, self._fetch(statement, sql) if rows is None else rows.select(range(len(names)))
+            )
 
         return await self._answer(scan.table, work, lambda live: live.table(scan))
 
@@ -193,7 +196,7 @@ class MirrorReader:
             async for batch in (await self._ask_live()).batches(scan):
                 yield batch
             return
-        schema = pa.schema([(name, _type_of(name)) for name in names])
+        schema = pa.schema([(name, type_of(name)) for name in names])
         empty = True
         try:
             entered, began = enter("mirror", "duckdb", statement, sql.parameters), time.perf_counter()
@@ -230,7 +233,7 @@ class MirrorReader:
             async for batch in self.batches(plan.scan):
                 yield batch
             return
-        schema = pa.schema([(name, _type_of(name)) for name in plan.names])
+        schema = pa.schema([(name, type_of(name)) for name in plan.names])
         chunks = list(texts.chunks(plan.scan.limit))
         if not chunks:
             yield pa.RecordBatch.from_arrays([pa.array([], field.type) for field in schema], schema=schema)
@@ -265,7 +268,8 @@ class MirrorReader:
         def work(sql: DuckSql) -> dict[str, tuple[str, ...]]:
             statement, keys = sql.keys(plan)
             entered, began = enter("mirror", "duckdb", statement, sql.parameters), time.perf_counter()
-            (present,) = self._relation(statement, sql).fetchall()
+            # Not as a relation, which the engine would plan twice.
+            (present,) = self._snapshot.connection.execute(statement, sql.parameters).fetchall()
             entered.ran(began, 1)
             there: set[tuple[str, str]] = set()
             for (name, key), is_there in zip(keys, present, strict=False):
@@ -325,19 +329,19 @@ class MirrorReader:
         entered.ran(began, rows.num_rows)
         return rows
 
-    def _fetch_and_sort(self, scan: Scan) -> pa.Table:
-        """Fetch rows as they lie, which takes no memory of the engine, and the order of their ids, which takes little.
+    def _fetch_and_sort(self, scan: Scan) -> pa.Table | None:
+        """Fetch rows as they lie, and sort them: Arrow does it faster than the engine, whose memory it does not take.
 
-        Raises `AskLiveError` where the scan's limit cuts, since many more rows than wanted might be read.
+        None where there are more than the scan's limit, so that the engine has to tell which.
         """
-        ordered, lying = DuckSql(scan.table, self._layout), DuckSql(scan.table, self._layout)
-        wanted = self._fetch(ordered.ids(scan), ordered)
-        if scan.limit is not None and wanted.num_rows >= scan.limit:
-            raise AskLiveError
-        rows = self._fetch(lying.unsorted(scan), lying)
-        *columns, ids = rows.columns
-        places = pc.index_in(wanted.column(0), ids.combine_chunks())
-        return pa.table([column.take(places) for column in columns], rows.column_names[:-1])
+        sql = DuckSql(scan.table, self._layout)
+        statement, order = sql.lying(scan)
+        rows = self._fetch(statement, sql)
+        if scan.limit is not None and rows.num_rows >= scan.limit:
+            return None
+        by = pa.table({name: rows.column(name).combine_chunks() for name, _ in order})
+        places = pc.sort_indices(by, order)  # nulls come last
+        return pa.table({name: rows.column(name).combine_chunks().take(places) for name in rows.column_names})
 
     async def _run(self, work: Callable[[], _Result]) -> _Result:
         """Run work in a thread; a question that is cancelled interrupts it, and waits until it has ended."""
@@ -351,37 +355,3 @@ class MirrorReader:
             if not task.cancelled():
                 task.exception()  # that it was interrupted
             raise
-
-
-def _type_of(column: str) -> pa.DataType:
-    return pa.int64() if column in INTEGERS else pa.string()
-
-
-def _named(scan: Scan, names: list[str], rows: pa.Table) -> pa.Table:
-    """Put together a table as the live store does: keys in order, those that no row has left out."""
-    arrays: dict[str, pa.ChunkedArray] = {}
-    if not names:
-        return pa.table({})
-    kinds = {column.column: column for column in scan.columns if isinstance(column, AllKeys)}
-    for name, values in zip(names, rows.columns, strict=True):
-        asked = kinds.get(name)
-        if asked is not None and not is_metric(name):
-            for key, array in _flat(values, numeric=asked.numeric).items():
-                arrays[f"{name}.{key}"] = array
-        elif name in scan.columns:
-            arrays[name] = values.cast(_type_of(name))
-        elif values.null_count < len(values):
-            arrays[name] = values
-    return pa.table(arrays)
-
-
-def _flat(texts: pa.ChunkedArray, *, numeric: bool) -> dict[str, pa.ChunkedArray]:
-    """Take JSON texts apart, equal texts once."""
-    encoded = texts.combine_chunks()
-    if isinstance(encoded, pa.ChunkedArray):
-        encoded = pa.concat_arrays(encoded.chunks) if encoded.num_chunks else pa.array([], pa.string())
-    different = encoded.dictionary_encode()
-    if len(different.dictionary) > len(encoded) // 2:
-        return flatten(encoded.to_pylist(), numeric=numeric)
-    keys = flatten(different.dictionary.to_pylist(), numeric=numeric)
-    return {key: values.take(different.indices) for key, values in keys.items()}

@@ -9,7 +9,6 @@ as they mean different things in sums, tables and comparisons:
 What cannot be told from these columns exactly, in ``inexact``, is asked of the live file instead.
 """
 
-import duckdb
 import msgspec
 
 from ceems_grpc.store.plan import Key, Table
@@ -85,13 +84,6 @@ class Meta(msgspec.Struct):
     source: str
     version: Version
     layout: Layout
-
-
-def write_state(duck: duckdb.DuckDBPyConnection, meta: Meta) -> None:
-    """Write what the mirror says of itself; last, since a mirror without it is not finished."""
-    duck.execute("CREATE TABLE IF NOT EXISTS state (id VARCHAR, json VARCHAR)")
-    duck.execute("DELETE FROM state")
-    duck.execute("INSERT INTO state VALUES (?, ?)", [meta.id, msgspec.json.encode(meta).decode()])
 
 
 def is_metric(column: str) -> bool:

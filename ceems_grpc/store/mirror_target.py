@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 import duckdb
+import msgspec
 import pyarrow as pa
 
 from ceems_grpc.store.mirror_file import Mirror
@@ -17,7 +18,6 @@ from ceems_grpc.store.mirror_layout import (
     TableLayout,
     list_column,
     quote,
-    write_state,
 )
 from ceems_grpc.store.plan import Table
 from ceems_grpc.store.typed_rows import lists_of
@@ -45,7 +45,7 @@ class NewMirror:
 
     def commit(self, meta: Meta) -> None:
         """Write the state."""
-        write_state(self._duck, meta)
+        _write_state(self._duck, meta)
         self._duck.execute("CHECKPOINT")
 
     def rollback(self) -> None:
@@ -107,7 +107,7 @@ class OpenMirror:
 
     def commit(self, meta: Meta) -> None:
         """Write the state and show it to new readers."""
-        write_state(self._duck, meta)
+        _write_state(self._duck, meta)
         self._duck.execute("COMMIT")
         self._mirror.meta = meta
         self._mirror.rewritten += self._written
@@ -164,3 +164,10 @@ def _parts(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
             waiting = []
     if waiting:
         yield pa.concat_tables(waiting, promote_options="default")
+
+
+def _write_state(duck: duckdb.DuckDBPyConnection, meta: Meta) -> None:
+    """Write what the mirror says of itself; last, since a mirror without it is not finished."""
+    duck.execute("CREATE TABLE IF NOT EXISTS state (id VARCHAR, json VARCHAR)")
+    duck.execute("DELETE FROM state")
+    duck.execute("INSERT INTO state VALUES (?, ?)", [meta.id, msgspec.json.encode(meta).decode()])

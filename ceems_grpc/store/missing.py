@@ -42,7 +42,13 @@ class Missing:
             more = len(self.clusters) - _MOST_NAMED
             names = ", ".join(self.clusters[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
             held = f" ({'cluster' if len(self.clusters) == 1 else 'clusters'} {names})"
-        return f"Rows of source '{self.source}'{held} are missing: {reason[:1].lower()}{reason[1:]}"
+        return f"Rows of source '{self.source}'{held} are missing: {_within_a_sentence(reason)}"
+
+
+def _within_a_sentence(reason: str) -> str:
+    word = reason.partition(" ")[0]
+    is_name = any(letter.isupper() for letter in word[1:])  # such as PostgreSQL
+    return reason if is_name else f"{reason[:1].lower()}{reason[1:]}"
 
 
 @runtime_checkable

@@ -177,6 +177,11 @@ class Session:
         self._ready: asyncio.Future[Reader] = asyncio.get_running_loop().create_future()
         self._end: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether its reader was given up, since a work failed or took too long."""
+        return self._abandoned
+
     async def ask(self, work: Callable[[Reader], Awaitable[_Result]]) -> _Result:
         """Return what the work gets from the reader. Raises `StoreError`, also where it takes too long."""
         started = time.monotonic()

@@ -123,6 +123,7 @@ class AnyOf:
 Condition = In | PairIn | Compare | Holds | StartsWith | Within | Running | AllOf | AnyOf
 
 ALWAYS = AllOf(())
+NEVER = AnyOf(())
 
 
 @dataclass(frozen=True, slots=True)

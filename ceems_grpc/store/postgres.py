@@ -85,7 +85,7 @@ class PostgresStore:
     seconds after which the server stops a statement by itself, None never: who asks gives up before that.
     """
 
-    def __init__(
+    def __init__(  # an empty password is none  # nosec B107
         self,
         url: str,
         password: str = "",
@@ -125,8 +125,9 @@ class PostgresStore:
             self._free.release()
 
     async def facts(self) -> Facts:
-        """Describe the database: what its sites say, together."""
+        """Describe the database: what its sites say, together. Raises `StoreError` also where a shard is not there."""
         async with self.read() as reader:
+            await reader.reach_shards()
             return reader.facts(self._address.shown)
 
     async def version(self) -> Hashable:
@@ -396,6 +397,15 @@ class PostgresReader:
             newest_update=datetime.fromtimestamp(max(newest), UTC) if newest else None,
             missing_tables=tuple(table for table in Table if not self.has(table)),
         )
+
+    async def reach_shards(self) -> None:
+        """Return if all servers that hold partitions answer."""
+
+        def work(connection: Connection) -> None:
+            for place in map(self._state.catalog.place, self._state.catalog.shards):
+                connection.fetch(f"SELECT 1 FROM {place} LIMIT 1")  # noqa: S608 - a quoted name
+
+        await self._ask(work)
 
     async def table(self, scan: Scan) -> pa.Table:
         """Return all rows of a scan, JSON columns taken apart where `AllKeys` asks for it."""

@@ -19,6 +19,8 @@ _LOST = re.compile(
     r"|could not (receive|send) data|SSL connection has been closed|connection reset by peer|broken pipe|SSL SYSCALL",
     re.IGNORECASE,
 )
+# What postgres_fdw says of a foreign server (contrib/postgres_fdw/connection.c).
+_SHARD = re.compile(r'could not connect to server "([^"]+)"')
 # SQLSTATE codes, see appendix A of PostgreSQL's manual.
 _LOST_STATES = {"57P01", "57P02", "57P05", "08003", "08006"}
 _BUSY_STATES = {"53100", "53200", "53300", "53400", "55P03", "40001", "40P01", "57P03"}
@@ -74,10 +76,11 @@ def explain(address: Address, error: Error) -> StoreError:
     if state in _BUSY_STATES:
         return StoreBusyError("PostgreSQL is busy; try again in a moment.", f"{where}: {cause}")
     if state.startswith(("08", "HV")):
-        return StoreMissingError(
-            "A server that holds a part of the data cannot be reached.",
-            f"{where}: {cause} Check the foreign servers and user mappings of this database.",
-        )
+        named = _SHARD.search(cause)
+        shard = f"Shard '{named[1]}'" if named else "A server"
+        message = f"{shard} cannot be reached, which holds a part of the rows in PostgreSQL."
+        advice = "Check the foreign servers and user mappings of this database."
+        return StoreMissingError(message, f"{where}: {message} {advice} ({cause})")
     if state == "22003":
         return StoreError("The numbers of this answer are too large.", f"{where}: {cause}")
     return StoreError("PostgreSQL could not answer.", f"{where}: {cause}")

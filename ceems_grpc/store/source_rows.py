@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from ceems_grpc.store.mirror_layout import INTEGERS, ROW, CannotMirrorError, Layout, TableLayout
 from ceems_grpc.store.plan import Table
+from ceems_grpc.store.sqlite_guard import GuardedConnection
 from ceems_grpc.store.wal import Version, read_version
 
 _TRIES = 20
@@ -166,10 +167,14 @@ def zone_of_text(text: str) -> tzinfo:
 
 def connect_sqlite(source: Path) -> sqlite3.Connection:
     """Open the database through Python's SQLite, never to be written."""
-    connection = sqlite3.connect(_uri(source), uri=True, isolation_level=None, timeout=5.0, check_same_thread=False)
-    connection.execute("PRAGMA query_only = ON")
-    connection.execute("PRAGMA mmap_size = 0")
-    return connection
+    return sqlite3.connect(
+        _uri(source),
+        uri=True,
+        isolation_level=None,
+        timeout=5.0,
+        check_same_thread=False,
+        factory=GuardedConnection,
+    )
 
 
 def _uri(source: Path) -> str:

@@ -3,6 +3,7 @@
 import errno
 import os
 import pwd
+import re
 import sqlite3
 from pathlib import Path
 
@@ -12,8 +13,11 @@ from ceems_grpc.store.errors import (
     StoreError,
     StoreMissingError,
     StorePermissionError,
+    lacking,
 )
 from ceems_grpc.store.wal import read_version
+
+_MISSING = re.compile(r"no such (table|column): [`\"']?(?:\w+\.)?(\w+)")
 
 
 def explain(path: Path, error: sqlite3.Error) -> StoreError:
@@ -33,10 +37,8 @@ def explain(path: Path, error: sqlite3.Error) -> StoreError:
     if name == "SQLITE_INTERRUPT":
         return StoreError("The question was stopped.")
     if name in {"SQLITE_ERROR", ""} and "no such" in str(error):
-        return StoreError(
-            "The database lacks a table or column that this question needs.",
-            f"{path}: {error}. Is it a CEEMS database?",
-        )
+        missing = _MISSING.search(str(error))
+        return lacking(" ".join(missing.groups()) if missing else "", f"{path}: {error}.")
     return StoreError("The database could not answer.", f"{path}: {error} ({name or type(error).__name__}).")
 
 

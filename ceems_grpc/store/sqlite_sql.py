@@ -50,6 +50,16 @@ MOMENT_FUNCTION = "ceems_moment"  # (local text, ended_at_ts) -> seconds; regist
 # (Go does so with <, > and &); such keys are looked for by json_each, which decodes them.
 AS_PATH = re.compile(r"[A-Za-z0-9 _.:/@#$%*+=,;!?~^|(){}\[\]-]+")
 _OPERATORS = {"<": "<", "<=": "<=", ">": ">", ">=": ">=", "=": "=", "!=": "<>"}
+# Steps from one cluster to the next along an index, instead of reading all of it.
+_CLUSTERS = """
+WITH RECURSIVE clusters(id) AS (
+  SELECT min(cluster_id) FROM {table}
+  UNION ALL
+  SELECT (SELECT min(cluster_id) FROM {table} WHERE cluster_id > clusters.id) FROM clusters WHERE clusters.id NOT NULL
+)
+SELECT NULL WHERE EXISTS (SELECT 1 FROM {table} WHERE cluster_id IS NULL)
+UNION ALL SELECT id FROM clusters WHERE id NOT NULL ORDER BY 1
+"""
 
 
 class SqliteSql:
@@ -128,6 +138,8 @@ class SqliteSql:
 
     def distinct(self, plan: Distinct) -> str:
         """Return the statement of a distinct look-up."""
+        if plan == Distinct(plan.table, ("cluster_id",)):
+            return _CLUSTERS.format(table=_quote(plan.table))
         columns = ", ".join(_quote(column) for column in plan.columns)
         rows = self._rows(plan.recent)
         where = self.condition(plan.where)
@@ -235,7 +247,7 @@ class SqliteSql:
             return "1" if negate else "0"
         if isinstance(operand, Key):
             within = f"CAST({self.operand(operand)} AS TEXT) IN ({self._values(values)})"
-            numbers = _numbers(values)
+            numbers = numbers_of(values)
             if numbers:  # 50 is also 50.0
                 number = f"typeof({self.operand(operand)}) IN ('integer', 'real') AND {self.operand(operand)}"
                 within = f"({within} OR ({number} IN (SELECT value FROM json_each({self._json(numbers)}))))"  # noqa: S608
@@ -267,7 +279,8 @@ class SqliteSql:
         return f"(last_updated_at BETWEEN ? AND ? AND {MOMENT_FUNCTION}(last_updated_at, {ended}) BETWEEN ? AND ?)"
 
 
-def _numbers(texts: tuple[str, ...]) -> list[float]:
+def numbers_of(texts: tuple[str, ...]) -> list[float]:
+    """Return the finite numbers among the texts."""
     numbers = []
     for text in texts:
         with suppress(ValueError):

@@ -38,7 +38,7 @@ _FEW = 4_096
 _MOST_KEYS = 2_000
 _DAY = 86_400
 _NUMBER = r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?"
-_KEY = r'"[^"\\\x00-\x1f]+"'
+_KEY = r'"[^"\\\x00-\x1f]*"'
 _REGULAR = rf"\{{({_KEY}: ?{_NUMBER}(, ?{_KEY}: ?{_NUMBER})*)\}}"
 _EMPTY = pa.array(["{}", "", "null"])
 _Item = TypeVar("_Item")
@@ -182,9 +182,6 @@ class TypedRows:
             known = self._layout.keys.get(column, {})
             if key in known:
                 continue
-            if not key or key.lower() in {other.lower() for other in known}:
-                self._layout.inexact.add(column)  # DuckDB's structs name no field so, nor tell them apart by case
-                continue
             if self._layout.count_keys() >= _MOST_KEYS:
                 raise CannotMirrorError(f"table {self._table} has more than {_MOST_KEYS} different keys of metrics")
             self._layout.add_key(column, key)
@@ -216,8 +213,7 @@ class TypedRows:
             keys = self._layout.keys.get(name)
             if keys:
                 texts[name] = _only_regular(rows.column(name)) if check else _only_filled(rows.column(name))
-                transformed = f"json_transform({quote(name)}, {text(json.dumps(dict.fromkeys(keys, 'DOUBLE')))})"
-                shown.append((transformed, keys))
+                shown.append((name, keys))
         values = self._transform(pa.table(texts), shown) if shown else {}
         if check:
             for name in rows.column_names:
@@ -226,19 +222,32 @@ class TypedRows:
         return pa.table(values)
 
     def _transform(self, texts: pa.Table, shown: list[tuple[str, dict[str, str]]]) -> dict[str, pa.ChunkedArray]:
-        structs = ", ".join(f"{transformed} AS s{index}" for index, (transformed, _) in enumerate(shown))
-        values = [
-            f"s{index}.{quote(key)} AS {quote(place)}"
-            for index, (_, keys) in enumerate(shown)
-            for key, place in keys.items()
-        ]
+        structs, values = ["*"], []
+        for index, (name, keys) in enumerate(shown):
+            fields = _fields(keys)
+            if fields:
+                shape = text(json.dumps(dict.fromkeys(fields, "DOUBLE")))
+                structs.append(f"json_transform({quote(name)}, {shape}) AS s{index}")
+            for key, place in keys.items():
+                pointer = text("/" + key.replace("~", "~0").replace("/", "~1"))
+                alone = f"TRY_CAST(json_extract_string({quote(name)}, {pointer}) AS DOUBLE)"
+                values.append(f"{f's{index}.{quote(key)}' if key in fields else alone} AS {quote(place)}")
         self._duck.register("mirror_texts", texts)
         try:
-            statement = f"SELECT {', '.join(values)} FROM (SELECT {structs} FROM mirror_texts)"  # noqa: S608 - quoted
+            statement = f"SELECT {', '.join(values)} FROM (SELECT {', '.join(structs)} FROM mirror_texts)"  # noqa: S608 - quoted
             found = self._duck.sql(statement).to_arrow_table()
         finally:
             self._duck.unregister("mirror_texts")
         return dict(zip(found.column_names, found.columns, strict=True))
+
+
+def _fields(keys: Iterable[str]) -> set[str]:
+    """Return the keys that can be fields of one struct of DuckDB, which tells none apart by case and names none ""."""
+    fields: dict[str, str] = {}
+    for key in keys:
+        if key:
+            fields.setdefault(key.lower(), key)
+    return set(fields.values())
 
 
 def _only_regular(texts: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -3,17 +3,20 @@
 import json
 import re
 import sqlite3
+from collections.abc import AsyncIterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 import yaml  # type: ignore[import-untyped]  # of another package's needs, without types
 
 from ceems_grpc.demo.database import write_demo_database
 from tests.alerting.rules import FILE, Labels, Rule, load
-from tests.golden.ceems_plugin import ceems_plugin
+from tests.golden.ceems_plugin import COMMAND, CeemsPlugin
+from tests.plugin.host import Plugin, running
 from tests.store.files import make, unit
 
 RULES = {rule.uid: rule for rule in load()}
@@ -38,9 +41,15 @@ def database(path: Path, *rows: dict[str, Any]) -> Path:
     return path
 
 
-async def firing(uid: str, path: Path, now: int = NOW) -> set[Labels] | None:
-    async with ceems_plugin(path, serviceUser="watch", timezone="Europe/Paris") as ceems:
-        return await RULES[uid].firing(ceems, now)
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def plugin() -> AsyncIterator[Plugin]:
+    async with running(COMMAND) as plugin:
+        yield plugin
+
+
+async def firing(plugin: Plugin, uid: str, path: Path, now: int = NOW) -> set[Labels] | None:
+    settings = {"path": str(path), "serviceUser": "watch", "timezone": "Europe/Paris"}
+    return await RULES[uid].firing(CeemsPlugin(plugin, settings), now)
 
 
 def of(**labels: str) -> Labels:
@@ -81,34 +90,37 @@ def test_summaries_name_what_there_is() -> None:
         assert labels == set(rule.queries[0]["model"]["groupBy"])
 
 
-async def test_a_project_that_is_over_its_energy_budget(tmp_path: Path) -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_project_that_is_over_its_energy_budget(plugin: Plugin, tmp_path: Path) -> None:
     def used(kwh: float, project: str, days_ago: int = 1) -> dict[str, Any]:
         energy = json.dumps({"total": kwh})
         return {"ended": NOW - days_ago * DAY, "project": project, "total_cpu_energy_usage_kwh": energy}
 
     uid = "ceems-energy-budget"
     over = database(tmp_path / "over.db", used(600, "alpha"), used(401, "alpha"), used(999, "beta"))
-    assert await firing(uid, over) == {of(project="alpha")}
-    assert await firing(uid, over, NOW + 31 * DAY) is None
+    assert await firing(plugin, uid, over) == {of(project="alpha")}
+    assert await firing(plugin, uid, over, NOW + 31 * DAY) is None
     below = database(tmp_path / "below.db", used(600, "alpha"), used(500, "alpha", days_ago=40), used(1, "beta"))
-    assert await firing(uid, below) == set()
+    assert await firing(plugin, uid, below) == set()
 
 
-async def test_a_cluster_whose_data_are_stale(tmp_path: Path) -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_cluster_whose_data_are_stale(plugin: Plugin, tmp_path: Path) -> None:
     def updated(ago: int, cluster: str) -> dict[str, Any]:
         return {"ended": NOW - ago, "cluster_id": cluster}
 
     uid = "ceems-stale-cluster"
     stale = database(tmp_path / "stale.db", updated(600, "slurm-0"), updated(3 * HOUR, "slurm-1"))
-    assert await firing(uid, stale) == {of(cluster_id="slurm-1")}
+    assert await firing(plugin, uid, stale) == {of(cluster_id="slurm-1")}
     fresh = database(tmp_path / "fresh.db", updated(600, "slurm-0"), updated(1200, "slurm-1"))
-    assert await firing(uid, fresh) == set()
-    assert await firing(uid, fresh, NOW + 2 * HOUR) == {of(cluster_id="slurm-0"), of(cluster_id="slurm-1")}
-    assert await firing(uid, fresh, NOW + 30 * HOUR) is None  # and its noDataState is Alerting
+    assert await firing(plugin, uid, fresh) == set()
+    assert await firing(plugin, uid, fresh, NOW + 2 * HOUR) == {of(cluster_id="slurm-0"), of(cluster_id="slurm-1")}
+    assert await firing(plugin, uid, fresh, NOW + 30 * HOUR) is None  # and its noDataState is Alerting
     assert RULES[uid].rule["noDataState"] == "Alerting"
 
 
-async def test_a_project_that_hardly_uses_its_gpus(tmp_path: Path) -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_project_that_hardly_uses_its_gpus(plugin: Plugin, tmp_path: Path) -> None:
     def gpu(percent: float | None, project: str, seconds: int = 36_000) -> dict[str, Any]:
         times = {"walltime": seconds, "alloc_gputime": seconds if percent is not None else 0}
         return {
@@ -120,26 +132,28 @@ async def test_a_project_that_hardly_uses_its_gpus(tmp_path: Path) -> None:
 
     uid = "ceems-low-gpu-use"
     low = database(tmp_path / "low.db", gpu(5, "alpha"), gpu(10, "alpha"), gpu(70, "beta"), gpu(None, "gamma"))
-    assert await firing(uid, low) == {of(project="alpha")}
+    assert await firing(plugin, uid, low) == {of(project="alpha")}
     good = database(tmp_path / "good.db", gpu(70, "alpha"), gpu(5, "alpha", seconds=60), gpu(None, "gamma"))
-    assert await firing(uid, good) == set()
+    assert await firing(plugin, uid, good) == set()
 
 
-async def test_the_rules_say_something_of_the_demo(tmp_path: Path) -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_the_rules_say_something_of_the_demo(plugin: Plugin, tmp_path: Path) -> None:
     path = tmp_path / "demo.db"
     write_demo_database(path, units=3_000, days=40, now=datetime.fromtimestamp(NOW, UTC))
-    async with ceems_plugin(path, serviceUser="admin") as ceems:
-        found = {uid: await rule.firing(ceems, NOW) for uid, rule in RULES.items()}
+    ceems = CeemsPlugin(plugin, {"path": str(path), "serviceUser": "admin"})
+    found = {uid: await rule.firing(ceems, NOW) for uid, rule in RULES.items()}
     assert found["ceems-energy-budget"]
     assert found["ceems-low-gpu-use"]
     assert found["ceems-stale-cluster"] == set()
     assert all(len(labels or ()) < 5 for labels in found.values())
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("rule", RULES.values(), ids=lambda rule: rule.uid)
-async def test_rules_need_an_administrator_as_service_user(tmp_path: Path, rule: Rule) -> None:
+async def test_rules_need_an_administrator_as_service_user(plugin: Plugin, tmp_path: Path, rule: Rule) -> None:
     path = database(tmp_path / "ceems.db", {"ended": NOW - 60})
     for service_user, said in (("", "set serviceUser in the data source's settings"), ("ann", "admin privileges")):
-        async with ceems_plugin(path, serviceUser=service_user) as ceems:
-            with pytest.raises(AssertionError, match=said):
-                await rule.firing(ceems, NOW)
+        ceems = CeemsPlugin(plugin, {"path": str(path), "serviceUser": service_user})
+        with pytest.raises(AssertionError, match=said):
+            await rule.firing(ceems, NOW)

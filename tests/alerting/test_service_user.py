@@ -4,19 +4,29 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from ceems_grpc.plugin.pb import pluginv2_pb2 as pb
 from tests.alerting.rules import SCHEDULER
-from tests.golden.ceems_plugin import CeemsPlugin, ceems_plugin, read_frame
+from tests.golden.ceems_plugin import COMMAND, CeemsPlugin, read_frame
+from tests.plugin.host import Plugin, running
 
 DATABASE = Path(__file__).parents[1] / "golden" / "synthetic.db"
 WINDOW = (1_735_689_600_000, 1_767_225_600_000)
 
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def plugin() -> AsyncIterator[Plugin]:
+    async with running(COMMAND) as plugin:
+        yield plugin
+
+
 @pytest.fixture(params=["admin", ""])
-async def ceems(request: pytest.FixtureRequest) -> AsyncIterator[CeemsPlugin]:
-    async with ceems_plugin(DATABASE, serviceUser=request.param) as running:
-        yield running
+def ceems(plugin: Plugin, request: pytest.FixtureRequest) -> CeemsPlugin:
+    return CeemsPlugin(plugin, {"path": str(DATABASE), "serviceUser": request.param})
 
 
 async def ask(ceems: CeemsPlugin, user: pb.User | None, **headers: str) -> pb.DataResponse:
@@ -73,8 +83,8 @@ async def test_resources_have_no_service_user_by_header(ceems: CeemsPlugin) -> N
     assert answer.status == 403
 
 
-async def test_paths_are_not_told_to_rules(tmp_path: Path) -> None:
-    async with ceems_plugin(tmp_path / "secret-folder" / "ceems.db", serviceUser="admin") as ceems:
-        response = await ask(ceems, pb.User(login=SCHEDULER, role="Admin"))
+async def test_paths_are_not_told_to_rules(plugin: Plugin, tmp_path: Path) -> None:
+    ceems = CeemsPlugin(plugin, {"path": str(tmp_path / "secret-folder" / "ceems.db"), "serviceUser": "admin"})
+    response = await ask(ceems, pb.User(login=SCHEDULER, role="Admin"))
     assert response.status == 500
     assert "secret-folder" not in response.error

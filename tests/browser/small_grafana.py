@@ -55,6 +55,7 @@ class SmallGrafana:
     url: str = ""
     queries: list[dict[str, Any]] = field(default_factory=list)
     """The models of all queries that the page has sent, oldest first."""
+    secure_json: dict[str, str] = field(default_factory=dict)
     _saved_ms: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
 
     def answer(self, method: str, path: str, query: str, body: bytes) -> Answer:
@@ -65,7 +66,9 @@ class SmallGrafana:
             case "POST", "/api/ds/query":
                 return self._query(json.loads(body))
             case "PUT", path if path == _SOURCE:
-                self.json_data = json.loads(body)["jsonData"]
+                saved = json.loads(body)
+                self.json_data = saved["jsonData"]
+                self.secure_json |= saved.get("secureJsonData", {})
                 self._saved_ms = time.time_ns() // 1_000_000
                 return Answer.of({"message": "Datasource updated"})
             case "GET", path if path == f"{_SOURCE}/health":
@@ -82,6 +85,7 @@ class SmallGrafana:
             role=self.role,
             uid=UID,
             json_data=self.json_data,
+            secure_json=self.secure_json,
             updated_ms=self._saved_ms,
         ).context()
 

@@ -129,7 +129,7 @@ class Tab:
 
     def type(self, text: str) -> None:
         """Type into what has the focus, key by key."""
-        for character in text:
+        for character in text.replace("\n", "\r"):  # as the key Enter writes it
             self.call("Input.dispatchKeyEvent", type="keyDown", text=character, key=character)
             self.call("Input.dispatchKeyEvent", type="keyUp", key=character)
 

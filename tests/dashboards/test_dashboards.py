@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+import pytest_asyncio
 
 from ceems_grpc.demo.database import write_demo_database
 from tests.golden.ceems_plugin import CeemsPlugin, ceems_plugin, read_frame
@@ -29,7 +30,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def ceems(database: Path) -> AsyncIterator[CeemsPlugin]:
     async with ceems_plugin(database) as running:
         yield running
@@ -57,6 +58,7 @@ def test_plugin_json_includes_each_dashboard() -> None:
     assert dashboards == titles
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 async def test_every_panel_has_data(ceems: CeemsPlugin, file: Path) -> None:
     board = BOARDS[file.stem]

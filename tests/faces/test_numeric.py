@@ -6,6 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+import pytest_asyncio
 
 from tests.golden.ceems_plugin import CeemsPlugin, ceems_plugin
 
@@ -13,7 +14,10 @@ DATABASE = Path(__file__).parents[1] / "golden" / "synthetic.db"
 WINDOW = (1_763_700_000_000, 1_767_250_000_000)
 
 
-@pytest.fixture
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def ceems() -> AsyncIterator[CeemsPlugin]:
     async with ceems_plugin(DATABASE) as running:
         yield running

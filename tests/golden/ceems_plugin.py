@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -37,9 +37,10 @@ class CeemsPlugin:
 
     plugin: Plugin
     json_data: dict[str, Any]
+    secure_json: dict[str, str] = field(default_factory=dict)
 
     def asker(self, login: str | None, role: str = "Viewer") -> Asker:
-        return Asker(login=login, role=role, uid="ceems", json_data=self.json_data)
+        return Asker(login=login, role=role, uid="ceems", json_data=self.json_data, secure_json=self.secure_json)
 
     async def resource(
         self,

@@ -3,16 +3,19 @@
 from pathlib import Path
 
 from tests.load.mix import make_database, mixed_load
+from tests.load.report import Report
+
+
+def enough(report: Report) -> bool:
+    """Tell whether there was a load at all, which takes longer on a busy machine."""
+    return len(report.small) > 100 and len(report.heavy) > 5 and report.ledger > 10 and len(report.commits) >= 3
 
 
 async def test_a_minute_of_mixed_load_beside_a_writer(tmp_path: Path) -> None:
     database = tmp_path / "ceems.db"
     user = make_database(database, 100_000)
-    report = await mixed_load(database, tmp_path / "mirror", user, clients=32, seconds=60, pause=5)
+    report = await mixed_load(database, tmp_path / "mirror", user, clients=32, seconds=60, pause=5, enough=enough)
     print("\n".join(report.lines()))  # noqa: T201 - `pytest -s` shows how long questions took
     assert report.faults(timed=False) == []
-    assert len(report.small) > 100
-    assert len(report.heavy) > 5
-    assert report.ledger > 10
-    assert len(report.commits) >= 3
+    assert enough(report)
     assert report.commits[-1].commit == len(report.commits)

@@ -100,12 +100,13 @@ class Site:
 
 @dataclass
 class Commit:
-    """One commit, in milliseconds and bytes."""
+    """One commit, in milliseconds and bytes. ``refused``: how often the lock was asked for in vain."""
 
     commit: int
     waited_ms: float
     took_ms: float
     wal_bytes: int
+    refused: int
 
 
 class Writer:
@@ -128,7 +129,7 @@ class Writer:
         now = int(time.time())
         rows = [*self._changed(units, now), *Ledger.units(self._number, self._random)]
         asked = time.perf_counter()
-        self._lock()
+        refused = self._lock()
         begun = time.perf_counter()
         self._delete_old()
         for row in rows:
@@ -136,25 +137,27 @@ class Writer:
         self._write_people(now)
         self._connection.execute("COMMIT")
         ended = time.perf_counter()
-        return Commit(self._number, (begun - asked) * 1000, (ended - begun) * 1000, self.wal_bytes())
+        return Commit(self._number, (begun - asked) * 1000, (ended - begun) * 1000, self.wal_bytes(), refused)
 
     def wal_bytes(self) -> int:
         """Return the size of the log beside the database."""
         log = self._path.with_name(self._path.name + "-wal")
         return log.stat().st_size if log.exists() else 0
 
-    def _lock(self) -> None:
+    def _lock(self) -> int:
         # SQLite's own busy handler sleeps up to 100 ms between two tries, which would be measured too.
         deadline = time.perf_counter() + 5
+        refused = 0
         while True:
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError as error:
                 if "locked" not in str(error) or time.perf_counter() > deadline:
                     raise
+                refused += 1
                 time.sleep(0.001)
             else:
-                return
+                return refused
 
     def _delete_old(self) -> None:
         days = max(self._site.oldest - self._number // 10, _SHORTEST_RETENTION)

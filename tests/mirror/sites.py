@@ -112,7 +112,7 @@ async def count(reader: Reader) -> int:
     return int(table.column("units")[0].as_py())
 
 
-async def eventually(condition: Any, seconds: float = 20.0) -> None:
+async def eventually(condition: Any, seconds: float = 60.0) -> None:
     """Wait until the condition holds; fail after some time."""
     async with asyncio.timeout(seconds):
         while not await condition():  # noqa: ASYNC110 - another process, or the disk, makes it so

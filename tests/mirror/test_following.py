@@ -48,10 +48,10 @@ async def test_takes_only_what_commits_touched(
         assert await store.settled()
         for name, statement in FILE_CHANGES.items():
             writer.execute(statement)
-            assert await store.settled(), name
-            assert await is_mirrored(store)
+            assert await store.settled(), (name, (await store.facts()).mirror_problem)
+            assert await is_mirrored(store), name
             await check(store, site)
-        assert len(fills) == 1
+            assert len(fills) == 1, name
 
 
 async def test_rows_that_are_larger_than_a_page(

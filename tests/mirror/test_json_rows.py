@@ -18,12 +18,12 @@ from ceems_grpc.ceems.questions import UnitsQuestion, Viewer
 from ceems_grpc.ceems.service import Ceems, Limits
 from ceems_grpc.ceems.window import Window
 from ceems_grpc.faces.api import Api
+from ceems_grpc.store import mirror
 from ceems_grpc.store.base import Store
-from ceems_grpc.store.duckdb_sql import AskLiveError, DuckSql
 from ceems_grpc.store.follow import MirrorSettings
 from ceems_grpc.store.json_rows import JsonText
-from ceems_grpc.store.mirror import MirroredStore, MirrorReader
-from ceems_grpc.store.plan import AllKeys, Compare, Order, Scan, Table
+from ceems_grpc.store.mirror import MirroredStore
+from ceems_grpc.store.plan import AllKeys, Compare, Key, Order, Scan, Table
 from ceems_grpc.store.sqlite import SqliteStore
 from tests.mirror.sites import ZONE, following
 from tests.model.databases import Contents, databases
@@ -47,12 +47,15 @@ async def items(store: Store) -> list[pa.RecordBatch | JsonText]:
     return [item async for item in Ceems(store).units_stream(_VIEWER, question, None, [])]
 
 
-async def check(path: Path, store: MirroredStore) -> list[pa.RecordBatch | JsonText]:
-    """Fail unless both answer the same, in the same order; return what the mirror's answer is made from."""
+async def check(path: Path, store: MirroredStore, value: object = None) -> list[pa.RecordBatch | JsonText]:
+    """Fail unless both answer the same, in the same order; return what the mirror's answer is made from.
+
+    ``value``: what the failure is about.
+    """
     assert await store.settled()
     live = SqliteStore(path, zone=ZONE)
     try:
-        assert await api(store) == await api(live)
+        assert await api(store) == await api(live), value
     finally:
         await live.close()
     return await items(store)
@@ -100,13 +103,15 @@ ODD = (
 )
 
 
-@pytest.mark.parametrize(("column", "value"), ODD)
+@pytest.mark.parametrize("column", dict.fromkeys(column for column, _ in ODD))
 async def test_odd_values_are_written_as_from_the_file(
-    column: str, value: str | int | None, site: Path, tmp_path: Path, writer: sqlite3.Connection
+    column: str, site: Path, tmp_path: Path, writer: sqlite3.Connection
 ) -> None:
-    writer.execute(f"UPDATE units SET {column} = ? WHERE id % 7 = 0", (value,))
+    writer.execute("DELETE FROM units WHERE id > 300")
     async with following(site, tmp_path / "cache") as store:
-        await check(site, store)
+        for value in [value for name, value in ODD if name == column]:
+            writer.execute(f"UPDATE units SET {column} = ? WHERE id % 7 = 0", (value,))  # in place of the one before
+            await check(site, store, value)
 
 
 @pytest.mark.parametrize("limit", [1, 500, 1_024, 1_025])
@@ -134,20 +139,31 @@ async def test_some_fields(field: str, site: Path, tmp_path: Path) -> None:
             await live.close()
 
 
-async def test_rows_that_cannot_be_sorted_whole_are_sorted_by_their_ids(site: Path, tmp_path: Path) -> None:
+_ORDERS = (
+    (),
+    (Order("cluster_id", descending=True), Order("uuid")),
+    (Order(Key("total_cpu_energy_usage_kwh", "total"), descending=True, numeric=True), Order("id")),
+    (Order("ended_at_ts"), Order("uuid", descending=True)),
+)
+
+
+@pytest.mark.parametrize("order", _ORDERS)
+async def test_rows_come_in_the_same_order_whoever_sorts_them(
+    order: tuple[Order, ...], site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     columns = ("uuid", "started_at_ts", AllKeys("total_time_seconds"), AllKeys("tags", numeric=False))
-    scan = Scan(Table.UNITS, columns, Compare("id", ">", 100), (Order("cluster_id", descending=True), Order("uuid")))
+    scan = Scan(Table.UNITS, columns, Compare("id", ">", 100), order)
     async with following(site, tmp_path / "cache") as store:
         assert await store.settled()
         async with store.read() as reader:
-            assert isinstance(reader, MirrorReader)
-            sorted_by_engine = DuckSql(scan.table, reader._layout)
-            statement, _ = sorted_by_engine.scan(scan)
-            wanted = reader._fetch(statement, sorted_by_engine)
-            for limit in (None, wanted.num_rows + 1):
-                assert reader._fetch_and_sort(replace(scan, limit=limit)).equals(wanted)
-            with pytest.raises(AskLiveError):
-                reader._fetch_and_sort(replace(scan, limit=wanted.num_rows))
+            monkeypatch.setattr(mirror, "FEW_ROWS", 1_000_000)  # up to which the engine sorts
+            wanted = await reader.table(replace(scan, limit=1_000_000))
+            assert wanted.num_rows > 100
+            monkeypatch.setattr(mirror, "FEW_ROWS", 0)  # Arrow sorts, and knows which rows are first if it has all
+            for limit in (None, wanted.num_rows + 1, wanted.num_rows):
+                assert (await reader.table(replace(scan, limit=limit))).equals(wanted), limit
+            some = await reader.table(replace(scan, limit=60))
+            assert some.equals(wanted.slice(0, 60).select(some.column_names))
 
 
 async def test_an_answer_that_is_left_half_way_lets_go_of_the_file(site: Path, tmp_path: Path) -> None:

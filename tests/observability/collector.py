@@ -47,7 +47,7 @@ class Collector(trace_service_pb2_grpc.TraceServiceServicer):
 
     async def until(self, name: str, count: int = 1) -> list[Received]:
         """Wait for so many spans of a name."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len(self.named(name)) < count:  # noqa: ASYNC110 nobody tells
                 await asyncio.sleep(0.02)
         return self.named(name)

@@ -36,31 +36,35 @@ async def lines(ceems: CeemsPlugin, *, ended: bool = True) -> list[dict[str, Any
     return [line for line in ceems.plugin.log() if "requestId" in line]
 
 
-@pytest.mark.parametrize(
-    ("metadata", "headers", "wanted"),
-    [
-        ({"traceparent": PARENT, "x_grafana_request_id": "other"}, {}, TRACE),
-        ({"uber_trace_id": f"{TRACE}:1:0:0"}, {}, TRACE),
-        ({"x_grafana_request_id": "8d1c-77"}, {}, "8d1c-77"),
-        ({}, {"http_X-Grafana-Request-Id": "8d1c-78"}, "8d1c-78"),
-        ({}, {"X-Grafana-Request-Id": "a b\n{}"}, None),
-        ({}, {"X-Grafana-Request-Id": "x" * 500}, None),
-        ({}, {}, None),
-    ],
+REQUESTS: tuple[tuple[dict[str, str], dict[str, str], str | None], ...] = (
+    ({"traceparent": PARENT, "x_grafana_request_id": "other"}, {}, TRACE),
+    ({"uber_trace_id": f"{TRACE}:1:0:0"}, {}, TRACE),
+    ({"x_grafana_request_id": "8d1c-77"}, {}, "8d1c-77"),
+    ({}, {"http_X-Grafana-Request-Id": "8d1c-78"}, "8d1c-78"),
+    ({}, {"X-Grafana-Request-Id": "a b\n{}"}, None),
+    ({}, {"X-Grafana-Request-Id": "x" * 500}, None),
+    ({}, {}, None),
 )
-async def test_lines_name_their_request(metadata: dict[str, str], headers: dict[str, str], wanted: str | None) -> None:
+
+
+async def test_lines_name_their_request() -> None:
     async with logging_at("info") as ceems:
-        await ceems.plugin.call("Data.QueryData", query(ceems, headers), **metadata)
+        for number, (metadata, headers, _) in enumerate(REQUESTS):
+            request = query(ceems, headers)
+            request.pluginContext.dataSourceInstanceSettings.uid = f"source-{number}"
+            await ceems.plugin.call("Data.QueryData", request, **metadata)
         told = await lines(ceems)
-    assert {line["refId"] for line in told} == {"A", "B"}
-    assert {line["dsUID"] for line in told} == {"ceems"}
+    assert len({line["dsUID"] for line in told}) == len(REQUESTS)
     assert {line["endpoint"] for line in told} == {"queryData"}
-    (request,) = {line["requestId"] for line in told}
-    if wanted is None:
-        assert len(request) == 16
-        int(request, 16)
-    else:
-        assert request == wanted
+    for number, (metadata, headers, wanted) in enumerate(REQUESTS):
+        of_request = [line for line in told if line["dsUID"] == f"source-{number}"]
+        assert {line["refId"] for line in of_request} == {"A", "B"}
+        (found,) = {line["requestId"] for line in of_request}
+        if wanted is None:
+            assert len(found) == 16, (metadata, headers)
+            int(found, 16)
+        else:
+            assert found == wanted
 
 
 @pytest.mark.parametrize(("level", "named"), [("info", False), ("debug", True)])

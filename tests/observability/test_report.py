@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+import pytest_asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,8 +24,9 @@ from ceems_grpc.plugin.query import DataQuery, TimeRange
 from ceems_grpc.store.account import Account, Statement, account, enter, of_source, waiting
 from ceems_grpc.store.queue import Lane, Queue, Size
 from ceems_grpc.store.sqlite import SqliteStore
-from tests.golden.ceems_plugin import CeemsPlugin, ceems_plugin
+from tests.golden.ceems_plugin import COMMAND, CeemsPlugin
 from tests.mirror.sites import ZONE, following, make_site
+from tests.plugin.host import Plugin, running
 
 DATABASE = Path(__file__).parents[1] / "golden" / "synthetic.db"
 WINDOW = (1_763_700_000_000, 1_767_250_000_000)
@@ -32,10 +34,16 @@ USAGE: dict[str, Any] = {"queryType": "usage", "admin": True, "fields": ["total_
 OVER_TIME = {"queryType": "usage-over-time", "admin": True, "groupBy": ["cluster_id"], "format": "multi"}
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def plugin() -> AsyncIterator[Plugin]:
+    async with running(COMMAND) as plugin:
+        yield plugin
+
+
 @pytest.fixture
-async def ceems() -> AsyncIterator[CeemsPlugin]:
-    async with ceems_plugin(DATABASE) as running:
-        yield running
+def ceems(plugin: Plugin, request: pytest.FixtureRequest) -> CeemsPlugin:
+    """Return a data source of the test's own, for which no answers are kept yet."""
+    return CeemsPlugin(plugin, {"path": str(DATABASE), "serviceUser": request.node.name})
 
 
 def meta_of(table: pa.Table) -> dict[str, Any]:
@@ -47,6 +55,7 @@ def stats_of(meta: dict[str, Any]) -> dict[str, float]:
     return {stat["displayName"]: stat["value"] for stat in meta["stats"]}
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_administrators_of_grafana_see_statements_and_others_words(ceems: CeemsPlugin) -> None:
     texts = {}
     for role in ("Admin", "Editor", "Viewer", ""):
@@ -62,6 +71,7 @@ async def test_administrators_of_grafana_see_statements_and_others_words(ceems: 
         assert "users user1; fields total_energy_usage_kwh" in texts[role]
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_numbers_say_from_where_and_how_long(ceems: CeemsPlugin) -> None:
     table = await ceems.table("admin", {"queryType": "units", "admin": True}, WINDOW)
     stats = stats_of(meta_of(table))
@@ -74,6 +84,7 @@ async def test_numbers_say_from_where_and_how_long(ceems: CeemsPlugin) -> None:
     assert {units[name] for name in ("Waiting", "Engine", "Frames", "Total in the plugin")} == {"ms"}
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_an_answer_that_was_kept_says_so(ceems: CeemsPlugin) -> None:
     first, again = [meta_of(await ceems.table("admin", USAGE, WINDOW, role="Admin")) for _ in range(2)]
     assert "Kept for" not in stats_of(first)
@@ -88,6 +99,7 @@ async def test_an_answer_that_was_kept_says_so(ceems: CeemsPlugin) -> None:
     assert "SELECT" not in words["executedQueryString"]
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_of_several_frames_the_first_reports_for_all(ceems: CeemsPlugin) -> None:
     response = (await ceems.query("admin", {"A": OVER_TIME}, WINDOW))["A"]
     metas = [json.loads(pa.ipc.open_file(frame).schema.metadata[b"meta"]) for frame in response.frames]

@@ -20,13 +20,14 @@ from ceems_grpc import settings
 from ceems_grpc.cli.options import parse
 from ceems_grpc.cli.server import server_settings
 from ceems_grpc.settings import PluginSettings, Settings, SettingsError
-from ceems_grpc.sources import FileSource
+from ceems_grpc.sources import BridgeSource, FileSource, PostgresSource, Source
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 PLUGIN = json.loads((ROOT / "plugin.json").read_text())
 PLUGIN_FOLDER = f"/var/lib/grafana/plugins/{PLUGIN['id']}"
-DOCS = "".join((ROOT / "docs" / name).read_text() for name in ("deploy.md", "bridge.md", "postgres.md"))
+PAGES = ("deploy.md", "deploy-bridge.md", "deploy-postgres.md", "scale.md")
+DOCS = "".join((ROOT / "docs" / name).read_text() for name in PAGES)
 
 
 def _yaml(name: str) -> Any:
@@ -132,8 +133,8 @@ def test_systemd_knows_every_line_of_the_drop_ins(tmp_path: Path) -> None:
     (tmp_path / "grafana-server.service").write_text("[Service]\nExecStart=/bin/true\n")
     (tmp_path / "ceems_api_server.service").write_text("[Service]\nUser=ceems\nGroup=ceems\nExecStart=/bin/true\n")
     shutil.copytree(DEPLOY / "systemd", tmp_path, dirs_exist_ok=True)
-    server = tmp_path / "ceems-grpc-server.service"
-    server.write_text(server.read_text().replace("/usr/local/bin/ceems-grpc", "/bin/true"))
+    for unit in tmp_path.glob("ceems-grpc-*.service"):
+        unit.write_text(unit.read_text().replace("/usr/local/bin/ceems-grpc", "/bin/true"))
     units = sorted(path for path in tmp_path.glob("*.service"))
     checked = subprocess.run(
         [analyze, "verify", "--man=no", *units], capture_output=True, text=True, check=False, cwd=tmp_path
@@ -150,6 +151,28 @@ def test_the_servers_unit_starts_it_with_options_that_it_has() -> None:
     settings.check()
     assert settings.listen.port == 9443
     assert "Type=notify" in unit
+
+
+def test_the_feeders_unit_starts_it_with_options_that_it_has() -> None:
+    unit = (DEPLOY / "systemd" / "ceems-grpc-feed.service").read_text().replace("\\\n", " ")
+    (line,) = re.findall(r"^ExecStart=/usr/local/bin/ceems-grpc (.*)$", unit, re.MULTILINE)
+    options = parse("", line.split())
+    assert (options.command, options.database, options.wait) == ("feed", "/var/lib/ceems/ceems.db", True)
+    assert options.to.startswith("postgresql://ceems_feeder@db.example.org:5432/ceems")
+
+
+@pytest.mark.parametrize(("name", "kind"), [("ceems-bridge", BridgeSource), ("ceems-postgres", PostgresSource)])
+def test_the_other_data_sources_are_ones_that_the_plugin_accepts(name: str, kind: type[Source]) -> None:
+    content = _yaml(f"provisioning/datasources/{name}.yaml")
+    (source,) = content["datasources"]
+    same = ("name", "uid", "type", "access", "isDefault", "editable")  # dashboards and alert rules fit all of them
+    assert [source[key] for key in same] == [_data_source()[key] for key in same]
+    accepted = Settings.from_json(json.dumps(source["jsonData"]).encode(), secure=source["secureJsonData"])
+    (found,) = accepted.sources
+    assert isinstance(found, kind)
+    address = {key: value for key, value in source["jsonData"].items() if key in {"address", "postgres"}}
+    defaults = Settings.from_json(json.dumps(address).encode(), secure=source["secureJsonData"])
+    assert accepted == defaults
 
 
 def test_every_file_is_explained_in_the_docs_and_every_named_file_is_there() -> None:

@@ -171,4 +171,5 @@ def test_the_libraries_of_the_package_can_be_used(plugin_folder: Path) -> None:
     finally:
         (plugin_folder / check.name).unlink()
     counts = [["k8s-0", 48], ["os-0", 70], ["slurm-0", 343], ["slurm-1", 139]]
-    assert answer == {"duckdb": counts, "pyarrow": counts, "dataset": 48, "json": [[2.5]], "paris": "2:00:00"}
+    read = {"duckdb": counts, "pyarrow": counts, "dataset": 48, "json": [[2.5]], "paris": "2:00:00"}
+    assert answer == {**read, "libpq": True, "exporter": "OTLPSpanExporter"}

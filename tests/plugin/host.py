@@ -27,7 +27,7 @@ ENVIRONMENT = {
     "PLUGIN_MAX_PORT": "25000",
     "GF_VERSION": "13.1.0",
 }
-_PATIENCE = 20.0
+_PATIENCE = 60.0  # seconds; long, for machines that are busy with other things
 
 
 @dataclass
@@ -61,23 +61,24 @@ class Plugin:
         self.process = process
         self.handshake = handshake
         self.standard_error = bytearray()
+        self.patience = _PATIENCE  # seconds that calls may take
         self._reading: asyncio.Task[None] | None = None
         self.channel = grpc.aio.insecure_channel(
             handshake.target,
             options=[("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)],
         )
 
-    async def call(self, name: str, request: Message) -> Any:
-        """Call `Service.Method` that answers once."""
-        return await self.start(name, request)
+    async def call(self, name: str, request: Message, **metadata: str) -> Any:
+        """Call `Service.Method` that answers once; `_` in names of metadata is `-`."""
+        return await self.start(name, request, **metadata)
 
-    async def collect(self, name: str, request: Message) -> list[Any]:
+    async def collect(self, name: str, request: Message, **metadata: str) -> list[Any]:
         """Call `Service.Method` that answers with a stream; wait for its end."""
-        return [answer async for answer in self.start(name, request)]
+        return [answer async for answer in self.start(name, request, **metadata)]
 
-    def start(self, name: str, request: Message) -> Any:
+    def start(self, name: str, request: Message, **metadata: str) -> Any:
         """Start a call; the result is gRPC's call object."""
-        return start_call(self.channel, name, request)
+        return start_call(self.channel, name, request, self.patience, **metadata)
 
     def log(self) -> list[dict[str, Any]]:
         """Return what the plugin has logged so far."""
@@ -102,19 +103,23 @@ class Plugin:
         self._reading = asyncio.create_task(read())
 
 
-def start_call(channel: grpc.aio.Channel, name: str, request: Message) -> Any:
+def start_call(
+    channel: grpc.aio.Channel, name: str, request: Message, patience: float = _PATIENCE, **metadata: str
+) -> Any:
     """Start a call of `Service.Method`, of Grafana's or of go-plugin's protocol."""
-    method = _method(name)
+    method = method_of(name)
     make = channel.unary_stream if method.server_streaming else channel.unary_unary
     call = make(
         f"/{method.containing_service.full_name}/{method.name}",
         request_serializer=type(request).SerializeToString,
         response_deserializer=GetMessageClass(method.output_type).FromString,
     )
-    return call(request, timeout=_PATIENCE)
+    sent = tuple((key.replace("_", "-"), value) for key, value in metadata.items())
+    return call(request, timeout=patience, metadata=sent)
 
 
-def _method(name: str) -> MethodDescriptor:
+def method_of(name: str) -> MethodDescriptor:
+    """Find `Service.Method`, of Grafana's or of go-plugin's protocol."""
     service, _, method = name.partition(".")
     for file in (pluginv2_pb2.DESCRIPTOR, go_plugin_pb2.DESCRIPTOR):
         if service in file.services_by_name:

@@ -115,6 +115,31 @@ async def test_a_late_request_with_older_settings_does_not_bring_them_back() -> 
     assert maker.calls == 1
 
 
+async def test_an_object_that_nobody_asks_is_closed() -> None:
+    maker = Maker()
+    manager = InstanceManager(maker, idle=0.0)
+    await use(manager, context("a"))
+    async with manager.get(context("b")):
+        await use(manager, context("c"))
+        await asyncio.sleep(0.01)
+        await use(manager, context("c"))
+        assert [made.closed for made in maker.made] == [1, 0, 0], "not who is in use, nor who is asked"
+    again = await use(manager, context("a"))
+    assert again is maker.made[3]
+    await manager.close()
+    assert [made.closed for made in maker.made] == [1, 1, 1, 1]
+
+
+async def test_an_object_that_was_asked_of_late_stays() -> None:
+    maker = Maker()
+    manager = InstanceManager(maker, idle=3600.0)
+    for uid in "aba":
+        await use(manager, context(uid))
+    await asyncio.sleep(0.01)
+    assert [made.closed for made in maker.made] == [0, 0]
+    await manager.close()
+
+
 async def test_a_failed_build_is_told_to_all_and_tried_again() -> None:
     maker = Maker(failures=1)
     manager = InstanceManager(maker)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 from tests.postgres.servers import PASSWORD, SUPERUSER, Server, Shards
@@ -11,8 +12,9 @@ PASSWORDS = {"owner_password": "of-the-owner", "feeder_password": "of the feeder
 OWNER, FEEDER, READER = (PASSWORDS[f"{role}_password"] for role in ("owner", "feeder", "reader"))
 
 
+@cache
 def printed_setup(*options: str) -> str:
-    """Return what `ceems-grpc feed --print-setup` prints."""
+    """Return what `ceems-grpc feed --print-setup` prints, which is the same each time."""
     command = [sys.executable, "-m", "ceems_grpc", "feed", "--print-setup", *options]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 

@@ -1,0 +1,54 @@
+"""What PostgreSQL does for the heaviest question: its own account of it, cut to what matters."""
+
+import re
+from collections.abc import Iterator
+
+from bench.questions import DAY
+from ceems_grpc.ceems.metrics import WEIGHTS
+from ceems_grpc.store.account import account
+from ceems_grpc.store.plan import Aggregate, Count, Instant, Key, Sum, Table, WeightedSum, WeightOf, Within
+from ceems_grpc.store.postgres import PostgresStore
+from ceems_grpc.store.postgres_connection import Address, Connection
+
+_LONGEST = 150
+_SHOWN = ("Scan", "Append", "Aggregate", "Sort", "Relations:", "Execution Time", "->")
+_WEIGHT = Key("total_time_seconds", WEIGHTS["avg_cpu_usage"])
+_USAGE = Key("avg_cpu_usage", "global")
+
+
+async def explained(url: str, password: str, now: int, days: int) -> list[str]:
+    """Run the sums by user and project of a window that ends now, and return the plan's lines that tell what ran."""
+    plan = Aggregate(
+        Table.UNITS,
+        ("cluster_id", "username", "project"),
+        (
+            Count("units"),
+            Sum("energy", Key("total_cpu_energy_usage_kwh", "total")),
+            WeightedSum("weighted", _USAGE, _WEIGHT),
+            WeightOf("weight", _USAGE, _WEIGHT),
+        ),
+        Within(Instant.UPDATED, now - days * DAY, now),
+    )
+    store = PostgresStore(url, password)
+    connection = Connection(Address(url, password), None)
+    try:
+        with account() as done:
+            async with store.read() as reader:
+                await reader.aggregate(plan)
+        (statement,) = done.statements
+        parameters = list(statement.parameters) if not isinstance(statement.parameters, dict) else []
+        connection.begin()
+        rows = connection.fetch(f"EXPLAIN (ANALYZE, VERBOSE, COSTS OFF) {statement.text}", parameters)
+        connection.run("ROLLBACK")
+        return list(_telling(rows.column(0).to_pylist()))
+    finally:
+        connection.close()
+        await store.close()
+
+
+def _telling(lines: list[str]) -> Iterator[str]:
+    for line in lines:
+        if line.lstrip().startswith(("Output:", "Remote SQL:")) or not any(word in line for word in _SHOWN):
+            continue
+        shown = re.sub(r" \(never executed\)$", "", line)
+        yield shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]} ..."

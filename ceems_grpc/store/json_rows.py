@@ -1,0 +1,167 @@
+"""Rows of the database as JSON objects, put together by SQLite from the texts that it holds.
+
+What CEEMS writes into the JSON columns is what its API answers: numbers with at most 8 decimals, and objects without
+spaces. So a row need not be taken apart to be answered; one ``printf`` per row joins its texts, which takes a small
+part of the time of reading them as columns. That the texts are of that form is not trusted: all that was joined is
+matched with an expression that only the API's form matches. Rows of another form are given as columns.
+
+What is left out of a row because it is empty makes its *shape*: one bit for each column that it shows, or -1 for a row
+with a text that is no JSON where JSON is meant.
+"""
+
+import re
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from typing import Protocol, runtime_checkable
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ceems_grpc.store.mirror_layout import INTEGERS, quote, text
+from ceems_grpc.store.plan import Scan
+
+_STRING = r'"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"'
+_NUMBER = r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?"
+_SCALAR = f"(?:{_STRING}|{_NUMBER}|true|false|null)"
+_VALUE = rf"(?:{_SCALAR}|\{{(?:{_STRING}:{_SCALAR}(?:,{_STRING}:{_SCALAR})*)?\}}|\[(?:{_SCALAR}(?:,{_SCALAR})*)?\])"
+_OBJECT = rf"\{{{_STRING}:{_VALUE}(?:,{_STRING}:{_VALUE})*\}}"
+_TEXT = _STRING.removesuffix('*"') + '+"'
+_INTEGER = r"-?[1-9][0-9]{0,18}"
+_SHORT = r"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,8})?"  # as the API writes it, but for zeros at the end
+_ITEM = rf'"[A-Za-z0-9_.:/ -]+":{_SHORT}'
+_METRIC = rf"\{{{_ITEM}(?:,{_ITEM})*\}}"
+_ROWS_A_TEXT = 1_024
+_MOST_SHAPES = 16  # each is a part of the statement
+
+
+@dataclass(frozen=True, slots=True)
+class JsonScan:
+    """Which rows are wanted as JSON. All columns of ``scan`` are plain names.
+
+    ``metrics``: those that hold objects of numbers; ``objects``: those that hold other JSON objects. The others are
+    texts, or integers by their names. A text, object or metric that is empty, and an integer that is 0, is left out.
+    """
+
+    scan: Scan
+    metrics: frozenset[str]
+    objects: frozenset[str]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns, in the order in which rows show them."""
+        return tuple(str(column) for column in self.scan.columns)
+
+
+@dataclass(frozen=True, slots=True)
+class JsonText:
+    """So many rows as JSON objects, joined by commas."""
+
+    num_rows: int
+    text: bytes
+
+
+@runtime_checkable
+class WritesJson(Protocol):
+    """A reader that can give rows as JSON."""
+
+    def json_rows(self, plan: JsonScan) -> AsyncIterator[JsonText | pa.RecordBatch]:
+        """Yield the rows of a scan in order, as JSON or, where they are not of the API's form, as columns.
+
+        Batches are as `Reader.batches` gives them. There is at least one item. If the scan has a limit and finds as
+        many rows, then the last row comes by itself: who asks for one more than wanted leaves it out.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Some rows: their ids, and the ids with their shapes as the statement's parameter."""
+
+    ids: list[int]
+    parameter: str
+
+
+class RowTexts:
+    """The statement that joins rows of these shapes, and the parameters for all rows in order."""
+
+    def __init__(self, plan: JsonScan, marks: Sequence[str], rows: pa.Table) -> None:
+        """Take the rows as `DuckSql.json_rows` finds them: ids and shapes, whose bits are for ``marks``."""
+        self._plan = plan
+        self._marks = marks
+        self._ids: pa.ChunkedArray = rows.column(0)
+        found = [item for item in pc.value_counts(rows.column(1)).to_pylist() if item["values"] >= 0]
+        common = sorted(found, key=lambda item: -int(item["counts"]))[:_MOST_SHAPES]
+        self._shapes = [int(item["values"]) for item in common]
+        places = pc.fill_null(pc.index_in(rows.column(1), pa.array(self._shapes, pa.int64())), len(self._shapes))
+        self._places = places.cast(pa.int64())
+
+    @property
+    def statement(self) -> str:
+        """One parameter, a `Chunk.parameter`; answers one BLOB, its rows in order, each followed by a comma."""
+        count = len(self._shapes) + 1
+        cases = " ".join(f"WHEN {place} THEN {self._row(shape)}" for place, shape in enumerate(self._shapes))
+        # Another shape gives a text that is no row, so that its chunk is told from others.
+        row = f"CASE j.value % {count} {cases} ELSE '?' END" if cases else "'?'"
+        return f"SELECT CAST(group_concat({row}, '') AS BLOB) FROM {self._rows('j.value / ' + str(count))}"  # noqa: S608
+
+    @property
+    def columns_statement(self) -> str:
+        """One parameter, a JSON array of ids; answers the rows as columns."""
+        columns = [
+            f"u.{quote(name)}" if name in INTEGERS else f"CAST(u.{quote(name)} AS TEXT)" for name in self._plan.names
+        ]
+        return f"SELECT {', '.join(columns)} FROM {self._rows('j.value')}"  # noqa: S608 - quoted names
+
+    def chunks(self, limit: int | None) -> Iterator[Chunk]:
+        """Yield all rows, some at a time; the one at the limit by itself."""
+        count = len(self._shapes) + 1
+        total = len(self._ids)
+        last = total - 1 if limit is not None and total >= limit else total
+        starts = [*range(0, last, _ROWS_A_TEXT), *([last] if last < total else [])]
+        for start, end in pairwise([*starts, total]):
+            ids = self._ids.slice(start, end - start)
+            coded = pc.add(pc.multiply_checked(ids, count), self._places.slice(start, end - start))
+            yield Chunk(ids.to_pylist(), msgspec.json.encode(coded.to_pylist()).decode())
+
+    def _rows(self, row: str) -> str:
+        # A cross join runs its left side first, so rows come in the order of the array.
+        return f"json_each(?) AS j CROSS JOIN {quote(self._plan.scan.table)} AS u ON u.rowid = {row}"
+
+    def _row(self, shape: int) -> str:
+        marks = {name: bool(shape >> bit & 1) for bit, name in enumerate(self._marks)}
+        pieces, values = [], []
+        for name in self._plan.names:
+            if not marks.get(name, True):
+                continue
+            column = f"u.{quote(name)}"
+            integer = name in INTEGERS
+            pieces.append(f'"{name}":{"%d" if integer else "%s"}')
+            is_json = integer or name in self._plan.metrics or name in self._plan.objects
+            values.append(column if is_json else f"json_quote({column})")
+        return f"printf({', '.join([text('{' + ','.join(pieces) + '},'), *values])})"
+
+
+def is_own_form(plan: JsonScan, rows: bytes) -> bool:
+    """Tell whether texts that `RowTexts.statement` joined are all rows as the API writes them."""
+    length = pa.array([0, len(rows)], pa.int32()).buffers()[1]
+    whole = pa.StringArray.from_buffers(1, length, pa.py_buffer(rows))  # without a copy
+    return bool(pc.match_substring_regex(whole, _own_form(plan))[0].as_py())
+
+
+@lru_cache(32)
+def _own_form(plan: JsonScan) -> str:
+    # Pieces in any order: what is joined has its order, and matching each piece at its place takes three times as long.
+    forms: dict[str, list[str]] = {}
+    for name in plan.names:
+        if name in INTEGERS:
+            form = _INTEGER
+        elif name in plan.metrics:
+            form = _METRIC
+        else:
+            form = _OBJECT if name in plan.objects else _TEXT
+        forms.setdefault(form, []).append(re.escape(name))
+    pieces = [f'"(?:{"|".join(names)})":{form}' for form, names in forms.items()]
+    return rf"^(?:\{{(?:(?:{'|'.join(pieces)}),?)*\}},)*$"

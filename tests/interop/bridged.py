@@ -1,0 +1,75 @@
+"""What the Go host sees of a data source that is an address: the same checks for the sources and for the package."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tests.bridge.servers import Files, Server
+from tests.golden.recordings import first_difference, same
+from tests.interop.gohost import PluginHost
+
+DATABASE = Path(__file__).parents[1] / "golden" / "synthetic.db"
+YEAR = {"from_ms": 1_735_689_600_000, "to_ms": 1_767_225_600_000}
+HERE = {"uid": "here", "json_data": {"path": str(DATABASE)}}
+QUESTIONS: tuple[dict[str, Any], ...] = (
+    {"queryType": "units", "admin": True, "orderBy": ["uuid"]},
+    {"queryType": "usage", "admin": True},
+    {"queryType": "stats", "mode": "global", "admin": True},
+    {"queryType": "usage-over-time", "admin": True, "groupBy": ["cluster_id"]},
+    {"queryType": "nothing"},
+)
+
+
+def there(files: Files, server: Server) -> dict[str, Any]:
+    """Return a data source whose database the server has."""
+    return {
+        "uid": "there",
+        "json_data": {"address": f"localhost:{server.port}"},
+        "secure_json": {"token": files.token, "caCert": files.authority.certificate},
+    }
+
+
+def check_same_from_there(host: PluginHost, bridged: dict[str, Any]) -> None:
+    """Ask for frames, a resource and a stream, here and there; what the SDK reads must be the same."""
+    health = host.ask("health", user="admin", data_source=bridged)
+    assert health["status"] == "OK", health
+    assert "600 units on 4 clusters" in health["message"]
+    queries = [{"ref_id": f"Q{number}", "model": model, **YEAR} for number, model in enumerate(QUESTIONS)]
+    frames = [
+        host.ask("query", user="admin", data_source=source, queries=queries)["responses"] for source in (HERE, bridged)
+    ]
+    found, wanted = _shown(frames[1]), _shown(frames[0])
+    assert same(found, wanted), first_difference(found, wanted)
+    assert sum(frame["rows"] for frame in frames[1]["Q0"]["frames"]) == 594
+    assert frames[1]["Q4"]["error"]
+    url = f"units/admin?running&from={YEAR['from_ms']}&to={YEAR['to_ms'] + 86_400_000}"
+    asked: dict[str, Any] = {"user": "admin", "path": "units/admin", "url": url, "method": "GET"}
+    resources = [host.ask("resource", data_source=source, **asked) for source in (HERE, bridged)]
+    assert [answer["code"] for answer in resources] == [200, 200]
+    bodies = [json.loads(answer["body"]) for answer in resources]
+    assert bodies[1] == bodies[0], first_difference(bodies[1], bodies[0])
+    assert len(bodies[1]["data"]) == 596
+    assert len(resources[1]["parts"]) > 1
+    stream: dict[str, Any] = {
+        "user": "admin",
+        "path": "stats/YWRtaW4",
+        "body": b'{"queryType": "stats", "mode": "global", "admin": true}',
+    }
+    runs = []
+    for source in (HERE, bridged):
+        assert host.ask("subscribe", data_source=source, **stream)["status"] == "OK"
+        runs.append(host.ask("run_stream", data_source=source, count=1, **stream))
+    assert runs[1]["frames"][0]["fields"] == runs[0]["frames"][0]["fields"]
+    refused = host.ask("subscribe", data_source=bridged, **{**stream, "user": "somebody-else"})
+    assert refused["status"] == "PERMISSION_DENIED"
+
+
+def _shown(responses: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what differs from question to question: how long it took, and from where it came."""
+    kept = {}
+    for ref_id, response in responses.items():
+        frames = [{**frame, "meta": None} for frame in response.get("frames") or []]
+        kept[ref_id] = {**response, "frames": frames}
+    return kept

@@ -1,0 +1,22 @@
+"""A data source on a server's address, under the real go-plugin and the real Grafana SDK."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+from tests.bridge.servers import Files, serving
+from tests.interop.bridged import DATABASE, check_same_from_there, there
+from tests.interop.gohost import PluginHost
+from tests.plugin.host import ROOT
+
+
+async def test_frames_resources_and_streams_come_from_a_server(tmp_path: Path) -> None:
+    files = Files(tmp_path)
+
+    def check() -> None:
+        with PluginHost((sys.executable, "-m", "ceems_grpc", "serve"), cwd=ROOT) as host:
+            check_same_from_there(host, there(files, server))
+        assert host.exit == {"code": 0, "graceful": True}
+
+    async with serving("--database", str(DATABASE), *files.tls, *files.tokens) as server:
+        await asyncio.to_thread(check)
