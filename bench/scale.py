@@ -30,7 +30,7 @@ from bench.scale_servers import kept_servers, point_at_shards, size
 from tests.golden.ceems_plugin import COMMAND, CeemsPlugin, ceems_plugin
 from tests.load.report import quantile
 from tests.plugin.host import running
-from tests.postgres.servers import Shards
+from tests.postgres.servers import Shards, binaries
 from tests.postgres.sites import READER
 
 _DAYS = 365
@@ -41,6 +41,9 @@ _out = Console(width=150)
 
 async def main(options: argparse.Namespace) -> int:
     """Make the data if they are not there, measure, and print."""
+    if binaries() is None:
+        _out.print("PostgreSQL is not installed (Debian: apt install postgresql).")
+        return 1
     folder = BUILD / f"scale-{options.units}"
     made = load_made(folder)
     if made is None:

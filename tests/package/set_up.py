@@ -37,9 +37,9 @@ ID = "ceems-ceems-datasource"
 DATABASE = ROOT / "tests" / "golden" / "synthetic.db"
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _PLACES = r"(?<![\w.>/-])/(etc|opt|usr/local/bin|var/lib)(?=[/\s]|$)"
-_ABSOLUTE = re.compile(r"(?<![\w.:/-])/[a-z][\w./-]*")
+_ABSOLUTE = re.compile(r"(?<![\w.:/~-])/[a-z][\w./-]*")
 _SUDO = '#!/bin/sh\nwhile [ "${1#-}" != "$1" ]; do shift 2; done\nexec "$@"\n'
-_SSH = '#!/bin/sh\nshift\nexec sh -c "$*"\n'
+_SSH = '#!/bin/sh\nshift\ncd\nexec sh -c "$*"\n'
 _PATIENCE = 30.0
 
 
@@ -62,7 +62,16 @@ class Host:
         self._replaced = {**replaced, _PLACES: f"{folder}/\\1", r"-g (ceems|grafana)\b": f"-g {os.getegid()}"}
         bin_folder = folder / "bin"
         # What these hosts have before a page begins.
-        for name in ("bin", "run", "work/build", "opt", "usr/local/bin", "etc/grafana", "var/lib/grafana/plugins"):
+        for name in (
+            "bin",
+            "run",
+            "home",
+            "work/build",
+            "opt",
+            "usr/local/bin",
+            "etc/grafana",
+            "var/lib/grafana/plugins",
+        ):
             (folder / name).mkdir(parents=True)
         for name in ("etc/systemd/system", "var/lib/ceems"):
             (folder / name).mkdir(parents=True)
@@ -84,7 +93,7 @@ class Host:
         (folder / "stand_in.json").write_text(json.dumps(facts))
         self._environment = {
             "PATH": f"{bin_folder}:{folder}/usr/local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-            "HOME": str(folder / "work"),
+            "HOME": str(folder / "home"),
             "STAND_IN": str(folder / "stand_in.json"),
             **environment,
         }

@@ -124,7 +124,7 @@ async def test_postgresql(tmp_path: Path, postgres: Server, expected: list[dict[
     with hosting(tmp_path, replaced, superuser(postgres)) as host:
         for block in blocks("deploy-postgres.md"):
             host.run(block)
-        assert (tmp_path / "work/passwords.psql").stat().st_mode & 0o777 == 0o600
+        assert (tmp_path / "home/passwords.psql").stat().st_mode & 0o777 == 0o600
         await fed(metrics, host)
         async with host.grafana() as ceems:
             check_same(await answer(without_limits(ceems)), expected)
@@ -174,7 +174,7 @@ async def test_postgresql_on_several_servers(tmp_path: Path, expected: list[dict
         for name, server in shards.items():
             host.run(on_a_shard.replace("--on shard1", f"--on {name}"), **superuser(server))
         host.run(on_the_coordinator, **superuser(coordinator))
-        passwords = dict(re.findall(r"set (\w+)_password (\w+)", (tmp_path / "work/passwords.psql").read_text()))
+        passwords = dict(re.findall(r"set (\w+)_password (\w+)", (tmp_path / "home/passwords.psql").read_text()))
         feeder, reader = (coordinator.url("ceems", f"ceems_{role}") for role in ("feeder", "reader"))
         await asyncio.to_thread(feed_once, DATABASE, feeder, password=passwords["feeder"], site="main")
         async with running_plugin(COMMAND) as plugin:
