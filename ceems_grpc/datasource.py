@@ -30,6 +30,7 @@ from ceems_grpc.plugin.stream import (
     SubscribeStatus,
 )
 from ceems_grpc.settings import PluginSettings, Settings, SettingsError, plugin_settings
+from ceems_grpc.sources import FileSource
 from ceems_grpc.store.base import Store
 from ceems_grpc.store.errors import StoreBusyError, StoreError
 from ceems_grpc.store.queue import Queue
@@ -74,7 +75,8 @@ class CeemsDataSource:
         self._settings = settings
         self._store = store or open_store(settings)
         limits = Limits(settings.max_query_window, settings.row_limit or row_limit)
-        self._ceems = Ceems(self._store, limits, queue=queue)
+        local = any(isinstance(source, FileSource) for source in settings.sources)
+        self._ceems = Ceems(self._store, limits, queue=queue or (Queue() if local else Queue.elsewhere()))
         self._panels = Panels(self._ceems)
         self._api = Api(self._ceems)
         self._live = Live(self._ceems)

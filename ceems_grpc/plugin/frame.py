@@ -1,5 +1,6 @@
 """Data frames: named columns with labels and display options, which is what Grafana draws.
 
+    >>> import pyarrow as pa
     >>> time = Field("time", pa.array([0, 60], pa.timestamp("s")))
     >>> power = Field("power", pa.array([310.5, None]), labels={"user": "alice"}, config=FieldConfig(unit="watt"))
     >>> frame = Frame("usage", [time, power], meta=FrameMeta(type=FrameType.TIMESERIES_WIDE))
@@ -15,8 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-
-import pyarrow as pa
 
 from ceems_grpc.plugin import frame_arrow, frame_json
 from ceems_grpc.plugin.frame_columns import Column, SentColumn, column_type, grafana_column
@@ -83,31 +82,6 @@ class Frame:
         if len({len(one.data) for one in self.fields}) > 1:
             lengths = ", ".join(f"{one.name}: {len(one.data)}" for one in self.fields)
             raise ValueError(f"the fields of frame {self.name!r} must have one length, but have {lengths}")
-
-    @classmethod
-    def from_table(
-        cls,
-        name: str,
-        table: pa.Table,
-        configs: Mapping[str, FieldConfig] | None = None,
-        labels: Mapping[str, Mapping[str, str]] | None = None,
-        *,
-        meta: FrameMeta | None = None,
-        ref_id: str = "",
-    ) -> Frame:
-        """Make a frame of all columns of `table`; `configs` and `labels` are by column name.
-
-        Raises ValueError for a name in `configs` or `labels` that is no column: it would be a silent loss otherwise.
-        """
-        configs, labels = configs or {}, labels or {}
-        unknown = (configs.keys() | labels.keys()) - set(table.column_names)
-        if unknown:
-            raise ValueError(f"frame {name!r} has no column {', '.join(sorted(unknown))}")
-        fields = tuple(
-            Field(column, data, labels.get(column, {}), configs.get(column))
-            for column, data in zip(table.column_names, table.columns, strict=True)
-        )
-        return cls(name, fields, meta, ref_id)
 
     @property
     def num_rows(self) -> int:

@@ -2,20 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import Enum
 from typing import Self
 
 from ceems_grpc.plugin.context import EPOCH, from_epoch_ms
 from ceems_grpc.plugin.pb import pluginv2_pb2 as pb
 
 _MILLISECOND = timedelta(milliseconds=1)
-
-
-class FrameFormat(Enum):
-    """How Grafana wants frames written. The values are those of the wire."""
-
-    ARROW = 0
-    JSON = 1
 
 
 @dataclass(frozen=True, slots=True)

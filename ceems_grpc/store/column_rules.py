@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from ceems_grpc.store.flatten import flatten
 from ceems_grpc.store.mirror_layout import INTEGERS, is_metric
-from ceems_grpc.store.plan import AllKeys, Count, CountDistinct, CountIf, FirstBy, Measure, Scan, Sum
+from ceems_grpc.store.plan import AllKeys, Count, CountIf, FirstBy, Measure, Scan, Sum
 
 OPERATORS = {"<": "<", "<=": "<=", ">": ">", ">=": ">=", "=": "=", "!=": "<>"}
 UPPER, LOWER = "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz"
@@ -52,7 +52,7 @@ def type_of(column: str) -> pa.DataType:
 
 def type_of_measure(measure: Measure) -> pa.DataType:
     """Return the Arrow type of a measure."""
-    if isinstance(measure, Count | CountIf | CountDistinct) or is_of_integers(measure):
+    if isinstance(measure, Count | CountIf) or is_of_integers(measure):
         return pa.int64()
     return pa.string() if isinstance(measure, FirstBy) else pa.float64()
 

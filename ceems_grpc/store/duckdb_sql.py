@@ -31,7 +31,6 @@ from ceems_grpc.store.plan import (
     Compare,
     Condition,
     Count,
-    CountDistinct,
     CountIf,
     Distinct,
     FirstBy,
@@ -151,7 +150,7 @@ class DuckSql:
     def aggregate(self, plan: Aggregate) -> str:
         """Return the statement of an aggregation.
 
-        Values that are only looked for (`FirstBy`, `CountDistinct`) become groups of an inner aggregation: there are
+        Values that are only looked for (`FirstBy`) become groups of an inner aggregation: there are
         few of them, and looking for them among its rows is several times cheaper than among all rows. Where nothing is
         looked for, there is no inner one: planning takes longer than some of these statements.
         """
@@ -160,15 +159,12 @@ class DuckSql:
             self._needs_moments()
             groups.append(DAY)
         inner = list(groups)
-        is_nested = any(isinstance(measure, CountDistinct | FirstBy) for measure in plan.measures)
+        is_nested = any(isinstance(measure, FirstBy) for measure in plan.measures)
         shown = [f"CAST({self._plain(name)} AS VARCHAR) AS {quote(name)}" for name in plan.by]
         shown += [f"{quote(DAY)} AS day"] if plan.day else []
         parts: list[str] = []
         for index, measure in enumerate(plan.measures):
             match measure:
-                case CountDistinct(_, column):
-                    inner.append(column)
-                    outer = f"count(DISTINCT {self._plain(column)})"
                 case FirstBy(_, column, by):
                     inner += [column, by]
                     joined = f"min({self._plain(by)} || chr(1) || coalesce({self._plain(column)}, ''))"

@@ -20,18 +20,11 @@ import pyarrow as pa
 from ceems_grpc.store.base import Facts, HasMirrors, MirrorStatus, PartFacts, Reader, Store
 from ceems_grpc.store.errors import StoreBusyError, StoreError, StoreSchemaError
 from ceems_grpc.store.localtime import SEVERAL_ZONES
-from ceems_grpc.store.merge_groups import (
-    distinct_plans,
-    merge_groups,
-    nulls_first,
-    part_measures,
-    part_of_groups,
-    part_of_values,
-)
+from ceems_grpc.store.merge_groups import merge_groups, nulls_first, part_measures, part_of_groups
 from ceems_grpc.store.merge_rows import RowMerge
 from ceems_grpc.store.missing import Missing
 from ceems_grpc.store.part import Known, Part, Session, first_of_all
-from ceems_grpc.store.plan import Aggregate, Condition, Distinct, KeyScan, Measure, Scan, Spread, Table
+from ceems_grpc.store.plan import Aggregate, Condition, Distinct, KeyScan, Scan, Spread, Table
 from ceems_grpc.store.routing import clusters_of, within, without_missing
 
 _Result = TypeVar("_Result")
@@ -184,31 +177,18 @@ class MergedReader:
     async def aggregate(self, plan: Aggregate) -> pa.Table:
         """Return one row per group."""
         keys = (*plan.by, "day") if plan.day else plan.by
-        sessions = self._route(plan.table, plan.where)
-        counted = "cluster_id" in plan.by and sum(session.known.nowhere for session in sessions) <= 1
-        values = distinct_plans(plan, counted=counted)
 
-        async def ask(session: "_Source", reader: Reader) -> tuple[pa.Table, list[pa.Table]]:
+        async def ask(session: "_Source", reader: Reader) -> pa.Table:
             columns = _Columns(session, reader, plan.table)
             columns.check()
-
-            async def part(wanted: Aggregate, measures: tuple[Measure, ...]) -> pa.Table:
-                by = tuple(name for name in wanted.by if columns.has(name))
-                where = columns.where(wanted.where)
-                return await reader.aggregate(replace(wanted, by=by, measures=measures, where=where, order=()))
-
-            asked = part_measures(plan.measures, columns.has, counted=counted)
-            groups = part_of_groups(await part(plan, asked), keys, plan.measures, columns.has)
-            found = []
-            for name, wanted in values:
-                column = next(m.column for m in plan.measures if m.name == name and hasattr(m, "column"))
-                found.append(part_of_values(await part(wanted, wanted.measures), keys, name, column))
-            return groups, found
+            by = tuple(name for name in plan.by if columns.has(name))
+            where = columns.where(plan.where)
+            measures = part_measures(plan.measures, columns.has)
+            answer = await reader.aggregate(replace(plan, by=by, measures=measures, where=where, order=()))
+            return part_of_groups(answer, keys, plan.measures, columns.has)
 
         parts = await self._each(plan.table, plan.where, ask)
-        groups = [groups for groups, _ in parts]
-        distinct = [[found[index] for _, found in parts] for index in range(len(values))]
-        return await asyncio.to_thread(merge_groups, groups, distinct, keys, plan.measures, plan.order)
+        return await asyncio.to_thread(merge_groups, parts, keys, plan.measures, plan.order)
 
     async def spread(self, plan: Spread) -> pa.Table:
         """Return one row per group and step."""
@@ -219,12 +199,12 @@ class MergedReader:
             columns.check()
             by = tuple(name for name in plan.by if columns.has(name))
             where = columns.where(plan.where)
-            measures = part_measures(plan.measures, columns.has, counted=True)
+            measures = part_measures(plan.measures, columns.has)
             answer = await reader.spread(replace(plan, by=by, measures=measures, where=where))
             return part_of_groups(answer, keys, plan.measures, columns.has)
 
         parts = await self._each(Table.UNITS, plan.where, ask)
-        return await asyncio.to_thread(merge_groups, parts, (), keys, plan.measures, ())
+        return await asyncio.to_thread(merge_groups, parts, keys, plan.measures, ())
 
     async def keys(self, plan: KeyScan) -> dict[str, tuple[str, ...]]:
         """Return the sorted keys of each column; ``recent`` counts the rows of each source."""

@@ -177,14 +177,6 @@ class CountIf:
 
 
 @dataclass(frozen=True, slots=True)
-class CountDistinct:
-    """Number of different values of a column."""
-
-    name: str
-    column: str
-
-
-@dataclass(frozen=True, slots=True)
 class Sum:
     """Sum over the rows that have the value (float64; null where no row has it), or of an integer column (int64)."""
 
@@ -219,7 +211,7 @@ class FirstBy:
     by: str
 
 
-Measure = Count | CountIf | CountDistinct | Sum | WeightedSum | WeightOf | FirstBy
+Measure = Count | CountIf | Sum | WeightedSum | WeightOf | FirstBy
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,6 @@ from ceems_grpc.store.plan import (
     Compare,
     Condition,
     Count,
-    CountDistinct,
     CountIf,
     Distinct,
     FirstBy,
@@ -132,9 +131,7 @@ class PostgresSql:
         """Return by what the first step groups: also by the values that are only looked for, which are few."""
         inner = [*plan.by, *([DAY] if plan.day else [])]
         for measure in plan.measures:
-            if isinstance(measure, CountDistinct):
-                inner.append(measure.column)
-            elif isinstance(measure, FirstBy):
+            if isinstance(measure, FirstBy):
                 inner += [measure.column, measure.by]
         for name in inner:
             if name != DAY:
@@ -148,8 +145,6 @@ class PostgresSql:
         for index, measure in enumerate(plan.measures):
             part = quote(part_name(index))
             match measure:
-                case CountDistinct(_, column):
-                    value = f"count(DISTINCT {quote(column)})"
                 case FirstBy(_, column, by):
                     joined = f"min({self._as_group(by)} || chr(1) || coalesce({self._as_group(column)}, ''))"
                     value = f"substr({joined}, strpos({joined}, chr(1)) + 1)"
@@ -556,11 +551,7 @@ class PostgresSql:
 
 def summed(measures: tuple[Measure, ...]) -> list[tuple[str, Measure]]:
     """Return the measures that the first step sums up, with the names of their columns in it."""
-    return [
-        (part_name(index), measure)
-        for index, measure in enumerate(measures)
-        if not isinstance(measure, CountDistinct | FirstBy)
-    ]
+    return [(part_name(index), measure) for index, measure in enumerate(measures) if not isinstance(measure, FirstBy)]
 
 
 def part_name(index: int) -> str:

@@ -14,7 +14,6 @@ from ceems_grpc.store.plan import (
     AnyOf,
     Condition,
     Count,
-    CountDistinct,
     CountIf,
     FirstBy,
     In,
@@ -172,8 +171,6 @@ def _is_kept(catalog: Catalog, measure: Measure) -> bool:
             return True
         case CountIf(_, condition):
             return _is_of_groups(condition)
-        case CountDistinct(_, column):
-            return column in GROUPS
         case FirstBy(_, column, by):
             return {column, by} <= set(GROUPS)
         case Sum(_, Key() as key):

@@ -35,6 +35,8 @@ class Size(StrEnum):
     LARGE = "large"
 
 
+_MOST_LARGE = 4
+
 _turn: ContextVar[Size] = ContextVar("ceems_turn", default=Size.SMALL)
 
 
@@ -85,13 +87,21 @@ class Lane:
             _WAITED.labels(self._size).observe(time.monotonic() - began)
 
 
+def _lanes(large: int) -> dict[Size, Lane]:
+    return {Size.SMALL: Lane(Size.SMALL, 8, 256), Size.LARGE: Lane(Size.LARGE, large, 64)}
+
+
 class Queue:
     """The lanes of one database."""
 
     def __init__(self, lanes: dict[Size, Lane] | None = None) -> None:
         # A large question keeps two processors busy by itself; small ones mostly wait for each other's short steps.
-        large = min(max(_processors() // 2, 1), 4)
-        self._lanes = lanes or {Size.SMALL: Lane(Size.SMALL, 8, 256), Size.LARGE: Lane(Size.LARGE, large, 64)}
+        self._lanes = lanes or _lanes(min(max(_processors() // 2, 1), _MOST_LARGE))
+
+    @classmethod
+    def elsewhere(cls) -> "Queue":
+        """Return a queue for databases that other hosts answer from, whose processors are not counted here."""
+        return cls(_lanes(_MOST_LARGE))
 
     @asynccontextmanager
     async def turn(self, size: Size) -> AsyncIterator[None]:

@@ -32,7 +32,6 @@ from ceems_grpc.store.plan import (
     Aggregate,
     AllKeys,
     Count,
-    CountDistinct,
     CountIf,
     Distinct,
     FirstBy,
@@ -482,7 +481,7 @@ def _type_of(column: str) -> pa.DataType:
 
 def _measure_type(measure: Measure) -> pa.DataType:
     match measure:
-        case Count() | CountIf() | CountDistinct() | Sum(_, str()):
+        case Count() | CountIf() | Sum(_, str()):
             return pa.int64()
         case FirstBy():
             return pa.string()

@@ -21,7 +21,6 @@ from ceems_grpc.store.plan import (
     Compare,
     Condition,
     Count,
-    CountDistinct,
     CountIf,
     Distinct,
     FirstBy,
@@ -202,8 +201,6 @@ class SqliteSql:
                 return "COUNT(*)"
             case CountIf(_, condition):
                 return f"COUNT(CASE WHEN {self.condition(condition)} THEN 1 END)"
-            case CountDistinct(_, column):
-                return f"COUNT(DISTINCT {_quote(column)})"
             case Sum(_, str(column)):
                 return f"COALESCE(SUM({_quote(column)}), 0)"
             case Sum(_, operand):

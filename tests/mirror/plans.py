@@ -15,7 +15,6 @@ from ceems_grpc.store.plan import (
     Compare,
     Condition,
     Count,
-    CountDistinct,
     CountIf,
     Distinct,
     FirstBy,
@@ -167,7 +166,6 @@ def _measures(table: Table, turn: int) -> st.SearchStrategy[Measure]:
     return st.one_of(
         st.builds(Count, st.just("")),
         st.builds(CountIf, st.just(""), conditions(table, turn)),
-        st.builds(CountDistinct, st.just(""), st.sampled_from(GROUPS)),
         st.builds(Sum, st.just(""), st.one_of(keys, st.sampled_from(NUMBERS[table]))),
         st.builds(WeightedSum, st.just(""), keys, keys),
         st.builds(WeightOf, st.just(""), keys, keys),

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from ceems_grpc.plugin import frame as frame_module
-from ceems_grpc.plugin.frame import Field, FieldConfig, Frame, FrameMeta, FrameType
+from ceems_grpc.plugin.frame import Field, Frame
 from ceems_grpc.plugin.frame_columns import grafana_column
 
 
@@ -20,36 +20,12 @@ def _data_address(array: pa.Array | pa.ChunkedArray) -> int:
 
 def test_the_example_in_the_documentation_is_true() -> None:
     results = doctest.testmod(frame_module)
-    assert (results.failed, results.attempted) == (0, 5)
+    assert (results.failed, results.attempted) == (0, 6)
 
 
 def test_fields_of_different_lengths_are_refused_and_named() -> None:
     with pytest.raises(ValueError, match=r"frame 'units' must have one length, but have a: 1, b: 2"):
         Frame("units", [Field("a", pa.array([1])), Field("b", pa.array([1, 2]))])
-
-
-def test_a_frame_of_a_table_has_its_columns_configs_and_labels() -> None:
-    table = pa.table({"time": pa.array([0], pa.timestamp("ms")), "power": [3.5]})
-    config = FieldConfig(unit="watt")
-    meta = FrameMeta(type=FrameType.TIMESERIES_WIDE)
-    frame = Frame.from_table("usage", table, {"power": config}, {"power": {"user": "a"}}, meta=meta, ref_id="B")
-    assert (frame.name, frame.ref_id, frame.meta, frame.num_rows) == ("usage", "B", meta, 1)
-    assert [field.name for field in frame.fields] == ["time", "power"]
-    assert [field.config for field in frame.fields] == [None, config]
-    assert [field.labels for field in frame.fields] == [{}, {"user": "a"}]
-
-
-def test_a_table_may_have_two_columns_of_one_name() -> None:
-    table = pa.table([pa.array([1]), pa.array(["x"])], names=["v", "v"])
-    frame = Frame.from_table("twice", table)
-    assert [field.data.to_pylist() for field in frame.fields] == [[1], ["x"]]
-
-
-@pytest.mark.parametrize("argument", ["configs", "labels"])
-def test_a_config_for_a_column_that_is_not_there_is_refused(argument: str) -> None:
-    options = {"configs": {"pwoer": FieldConfig()}} if argument == "configs" else {"labels": {"pwoer": {"a": "b"}}}
-    with pytest.raises(ValueError, match="has no column pwoer"):
-        Frame.from_table("usage", pa.table({"power": [1]}), **options)
 
 
 def test_a_slice_copies_nothing_and_ends_with_the_frame() -> None:

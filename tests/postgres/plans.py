@@ -10,7 +10,6 @@ from ceems_grpc.store.plan import (
     AnyOf,
     Condition,
     Count,
-    CountDistinct,
     CountIf,
     FirstBy,
     In,
@@ -78,7 +77,6 @@ def summed(draw: st.DrawFn, turn: int) -> Aggregate | KeyScan:
     kinds = st.one_of(
         st.just(Count("")),
         st.builds(CountIf, st.just(""), of_groups()),
-        st.builds(CountDistinct, st.just(""), _groups),
         st.builds(Sum, st.just(""), keys),
         _weighted(WeightedSum),
         _weighted(WeightOf),

@@ -15,7 +15,6 @@ from ceems_grpc.store.plan import (
     Compare,
     Condition,
     Count,
-    CountDistinct,
     CountIf,
     Distinct,
     FirstBy,
@@ -64,7 +63,6 @@ CONDITIONS: tuple[Condition, ...] = (
 MEASURES = (
     Count("units"),
     CountIf("running", Running()),
-    CountDistinct("users", "username"),
     Sum("energy", ENERGY),
     Sum("updates", "num_updates"),
     WeightedSum("weighted", USAGE, TIME),

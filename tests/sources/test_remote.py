@@ -21,7 +21,6 @@ from ceems_grpc.store.plan import (
     Aggregate,
     AllKeys,
     Count,
-    CountDistinct,
     Distinct,
     Key,
     KeyScan,
@@ -46,7 +45,7 @@ _KEY = Key(ENERGY, "total")
 PLANS: tuple[Plan, ...] = (
     Scan(Table.UNITS, ("cluster_id", "uuid", AllKeys(ENERGY), AllKeys("tags", numeric=False)), order=(Order("uuid"),)),
     Scan(Table.UNITS, ("uuid", "started_at_ts"), order=(Order("uuid", descending=True),), limit=2),
-    Aggregate(Table.UNITS, ("username",), (Count("n"), Sum("kwh", _KEY), CountDistinct("clusters", "cluster_id"))),
+    Aggregate(Table.UNITS, ("username",), (Count("n"), Sum("kwh", _KEY))),
     Aggregate(Table.DAILY_USAGE, ("cluster_id",), (Sum("n", "num_units"),), day=True),
     Spread(("project",), (Count("n"), Sum("kwh", _KEY)), Scan(Table.UNITS, ()).where, (0, NOON), NOON + DAY, 0, NOON),
     KeyScan(Table.UNITS, (ENERGY, "tags")),
