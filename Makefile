@@ -73,7 +73,7 @@ bench-scale: setup ## measure ten million units over two PostgreSQL shards (UNIT
 	$(BIN)/python -m bench.scale --units $(or $(UNITS),10000000)
 
 soak: setup ## ask as 32 clients for ten minutes beside a writer that never rests (SECONDS=600), change settings 10,000 times, try all faults
-	$(BIN)/python -m tests.load.mix --seconds $(or $(SECONDS),600) --pause 5 --strict
+	$(BIN)/python -m tests.load.mix --seconds $(or $(SECONDS),600) --pause 30 --strict
 	$(BIN)/python -m tests.faults.settings --changes 10000
 	$(BIN)/pytest tests/faults
 
