@@ -16,6 +16,7 @@ import pytest_asyncio
 from prometheus_client import REGISTRY
 
 from ceems_grpc.ceems.access import Rights
+from ceems_grpc.ceems.answer import Answer
 from ceems_grpc.ceems.cache import LIFETIME, MOST_BYTES, UsageCache
 from ceems_grpc.ceems.errors import QuestionError
 from ceems_grpc.ceems.metrics import USAGE_COLUMNS
@@ -350,7 +351,7 @@ async def test_an_asker_who_leaves_does_not_take_the_answer_from_others(
 
 async def test_what_is_kept_is_bounded_by_bytes(ceems_and_clock: tuple[Ceems, Clock], counted: list[object]) -> None:
     ceems, clock = ceems_and_clock
-    most = 40_000
+    most = 400_000
     ceems._usage = UsageCache(most, timer=clock)
     ann = Viewer("ann")
     for number in range(100):
@@ -405,3 +406,19 @@ async def test_panels_and_the_api_share_what_is_kept(plugin: Plugin, database: P
         await ceems.table("ann", {"queryType": "usage", "fields": fields}, window)
     assert await lookups(plugin, "miss") == misses + 1
     assert await lookups(plugin, "hit") == hits + 2
+
+
+async def test_the_bound_counts_what_columns_take_beside_their_values() -> None:
+    cache = UsageCache(1024 * 1024)
+    table = pa.table({f"total_cpu_usage_hours.{number}": [float(number)] for number in range(100)})
+    asked = 0
+
+    async def work() -> Answer:
+        nonlocal asked
+        asked += 1
+        return Answer(table, {})
+
+    for key in [*range(100), *range(100)]:
+        await cache.get(key, work)
+    assert table.nbytes * 100 < 1024 * 1024, "by their values alone all would be kept"
+    assert asked == 200, "a hundred answers of a hundred columns take several megabytes"
