@@ -80,12 +80,12 @@ async def _connect(endpoint: Endpoint) -> socket.socket:
     try:
         async with asyncio.timeout(_STEP_SECONDS):
             found = await loop.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
+    except TimeoutError:  # which is an OSError, too
+        raise RemoteError(Cause.NAME, f"This host's DNS does not answer for the name {endpoint.host}.") from None
     except (OSError, UnicodeError):
         raise RemoteError(
             Cause.NAME, f"The name {endpoint.host} is not known here: check the address, and this host's DNS."
         ) from None
-    except TimeoutError:
-        raise RemoteError(Cause.NAME, f"This host's DNS does not answer for the name {endpoint.host}.") from None
     troubles = []
     for family, kind, protocol, _, address in found:
         connection = socket.socket(family, kind, protocol)

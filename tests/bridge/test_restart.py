@@ -73,7 +73,7 @@ async def test_killed_and_restarted_under_load(plugin: Plugin, files: Files, dat
         await asyncio.gather(*askers, return_exceptions=True)
         assert load.wrong == []
         # Within the time that a start takes here, nobody even notices.
-        shown = [line for line in [*plugin.log, *server.log] if line.get("@level") == "error"]
+        shown = [line for line in [*plugin.log(), *server.log] if line.get("@level") == "error"]
         assert {error.partition(" ")[0] for error in load.errors} <= {"503"}, (load.errors, shown)
 
 
