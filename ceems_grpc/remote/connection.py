@@ -49,6 +49,8 @@ _OPTIONS: list[tuple[str, Any]] = [
     ("grpc.enable_http_proxy", 0),
 ]
 _TOO_LARGE = "larger than max"
+# How a call ends that did not reach the server, or that was under way when the server ended.
+_CUT_OFF = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 
 
 class Connection:
@@ -120,12 +122,12 @@ class Connection:
 
         Waits for a connection that was lost to come back, unless what keeps it away will not pass by itself.
         """
-        if error.code() is not grpc.StatusCode.UNAVAILABLE or VERSION_KEY in dict(error.trailing_metadata() or ()):
+        if error.code() not in _CUT_OFF or VERSION_KEY in dict(error.trailing_metadata() or ()):
             return False
         now = time.monotonic()
-        self._away_since = self._away_since or now
+        away_since = self._away_since = self._away_since or now  # another call may be answered during the diagnosis
         trouble = await self.diagnose()
-        if trouble and (trouble.cause is not Cause.NETWORK or now - self._away_since > _LONG_AWAY_SECONDS):
+        if trouble and (trouble.cause is not Cause.NETWORK or now - away_since > _LONG_AWAY_SECONDS):
             return False
         try:
             async with asyncio.timeout(attempts.patience_left()):

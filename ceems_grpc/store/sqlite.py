@@ -56,6 +56,7 @@ _INTEGERS = {"created_at_ts", "started_at_ts", "ended_at_ts", "num_units", "num_
 _ROWS_A_FETCH = 4096
 _LARGE_LOG = 8 * 1024 * 1024  # bytes; SQLite begins to fold the log in at 4 MiB
 _GAP = 5.0  # seconds that a question waits for a writer while the log is large
+_CLOSING = 5.0  # seconds for which to wait for readers to leave
 # Steps from one cluster to the next along the index instead of reading all of it.
 _CLUSTERS = """
 WITH RECURSIVE c(id) AS (
@@ -132,9 +133,12 @@ class SqliteStore:
         return await asyncio.to_thread(read_version, self._path)
 
     async def close(self) -> None:
-        """Close idle connections; those in use close when their reader does."""
+        """Close idle connections, and wait a while for those in use, which close when their reader does."""
         self._closed = True
         await self._drop_idle()
+        ends = time.monotonic() + _CLOSING
+        while self._files and time.monotonic() < ends:
+            await asyncio.sleep(0.005)
 
     async def _give_way(self) -> None:
         """Wait for a writer that is at work on a log that readers have kept from being folded in."""

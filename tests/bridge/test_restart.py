@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import grpc
 import pyarrow as pa
@@ -13,12 +13,18 @@ import pytest
 
 from ceems_grpc.faces.live import channel_key
 from ceems_grpc.plugin.pb import pluginv2_pb2 as pb
+from ceems_grpc.remote.connection import Connection
+from ceems_grpc.remote.endpoint import Endpoint
+from ceems_grpc.remote.errors import RemoteError
 from tests.bridge.servers import ECHO, BridgedPlugin, Files, Server, bridged, serving
 from tests.golden.ceems_plugin import read_frame
 from tests.plugin.host import Plugin, lines, until
+from tests.postgres.servers import free_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+GUARD = 60  # seconds after which something hangs
+ANSWER = "/test.Test/Answer"
 WINDOW = (1_763_000_000_000, 1_767_300_000_000)
 MODEL = {"queryType": "units"}
 # How long a server lets calls go on when it is told to stop.
@@ -73,8 +79,9 @@ async def test_killed_and_restarted_under_load(plugin: Plugin, files: Files, dat
         await asyncio.gather(*askers, return_exceptions=True)
         assert load.wrong == []
         # Within the time that a start takes here, nobody even notices.
-        shown = [line for line in [*plugin.log(), *server.log] if line.get("@level") == "error"]
-        assert {error.partition(" ")[0] for error in load.errors} <= {"503"}, (load.errors, shown)
+        logged = [line for line in [*plugin.log(), *server.log] if line.get("@level") == "error"]
+        statuses = {error.partition(" ")[0] for error in load.errors}
+        assert statuses <= {"503"}, "\n".join([*load.errors, *map(str, logged)])
 
 
 async def test_the_first_question_after_a_long_outage_is_answered(plugin: Plugin, files: Files, database: Path) -> None:
@@ -159,3 +166,64 @@ async def _is_asked_again(plugin: Plugin, files: Files, journal: Path) -> bool:
         asked.cancel()
         await until(lambda: "A stopped" in lines(journal))
         return True
+
+
+async def test_a_call_that_is_answered_during_the_diagnosis_of_another() -> None:
+    async with Answering(free_port()) as server:
+
+        class Diagnosed(Connection):
+            async def diagnose(self) -> RemoteError | None:
+                """Find that nothing listens, just before the server is back and somebody is answered."""
+                trouble = await super().diagnose()
+                if not server.runs:
+                    await server.start()
+                    assert await self.call(ANSWER, b"second", seconds=GUARD) == b"second"
+                return trouble
+
+        connection = Diagnosed(server.endpoint)
+        assert await connection.call(ANSWER, b"first", seconds=GUARD) == b"first"
+        await connection.close()
+
+
+async def test_a_call_that_the_server_cancels_as_it_ends_is_asked_again() -> None:
+    async with Answering(free_port()) as server:
+        await server.start()
+        server.cancels = 1
+        connection = Connection(server.endpoint)
+        assert await connection.call(ANSWER, b"first", seconds=GUARD) == b"first"
+        assert server.cancels == 0
+        await connection.close()
+
+
+class Answering:
+    """A server on a port that answers what it is asked, after so many ``cancels``; it does not run at first."""
+
+    def __init__(self, port: int) -> None:
+        self.endpoint = Endpoint(f"127.0.0.1:{port}", plain_text=True)
+        self.cancels = 0
+        self._server: grpc.aio.Server | None = None
+
+    @property
+    def runs(self) -> bool:
+        return self._server is not None
+
+    async def start(self) -> None:
+        self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+        answer = grpc.unary_unary_rpc_method_handler(self._answer)
+        handler = grpc.method_handlers_generic_handler("test.Test", {"Answer": answer})
+        self._server.add_generic_rpc_handlers([handler])
+        self._server.add_insecure_port(self.endpoint.address)
+        await self._server.start()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._server is not None:
+            await self._server.stop(0)
+
+    async def _answer(self, request: bytes, rpc: Any) -> bytes:
+        if self.cancels:
+            self.cancels -= 1
+            await rpc.abort(grpc.StatusCode.CANCELLED)
+        return request

@@ -169,13 +169,29 @@ async def test_readers_that_fail_close_their_connection(tmp_path: Path) -> None:
 
 
 async def test_closing_leaves_no_thread_and_no_open_file(tmp_path: Path) -> None:
+    """Also none of a reader that is just leaving, whose thread would answer an event loop that is gone."""
     path = make(tmp_path / "ceems.db")
     store = SqliteStore(path, connections=3)
     await asyncio.gather(*(names(store) for _ in range(6)))
-    async with store.read() as reader:
-        await store.close()
-        assert await names_in(reader) == ["None"], "who reads may end"
+    threads = threading.active_count()
+    reading, may_end = asyncio.Event(), asyncio.Event()
+
+    async def read() -> None:
+        async with store.read() as reader:
+            reading.set()
+            await may_end.wait()
+            assert await names_in(reader) == ["None"], "who reads may end"
+
+    reader = asyncio.create_task(read())
+    await reading.wait()
+    closing_store = asyncio.create_task(store.close())
+    await asyncio.sleep(0.05)
+    assert not closing_store.done()
+    may_end.set()
+    await closing_store
     assert opened(path) == []
+    assert threading.active_count() < threads
+    await reader
 
 
 # Cancellation
