@@ -137,7 +137,9 @@ class SqliteStore:
         self._closed = True
         await self._drop_idle()
         ends = time.monotonic() + _CLOSING
-        while self._files and time.monotonic() < ends:
+        while self._files:
+            if time.monotonic() > ends:
+                return
             await asyncio.sleep(0.005)
 
     async def _give_way(self) -> None:
