@@ -209,7 +209,7 @@ class Answering:
 
     async def start(self) -> None:
         self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
-        answer = grpc.unary_unary_rpc_method_handler(self._answer)
+        answer: Any = grpc.unary_unary_rpc_method_handler(self._answer)
         handler = grpc.method_handlers_generic_handler("test.Test", {"Answer": answer})
         self._server.add_generic_rpc_handlers([handler])
         self._server.add_insecure_port(self.endpoint.address)
