@@ -21,7 +21,7 @@ from ceems_grpc.ceems.ordering import check_order, sort_table
 from ceems_grpc.ceems.questions import Choice, Mode, Source, UsageOverTimeQuestion, UsageQuestion
 from ceems_grpc.ceems.steps import Step, Steps, steps_of
 from ceems_grpc.ceems.window import DAY, Window
-from ceems_grpc.store.base import Reader
+from ceems_grpc.store.base import KnowsKeys, Reader
 from ceems_grpc.store.plan import (
     Aggregate,
     AllKeys,
@@ -197,7 +197,9 @@ async def _summed(
         source = Table.USAGE
     else:
         source = Table.DAILY_USAGE if question.source is Source.DAILY else Table.UNITS
-    keys = await reader.keys(KeyScan(source, _readable(reader, source, metrics), where))
+    readable = _readable(reader, source, metrics)
+    known = reader.known_keys(source, readable) if isinstance(reader, KnowsKeys) else None
+    keys = await reader.keys(KeyScan(source, readable, where)) if known is None else known
     count: Measure = Count("num_units") if source is Table.UNITS else Sum("num_units", "num_units")
     # What is not grouped by is shown of the group's first cluster.
     rest = [FirstBy(name, name, "cluster_id") for name in GROUPS if name not in by] if not question.exact_groups else []
@@ -206,6 +208,10 @@ async def _summed(
     table = await reader.aggregate(plan)
     if table.column(_ROWS).to_pylist() == [0]:
         table = table.slice(0, 0)  # a sum over nothing is no row
+    if known is not None:
+        keys = _present(known, table)
+        absent = {measure.name for measure in _measures(known)} - {measure.name for measure in _measures(keys)}
+        table = table.drop_columns(list(absent))
     return _finished(table, keys)
 
 
@@ -221,6 +227,16 @@ def _measures(keys: Keys) -> list[Measure]:
             else:
                 measures.append(Sum(str(value), value))
     return measures
+
+
+def _present(keys: Keys, table: pa.Table) -> Keys:
+    """Return the keys that have a value in some row."""
+
+    def is_present(metric: str, name: str) -> bool:
+        column = table.column(f"{WEIGHTED_SUM if metric in WEIGHTS else ''}{metric}.{name}")
+        return bool(column.null_count < len(column))
+
+    return {metric: tuple(name for name in names if is_present(metric, name)) for metric, names in keys.items()}
 
 
 def _finished(table: pa.Table, keys: Keys) -> pa.Table:

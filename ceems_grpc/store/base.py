@@ -105,6 +105,18 @@ class Reader(Protocol):
         ...
 
 
+@runtime_checkable
+class KnowsKeys(Protocol):
+    """A reader that may know keys without looking for them among rows."""
+
+    def known_keys(self, table: Table, columns: tuple[str, ...]) -> dict[str, tuple[str, ...]] | None:
+        """Return the sorted keys that any row has in each of the metrics; None where rows must tell.
+
+        Every key is one that has numbers: over rows that do not have it, all sums are null.
+        """
+        ...
+
+
 class Store(Protocol):
     """A source of rows. All methods raise `StoreError` where the source cannot answer."""
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from ceems_grpc.store.column_rules import LOWER, OPERATORS, UPPER, ascii_lower, integers_meant, is_of_integers, json_key
 from ceems_grpc.store.duckdb_objects import ASK_LIVE, as_number, can_tell, is_one_of, lists_of_keys
-from ceems_grpc.store.errors import StoreSchemaError, lacking
+from ceems_grpc.store.errors import lacking, no_table
 from ceems_grpc.store.json_rows import JsonScan
 from ceems_grpc.store.mirror_layout import (
     DAY,
@@ -55,8 +55,6 @@ from ceems_grpc.store.plan import (
 )
 from ceems_grpc.store.sqlite_sql import numbers_of
 
-_REPEATED = frozenset({"cluster_id", "resource_manager", "project", "groupname", "username", "state"})
-
 
 class AskLiveError(Exception):
     """The live file must answer this plan."""
@@ -67,9 +65,7 @@ class DuckSql:
 
     def __init__(self, table: Table, layout: Layout) -> None:
         if table not in layout.tables:
-            raise StoreSchemaError(
-                f"This CEEMS database has no table {table}; it was made by an older version of CEEMS."
-            )
+            raise no_table(table)
         self.table = table
         self.layout: TableLayout = layout.tables[table]
         self.parameters: list[object] = []
@@ -77,7 +73,10 @@ class DuckSql:
     def scan(self, plan: Scan) -> tuple[str, list[str]]:
         """Return the statement of a scan and the names of its columns; `AllKeys` of metrics are taken apart."""
         columns, names = self._columns_of(plan)
-        return self._select(plan, columns), names
+        where = self.condition(plan.where)
+        order = self._order((*plan.order, Order(ROW)))  # SQLite reads rows in the order of their ids
+        rows = f"{quote(self.table)} WHERE {where}{order}{self._limit(plan.limit)}"
+        return f"SELECT {_listed(columns)} FROM {rows}", names  # noqa: S608
 
     def lying(self, plan: Scan) -> tuple[str, list[tuple[str, str]]]:
         """Return the statement of a scan whose rows come as they lie, up to its limit, and how to sort them.
@@ -92,11 +91,6 @@ class DuckSql:
             keys.append((f"c{columns.index(column)}", "descending" if descending else "ascending"))
         rows = f"{quote(self.table)} WHERE {self.condition(plan.where)}"
         return f"SELECT {_listed(columns)} FROM {rows}{self._limit(plan.limit)}", keys  # noqa: S608
-
-    def _select(self, plan: Scan, columns: list[str]) -> str:
-        where = self.condition(plan.where)
-        order = self._order((*plan.order, Order(ROW)))  # SQLite reads rows in the order of their ids
-        return f"SELECT {_listed(columns)} FROM {quote(self.table)} WHERE {where}{order}{self._limit(plan.limit)}"  # noqa: S608
 
     def _columns_of(self, plan: Scan) -> tuple[list[str], list[str]]:
         columns: list[str] = []
@@ -119,8 +113,8 @@ class DuckSql:
     def json_rows(self, plan: JsonScan) -> tuple[str, list[str]]:
         """Return the statement that finds ids and shapes of rows (see `json_rows`), and the columns with a bit.
 
-        A row that cannot be joined from its texts has the shape -1. Other columns are not
-        looked at: texts that differ from row to row are seldom empty, and it takes long to read them.
+        A row that cannot be joined from its texts has the shape -1. Texts that differ from row to row are looked at
+        only where some is empty: it takes long to read them.
         """
         bits: list[tuple[str, str]] = []
         odd: list[str] = []
@@ -133,10 +127,11 @@ class DuckSql:
             if name in plan.objects:
                 there = f"coalesce({column} NOT IN ('', '{{}}', '[]', 'null'), FALSE)"
                 bits.append((name, there))
-                odd.append(f"({there} AND (contains({column}, chr(0)) OR NOT json_valid({column})))")
+                if name in self.layout.unfit:
+                    odd.append(f"({there} AND (contains({column}, chr(0)) OR NOT json_valid({column})))")
             elif name in INTEGERS:
                 bits.append((name, f"coalesce({column} <> 0, FALSE)"))
-            elif name in _REPEATED:
+            elif name in self.layout.gappy:
                 bits.append((name, f"coalesce({column} <> '', FALSE)"))
         shape = " + ".join(f"(({there})::BIGINT << {bit})" for bit, (_, there) in enumerate(bits)) or "0::BIGINT"
         if odd:  # what is no JSON could be taken for a part of the row
@@ -152,19 +147,23 @@ class DuckSql:
 
         Values that are only looked for (`FirstBy`) become groups of an inner aggregation: there are
         few of them, and looking for them among its rows is several times cheaper than among all rows. Where nothing is
-        looked for, there is no inner one: planning takes longer than some of these statements.
+        looked for, or only among rows that agree on what to look by, there is no inner one: planning takes longer than
+        some of these statements.
         """
         groups = list(plan.by)
         if plan.day:
             self._needs_moments()
             groups.append(DAY)
         inner = list(groups)
-        is_nested = any(isinstance(measure, FirstBy) for measure in plan.measures)
+        is_nested = any(isinstance(measure, FirstBy) and measure.by not in plan.by for measure in plan.measures)
         shown = [f"CAST({self._plain(name)} AS VARCHAR) AS {quote(name)}" for name in plan.by]
         shown += [f"{quote(DAY)} AS day"] if plan.day else []
         parts: list[str] = []
         for index, measure in enumerate(plan.measures):
             match measure:
+                case FirstBy(_, column, by) if not is_nested:
+                    least = f"min(coalesce({self._plain(column)}, ''))"
+                    outer = f"CASE WHEN {self._plain(by)} IS NOT NULL THEN {least} END"
                 case FirstBy(_, column, by):
                     inner += [column, by]
                     joined = f"min({self._plain(by)} || chr(1) || coalesce({self._plain(column)}, ''))"

@@ -2,8 +2,9 @@
 
 What CEEMS writes into the JSON columns is what its API answers: numbers with at most 8 decimals, and objects without
 spaces. So a row need not be taken apart to be answered; one ``printf`` per row joins its texts, which takes a small
-part of the time of reading them as columns. That the texts are of that form is not trusted: all that was joined is
-matched with an expression that only the API's form matches. Rows of another form are given as columns.
+part of the time of reading them as columns. That the texts are of that form is not trusted: the mirror has looked at
+every text it was made of. Where a column has one that does not fit, all that was joined is matched with an expression
+that only the API's form matches, and rows of another form are given as columns.
 
 What is left out of a row because it is empty makes its *shape*: one bit for each column that it shows, or -1 for a row
 with a text that is no JSON where JSON is meant.
@@ -20,7 +21,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ceems_grpc.store.mirror_layout import INTEGERS, quote, text
+from ceems_grpc.store.mirror_layout import INTEGERS, OBJECTS, TableLayout, is_metric, quote, text
 from ceems_grpc.store.plan import Scan
 
 _STRING = r'"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"'
@@ -33,6 +34,8 @@ _INTEGER = r"-?[1-9][0-9]{0,18}"
 _SHORT = r"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,8})?"  # as the API writes it, but for zeros at the end
 _ITEM = rf'"[A-Za-z0-9_.:/ -]+":{_SHORT}'
 _METRIC = rf"\{{{_ITEM}(?:,{_ITEM})*\}}"
+_NOTHING = pa.array(["{}", "", "null", "[]"])
+_AS_IT_IS = r"^[ !#-\[\]-~]*$"  # a text that JSON writes as it is
 _ROWS_A_TEXT = 1_024
 _MOST_SHAPES = 16  # each is a part of the statement
 
@@ -76,6 +79,35 @@ class WritesJson(Protocol):
         ...
 
 
+def note_texts(layout: TableLayout, rows: pa.Table) -> None:
+    """Note in the layout which columns of these rows have texts that are not of the API's form; see `TableLayout`.
+
+    Metrics are left to who takes them apart; see `fits_metric`.
+    """
+    for name in layout.columns:
+        if name in INTEGERS or is_metric(name) or name not in rows.column_names:
+            continue
+        texts = rows.column(name)
+        if name not in layout.unfit and not _all_fit(texts, is_object=name in OBJECTS):
+            layout.unfit.add(name)
+        if name not in layout.gappy and pc.any(pc.fill_null(pc.equal(pc.binary_length(texts), 0), True)).as_py():
+            layout.gappy.add(name)
+
+
+def fits_metric(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Tell which texts are objects of numbers in the API's form."""
+    return pc.match_substring_regex(texts, f"^{_METRIC}$")
+
+
+def _all_fit(texts: pa.ChunkedArray, *, is_object: bool) -> bool:
+    if is_object:
+        different = pc.unique(texts)  # many are equal
+        fit = pc.or_(pc.match_substring_regex(different, f"^{_OBJECT}$"), pc.is_in(different, _NOTHING))
+    else:
+        fit = pc.match_substring_regex(texts, _AS_IT_IS)
+    return bool(pc.all(fit, min_count=0).as_py())
+
+
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """Some rows: their ids, and the ids with their shapes as the statement's parameter."""
@@ -87,9 +119,13 @@ class Chunk:
 class RowTexts:
     """The statement that joins rows of these shapes, and the parameters for all rows in order."""
 
-    def __init__(self, plan: JsonScan, marks: Sequence[str], rows: pa.Table) -> None:
-        """Take the rows as `DuckSql.json_rows` finds them: ids and shapes, whose bits are for ``marks``."""
+    def __init__(self, plan: JsonScan, marks: Sequence[str], rows: pa.Table, *, fit: bool) -> None:
+        """Take the rows as `DuckSql.json_rows` finds them: ids and shapes, whose bits are for ``marks``.
+
+        ``fit``: all texts are of the API's form.
+        """
         self._plan = plan
+        self.fit = fit
         self._marks = marks
         self._ids: pa.ChunkedArray = rows.column(0)
         found = [item for item in pc.value_counts(rows.column(1)).to_pylist() if item["values"] >= 0]
@@ -137,10 +173,12 @@ class RowTexts:
             if not marks.get(name, True):
                 continue
             column = f"u.{quote(name)}"
-            integer = name in INTEGERS
-            pieces.append(f'"{name}":{"%d" if integer else "%s"}')
-            is_json = integer or name in self._plan.metrics or name in self._plan.objects
-            values.append(column if is_json else f"json_quote({column})")
+            place = "%d" if name in INTEGERS else "%s"
+            if name not in INTEGERS | self._plan.metrics | self._plan.objects:
+                place = '"%s"' if self.fit else "%s"
+                column = column if self.fit else f"json_quote({column})"  # which takes half of the time
+            pieces.append(f'"{name}":{place}')
+            values.append(column)
         return f"printf({', '.join([text('{' + ','.join(pieces) + '},'), *values])})"
 
 

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import sqlite3
 import time
+import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
@@ -33,6 +34,9 @@ from ceems_grpc.store.plan import Aggregate, Distinct, KeyScan, Scan, Spread, Ta
 from ceems_grpc.store.queue import is_large
 from ceems_grpc.store.sqlite import SqliteReader, SqliteStore
 from ceems_grpc.store.wal import Version, read_version
+
+# See MirrorReader._fetch_few.
+warnings.filterwarnings("ignore", "Arrow output on a DB-API result makes an extra copy", UserWarning)
 
 _log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
@@ -224,7 +228,7 @@ class MirrorReader:
 
         def find(sql: DuckSql) -> RowTexts:
             statement, marks = sql.json_rows(plan)
-            return RowTexts(plan, marks, self._fetch(statement, sql))
+            return RowTexts(plan, marks, self._fetch(statement, sql), fit=not sql.layout.unfit.intersection(plan.names))
 
         try:
             texts = await self._run(lambda: find(DuckSql(plan.scan.table, self._layout)))
@@ -242,7 +246,7 @@ class MirrorReader:
             async with aclosing(live.values(texts.statement, (chunk.parameter for chunk in chunks))) as found:
                 for chunk in chunks:
                     rows = await anext(found)
-                    if await asyncio.to_thread(is_own_form, plan, rows):
+                    if texts.fit or await asyncio.to_thread(is_own_form, plan, rows):
                         yield JsonText(len(chunk.ids), rows[:-1])
                     else:
                         ids = msgspec.json.encode(chunk.ids).decode()
@@ -253,13 +257,13 @@ class MirrorReader:
     async def aggregate(self, plan: Aggregate) -> pa.Table:
         """Return one row per group."""
         return await self._answer(
-            plan.table, lambda sql: self._fetch(sql.aggregate(plan), sql), lambda live: live.aggregate(plan)
+            plan.table, lambda sql: self._fetch_few(sql.aggregate(plan), sql), lambda live: live.aggregate(plan)
         )
 
     async def spread(self, plan: Spread) -> pa.Table:
         """Return one row per group and step."""
         return await self._answer(
-            Table.UNITS, lambda sql: self._fetch(sql.spread(plan), sql), lambda live: live.spread(plan)
+            Table.UNITS, lambda sql: self._fetch_few(sql.spread(plan), sql), lambda live: live.spread(plan)
         )
 
     async def keys(self, plan: KeyScan) -> dict[str, tuple[str, ...]]:
@@ -268,7 +272,6 @@ class MirrorReader:
         def work(sql: DuckSql) -> dict[str, tuple[str, ...]]:
             statement, keys = sql.keys(plan)
             entered, began = enter("mirror", "duckdb", statement, sql.parameters), time.perf_counter()
-            # Not as a relation, which the engine would plan twice.
             (present,) = self._snapshot.connection.execute(statement, sql.parameters).fetchall()
             entered.ran(began, 1)
             there: set[tuple[str, str]] = set()
@@ -281,10 +284,15 @@ class MirrorReader:
 
         return await self._answer(plan.table, work, lambda live: live.keys(plan))
 
+    def known_keys(self, table: Table, columns: tuple[str, ...]) -> dict[str, tuple[str, ...]] | None:
+        """Return the keys that any row has in each of the metrics; see `ceems_grpc.store.base.KnowsKeys`."""
+        found = self._layout.tables.get(table)
+        return None if found is None else found.known_keys(columns)
+
     async def distinct(self, plan: Distinct) -> pa.Table:
         """Return the different values of the columns, ordered by them."""
         return await self._answer(
-            plan.table, lambda sql: self._fetch(sql.distinct(plan), sql), lambda live: live.distinct(plan)
+            plan.table, lambda sql: self._fetch_few(sql.distinct(plan), sql), lambda live: live.distinct(plan)
         )
 
     async def close(self) -> None:
@@ -326,6 +334,13 @@ class MirrorReader:
     def _fetch(self, statement: str, sql: DuckSql) -> pa.Table:
         entered, began = enter("mirror", "duckdb", statement, sql.parameters), time.perf_counter()
         rows = self._relation(statement, sql).to_arrow_table()
+        entered.ran(began, rows.num_rows)
+        return rows
+
+    def _fetch_few(self, statement: str, sql: DuckSql) -> pa.Table:
+        """Fetch rows of which there are few for the work that finds them: a relation would be planned twice."""
+        entered, began = enter("mirror", "duckdb", statement, sql.parameters), time.perf_counter()
+        rows: pa.Table = self._snapshot.connection.execute(statement, sql.parameters).to_arrow_table()
         entered.ran(began, rows.num_rows)
         return rows
 

@@ -14,7 +14,7 @@ import msgspec
 from ceems_grpc.store.plan import Key, Table
 from ceems_grpc.store.wal import Version
 
-LAYOUT_VERSION = 1
+LAYOUT_VERSION = 2
 """Another number for every change of what is kept how: mirrors with another one are made anew."""
 
 ROW = "#row"  # SQLite's row id
@@ -36,12 +36,16 @@ class TableLayout(msgspec.Struct):
     """One table: ``columns`` in the order of the file, ``keys`` from metric to {key: column of the mirror}.
 
     ``coded``: columns of the mirror that hold codes. ``inexact``: columns of the file that only the file can answer.
+    ``unfit``: columns of which some text cannot be a part of a JSON row as it is; ``gappy``: columns of which some text
+    is empty; see `json_rows.note_fitness`.
     """
 
     columns: tuple[str, ...]
     keys: dict[str, dict[str, str]] = {}
     coded: set[str] = set()
     inexact: set[str] = set()
+    unfit: set[str] = set()
+    gappy: set[str] = set()
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -56,6 +60,14 @@ class TableLayout(msgspec.Struct):
     def column_of(self, key: Key) -> str | None:
         """Return the mirror's column of a key, or None where no row has it."""
         return self.keys.get(key.column, {}).get(key.name)
+
+    def known_keys(self, columns: tuple[str, ...]) -> dict[str, tuple[str, ...]] | None:
+        """Return all keys of each of the metrics; None where some values of theirs are no numbers."""
+        if self.inexact & set(columns):
+            return None
+        if any(place in self.coded for column in columns for place in self.keys.get(column, {}).values()):
+            return None
+        return {column: tuple(sorted(self.keys.get(column, {}))) for column in columns}
 
     def count_keys(self) -> int:
         """Return how many keys there are in all columns."""

@@ -16,6 +16,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ceems_grpc.store.json_rows import fits_metric, note_texts
 from ceems_grpc.store.mirror_layout import (
     DATED,
     DAY,
@@ -104,6 +105,8 @@ class TypedRows:
             for name in rows.column_names
             if not is_metric(name)
         }
+        if self._table is Table.UNITS:
+            note_texts(self._layout, rows)
         typed[LARGE] = self._large(rows)
         if self._table in DATED and "last_updated_at" in rows.column_names:
             ended = rows.column("ended_at_ts") if "ended_at_ts" in rows.column_names else None
@@ -144,6 +147,7 @@ class TypedRows:
         """Do the same in Python: planning the statements of DuckDB takes longer than a few rows do."""
         arrays: dict[str, pa.ChunkedArray] = {}
         for name in rows.column_names:
+            self._only_regular(name, rows.column(name))  # notes what is not
             texts = rows.column(name).to_pylist()
             values, unusual = take_apart(texts)
             if unusual:
@@ -196,6 +200,7 @@ class TypedRows:
 
     def _told(self, name: str, texts: Iterable[str]) -> Told:
         told = tell(texts)
+        self._layout.unfit.add(name)
         if not told.exact:
             self._layout.inexact.add(name)
         self._add_keys(name, told.keys)
@@ -212,7 +217,7 @@ class TypedRows:
         for name in rows.column_names:
             keys = self._layout.keys.get(name)
             if keys:
-                texts[name] = _only_regular(rows.column(name)) if check else _only_filled(rows.column(name))
+                texts[name] = self._only_regular(name, rows.column(name)) if check else _only_filled(rows.column(name))
                 shown.append((name, keys))
         values = self._transform(pa.table(texts), shown) if shown else {}
         if check:
@@ -220,6 +225,13 @@ class TypedRows:
                 places = self._layout.keys.get(name, {}).values()
                 values[f"bad:{name}"] = _bad(rows.column(name), [values[place] for place in places])
         return pa.table(values)
+
+    def _only_regular(self, name: str, texts: pa.ChunkedArray) -> pa.ChunkedArray:
+        regular = fits_metric(texts)
+        if not pc.all(pc.or_(regular, pc.is_in(texts, _EMPTY)), min_count=0).as_py():
+            self._layout.unfit.add(name)
+            regular = pc.match_substring_regex(texts, f"^{_REGULAR}$")
+        return pc.if_else(regular, texts, pa.scalar(None, pa.string()))
 
     def _transform(self, texts: pa.Table, shown: list[tuple[str, dict[str, str]]]) -> dict[str, pa.ChunkedArray]:
         structs, values = ["*"], []
@@ -248,11 +260,6 @@ def _fields(keys: Iterable[str]) -> set[str]:
         if key:
             fields.setdefault(key.lower(), key)
     return set(fields.values())
-
-
-def _only_regular(texts: pa.ChunkedArray) -> pa.ChunkedArray:
-    regular = pc.match_substring_regex(texts, f"^{_REGULAR}$")
-    return pc.if_else(regular, texts, pa.scalar(None, pa.string()))
 
 
 def _only_filled(texts: pa.ChunkedArray) -> pa.ChunkedArray:

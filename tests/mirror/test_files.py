@@ -19,6 +19,7 @@ from ceems_grpc.faces.api import Api
 from ceems_grpc.store.follow import MirrorSettings
 from ceems_grpc.store.mirror import MirroredStore
 from ceems_grpc.store.mirror_file import memory_folders
+from ceems_grpc.store.mirror_layout import LAYOUT_VERSION
 from ceems_grpc.store.sqlite import SqliteStore
 from tests.golden.recordings import ALL, Recordings, plain, same
 from tests.mirror.sites import ZONE, answers, check, eventually, following, is_mirrored, settings
@@ -77,7 +78,7 @@ async def test_a_mirror_that_is_not_right_is_made_anew(site: Path, tmp_path: Pat
                     duck.execute("DROP TABLE state")
                 else:
                     old, new = {
-                        "another layout": ('"layout_version":1', '"layout_version":0'),
+                        "another layout": (f'"layout_version":{LAYOUT_VERSION}', '"layout_version":0'),
                         "another database": ("ceems.db", "other.db"),
                     }[damage]
                     duck.execute("UPDATE state SET json = replace(json, ?, ?)", [old, new])

@@ -114,6 +114,19 @@ async def test_odd_values_are_written_as_from_the_file(
             await check(site, store, value)
 
 
+@pytest.mark.parametrize(("column", "value"), ODD)
+async def test_the_first_odd_value_of_a_column(
+    column: str, value: object, tmp_path: Path, site: Path, writer: sqlite3.Connection
+) -> None:
+    """A column whose texts have all been of the API's form is not looked at any more."""
+    writer.execute("DELETE FROM units WHERE id > 40")
+    writer.execute("UPDATE units SET name = 'plain', tags = '{}', groupname = 'group'")
+    async with following(site, tmp_path / "cache") as store:
+        assert await store.settled()
+        writer.execute(f"UPDATE units SET {column} = ? WHERE id % 7 = 0", (value,))
+        await check(site, store)
+
+
 @pytest.mark.parametrize("limit", [1, 500, 1_024, 1_025])
 async def test_limits_cut_as_they_do_for_the_file(limit: int, site: Path, tmp_path: Path) -> None:
     async with following(site, tmp_path / "cache") as store:
