@@ -11,6 +11,7 @@ from ceems_grpc.store.errors import lacking, no_table
 from ceems_grpc.store.json_rows import JsonScan
 from ceems_grpc.store.mirror_layout import (
     DAY,
+    GROUP,
     INTEGERS,
     LISTS,
     MOMENT,
@@ -147,23 +148,19 @@ class DuckSql:
 
         Values that are only looked for (`FirstBy`) become groups of an inner aggregation: there are
         few of them, and looking for them among its rows is several times cheaper than among all rows. Where nothing is
-        looked for, or only among rows that agree on what to look by, there is no inner one: planning takes longer than
-        some of these statements.
+        looked for, there is no inner one: planning takes longer than some of these statements.
         """
         groups = list(plan.by)
         if plan.day:
             self._needs_moments()
             groups.append(DAY)
         inner = list(groups)
-        is_nested = any(isinstance(measure, FirstBy) and measure.by not in plan.by for measure in plan.measures)
+        is_nested = any(isinstance(measure, FirstBy) for measure in plan.measures)
         shown = [f"CAST({self._plain(name)} AS VARCHAR) AS {quote(name)}" for name in plan.by]
         shown += [f"{quote(DAY)} AS day"] if plan.day else []
         parts: list[str] = []
         for index, measure in enumerate(plan.measures):
             match measure:
-                case FirstBy(_, column, by) if not is_nested:
-                    least = f"min(coalesce({self._plain(column)}, ''))"
-                    outer = f"CASE WHEN {self._plain(by)} IS NOT NULL THEN {least} END"
                 case FirstBy(_, column, by):
                     inner += [column, by]
                     joined = f"min({self._plain(by)} || chr(1) || coalesce({self._plain(column)}, ''))"
@@ -174,8 +171,7 @@ class DuckSql:
                         name = quote(f"#part{index}")
                         parts.append(f"{part} AS {name}")
                         outer = f"sum({name})"
-                    if not isinstance(measure, Sum | WeightedSum | WeightOf) or is_of_integers(measure):
-                        outer = f"CAST(coalesce({outer}, 0) AS BIGINT)"
+                    outer = _as_integer(measure, outer)
             shown.append(f"{outer} AS {quote(measure.name)}")
         if not shown:
             raise AskLiveError
@@ -186,13 +182,21 @@ class DuckSql:
         if is_nested:
             rows = f"(SELECT {selected} FROM {rows}{_group_by(columns)})"  # noqa: S608
         statement = f"SELECT {', '.join(shown)} FROM {rows}{_group_by(groups)}"  # noqa: S608
-        names = {*plan.by, *(measure.name for measure in plan.measures), "day"}
-        order = []
-        for item in plan.order:
-            if str(item.operand) not in names:
-                raise AskLiveError
-            order.append(f"{quote(str(item.operand))} {'DESC' if item.descending else 'ASC'} NULLS LAST")
+        self._check_order(plan)
+        order = [f"{quote(str(each.operand))} {'DESC' if each.descending else 'ASC'} NULLS LAST" for each in plan.order]
         return f"SELECT * FROM ({statement}) ORDER BY {', '.join(order)}" if order else statement  # noqa: S608
+
+    def by_group(self, plan: Aggregate) -> str:
+        """Return the statement of what an aggregation sums, by the groups' numbers; see `mirror_groups`."""
+        self._check_order(plan)
+        return " UNION ALL ".join(self._sums_by_group(plan, where) for where in _apart(plan.where))
+
+    def _sums_by_group(self, plan: Aggregate, where: Condition) -> str:
+        summed = [measure for measure in plan.measures if not isinstance(measure, FirstBy)]
+        sums = [f"{_as_integer(measure, self._sum(measure))} AS {quote(measure.name)}" for measure in summed]
+        shown = [quote(GROUP), *sums]
+        rows = f"{quote(self.table)} WHERE {self.condition(where)}"
+        return f"SELECT {', '.join(shown)} FROM {rows} GROUP BY {quote(GROUP)}"  # noqa: S608 - quoted names
 
     def spread(self, plan: Spread) -> str:
         """Return the statement of a spread; see `SqliteSql.spread` for what it must be equal to."""
@@ -385,6 +389,11 @@ class DuckSql:
         number = f"{quote(place)} {OPERATORS[operator]} ?"
         return f"(isfinite({quote(place)}) AND {number})" if place in self.layout.coded else f"({number})"
 
+    def _check_order(self, plan: Aggregate) -> None:
+        names = {*plan.by, *(measure.name for measure in plan.measures), "day"}
+        if any(str(item.operand) not in names for item in plan.order):
+            raise AskLiveError
+
     def _sum(self, measure: Measure) -> str:
         match measure:
             case Count():
@@ -494,6 +503,26 @@ class DuckSql:
                 value = f"CASE WHEN isnan({name}) THEN '\"NaN\"' WHEN isfinite({name}) THEN {value} ELSE 'null' END"
             parts.append(f"CASE WHEN {name} IS NOT NULL THEN {text(json_key(key))} || {value} END")
         return "'{' || concat_ws(',', " + ", ".join(parts) + ") || '}'" if parts else "'{}'"
+
+
+def _apart(where: Condition) -> list[Condition]:
+    """Return conditions that a row fulfils one of at most, for those that fulfil the condition.
+
+    The engine skips parts of the table where it looks for one range, but not for one of two.
+    """
+    if isinstance(where, AllOf):
+        for part in where.parts:
+            match part:
+                case AnyOf((Within(Instant.ENDED), Running()) as either):
+                    others = [other for other in where.parts if other is not part]
+                    return [AllOf((*others, each)) for each in either]
+    return [where]
+
+
+def _as_integer(measure: Measure, written: str) -> str:
+    if isinstance(measure, Sum | WeightedSum | WeightOf) and not is_of_integers(measure):
+        return written
+    return f"CAST(coalesce({written}, 0) AS BIGINT)"
 
 
 def _listed(columns: list[str]) -> str:

@@ -115,4 +115,5 @@ def nulls_first(table: pa.Table, names: Sequence[str]) -> pa.Table:
 def _column(table: pa.Table, name: str, type_: pa.DataType) -> pa.ChunkedArray:
     if name not in table.column_names:
         return pa.chunked_array([pa.nulls(table.num_rows, type_)])
-    return table.column(name).cast(type_)
+    column = table.column(name)
+    return column if column.type == type_ else column.cast(type_)

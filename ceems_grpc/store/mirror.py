@@ -29,7 +29,9 @@ from ceems_grpc.store.errors import StoreBusyError, StoreError
 from ceems_grpc.store.follow import Follower, MirrorSettings
 from ceems_grpc.store.json_rows import JsonScan, JsonText, RowTexts, is_own_form
 from ceems_grpc.store.mirror_file import Mirror, Snapshot
-from ceems_grpc.store.mirror_layout import Layout
+from ceems_grpc.store.mirror_groups import can_group
+from ceems_grpc.store.mirror_groups import put_together as put_together_groups
+from ceems_grpc.store.mirror_layout import GROUP, Layout
 from ceems_grpc.store.plan import Aggregate, Distinct, KeyScan, Scan, Spread, Table
 from ceems_grpc.store.queue import is_large
 from ceems_grpc.store.sqlite import SqliteReader, SqliteStore
@@ -256,9 +258,14 @@ class MirrorReader:
 
     async def aggregate(self, plan: Aggregate) -> pa.Table:
         """Return one row per group."""
-        return await self._answer(
-            plan.table, lambda sql: self._fetch_few(sql.aggregate(plan), sql), lambda live: live.aggregate(plan)
-        )
+
+        def work(sql: DuckSql) -> pa.Table:
+            if plan.table is not Table.UNITS or not can_group(sql.layout, plan):
+                return self._fetch_few(sql.aggregate(plan), sql)
+            sums = self._fetch_few(sql.by_group(plan), sql)
+            return put_together_groups(plan, sums, self._snapshot.groups(sums.column(GROUP)))
+
+        return await self._answer(plan.table, work, lambda live: live.aggregate(plan))
 
     async def spread(self, plan: Spread) -> pa.Table:
         """Return one row per group and step."""

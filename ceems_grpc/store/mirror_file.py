@@ -12,7 +12,10 @@ from pathlib import Path
 
 import duckdb
 import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
 
+from ceems_grpc.store.mirror_groups import read_groups
 from ceems_grpc.store.mirror_layout import LAYOUT_VERSION, Meta
 from ceems_grpc.store.source_rows import zone_of_text
 
@@ -28,6 +31,13 @@ class Snapshot:
         self.connection = connection
         self.meta = meta
         self.zone: tzinfo = mirror.zone
+
+    def groups(self, numbers: pa.ChunkedArray) -> pa.Table:
+        """Return the texts of the groups of units, with at least these numbers; see `mirror_groups`."""
+        highest = pc.max(numbers).as_py()
+        if highest is not None and highest >= self.mirror.groups.num_rows:
+            self.mirror.groups = read_groups(self.connection)
+        return self.mirror.groups
 
     def close(self) -> None:
         """Let go of the moment."""
@@ -51,6 +61,7 @@ class Mirror:
             self.duck.close()
             raise
         self.zone = zone_of_text(self.meta.layout.zone)
+        self.groups = read_groups(self.duck)  # as far as they were needed; none ever changes
         self.rewritten = 0  # rows that catching up has replaced, each of which leaves a hole
         ((rows,),) = self.duck.execute("SELECT count(*) FROM units").fetchall()
         self.most_rewritten = 200_000 + int(rows)

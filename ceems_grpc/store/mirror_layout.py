@@ -20,6 +20,7 @@ LAYOUT_VERSION = 2
 ROW = "#row"  # SQLite's row id
 MOMENT = "#moment"  # last_updated_at in seconds since the epoch, by the rule of localtime.moment_of
 DAY = "#day"  # start of the UTC day of last_updated_at, in seconds since the epoch
+GROUP = "#group"  # of a unit: the number of its combination of cluster, project, user and so on; see mirror_groups
 LARGE = "#large"  # the row may not fit on one page of the database
 INTEGERS = frozenset({"created_at_ts", "started_at_ts", "ended_at_ts", "num_units", "num_updates", "id", "ignore"})
 LISTS = {Table.PROJECTS: ("users",), Table.USERS: ("projects",), Table.ADMIN_USERS: ("projects", "users")}

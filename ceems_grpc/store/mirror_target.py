@@ -7,9 +7,11 @@ import msgspec
 import pyarrow as pa
 
 from ceems_grpc.store.mirror_file import Mirror
+from ceems_grpc.store.mirror_groups import create_groups, number_groups
 from ceems_grpc.store.mirror_layout import (
     DATED,
     DAY,
+    GROUP,
     INTEGERS,
     LARGE,
     MOMENT,
@@ -39,7 +41,7 @@ class NewMirror:
         writer = self._duck.cursor()  # typing the rows uses the connection meanwhile
         try:
             _create(writer, table, layout)
-            _insert(writer, table, rows)
+            _insert(writer, table, layout, rows)
         finally:
             writer.close()
 
@@ -83,7 +85,7 @@ class OpenMirror:
     def rewrite(self, table: Table, layout: TableLayout, rows: Iterable[pa.Table]) -> None:
         """Empty the table and fill it. It has the columns already: another schema has another mirror."""
         self._duck.execute(f"DELETE FROM {quote(table)}")  # noqa: S608 - a quoted name
-        _insert(self._duck, table, rows)
+        _insert(self._duck, table, layout, rows)
 
     def count(self, table: Table) -> int:
         """Return the number of rows."""
@@ -99,7 +101,7 @@ class OpenMirror:
         """Delete rows and add others."""
         self._written += len(ids)
         self._delete(table, ids, "IN")
-        _insert(self._duck, table, [rows])
+        _insert(self._duck, table, layout, [rows])
 
     def keep(self, table: Table, ids: pa.Int64Array, last: int | None) -> None:
         """Delete all rows but these."""
@@ -131,6 +133,9 @@ class OpenMirror:
 
 def _create(duck: duckdb.DuckDBPyConnection, table: Table, layout: TableLayout) -> None:
     columns = [f"{quote(ROW)} BIGINT", f"{quote(LARGE)} BOOLEAN"]
+    if table is Table.UNITS:
+        create_groups(duck, layout)
+        columns.append(f"{quote(GROUP)} INTEGER")
     columns += [f"{quote(name)} {'BIGINT' if name in INTEGERS else 'VARCHAR'}" for name in layout.plain]
     columns += [f"{quote(list_column(column))} VARCHAR[]" for column in lists_of(table, layout)]
     if table in DATED:
@@ -138,10 +143,11 @@ def _create(duck: duckdb.DuckDBPyConnection, table: Table, layout: TableLayout) 
     duck.execute(f"CREATE TABLE {quote(table)} ({', '.join(columns)})")
 
 
-def _insert(duck: duckdb.DuckDBPyConnection, table: Table, rows: Iterable[pa.Table]) -> None:
+def _insert(duck: duckdb.DuckDBPyConnection, table: Table, layout: TableLayout, rows: Iterable[pa.Table]) -> None:
     described = duck.execute(f"SELECT * FROM {quote(table)} LIMIT 0").description  # noqa: S608 - a quoted name
     there = {item[0] for item in described or ()}
-    for part in _parts(rows):
+    for typed in _parts(rows):
+        part = number_groups(duck, layout, typed) if table is Table.UNITS else typed
         for name in part.column_names:
             if name not in there:  # the key of a metric
                 duck.execute(f"ALTER TABLE {quote(table)} ADD COLUMN {quote(name)} DOUBLE")

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from ceems_grpc.ceems.questions import Choice, UsageQuestion, Viewer
+from ceems_grpc.ceems.metrics import GROUPS
+from ceems_grpc.ceems.questions import Choice, StatsQuestion, UsageQuestion, Viewer
 from ceems_grpc.ceems.service import Ceems
 from ceems_grpc.ceems.window import Window
 from ceems_grpc.store.base import KnowsKeys
@@ -65,4 +66,23 @@ async def test_keys_without_numbers(
         writer.execute(f"UPDATE units SET {_METRIC} = ? WHERE id % 2 = 0", (text,))
         await check(store, live, UsageQuestion(_EVER, admin=True))
         await check(store, live, UsageQuestion(_EVER, fields=(_METRIC,), admin=True))
+    await live.close()
+
+
+@pytest.mark.parametrize("group_by", [(), ("cluster_id",), ("resource_manager", "groupname")])
+async def test_groups_that_are_new_and_texts_that_are_none(
+    group_by: tuple[str, ...], site: Path, live: SqliteStore, writer: sqlite3.Connection, tmp_path: Path
+) -> None:
+    changes = [
+        f"UPDATE units SET {name} = {value} WHERE id % 5 = 0" for name in GROUPS for value in ("''", "NULL", "'new'")
+    ]
+    async with following(site, tmp_path / "cache") as store:
+        for change in ("SELECT 1", *changes, "DELETE FROM units WHERE id % 5 = 1"):
+            writer.execute(change)
+            await check(store, live, UsageQuestion(_EVER, group_by=group_by, admin=True))
+            assert await store.settled()
+            for exact in (group_by, GROUPS):
+                await check(store, live, UsageQuestion(_EVER, group_by=exact, exact_groups=True, admin=True))
+            stats = StatsQuestion(_EVER, admin=True)
+            assert (await Ceems(store).stats(_VIEWER, stats)).table == (await Ceems(live).stats(_VIEWER, stats)).table
     await live.close()
