@@ -32,6 +32,11 @@ class StoreBusyError(StoreError):
     """A writer kept the database locked for longer than the busy timeout, or too many questions wait already."""
 
 
+def no_table(table: str) -> StoreSchemaError:
+    """Make the error for a question about a table that the database's version of CEEMS did not have."""
+    return StoreSchemaError(f"This CEEMS database has no table {table}; it was made by an older version of CEEMS.")
+
+
 def lacking(what: str, detail: str = "") -> StoreError:
     """Make the error for a question about a table or column that is not there; ``what``: such as "column num_units"."""
     named = f": no {what}" if what else ""

@@ -14,7 +14,7 @@ from functools import partial
 import msgspec
 
 from ceems_grpc.store.column_rules import LOWER, OPERATORS, UPPER, ascii_lower, integers_meant, is_of_integers, json_key
-from ceems_grpc.store.errors import StoreSchemaError, lacking
+from ceems_grpc.store.errors import lacking, no_table
 from ceems_grpc.store.mirror_layout import DAY, INTEGERS, LISTS, MOMENT, ROW, is_metric, list_column, quote, text
 from ceems_grpc.store.plan import (
     Aggregate,
@@ -79,9 +79,7 @@ class PostgresSql:
 
     def __init__(self, table: Table, catalog: Catalog) -> None:
         if table not in catalog.tables:
-            raise StoreSchemaError(
-                f"This CEEMS database has no table {table}; it was made by an older version of CEEMS."
-            )
+            raise no_table(table)
         self.table = table
         self.catalog = catalog
         self.layout = catalog.tables[table]

@@ -25,7 +25,7 @@ from ceems_grpc.store.account import enter as enter_statement
 from ceems_grpc.store.account import waiting
 from ceems_grpc.store.base import Facts
 from ceems_grpc.store.beside import FileIdentity, enter, identity_of, leave, opened
-from ceems_grpc.store.errors import StoreBusyError, StoreMissingError, StoreSchemaError
+from ceems_grpc.store.errors import StoreBusyError, StoreMissingError, StoreSchemaError, no_table
 from ceems_grpc.store.flatten import flatten
 from ceems_grpc.store.localtime import guess_zone, moment_of
 from ceems_grpc.store.plan import (
@@ -426,9 +426,7 @@ class SqliteReader:
 
     def _write(self, table: Table, write: Callable[[SqliteSql], str]) -> tuple[str, list[object]]:
         if table not in self._columns:
-            raise StoreSchemaError(
-                f"This CEEMS database has no table {table}; it was made by an older version of CEEMS."
-            )
+            raise no_table(table)
         sql = SqliteSql(table, self._zone)
         return write(sql), sql.parameters
 
