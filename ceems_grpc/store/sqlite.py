@@ -205,7 +205,7 @@ class SqliteStore:
         try:
             await asyncio.to_thread(check_wal, self._path)
             await connection
-            await connection.execute("PRAGMA cache_size = -16384")
+            await connection.execute("PRAGMA cache_size = -4096")
             await connection.execute_fetchall("PRAGMA schema_version")  # opens the WAL-index, to stay
             opened(await asyncio.to_thread(identity_of, self._path))
         except sqlite3.Error as error:
