@@ -110,10 +110,14 @@ def _all_fit(texts: pa.ChunkedArray, *, is_object: bool) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Some rows: their ids, and the ids with their shapes as the statement's parameter."""
+    """Some rows: their ids, and the ids with their shapes as the statement's parameter.
+
+    ``is_odd``: the statement has no part for the shape of one of them.
+    """
 
     ids: list[int]
     parameter: str
+    is_odd: bool
 
 
 class RowTexts:
@@ -136,12 +140,11 @@ class RowTexts:
 
     @property
     def statement(self) -> str:
-        """One parameter, a `Chunk.parameter`; answers one BLOB, its rows in order, each followed by a comma."""
+        """One parameter, a `Chunk.parameter`; answers one BLOB, its rows in order, joined by commas."""
         count = len(self._shapes) + 1
         cases = " ".join(f"WHEN {place} THEN {self._row(shape)}" for place, shape in enumerate(self._shapes))
-        # Another shape gives a text that is no row, so that its chunk is told from others.
-        row = f"CASE j.value % {count} {cases} ELSE '?' END" if cases else "'?'"
-        return f"SELECT CAST(group_concat({row}, '') AS BLOB) FROM {self._rows('j.value / ' + str(count))}"  # noqa: S608
+        row = f"CASE j.value % {count} {cases} END" if cases else "NULL"
+        return f"SELECT CAST(group_concat({row}, ',') AS BLOB) FROM {self._rows('j.value / ' + str(count))}"  # noqa: S608
 
     @property
     def columns_statement(self) -> str:
@@ -159,8 +162,10 @@ class RowTexts:
         starts = [*range(0, last, _ROWS_A_TEXT), *([last] if last < total else [])]
         for start, end in pairwise([*starts, total]):
             ids = self._ids.slice(start, end - start)
-            coded = pc.add(pc.multiply_checked(ids, count), self._places.slice(start, end - start))
-            yield Chunk(ids.to_pylist(), msgspec.json.encode(coded.to_pylist()).decode())
+            places = self._places.slice(start, end - start)
+            coded = pc.add(pc.multiply_checked(ids, count), places)
+            is_odd = bool(pc.equal(pc.max(places), count - 1).as_py())
+            yield Chunk(ids.to_pylist(), msgspec.json.encode(coded.to_pylist()).decode(), is_odd)
 
     def _rows(self, row: str) -> str:
         # A cross join runs its left side first, so rows come in the order of the array.
@@ -179,7 +184,7 @@ class RowTexts:
                 column = column if self.fit else f"json_quote({column})"  # which takes half of the time
             pieces.append(f'"{name}":{place}')
             values.append(column)
-        return f"printf({', '.join([text('{' + ','.join(pieces) + '},'), *values])})"
+        return f"printf({', '.join([text('{' + ','.join(pieces) + '}'), *values])})"
 
 
 def is_own_form(plan: JsonScan, rows: bytes) -> bool:
@@ -202,4 +207,4 @@ def _own_form(plan: JsonScan) -> str:
             form = _OBJECT if name in plan.objects else _TEXT
         forms.setdefault(form, []).append(re.escape(name))
     pieces = [f'"(?:{"|".join(names)})":{form}' for form, names in forms.items()]
-    return rf"^(?:\{{(?:(?:{'|'.join(pieces)}),?)*\}},)*$"
+    return rf"^(?:\{{(?:(?:{'|'.join(pieces)}),?)*\}}(?:,|$))*$"

@@ -245,11 +245,12 @@ class MirrorReader:
             yield pa.RecordBatch.from_arrays([pa.array([], field.type) for field in schema], schema=schema)
             return
         try:
-            async with aclosing(live.values(texts.statement, (chunk.parameter for chunk in chunks))) as found:
+            joined = (chunk.parameter for chunk in chunks if not chunk.is_odd)
+            async with aclosing(live.values(texts.statement, joined)) as found:
                 for chunk in chunks:
-                    rows = await anext(found)
-                    if texts.fit or await asyncio.to_thread(is_own_form, plan, rows):
-                        yield JsonText(len(chunk.ids), rows[:-1])
+                    rows = None if chunk.is_odd else await anext(found)
+                    if rows and (texts.fit or await asyncio.to_thread(is_own_form, plan, rows)):
+                        yield JsonText(len(chunk.ids), rows)
                     else:
                         ids = msgspec.json.encode(chunk.ids).decode()
                         yield await live.rows(texts.columns_statement, ids, schema)

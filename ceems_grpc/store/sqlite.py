@@ -10,7 +10,8 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
@@ -382,17 +383,33 @@ class SqliteReader:
         return pa.Table.from_batches([_batch(schema, rows)])
 
     async def values(self, statement: str, parameters: Iterable[str]) -> AsyncGenerator[Any, None]:
-        """Yield the one value that a statement with one parameter answers, for each of the parameters."""
+        """Yield the one value that a statement with one parameter answers, for each of the parameters.
+
+        The next one is worked out while the one before is used.
+        """
         entered = enter_statement("database", "sqlite", statement, [])
-        for parameter in parameters:
+        asked: deque[asyncio.Task[tuple[Any, float]]] = deque()
+
+        async def ask(parameter: str) -> tuple[Any, float]:
             began = time.perf_counter()
-            try:
-                ((value,),) = await self._connection.execute_fetchall(statement, [parameter])
-            except asyncio.CancelledError:
-                await self._connection.interrupt()
-                raise
+            ((value,),) = await self._connection.execute_fetchall(statement, [parameter])
+            return value, began
+
+        async def first() -> Any:  # noqa: ANN401 - whatever the database holds
+            value, began = await asyncio.shield(asked[0])
+            asked.popleft()
             entered.ran(began, 1)
-            yield value
+            return value
+
+        try:
+            for parameter in parameters:
+                asked.append(asyncio.create_task(ask(parameter)))
+                if len(asked) > 1:
+                    yield await first()
+            while asked:
+                yield await first()
+        finally:
+            await self._stop(asked)
 
     async def rows(self, statement: str, parameter: str, schema: pa.Schema) -> pa.RecordBatch:
         """Return what a statement with one parameter answers, as columns."""
@@ -423,6 +440,13 @@ class SqliteReader:
         )
 
     # Statements
+
+    async def _stop(self, tasks: Collection[asyncio.Task[Any]]) -> None:
+        """Interrupt what is being asked and nobody waits for any more."""
+        while not all(task.done() for task in tasks):
+            await self._connection.interrupt()
+            await asyncio.wait(tasks, timeout=0.02)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _write(self, table: Table, write: Callable[[SqliteSql], str]) -> tuple[str, list[object]]:
         if table not in self._columns:

@@ -127,6 +127,19 @@ async def test_the_first_odd_value_of_a_column(
         await check(site, store)
 
 
+@pytest.mark.parametrize("share", [1, 400])
+async def test_more_shapes_than_a_statement_has_parts(
+    share: int, site: Path, tmp_path: Path, writer: sqlite3.Connection
+) -> None:
+    """Rows with every choice of empty columns, in all parts of the answer and in some."""
+    emptied = ("groupname", "allocation", "tags", "avg_cpu_usage", "total_cpu_energy_usage_kwh")
+    bits = ", ".join(f"{name} = CASE WHEN id & {1 << bit} THEN {name} ELSE '' END" for bit, name in enumerate(emptied))
+    writer.execute(f"UPDATE units SET {bits} WHERE id % {share} < 32 AND (id < 400 OR {share} = 1)")
+    async with following(site, tmp_path / "cache") as store:
+        given = await check(site, store)
+        assert any(isinstance(item, pa.RecordBatch) for item in given)
+
+
 @pytest.mark.parametrize("limit", [1, 500, 1_024, 1_025])
 async def test_limits_cut_as_they_do_for_the_file(limit: int, site: Path, tmp_path: Path) -> None:
     async with following(site, tmp_path / "cache") as store:
