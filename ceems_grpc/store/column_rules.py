@@ -7,6 +7,7 @@ import pyarrow as pa
 from ceems_grpc.store.flatten import flatten
 from ceems_grpc.store.mirror_layout import INTEGERS, is_metric
 from ceems_grpc.store.plan import AllKeys, Count, CountIf, FirstBy, Measure, Scan, Sum
+from ceems_grpc.store.stopping import check_wanted
 
 OPERATORS = {"<": "<", "<=": "<=", ">": ">", ">=": ">=", "=": "=", "!=": "<>"}
 UPPER, LOWER = "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz"
@@ -67,6 +68,7 @@ def put_together(scan: Scan, names: list[str], rows: pa.Table) -> pa.Table:
         return pa.table({})
     kinds = {column.column: column for column in scan.columns if isinstance(column, AllKeys)}
     for name, values in zip(names, rows.columns, strict=True):
+        check_wanted()
         asked = kinds.get(name)
         if asked is not None and (not is_metric(name) or not asked.numeric):
             for key, array in _flat(values, numeric=asked.numeric).items():

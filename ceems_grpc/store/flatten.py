@@ -8,6 +8,8 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
+from ceems_grpc.store.stopping import while_wanted
+
 _EMPTY = {None, "", "{}", "null"}
 _NOTHING: dict[str, Any] = {}
 _numbers = msgspec.json.Decoder(dict[str, float])
@@ -21,10 +23,12 @@ def flatten(texts: Sequence[str | None], *, numeric: bool) -> dict[str, pa.Array
     Numeric: float64, with 0 for what is not a finite number (the API's rule). Otherwise int64, float64, bool or
     text by what all rows hold; nested values become JSON text.
     """
-    objects = [_NOTHING if text in _EMPTY else decode_object(text or "", numeric=numeric) for text in texts]
+    objects = [
+        _NOTHING if text in _EMPTY else decode_object(text or "", numeric=numeric) for text in while_wanted(texts)
+    ]
     keys: set[str] = set().union(*objects)
     # A dictionary is asked more quickly for what it has not than rows are told apart.
-    return {key: _array([each.get(key) for each in objects], numeric=numeric) for key in sorted(keys)}
+    return {key: _array([each.get(key) for each in while_wanted(objects)], numeric=numeric) for key in sorted(keys)}
 
 
 def decode_object(text: str, *, numeric: bool) -> dict[str, Any]:

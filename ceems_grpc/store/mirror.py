@@ -35,6 +35,7 @@ from ceems_grpc.store.mirror_layout import GROUP, Layout
 from ceems_grpc.store.plan import Aggregate, Distinct, KeyScan, Scan, Spread, Table
 from ceems_grpc.store.queue import is_large
 from ceems_grpc.store.sqlite import SqliteReader, SqliteStore
+from ceems_grpc.store.stopping import check_wanted, in_thread
 from ceems_grpc.store.wal import Version, read_version
 
 # See MirrorReader._fetch_few.
@@ -364,17 +365,12 @@ class MirrorReader:
             return None
         by = pa.table({name: rows.column(name).combine_chunks() for name, _ in order})
         places = pc.sort_indices(by, order)  # nulls come last
-        return pa.table({name: rows.column(name).combine_chunks().take(places) for name in rows.column_names})
+        sorted_rows: dict[str, pa.Array] = {}
+        for name in rows.column_names:
+            check_wanted()
+            sorted_rows[name] = rows.column(name).combine_chunks().take(places)
+        return pa.table(sorted_rows)
 
     async def _run(self, work: Callable[[], _Result]) -> _Result:
         """Run work in a thread; a question that is cancelled interrupts it, and waits until it has ended."""
-        task = asyncio.ensure_future(asyncio.to_thread(work))
-        try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            while not task.done():
-                self._snapshot.connection.interrupt()
-                await asyncio.wait([task], timeout=0.02)
-            if not task.cancelled():
-                task.exception()  # that it was interrupted
-            raise
+        return await in_thread(work, self._snapshot.connection.interrupt)

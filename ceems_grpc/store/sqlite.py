@@ -11,7 +11,7 @@ import os
 import sqlite3
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
@@ -49,6 +49,7 @@ from ceems_grpc.store.schema_versions import OLDEST, newer_schema
 from ceems_grpc.store.sqlite_errors import check_wal, explain, explain_path
 from ceems_grpc.store.sqlite_guard import GuardedConnection
 from ceems_grpc.store.sqlite_sql import MOMENT_FUNCTION, SqliteSql
+from ceems_grpc.store.stopping import in_thread, while_wanted
 from ceems_grpc.store.wal import Version, may_read, read_version, wants_gap
 
 _log = logging.getLogger(__name__)
@@ -339,7 +340,7 @@ class SqliteReader:
         rows: list[tuple[Any, ...]] = []
         async for chunk in self._fetch(*self._write(scan.table, lambda sql: sql.scan(scan))):
             rows += chunk
-        return await asyncio.to_thread(_flat_table, scan, rows)
+        return await in_thread(lambda: _flat_table(scan, rows))
 
     async def batches(self, scan: Scan) -> AsyncIterator[pa.RecordBatch]:
         """Return the rows of a scan bit by bit."""
@@ -524,7 +525,7 @@ def _batch(schema: pa.Schema, rows: list[tuple[Any, ...]]) -> pa.RecordBatch:
     )
 
 
-def _column(values: tuple[Any, ...], type_: pa.DataType) -> pa.Array:
+def _column(values: Sequence[Any], type_: pa.DataType) -> pa.Array:
     try:
         return pa.array(values, type_)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
@@ -545,9 +546,9 @@ def _coerce(value: object, type_: pa.DataType) -> object:
 
 
 def _flat_table(scan: Scan, rows: list[tuple[Any, ...]]) -> pa.Table:
-    columns: list[tuple[Any, ...]] = list(zip(*rows, strict=True)) if rows else [() for _ in scan.columns]
     arrays: dict[str, pa.Array] = {}
-    for column, values in zip(scan.columns, columns, strict=True):
+    for index, column in enumerate(scan.columns):
+        values = [row[index] for row in while_wanted(rows)]
         if isinstance(column, AllKeys):
             for key, array in flatten(values, numeric=column.numeric).items():
                 arrays[f"{column.column}.{key}"] = array
