@@ -18,7 +18,7 @@ from tests.sources.sites import write_north_and_south
 
 COUNT = Aggregate(Table.UNITS, ("cluster_id",), (Count("n"),))
 LONG = 60.0
-TIMEOUT = 2.0  # also for the source that does answer, on a busy machine
+TIMEOUT = 4.0  # also for the source that does answer, on a busy machine
 
 
 class Stuck(SqliteStore):
