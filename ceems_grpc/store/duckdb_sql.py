@@ -193,7 +193,12 @@ class DuckSql:
 
     def _sums_by_group(self, plan: Aggregate, where: Condition) -> str:
         summed = [measure for measure in plan.measures if not isinstance(measure, FirstBy)]
-        sums = [f"{_as_integer(measure, self._sum(measure))} AS {quote(measure.name)}" for measure in summed]
+        # A group has rows, so counts need nothing around them: every word here takes longer to plan than to work out.
+        written = [(self._sum(measure), measure) for measure in summed]
+        sums = [
+            f"{part if isinstance(measure, Count | CountIf) else _as_integer(measure, part)} AS {quote(measure.name)}"
+            for part, measure in written
+        ]
         shown = [quote(GROUP), *sums]
         rows = f"{quote(self.table)} WHERE {self.condition(where)}"
         return f"SELECT {', '.join(shown)} FROM {rows} GROUP BY {quote(GROUP)}"  # noqa: S608 - quoted names
@@ -282,7 +287,8 @@ class DuckSql:
         """Write a condition."""
         match condition:
             case AllOf(parts):
-                return "(" + " AND ".join(map(self.condition, parts)) + ")" if parts else "TRUE"
+                written = [each for each in map(self.condition, parts) if each != "TRUE"]
+                return "(" + " AND ".join(written) + ")" if written else "TRUE"
             case AnyOf(parts):
                 return "(" + " OR ".join(map(self.condition, parts)) + ")" if parts else "FALSE"
             case In(operand, values, negate):
@@ -399,7 +405,7 @@ class DuckSql:
             case Count():
                 return "count(*)"
             case CountIf(_, condition):
-                return f"count(CASE WHEN {self.condition(condition)} THEN 1 END)"
+                return f"count(*) FILTER (WHERE {self.condition(condition)})"
             case Sum(_, str(column)):
                 if column not in INTEGERS:
                     raise AskLiveError
