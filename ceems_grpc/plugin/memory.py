@@ -15,7 +15,7 @@ _LARGE = 1024 * 1024
 """Bytes of an answer from which on it leaves much behind: it was held several times over while it was made."""
 _DELAY = 0.5  # seconds, in which the answer is sent
 _M_ARENA_MAX = -8  # see mallopt(3)
-_ARENAS = 4  # more of them only keep more of what is freed
+_ARENAS = 2  # more of them only keep more of what is freed
 
 _due = False
 
