@@ -1,9 +1,7 @@
 """Answers about stats: how many units, projects and users there are per cluster."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ceems_grpc.ceems.access import Access
 from ceems_grpc.ceems.answer import Answer, cut
@@ -36,6 +34,7 @@ _COUNTS: tuple[Count | CountIf, ...] = (
     CountIf("num_inactive_units", Compare("ended_at_ts", ">", 0)),
     CountIf("num_active_units", Running()),
 )
+_NAMES = pc.CountOptions(mode="only_valid")
 
 
 async def stats(access: Access, question: StatsQuestion) -> Answer:
@@ -60,33 +59,12 @@ def _by_cluster(groups: pa.Table) -> pa.Table:
 
     Databases find the groups once; counting different names in them takes each much longer than it does here.
     """
-    found: dict[str | None, _Cluster] = {}
-    for cluster, manager, project, user, *counts in zip(*groups.to_pydict().values(), strict=True):
-        found.setdefault(cluster, _Cluster()).add(manager, project, user, counts)
-    names = sorted(found, key=lambda name: (name is None, name or ""))
-    clusters = [found[name] for name in names]
-    columns = {
-        "cluster_id": pa.array(names, pa.string()),
-        "resource_manager": pa.array(
-            [None if name is None else min(found[name].managers) for name in names], pa.string()
-        ),
-    }
-    for index, count in enumerate(_COUNTS):
-        columns[count.name] = pa.array([each.counts[index] for each in clusters], pa.int64())
-    columns["num_projects"] = pa.array([len(each.projects - {None}) for each in clusters], pa.int64())
-    columns["num_users"] = pa.array([len(each.users - {None}) for each in clusters], pa.int64())
-    return pa.table(columns)
-
-
-@dataclass(slots=True)
-class _Cluster:
-    managers: set[str] = field(default_factory=set)
-    projects: set[str | None] = field(default_factory=set)
-    users: set[str | None] = field(default_factory=set)
-    counts: list[int] = field(default_factory=lambda: [0] * len(_COUNTS))
-
-    def add(self, manager: str | None, project: str | None, user: str | None, counts: Sequence[int]) -> None:
-        self.managers.add(manager or "")
-        self.projects.add(project)
-        self.users.add(user)
-        self.counts = [before + more for before, more in zip(self.counts, counts, strict=True)]
+    groups = groups.set_column(1, "resource_manager", pc.fill_null(groups.column("resource_manager"), ""))
+    counts = [count.name for count in _COUNTS]
+    different = [("project", "count_distinct", _NAMES), ("username", "count_distinct", _NAMES)]
+    clusters = groups.group_by("cluster_id", use_threads=False).aggregate(
+        [("resource_manager", "min"), *((count, "sum") for count in counts), *different]
+    )
+    clusters = clusters.rename_columns(["cluster_id", "resource_manager", *counts, "num_projects", "num_users"])
+    named = pc.if_else(pc.is_null(clusters.column(0)), pa.scalar(None, pa.string()), clusters.column(1))
+    return clusters.set_column(1, "resource_manager", named).sort_by("cluster_id")

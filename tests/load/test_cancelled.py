@@ -108,9 +108,8 @@ async def test_who_cancels_gets_the_processor_back(site: Path, folder: Path, hea
         whole = await used_by(ceems, heavy.ask(ceems, first, last))
         used = heavy.share * whole
         assert whole - used > 2 * ALLOWED, "it is too small to tell whether it goes on"
-        for number in (1, 2):
-            after = await used_after_cancelling(ceems, heavy.ask(ceems, first, last - number), used)
-            assert after <= ALLOWED, f"it used {after:.2f} s more, where it takes {whole:.2f} s in all"
+        after = await used_after_cancelling(ceems, heavy.ask(ceems, first, last - 1), used)
+        assert after <= ALLOWED, f"it used {after:.2f} s more, where it takes {whole:.2f} s in all"
 
 
 def newest(site: Path) -> int:
