@@ -38,7 +38,7 @@ class TableLayout(msgspec.Struct):
 
     ``coded``: columns of the mirror that hold codes. ``inexact``: columns of the file that only the file can answer.
     ``unfit``: columns of which some text cannot be a part of a JSON row as it is; ``gappy``: columns of which some text
-    is empty; see `json_rows.note_fitness`.
+    is empty; see `json_rows.note_texts`.
     """
 
     columns: tuple[str, ...]

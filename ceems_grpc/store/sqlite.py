@@ -389,17 +389,20 @@ class SqliteReader:
         The next one is worked out while the one before is used.
         """
         entered = enter_statement("database", "sqlite", statement, [])
-        asked: deque[asyncio.Task[tuple[Any, float]]] = deque()
+        asked: deque[asyncio.Task[Any]] = deque()
+        free = 0.0  # since when the connection has had nothing else to do
 
-        async def ask(parameter: str) -> tuple[Any, float]:
+        async def ask(parameter: str) -> Any:  # noqa: ANN401 - whatever the database holds
+            nonlocal free
             began = time.perf_counter()
             ((value,),) = await self._connection.execute_fetchall(statement, [parameter])
-            return value, began
+            entered.ran(max(began, free), 1)
+            free = time.perf_counter()
+            return value
 
         async def first() -> Any:  # noqa: ANN401 - whatever the database holds
-            value, began = await asyncio.shield(asked[0])
+            value = await asyncio.shield(asked[0])
             asked.popleft()
-            entered.ran(began, 1)
             return value
 
         try:
