@@ -99,4 +99,4 @@ def _store(done: Account) -> str:
     return "+".join(sorted(engines)) or "none"
 
 
-_PLACES = {"duckdb": "mirror", "sqlite": "database"}
+_PLACES = {"duckdb": "mirror", "arrow": "mirror", "sqlite": "database"}

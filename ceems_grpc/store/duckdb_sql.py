@@ -53,6 +53,7 @@ from ceems_grpc.store.plan import (
     WeightedSum,
     WeightOf,
     Within,
+    ended_or_running,
 )
 from ceems_grpc.store.sqlite_sql import numbers_of
 
@@ -516,12 +517,10 @@ def _apart(where: Condition) -> list[Condition]:
 
     The engine skips parts of the table where it looks for one range, but not for one of two.
     """
-    if isinstance(where, AllOf):
-        for part in where.parts:
-            match part:
-                case AnyOf((Within(Instant.ENDED), Running()) as either):
-                    others = [other for other in where.parts if other is not part]
-                    return [AllOf((*others, each)) for each in either]
+    split = ended_or_running(where)
+    if split is not None:
+        window, others = split
+        return [AllOf((*others, window)), AllOf((*others, Running()))]
     return [where]
 
 

@@ -178,6 +178,15 @@ class Follower:
             async with self._stepped:
                 self._steps += 1
                 self._stepped.notify_all()
+            await self._count()  # nobody waits for this
+
+    async def _count(self) -> None:
+        if self._mirror is None:
+            return
+        try:
+            await self._finish(asyncio.to_thread(self._mirror.count))
+        except duckdb.Error as error:
+            _log.warning("units are counted by the engine, which takes longer", extra={"detail": str(error)})
 
     def _pause(self) -> float:
         self._failures += 1

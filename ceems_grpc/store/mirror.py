@@ -264,7 +264,9 @@ class MirrorReader:
         def work(sql: DuckSql) -> pa.Table:
             if plan.table is not Table.UNITS or not can_group(sql.layout, plan):
                 return self._fetch_few(sql.aggregate(plan), sql)
-            sums = self._fetch_few(sql.by_group(plan), sql)
+            sums = self._snapshot.counted(plan)
+            if sums is None:
+                sums = self._fetch_few(sql.by_group(plan), sql)
             return put_together_groups(plan, sums, self._snapshot.groups(sums.column(GROUP)))
 
         return await self._answer(plan.table, work, lambda live: live.aggregate(plan))

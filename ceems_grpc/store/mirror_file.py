@@ -15,8 +15,10 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ceems_grpc.store.mirror_counts import UnitCounts, counting_of, read_counts
 from ceems_grpc.store.mirror_groups import read_groups
 from ceems_grpc.store.mirror_layout import LAYOUT_VERSION, Meta
+from ceems_grpc.store.plan import Aggregate
 from ceems_grpc.store.source_rows import zone_of_text
 
 _SLOTS = 16
@@ -31,13 +33,25 @@ class Snapshot:
         self.connection = connection
         self.meta = meta
         self.zone: tzinfo = mirror.zone
+        self._counts = mirror.counts
 
     def groups(self, numbers: pa.ChunkedArray) -> pa.Table:
         """Return the texts of the groups of units, with at least these numbers; see `mirror_groups`."""
         highest = pc.max(numbers).as_py()
-        if highest is not None and highest >= self.mirror.groups.num_rows:
+        return self._groups(-1 if highest is None else highest)
+
+    def _groups(self, highest: int) -> pa.Table:
+        if highest >= self.mirror.groups.num_rows:
             self.mirror.groups = read_groups(self.connection)
         return self.mirror.groups
+
+    def counted(self, plan: Aggregate) -> pa.Table | None:
+        """Return what an aggregation of units sums by group, where that is counted in memory; see `mirror_counts`."""
+        moment, counts = self._counts
+        counting = counting_of(plan)
+        if counting is None or counts is None or moment != self.meta.id:
+            return None
+        return counts.by_group(counting, self._groups(counts.highest))
 
     def close(self) -> None:
         """Let go of the moment."""
@@ -54,6 +68,8 @@ class Mirror:
         self._lock = threading.Lock()
         self._users = 1
         self._delete = False
+        self.changing = threading.Lock()
+        """Held while another moment begins: the meta, and what new snapshots see, change together."""
         self.duck = open_duck(path, memory_limit, threads)
         try:
             self.meta = read_meta(self.duck)
@@ -62,6 +78,7 @@ class Mirror:
             raise
         self.zone = zone_of_text(self.meta.layout.zone)
         self.groups = read_groups(self.duck)  # as far as they were needed; none ever changes
+        self.counts: tuple[str, UnitCounts | None] = ("", None)  # of which moment, and that there can be none
         self.rewritten = 0  # rows that catching up has replaced, each of which leaves a hole
         ((rows,),) = self.duck.execute("SELECT count(*) FROM units").fetchall()
         self.most_rewritten = 200_000 + int(rows)
@@ -79,19 +96,27 @@ class Mirror:
             self._users += 1
         try:
             connection = self.duck.cursor()
-            connection.execute("BEGIN")
-            return Snapshot(self, connection, self._meta_of(connection))
+            with self.changing:
+                connection.execute("BEGIN")
+                return Snapshot(self, connection, self.meta)
         except BaseException:
             self.release()
             raise
 
-    def _meta_of(self, connection: duckdb.DuckDBPyConnection) -> Meta:
-        # Taking it apart each time would cost more than most questions.
-        rows = connection.execute("SELECT id FROM state").fetchall()
-        meta = self.meta
-        if rows != [(meta.id,)]:
-            meta = read_meta(connection)
-        return meta
+    def count(self) -> None:
+        """Count the units of this moment in memory, unless they are. Raises duckdb.Error, once a moment."""
+        if self.counts[0] == self.meta.id:
+            return
+        self.counts = ("", None)  # memory for one of them is enough
+        snapshot = self.snapshot()
+        if snapshot is None:
+            return
+        counts = None
+        try:
+            counts = read_counts(snapshot.connection, snapshot.meta.layout)
+        finally:
+            self.counts = (snapshot.meta.id, counts)
+            snapshot.close()
 
     def retire(self, *, delete: bool) -> None:
         """Close the mirror when nobody reads it any more; no new snapshots are given."""
@@ -130,6 +155,8 @@ def open_duck(path: Path, memory_limit: str, threads: int, *, read_only: bool = 
             "max_vacuum_tasks": 0,
             # What a crash of the machine leaves unwritten fails DuckDB's checksums, and is made anew.
             "fsync_mode": "NONE",
+            # A snapshot is of the moment at which it is taken, not of its first statement.
+            "immediate_transaction_mode": True,
         },
     )
 

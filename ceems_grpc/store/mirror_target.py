@@ -110,8 +110,9 @@ class OpenMirror:
     def commit(self, meta: Meta) -> None:
         """Write the state and show it to new readers."""
         _write_state(self._duck, meta)
-        self._duck.execute("COMMIT")
-        self._mirror.meta = meta
+        with self._mirror.changing:
+            self._duck.execute("COMMIT")
+            self._mirror.meta = meta
         self._mirror.rewritten += self._written
 
     def rollback(self) -> None:

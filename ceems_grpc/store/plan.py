@@ -126,6 +126,16 @@ ALWAYS = AllOf(())
 NEVER = AnyOf(())
 
 
+def ended_or_running(where: Condition) -> tuple[Within, tuple[Condition, ...]] | None:
+    """Return the window of a condition about units that "ended within it, or run", and its other parts; else None."""
+    if isinstance(where, AllOf):
+        for index, part in enumerate(where.parts):
+            match part:
+                case AnyOf((Within(Instant.ENDED) as window, Running())):
+                    return window, (*where.parts[:index], *where.parts[index + 1 :])
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """Sort by the operand (a column of the table or of the answer); rows without a value come last.

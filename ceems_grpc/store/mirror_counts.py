@@ -1,0 +1,152 @@
+"""Units counted in memory: of which groups those are that ended in a window or run, without a statement.
+
+Stats ask just that, again and again. Counting a month of a million units takes less than a millisecond here; the engine
+takes several times as long to plan a statement.
+"""
+
+import time
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ceems_grpc.store.account import enter
+from ceems_grpc.store.mirror_layout import GROUP, Layout, quote
+from ceems_grpc.store.plan import (
+    Aggregate,
+    AllOf,
+    AnyOf,
+    Compare,
+    Condition,
+    Count,
+    CountIf,
+    In,
+    Measure,
+    Running,
+    Table,
+    Within,
+    ended_or_running,
+)
+
+MOST_UNITS = 4_000_000
+"""Of more, the engine counts: each takes 8 bytes for as long as the mirror is open."""
+
+_ENDED = "ended_at_ts"
+_Kind = Literal["all", "ended", "running"]
+
+
+@dataclass(frozen=True, slots=True)
+class Counting:
+    """What to count: units that ended in the window or run, and fulfil the others; which of them by measure."""
+
+    window: Within
+    others: tuple[Condition, ...]
+    kinds: Mapping[str, _Kind]
+
+
+def counting_of(plan: Aggregate) -> Counting | None:
+    """Return what a plan about units counts; None where it asks for something else."""
+    split = ended_or_running(plan.where)
+    kinds = {measure.name: kind for measure in plan.measures if (kind := _kind(measure)) is not None}
+    if split is None or plan.order or len(kinds) < len(plan.measures):
+        return None
+    return Counting(*split, kinds)
+
+
+class UnitCounts:
+    """When the units of one moment of a mirror ended, and of which group each is.
+
+    ``highest``: the highest number of a group, or -1.
+    """
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Read them, which takes a tenth of a second for a million. Raises duckdb.Error."""
+        ended, group, units = quote(_ENDED), quote(GROUP), quote(Table.UNITS)
+        found = connection.sql(
+            f"SELECT CAST({ended} // 1000 AS UINTEGER) AS ended, {group} FROM {units}"  # noqa: S608 - quoted names
+            f" WHERE {ended} > 0 ORDER BY ended"
+        ).to_arrow_table()
+        seconds = _whole(found.column("ended"))
+        self._ended = memoryview(seconds.buffers()[1] or b"").cast("I")[: len(seconds)]
+        self._groups = _whole(found.column(GROUP))
+        running = connection.sql(f"SELECT {group} FROM {units} WHERE {ended} = 0").to_arrow_table()  # noqa: S608
+        self._running = _whole(running.column(GROUP)).value_counts()
+        highest = pc.max(pa.chunked_array([self._groups, self._running.field("values")])).as_py()
+        self.highest: int = -1 if highest is None else highest
+
+    def by_group(self, counting: Counting, groups: pa.Table) -> pa.Table | None:
+        """Return the counts by the groups' numbers, of which each may have several rows, as `DuckSql.by_group` does.
+
+        ``groups``: the texts of all groups. None where they do not tell which units fulfil a condition.
+        """
+        began, window = time.perf_counter(), counting.window
+        chosen = _chosen(AllOf(counting.others), groups)
+        if chosen is None:
+            return None
+        text = "units counted by group: ended between ? and ?, or running"
+        entered = enter("mirror", "arrow", text, (window.start, window.end))
+        first, last = bisect_left(self._ended, window.start), bisect_right(self._ended, window.end)
+        ended = self._groups.slice(first, max(last - first, 0)).value_counts()
+        kinds = counting.kinds
+        found = pa.concat_tables([_counted(ended, "ended", kinds), _counted(self._running, "running", kinds)])
+        found = found.filter(chosen.take(found.column(GROUP)))
+        entered.ran(began, found.num_rows)
+        return found
+
+
+def read_counts(connection: duckdb.DuckDBPyConnection, layout: Layout) -> UnitCounts | None:
+    """Return the counts of the moment that the connection sees; None where they cannot be kept. Raises duckdb.Error."""
+    units = layout.tables.get(Table.UNITS)
+    if units is None or _ENDED not in units.columns:
+        return None
+    ((rows,),) = connection.execute(f"SELECT count(*) FROM {quote(Table.UNITS)}").fetchall()  # noqa: S608 - quoted
+    if rows > MOST_UNITS:
+        return None
+    try:
+        return UnitCounts(connection)
+    except duckdb.ConversionException:  # units that end after the year 2106
+        return None
+
+
+def _kind(measure: Measure) -> _Kind | None:
+    match measure:
+        case Count():
+            return "all"
+        case CountIf(_, Compare("ended_at_ts", ">", 0)):
+            return "ended"
+        case CountIf(_, Running()):
+            return "running"
+    return None
+
+
+def _counted(counts: pa.StructArray, state: _Kind, kinds: Mapping[str, _Kind]) -> pa.Table:
+    """Return the measures of groups whose units are all in one state."""
+    numbers, rows = counts.flatten()
+    none = pa.repeat(pa.scalar(0, pa.int64()), len(counts))
+    return pa.table({GROUP: numbers} | {name: rows if kind in {"all", state} else none for name, kind in kinds.items()})
+
+
+def _chosen(condition: Condition, groups: pa.Table) -> pa.BooleanArray | None:
+    """Tell for each group whether its units fulfil a condition; None where the group's texts do not tell."""
+    match condition:
+        case AllOf(parts) | AnyOf(parts):
+            together, chosen = (pc.and_, True) if isinstance(condition, AllOf) else (pc.or_, False)
+            found: pa.BooleanArray = pa.repeat(pa.scalar(chosen), groups.num_rows)
+            for part in parts:
+                of_part = _chosen(part, groups)
+                if of_part is None:
+                    return None
+                found = together(found, of_part)
+            return found
+        case In(str(column), values, negate) if column in groups.column_names:
+            named = pc.is_in(_whole(groups.column(column)), value_set=pa.array(values, pa.string()))
+            return pc.invert(named) if negate else named
+    return None
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
