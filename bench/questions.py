@@ -18,19 +18,19 @@ _STAMP, _MOMENT = "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"
 
 @dataclass
 class Got:
-    """What came back: the bytes of frames or of a body."""
+    """What came back: frames, or the parts of a body, which Grafana passes on one by one."""
 
     frames: tuple[bytes, ...] = ()
-    body: bytes = b""
+    parts: tuple[bytes, ...] = ()
 
     @property
     def bytes(self) -> int:
-        return sum(map(len, self.frames)) + len(self.body)
+        return sum(map(len, (*self.frames, *self.parts)))
 
     @property
     def rows(self) -> int:
-        # Reading a frame is the panel's work, so it is not measured.
-        return sum(int(read_frame(frame).num_rows) for frame in self.frames) + self.body.count(b'"uuid":')
+        # Reading them is the panel's work, so it is not measured.
+        return sum(int(read_frame(frame).num_rows) for frame in self.frames) + b"".join(self.parts).count(b'"uuid":')
 
 
 @dataclass
@@ -76,7 +76,7 @@ def questions(now: int, user: str) -> list[Question]:
     async def units_json(ceems: CeemsPlugin, repeat: int) -> Got:
         first, last = window(30, repeat)
         answer = await ceems.resource("admin", "units/admin", f"from={first}&to={last}")
-        return Got(body=answer.body)
+        return Got(parts=answer.parts)
 
     async def stats(ceems: CeemsPlugin, repeat: int) -> Got:
         return await query(ceems, "admin", {"queryType": "stats", "admin": True}, window(30, repeat))

@@ -5,6 +5,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -19,12 +20,15 @@ COMMAND = (sys.executable, "-m", "ceems_grpc", "serve")
 
 @dataclass
 class Answered:
-    """A resource's answer: status, headers, body, and in how many parts it came."""
+    """A resource's answer: status, headers, and the parts in which the body came."""
 
     status: int
     headers: dict[str, str]
-    body: bytes
-    parts: int
+    parts: tuple[bytes, ...]
+
+    @cached_property
+    def body(self) -> bytes:
+        return b"".join(self.parts)
 
     @property
     def json(self) -> Any:
@@ -64,7 +68,7 @@ class CeemsPlugin:
         )
         parts = await self.plugin.collect("Resource.CallResource", request)
         got = {name: values.values[0] for name, values in parts[0].headers.items()}
-        return Answered(parts[0].code, got, b"".join(part.body for part in parts), len(parts))
+        return Answered(parts[0].code, got, tuple(part.body for part in parts))
 
     async def query(
         self, login: str | None, models: dict[str, dict[str, Any]], window: tuple[int, int], *, role: str = "Viewer"

@@ -191,4 +191,4 @@ async def _ask(plugin: Plugin, ceems: Source, login: str | None, **rest: Any) ->
     request = pb.CallResourceRequest(pluginContext=ceems.asker(login).context(), **rest)
     parts = await plugin.collect("Resource.CallResource", request)
     got = {name: values.values[0] for name, values in parts[0].headers.items()}
-    return Answered(parts[0].code, got, b"".join(part.body for part in parts), len(parts))
+    return Answered(parts[0].code, got, tuple(part.body for part in parts))
