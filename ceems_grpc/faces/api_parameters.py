@@ -7,12 +7,14 @@ from urllib.parse import parse_qsl
 from ceems_grpc.ceems.errors import bad_data
 from ceems_grpc.ceems.questions import AsAdmin
 from ceems_grpc.ceems.suggest import MOST
-from ceems_grpc.ceems.window import LAST_SECOND, Window, make_window, seconds_of
+from ceems_grpc.ceems.window import Window, make_window, seconds_of
 
 MOST_BYTES = 512 * 1024
 MOST_VALUES = 5_000
 MOST_CHARACTERS = 1_000
-_INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
+MOMENTS = range(-(2**63), 2**63)
+"""What the API takes for an integer."""
+_INTEGER = re.compile(r"[+-]?[0-9]+")
 
 Parameters = Mapping[str, tuple[str, ...]]
 
@@ -53,10 +55,8 @@ def _moment(parameters: Parameters, name: str) -> int | None:
     text = next(iter(parameters.get(name, ())), "")
     if not text:
         return None
-    if _INTEGER.fullmatch(text):
-        seconds = seconds_of(int(text))
-        if 0 <= seconds <= LAST_SECOND:
-            return seconds
+    if _INTEGER.fullmatch(text) and int(text) in MOMENTS:
+        return seconds_of(int(text))
     raise bad_data(f"query parameter '{name}': malformed timestamp")
 
 

@@ -7,10 +7,9 @@ import msgspec
 
 from ceems_grpc.ceems.metrics import Column, Kind
 from ceems_grpc.ceems.suggest import MOST
-from ceems_grpc.ceems.window import LAST_SECOND
 from ceems_grpc.faces.api_endpoints import ENDPOINTS, Access, Endpoint, Parameter
 from ceems_grpc.faces.api_json import Shape
-from ceems_grpc.faces.api_parameters import MOST_CHARACTERS, MOST_VALUES
+from ceems_grpc.faces.api_parameters import MOMENTS, MOST_CHARACTERS, MOST_VALUES
 from ceems_grpc.version import VERSION
 
 Json = dict[str, Any]
@@ -91,7 +90,7 @@ def _parameter(parameter: Parameter) -> Json:
     schemas: dict[str, Json] = {
         "texts": {"type": "array", "items": text, "maxItems": MOST_VALUES},
         "text": text,
-        "moment": {"type": "integer", "minimum": 0, "maximum": LAST_SECOND * 1000},
+        "moment": {"type": "integer", "minimum": MOMENTS[0], "maximum": MOMENTS[-1]},
         "switch": text,
         "count": {"type": "integer", "minimum": 1, "maximum": MOST},
         "choice": {"type": "string", "enum": ["auto", "true", "false"]},

@@ -14,7 +14,7 @@ from ceems_grpc.ceems.questions import (
 )
 from ceems_grpc.ceems.service import Ceems
 from ceems_grpc.ceems.usage import groups_of
-from ceems_grpc.ceems.window import LAST_SECOND, Window
+from ceems_grpc.ceems.window import Window, within_dates
 from ceems_grpc.faces.counting import counted
 from ceems_grpc.faces.panel_frames import numeric_frame, series_frames, table_frame
 from ceems_grpc.faces.panel_query import TableQuestion, question_of, read_query
@@ -34,7 +34,7 @@ class Panels:
         began = time.perf_counter()
         model, kind = read_query(query.json, query.query_type)
         shape = model.shape(kind)
-        window = Window(_seconds(query.time_range.start_ms), _seconds(query.time_range.end_ms))
+        window = Window(within_dates(query.time_range.start_ms // 1000), within_dates(query.time_range.end_ms // 1000))
         question = question_of(model, kind, window)
         with counted(kind) as done:
             if isinstance(question, UsageOverTimeQuestion):
@@ -68,8 +68,3 @@ def _with_labels(question: TableQuestion) -> TableQuestion:
     if isinstance(question, StatsQuestion) and question.fields:
         return replace(question, fields=("cluster_id", *question.fields))
     return question
-
-
-def _seconds(milliseconds: int) -> int:
-    """Return whole seconds, within the years that dates can have."""
-    return min(max(milliseconds // 1000, 0), LAST_SECOND)

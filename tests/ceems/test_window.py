@@ -29,8 +29,9 @@ def test_without_a_start_the_window_starts_a_day_before_its_end() -> None:
         (99_999_999_999, 99_999_999_999),
         (100_000_000_000, 100_000_000),
         (1_764_576_000_999, 1_764_576_000),
-        (-5, -5),
-        (-100_000_000_000, -100_000_000),
+        (-5, 0),
+        (-100_000_000_000, 0),
+        (2**63 - 1, 253_402_300_799),
     ],
 )
 def test_large_timestamps_are_milliseconds(given: int, seconds: int) -> None:
