@@ -64,14 +64,15 @@ class UnitCounts:
     """
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Read them, which takes a tenth of a second for a million. Raises duckdb.Error."""
+        """Read them, which takes some 30 ms for a million. Raises duckdb.Error."""
         ended, group, units = quote(_ENDED), quote(GROUP), quote(Table.UNITS)
         found = connection.sql(
             f"SELECT CAST({ended} // 1000 AS UINTEGER) AS ended, {group} FROM {units}"  # noqa: S608 - quoted names
             f" WHERE {ended} > 0 ORDER BY ended"
         ).to_arrow_table()
         seconds = _whole(found.column("ended"))
-        self._ended = memoryview(seconds.buffers()[1] or b"").cast("I")[: len(seconds)]
+        numbers = memoryview(seconds.buffers()[1] or b"").cast("I")  # bisect reads it without a copy
+        self._ended = numbers[seconds.offset : seconds.offset + len(seconds)]
         self._groups = _whole(found.column(GROUP))
         running = connection.sql(f"SELECT {group} FROM {units} WHERE {ended} = 0").to_arrow_table()  # noqa: S608
         self._running = _whole(running.column(GROUP)).value_counts()

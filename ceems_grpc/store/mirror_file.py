@@ -78,7 +78,7 @@ class Mirror:
             raise
         self.zone = zone_of_text(self.meta.layout.zone)
         self.groups = read_groups(self.duck)  # as far as they were needed; none ever changes
-        self.counts: tuple[str, UnitCounts | None] = ("", None)  # of which moment, and that there can be none
+        self.counts: tuple[str, UnitCounts | None] = ("", None)  # of which moment; None: not of this one
         self.rewritten = 0  # rows that catching up has replaced, each of which leaves a hole
         ((rows,),) = self.duck.execute("SELECT count(*) FROM units").fetchall()
         self.most_rewritten = 200_000 + int(rows)
