@@ -70,12 +70,12 @@ class UnitCounts:
             f"SELECT CAST({ended} // 1000 AS UINTEGER) AS ended, {group} FROM {units}"  # noqa: S608 - quoted names
             f" WHERE {ended} > 0 ORDER BY ended"
         ).to_arrow_table()
-        seconds = _whole(found.column("ended"))
+        seconds = found.column("ended").combine_chunks()
         numbers = memoryview(seconds.buffers()[1] or b"").cast("I")  # bisect reads it without a copy
         self._ended = numbers[seconds.offset : seconds.offset + len(seconds)]
-        self._groups = _whole(found.column(GROUP))
+        self._groups = found.column(GROUP).combine_chunks()
         running = connection.sql(f"SELECT {group} FROM {units} WHERE {ended} = 0").to_arrow_table()  # noqa: S608
-        self._running = _whole(running.column(GROUP)).value_counts()
+        self._running = running.column(GROUP).combine_chunks().value_counts()
         highest = pc.max(pa.chunked_array([self._groups, self._running.field("values")])).as_py()
         self.highest: int = -1 if highest is None else highest
 
@@ -144,10 +144,6 @@ def _chosen(condition: Condition, groups: pa.Table) -> pa.BooleanArray | None:
                 found = together(found, of_part)
             return found
         case In(str(column), values, negate) if column in groups.column_names:
-            named = pc.is_in(_whole(groups.column(column)), value_set=pa.array(values, pa.string()))
+            named = pc.is_in(groups.column(column).combine_chunks(), value_set=pa.array(values, pa.string()))
             return pc.invert(named) if negate else named
     return None
-
-
-def _whole(column: pa.ChunkedArray) -> pa.Array:
-    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)

@@ -97,6 +97,6 @@ def _different(rows: pa.Table) -> tuple[list[_Texts], pa.Int64Array]:
 
 def _coded(values: pa.ChunkedArray | pa.Array) -> tuple[list[Any], pa.Array]:
     if isinstance(values, pa.ChunkedArray):
-        values = pa.concat_arrays(values.chunks) if values.num_chunks else pa.array([], values.type)
+        values = values.combine_chunks()
     coded = values.dictionary_encode(null_encoding="encode")
     return coded.dictionary.to_pylist(), coded.indices.cast(pa.int64())
