@@ -48,7 +48,7 @@ from tests.plugin.host import Asker
 from tests.store.files import PARIS, make, unit
 
 DAY = 86_400
-UNITS = 3_000
+UNITS = 20_000  # several batches, and more than is on its way in messages
 SMALL = Distinct(Table.UNITS, ("cluster_id",))
 LARGE = Aggregate(Table.UNITS, (), (Count("n"),))
 
@@ -80,9 +80,9 @@ def endpoint(files: Files, server: Server) -> Endpoint:
     return Endpoint(f"localhost:{server.port}", token=files.token, ca_cert=files.authority.certificate)
 
 
-def narrow() -> Queue:
-    """Return a queue with one place in each lane, where nobody may wait."""
-    return Queue({size: Lane(size, running=1, waiting=0) for size in Size})
+def narrow(waiting: int = 0) -> Queue:
+    """Return a queue with one place in each lane, where so many may wait."""
+    return Queue({size: Lane(size, running=1, waiting=waiting) for size in Size})
 
 
 async def test_plans_take_their_turn_in_the_lane_of_their_size(database: Path) -> None:
@@ -111,10 +111,12 @@ async def test_readers_and_descriptions_take_a_turn_too(database: Path) -> None:
 async def test_nobody_holds_a_turn_who_does_not_read_on(database: Path) -> None:
     """Who merges two servers reads from one while it waits for the other."""
     scan = Scan(Table.UNITS, ("uuid", "tags"), order=(Order("uuid"),))
-    async with remote(database, narrow()) as store, store.read() as first, store.read() as second:
+    # One waits: the server works on the next rows of an answer before these have been read.
+    async with remote(database, narrow(1)) as store, store.read() as first, store.read() as second:
         halfway = first.batches(scan)
         begun = await anext(halfway)
-        other = [batch async for batch in second.batches(scan)]
+        async with asyncio.timeout(30):
+            other = [batch async for batch in second.batches(scan)]
         rest = [batch async for batch in halfway]
         check_same(scan, pa.Table.from_batches([begun, *rest]), pa.Table.from_batches(other))
 
