@@ -9,7 +9,7 @@ import contextvars
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Hashable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -178,10 +178,14 @@ class PostgresStore:
         """Say what an error of a statement means."""
         return explain(self._address, error)
 
+    def begin(self, work: Callable[[], _Result]) -> "Future[_Result]":
+        """Begin blocking work in a thread of this store; what is added to be done after it needs no event loop."""
+        context = contextvars.copy_context()  # the account of the question
+        return self._threads.submit(context.run, work)
+
     async def in_thread(self, work: Callable[[], _Result]) -> _Result:
         """Run blocking work in a thread of this store."""
-        context = contextvars.copy_context()  # the account of the question
-        return await asyncio.get_running_loop().run_in_executor(self._threads, context.run, work)
+        return await asyncio.wrap_future(self.begin(work))
 
     def state(self, connection: Connection) -> State:
         """Begin a transaction, and return what the database holds in it; blocks."""
@@ -275,9 +279,9 @@ class Lease:
         return await self._begin_anew()
 
     async def _begin_anew(self) -> State:
-        connecting = asyncio.ensure_future(self._store.in_thread(self._store.connect))
+        connecting = self._store.begin(self._store.connect)
         try:
-            connection = await asyncio.shield(connecting)
+            connection = await asyncio.wrap_future(connecting)
         except asyncio.CancelledError:
             connecting.add_done_callback(_close_when_made)
             raise
@@ -335,14 +339,15 @@ class Lease:
 
     async def _run(self, work: Callable[[], _Result]) -> _Result:
         """Run work in a thread; a question that is cancelled cancels the statement, and waits until it has ended."""
-        task = asyncio.ensure_future(self._store.in_thread(work))
+        working = self._store.begin(work)
+        task = asyncio.wrap_future(working)
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
-            await asyncio.shield(self._stop(task))
+            await asyncio.shield(self._stop(working, task))
             raise
 
-    async def _stop(self, task: "asyncio.Future[Any]") -> None:
+    async def _stop(self, working: "Future[Any]", task: "asyncio.Future[Any]") -> None:
         connection = self._connection
         assert connection is not None  # noqa: S101 - the work uses it
         until = time.monotonic() + _PATIENCE
@@ -358,7 +363,8 @@ class Lease:
             return
         # The server is gone without a word: whoever asked waits no longer, and the connection is given up.
         self._connection = None
-        task.add_done_callback(lambda done: _close_later(done, connection))
+        working.add_done_callback(lambda _: connection.close())
+        task.cancel()  # nobody looks at what comes of it
 
 
 class PostgresReader:
@@ -556,12 +562,6 @@ def _cancel(connection: Connection) -> None:
         connection.cancel()
 
 
-def _close_when_made(connecting: "asyncio.Future[Connection]") -> None:
+def _close_when_made(connecting: "Future[Connection]") -> None:
     if not connecting.cancelled() and connecting.exception() is None:
         connecting.result().close()
-
-
-def _close_later(done: "asyncio.Future[Any]", connection: Connection) -> None:
-    if not done.cancelled():
-        done.exception()
-    connection.close()

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
@@ -28,6 +29,7 @@ from ceems_grpc.store.plan import (
     Table,
 )
 from ceems_grpc.store.postgres import PostgresStore
+from ceems_grpc.store.postgres_connection import Address, Connection
 from tests.mirror.plans import ask, check_same
 from tests.mirror.sites import PLANS, ZONE, count, eventually
 from tests.postgres.servers import Server
@@ -254,6 +256,36 @@ async def test_a_question_that_gives_up_while_connecting_leaves_nothing(server: 
         with pytest.raises(asyncio.CancelledError):
             await question
         assert await units_of(store) == 1_500
+
+
+def test_a_connection_that_is_made_when_the_loop_has_ended_is_closed(
+    server: Server, filled: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, ended = threading.Event(), threading.Event()
+    made: list[Connection] = []
+
+    class Late(Connection):
+        def __init__(self, address: Address, statement_timeout: float | None) -> None:
+            began.set()
+            assert ended.wait(30)
+            super().__init__(address, statement_timeout)
+            made.append(self)
+
+    async def give_up() -> None:
+        async with opened(server, filled) as store:
+            question = asyncio.create_task(units_of(store))
+            assert await asyncio.to_thread(began.wait, 30)
+            question.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await question
+
+    async def made_and_closed() -> bool:
+        return bool(made) and await asyncio.to_thread(connections, server, filled) == 0
+
+    monkeypatch.setattr("ceems_grpc.store.postgres.Connection", Late)
+    asyncio.run(give_up())
+    ended.set()
+    asyncio.run(eventually(made_and_closed))
 
 
 async def test_nothing_is_left_open(server: Server, filled: str) -> None:
