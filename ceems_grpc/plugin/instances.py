@@ -37,6 +37,7 @@ class _Instance:
         self.settings = settings
         self.build = build
         self.leases = 0
+        self.made = time.monotonic()
         self.used = time.monotonic()
         self.idle = asyncio.Event()
         self.idle.set()
@@ -56,11 +57,14 @@ class InstanceManager:
     """Keeps one live object per organization, data source and version of its settings.
 
     An object whose settings changed is closed once the calls in flight on it have ended, and one that nobody has asked
-    for ``idle`` seconds, as of a data source that was deleted, with the next call on any. Use it from one event loop.
+    for ``idle`` seconds, as of a data source that was deleted, with the next call on any. Requests with older settings
+    get the present object for ``late`` seconds, since they were under way when it was made; later ones tell that the
+    clock of Grafana was ahead when those were saved. Use it from one event loop.
     """
 
-    def __init__(self, factory: Factory, *, idle: float = 3600.0) -> None:
+    def __init__(self, factory: Factory, *, idle: float = 3600.0, late: float = 60.0) -> None:
         self._factory = factory
+        self._late = late
         self._idle = idle
         self._instances: dict[_Key, _Instance] = {}
         self._closing: set[asyncio.Task[None]] = set()
@@ -109,7 +113,8 @@ class InstanceManager:
         self._retire_idle(key)
         current = self._instances.get(key)
         if current is not None:
-            if current.settings == settings or _is_older(settings, current.settings):
+            under_way = time.monotonic() - current.made <= self._late and _is_older(settings, current.settings)
+            if current.settings == settings or under_way:
                 return current
             self._retire(key)
         instance = _Instance(settings, asyncio.create_task(self._build(context)))
@@ -138,7 +143,7 @@ class InstanceManager:
 
 
 def _is_older(settings: _Settings, than: _Settings) -> bool:
-    """Say so of a request that was under way while settings were saved: it must not bring the old object back."""
+    """Say so of a request that was under way when settings were saved: it must not bring the old object back."""
     return settings is not None and than is not None and settings.updated < than.updated
 
 

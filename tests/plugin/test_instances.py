@@ -115,6 +115,15 @@ async def test_a_late_request_with_older_settings_does_not_bring_them_back() -> 
     assert maker.calls == 1
 
 
+async def test_settings_of_a_clock_that_was_set_back_are_taken_when_late_requests_are_over() -> None:
+    maker = Maker()
+    manager = InstanceManager(maker, late=0.02)
+    ahead = await use(manager, context(version=2))
+    await asyncio.sleep(0.03)
+    assert await use(manager, context(version=1)) is not ahead
+    assert maker.calls == 2
+
+
 async def test_an_object_that_nobody_asks_is_closed() -> None:
     maker = Maker()
     manager = InstanceManager(maker, idle=0.0)
