@@ -1,6 +1,7 @@
 """Requests to every method that are random bytes, or real requests with some bytes changed."""
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -64,8 +65,11 @@ async def send(
 
 
 def real_requests(ceems: Source) -> dict[str, Message]:
-    """Return a request to each method that is answered."""
-    context = ceems.asker("eve").context()
+    """Return a request to each method that is answered, of a data source of its own.
+
+    A changed byte may make its settings newer and its path another: that must not be the source that is looked at.
+    """
+    context = replace(ceems.asker("eve"), uid="changed").context()
     query = pb.DataQuery(
         refId="A",
         json=b'{"queryType":"units"}',
