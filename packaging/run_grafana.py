@@ -28,7 +28,8 @@ _LAST_LINES = 20
 def main() -> int:
     """Run Grafana; return 0 once it was stopped, 1 with a sentence on standard error if it could not run."""
     options = _parse()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C
+    for number in (signal.SIGINT, signal.SIGTERM):  # also where a script that runs this ignores Ctrl-C
+        signal.signal(number, signal.default_int_handler)
     try:
         grafana = find_grafana(os.environ)
         _require_free(options.port)

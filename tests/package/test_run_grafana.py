@@ -89,14 +89,14 @@ def _run(*options: object, temporary: Path, **environment: str) -> subprocess.Co
 def _running(*options: object, temporary: Path, home: Path) -> Iterator[subprocess.Popen[str]]:
     environment = {"TMPDIR": str(temporary), "GRAFANA_HOME": str(home)}
     pipe = subprocess.PIPE
-    process = subprocess.Popen(
-        [sys.executable, SCRIPT, *map(str, options)], env=environment, stdout=pipe, stderr=pipe, text=True
-    )
+    # With SIGINT ignored, as a shell's script starts what is to run in the background.
+    command = ["/bin/sh", "-c", 'trap "" INT; exec "$0" "$@"', sys.executable, str(SCRIPT), *map(str, options)]
+    process = subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True)
     try:
         yield process
     finally:
-        process.kill()
-        process.communicate()
+        process.terminate()  # and with it what it has started, which would keep the pipes open
+        process.communicate(timeout=60)
 
 
 def _folder_of(temporary: Path) -> Path:
