@@ -47,7 +47,7 @@ def call(plugin: Plugin, name: str, request: Any, **options: Any) -> Any:
 
 async def test_a_deadline_ends_the_question_at_the_server(echo: BridgedPlugin, journal: Path) -> None:
     request = echo.asker("ann").queries(pb.ARROW, **{"by deadline": {"do": "wait"}})
-    asked = call(echo.plugin, "Data.QueryData", request, timeout=1.0)
+    asked = call(echo.plugin, "Data.QueryData", request, timeout=3.0)
     with pytest.raises(grpc.aio.AioRpcError) as ended:
         await asked
     assert ended.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
