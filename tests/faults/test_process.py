@@ -92,7 +92,7 @@ async def test_settings_changes_leak_nothing(tmp_path: Path, large: Pristine) ->
     async with running(COMMAND) as plugin:
         assert await change_settings(plugin, database, None, changes=300) == []
     async with running(COMMAND) as plugin:
-        assert await change_settings(plugin, database, tmp_path / "mirror", changes=30) == []
+        assert await change_settings(plugin, database, tmp_path / "mirror", changes=60) == []
 
 
 async def _ask_forever(ask: object) -> None:
