@@ -13,7 +13,7 @@ import pytest
 from tests.faults.settings import change_settings
 from tests.faults.site import Pristine, Refusal, make_pristine, names, site
 from tests.golden.ceems_plugin import COMMAND, CeemsPlugin
-from tests.plugin.host import ENVIRONMENT, ROOT, Handshake, Plugin, alive, running, until
+from tests.plugin.host import ENVIRONMENT, ROOT, Handshake, Plugin, alive, close_pipes, running, until
 
 PARENT = """
 import json, subprocess, sys
@@ -80,6 +80,7 @@ async def test_ends_with_its_host_while_it_answers(tmp_path: Path, temporary: Pa
     parent.kill()
     await parent.wait()
     await until(lambda: not alive(int(pid)))
+    close_pipes(parent)
     for task in asking:
         task.cancel()
     await asyncio.gather(*asking, return_exceptions=True)

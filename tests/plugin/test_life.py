@@ -220,6 +220,7 @@ async def test_it_ends_when_its_parent_is_killed(folder: Path) -> None:
     parent.kill()
     await parent.wait()
     await until(lambda: not alive(pid))
+    close_pipes(parent)
     assert names(folder) == []
 
 
@@ -238,6 +239,7 @@ async def test_it_ends_when_its_parent_died_before_it_could_look() -> None:
     pid = int(await parent.stdout.readline())
     await parent.wait()
     await until(lambda: not alive(pid))
+    close_pipes(parent)
 
 
 async def test_it_ends_when_nobody_reads_its_handshake() -> None:
