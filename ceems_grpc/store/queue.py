@@ -50,39 +50,42 @@ class Lane:
 
     def __init__(self, size: Size, running: int, waiting: int) -> None:
         self._free = asyncio.Semaphore(running)
-        self._most_waiting = waiting
-        self._waiting = 0
+        self._running = running
+        self._most = running + waiting
+        self._here = 0  # who runs or waits; not told apart, as who is given a turn goes on a little later
         self._size = size
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
         """Wait for a turn and keep it while the block runs. Raises `StoreBusyError` where too many wait already."""
-        await self._wait()
-        _RUNNING.labels(self._size).inc()
-        token = _turn.set(self._size)
+        if self._here >= self._most:
+            _REFUSED.labels(self._size).inc()
+            raise StoreBusyError(_refusal(self._size, self._here - self._running))
+        self._here += 1
         try:
-            yield
+            await self._wait()
+            _RUNNING.labels(self._size).inc()
+            token = _turn.set(self._size)
+            try:
+                yield
+            finally:
+                _turn.reset(token)
+                _RUNNING.labels(self._size).dec()
+                self._free.release()
         finally:
-            _turn.reset(token)
-            _RUNNING.labels(self._size).dec()
-            self._free.release()
+            self._here -= 1
 
     async def _wait(self) -> None:
         if not self._free.locked():
             await self._free.acquire()  # without waiting
             _WAITED.labels(self._size).observe(0.0)
             return
-        if self._waiting >= self._most_waiting:
-            _REFUSED.labels(self._size).inc()
-            raise StoreBusyError(_refusal(self._size, self._waiting))
         began = time.monotonic()
-        self._waiting += 1
         _WAITING.labels(self._size).inc()
         try:
             with waiting():
                 await self._free.acquire()
         finally:
-            self._waiting -= 1
             _WAITING.labels(self._size).dec()
             _WAITED.labels(self._size).observe(time.monotonic() - began)
 

@@ -87,6 +87,19 @@ async def test_who_is_cancelled_leaves_the_queue_and_makes_room() -> None:
     assert sample("ceems_queue_waiting", Size.SMALL) == 0
 
 
+async def test_who_has_just_been_given_a_turn_does_not_wait_any_more() -> None:
+    """Its task may not have gone on yet when the one that left comes again."""
+    lane = Lane(Size.LARGE, running=1, waiting=1)
+
+    async def turns() -> int:
+        for _ in range(10):
+            async with lane.turn():
+                await asyncio.sleep(0)
+        return 10
+
+    assert list(await asyncio.gather(turns(), turns())) == [10, 10]
+
+
 async def test_what_fails_leaves_its_place() -> None:
     lane = Lane(Size.SMALL, running=1, waiting=0)
     for _ in range(3):
