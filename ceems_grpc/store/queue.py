@@ -50,7 +50,7 @@ class Lane:
 
     def __init__(self, size: Size, running: int, waiting: int) -> None:
         self._free = asyncio.Semaphore(running)
-        self._running = running
+        self._most_waiting = waiting
         self._most = running + waiting
         self._here = 0  # who runs or waits; not told apart, as who is given a turn goes on a little later
         self._size = size
@@ -60,7 +60,7 @@ class Lane:
         """Wait for a turn and keep it while the block runs. Raises `StoreBusyError` where too many wait already."""
         if self._here >= self._most:
             _REFUSED.labels(self._size).inc()
-            raise StoreBusyError(_refusal(self._size, self._here - self._running))
+            raise StoreBusyError(_refusal(self._size, self._most_waiting))
         self._here += 1
         try:
             await self._wait()
