@@ -17,7 +17,7 @@ from tests.bridge.servers import BridgedPlugin, Files, Server, bridged, serving
 from tests.golden import test_api_recordings as api
 from tests.golden import test_frame_recordings as frames
 from tests.golden.ceems_plugin import COMMAND, CeemsPlugin, read_frame
-from tests.golden.recordings import ALL
+from tests.golden.recordings import ALL, gathered
 from tests.plugin.host import Plugin, running
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -41,24 +41,14 @@ def local(plugin: Plugin, database: Path) -> CeemsPlugin:
     return CeemsPlugin(plugin, {"path": str(database)})
 
 
-async def gathered(tasks: list[Any]) -> list[str]:
-    few = asyncio.Semaphore(8)
-
-    async def one(task: Any) -> str:
-        async with few:
-            return str(await task)
-
-    return [text for text in await asyncio.gather(*map(one, tasks)) if text]
-
-
 async def test_every_recorded_answer_of_the_api(ceems: BridgedPlugin) -> None:
-    cases = [case for recordings in ALL[:2] for case in recordings.load()]
+    cases = [case for recordings in ALL[:2] for case in recordings.cases]
     assert len(cases) >= 80
     assert await gathered([api.difference(ceems, case) for case in cases]) == []
 
 
 async def test_every_recorded_answer_as_a_frame(ceems: BridgedPlugin, local: CeemsPlugin) -> None:
-    cases = [case for case in ALL[0].load() if frames.as_query(case) is not None]
+    cases = [case for case in ALL[0].cases if frames.as_query(case) is not None]
     assert len(cases) >= 35
     through = await gathered([frames.difference(ceems, case) for case in cases])
     assert through == await gathered([frames.difference(local, case) for case in cases])

@@ -5,12 +5,14 @@ where the reference is wrong. ``e2e`` holds another project's data: it lies besi
 and is asked there as well; `ALL` are the recordings that this machine has.
 """
 
+import asyncio
 import gzip
 import json
 import math
 import os
+from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -42,24 +44,20 @@ class Recordings:
     database: Path
     file: Path
 
-    def load(self) -> tuple[Recording, ...]:
-        return _load(self.file)
-
-
-@cache
-def _load(file: Path) -> tuple[Recording, ...]:
-    data = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
-    return tuple(
-        Recording(
-            index,
-            item["user"],
-            item["path"],
-            tuple((key, value) for key, value in item["query"]),
-            item["status"],
-            item["body"],
+    @cached_property
+    def cases(self) -> tuple[Recording, ...]:
+        data = gzip.decompress(self.file.read_bytes()) if self.file.suffix == ".gz" else self.file.read_bytes()
+        return tuple(
+            Recording(
+                index,
+                item["user"],
+                item["path"],
+                tuple((key, value) for key, value in item["query"]),
+                item["status"],
+                item["body"],
+            )
+            for index, item in enumerate(json.loads(data))
         )
-        for index, item in enumerate(json.loads(data))
-    )
 
 
 _OTHERS = Recordings("e2e.golden", SHARED / "e2e.db", SHARED / "e2e.golden.json")
@@ -108,3 +106,14 @@ def first_difference(got: Any, wanted: Any) -> str:
             if not same(*pair):
                 return f"[{index}]{first_difference(*pair)}"
     return f": {str(got)[:300]!r}, wanted {str(wanted)[:300]!r}"
+
+
+async def gathered(questions: Iterable[Awaitable[str]]) -> list[str]:
+    """Ask, eight at a time, and return in order what was told of answers that differ."""
+    few = asyncio.Semaphore(8)
+
+    async def ask(question: Awaitable[str]) -> str:
+        async with few:
+            return await question
+
+    return [text for text in await asyncio.gather(*map(ask, questions)) if text]

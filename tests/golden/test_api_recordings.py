@@ -1,26 +1,19 @@
 """Every recorded and wanted answer, asked of the real process through CallResource."""
 
-import asyncio
 import json
 
 import pytest
 
 from tests.golden.ceems_plugin import CeemsPlugin, ceems_plugin
-from tests.golden.recordings import ALL, Recording, Recordings, first_difference, plain, same
+from tests.golden.recordings import ALL, Recording, Recordings, first_difference, gathered, plain, same
 
 
 @pytest.mark.parametrize("recordings", ALL, ids=lambda recordings: recordings.name)
 @pytest.mark.parametrize("prefix", ["", "api/v1/"])
 async def test_answers_are_those_recorded(recordings: Recordings, prefix: str) -> None:
-    cases = recordings.load()
+    cases = recordings.cases
     async with ceems_plugin(recordings.database) as ceems:
-        few = asyncio.Semaphore(8)
-
-        async def check(case: Recording) -> str:
-            async with few:
-                return await difference(ceems, case, prefix)
-
-        wrong = [text for text in await asyncio.gather(*map(check, cases)) if text]
+        wrong = await gathered(difference(ceems, case, prefix) for case in cases)
     assert len(cases) >= 40
     assert not wrong, "\n".join(sorted(wrong)[:10])
 

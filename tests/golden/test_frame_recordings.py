@@ -1,6 +1,5 @@
 """The same recordings asked as panel queries: frames hold what the API answered."""
 
-import asyncio
 import time
 from datetime import datetime
 from typing import Any
@@ -10,7 +9,7 @@ import pytest
 
 from ceems_grpc.ceems.metrics import METRICS, UNIT_COLUMNS
 from tests.golden.ceems_plugin import CeemsPlugin, ceems_plugin, read_frame
-from tests.golden.recordings import ALL, Recording, Recordings, first_difference, plain, same
+from tests.golden.recordings import ALL, Recording, Recordings, first_difference, gathered, plain, same
 
 _KINDS = {"units": "units", "usage": "usage", "stats": "stats"}
 _TIMES = {"created_at", "started_at", "ended_at"}
@@ -20,16 +19,10 @@ _OBJECTS = {column.name for column in UNIT_COLUMNS if column.has_keys}
 
 @pytest.mark.parametrize("recordings", ALL, ids=lambda recordings: recordings.name)
 async def test_frames_hold_what_was_recorded(recordings: Recordings) -> None:
-    cases = [case for case in recordings.load() if as_query(case) is not None]
+    cases = [case for case in recordings.cases if as_query(case) is not None]
     assert len(cases) >= 35
     async with ceems_plugin(recordings.database) as ceems:
-        few = asyncio.Semaphore(8)
-
-        async def check(case: Recording) -> str:
-            async with few:
-                return await difference(ceems, case)
-
-        wrong = [text for text in await asyncio.gather(*map(check, cases)) if text]
+        wrong = await gathered(difference(ceems, case) for case in cases)
     assert not wrong, "\n".join(wrong[:10])
 
 

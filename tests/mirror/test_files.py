@@ -198,7 +198,7 @@ async def test_cancelled_questions_leave_the_store_whole(site: Path, tmp_path: P
 
 @pytest.mark.parametrize("recordings", ALL, ids=lambda recordings: recordings.name)
 async def test_recorded_answers(recordings: Recordings, tmp_path: Path) -> None:
-    cases = [case for case in recordings.load() if case.path != "health"]
+    cases = [case for case in recordings.cases if case.path != "health"]
     store = MirroredStore(SqliteStore(recordings.database), settings(tmp_path))
     ceems = Ceems(store)
     api = Api(ceems)

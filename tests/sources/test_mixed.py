@@ -14,6 +14,7 @@ from ceems_grpc.plugin.pb import pluginv2_pb2 as pb
 from tests.api.client import error_of
 from tests.api.site import PARIS
 from tests.bridge.servers import Files, serving
+from tests.golden.both_faces import differences
 from tests.golden.ceems_plugin import COMMAND, read_frame
 from tests.golden.recordings import ALL
 from tests.plugin.host import Plugin, running
@@ -21,7 +22,7 @@ from tests.postgres.servers import PASSWORD, Server, Shards
 from tests.postgres.sites import FEEDER, READER, new_sharded_database
 from tests.postgres.stores import fed
 from tests.sources.sites import ENERGY, MILLISECONDS, WINDOW, Several, write_site
-from tests.sources.test_recordings import differences, split_by_cluster
+from tests.sources.test_recordings import split_by_cluster
 
 MIRRORED = 33 * 1024 * 1024  # bytes; smaller files have no mirror
 

@@ -1,6 +1,5 @@
 """The recorded answers, from one source in a list, and from the same database split into one source per cluster."""
 
-import asyncio
 import shutil
 import sqlite3
 from contextlib import closing
@@ -9,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.golden import test_api_recordings, test_frame_recordings
+from tests.golden.both_faces import differences
 from tests.golden.ceems_plugin import COMMAND, CeemsPlugin
 from tests.golden.recordings import ALL, Recordings
 from tests.plugin.host import running
@@ -39,23 +38,6 @@ def split_by_cluster(database: Path, folder: Path) -> list[Path]:
 def in_a_list(database: Path, folder: Path) -> list[Path]:
     """Return the database itself as the only one."""
     return [database]
-
-
-async def differences(ceems: CeemsPlugin, recordings: Recordings) -> list[str]:
-    """Ask all recorded questions, of both faces, and say where answers differ."""
-    few = asyncio.Semaphore(8)
-
-    async def check(difference: Any, case: Any) -> str:
-        async with few:
-            return str(await difference(ceems, case))
-
-    cases = recordings.load()
-    asked: list[tuple[Any, Any]] = [(test_api_recordings.difference, case) for case in cases]
-    asked += [
-        (test_frame_recordings.difference, case) for case in cases if test_frame_recordings.as_query(case) is not None
-    ]
-    assert len(asked) >= 40
-    return [text for text in await asyncio.gather(*(check(*one) for one in asked)) if text]
 
 
 @pytest.mark.parametrize(
