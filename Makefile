@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-PB     := ceems_grpc/plugin/pb
+PB     := ceems_grpc/pb
 PROTOS := $(sort $(wildcard proto/*.proto))
 
 .DEFAULT_GOAL := help
@@ -22,11 +22,11 @@ $(VENV)/.installed: pyproject.toml requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
-proto: $(PB)/.generated ## compile proto/ into ceems_grpc/plugin/pb
+proto: $(PB)/.generated ## compile proto/ into ceems_grpc/pb
 
 $(PB)/.generated: $(PROTOS) $(VENV)/.installed
 	rm -rf $(PB) && mkdir -p $(PB)
-	$(BIN)/python -m grpc_tools.protoc --proto_path=ceems_grpc/plugin/pb=proto --python_out=. --pyi_out=. --grpc_python_out=. $(PROTOS:proto/%=ceems_grpc/plugin/pb/%)
+	$(BIN)/python -m grpc_tools.protoc --proto_path=ceems_grpc/pb=proto --python_out=. --pyi_out=. --grpc_python_out=. $(PROTOS:proto/%=ceems_grpc/pb/%)
 	touch $(PB)/__init__.py $@
 
 demo: setup ## write a demo database, start the plugin as Grafana does and show what it answers

@@ -24,7 +24,7 @@ from bench.measure import Timing, measure, measure_baseline, measure_floor, memo
 from bench.questions import Question, questions
 from bench.update import measure_updates
 from ceems_grpc.demo.database import write_demo_database
-from ceems_grpc.plugin.pb import pluginv2_pb2 as pb
+from ceems_grpc.pb import pluginv2_pb2 as pb
 from tests.golden.ceems_plugin import CeemsPlugin, ceems_plugin
 from tests.load.report import quantile
 

@@ -14,21 +14,21 @@ from ceems_grpc.faces.counting import failures_counted
 from ceems_grpc.faces.live import Live
 from ceems_grpc.faces.mirror_metrics import MIRRORS
 from ceems_grpc.faces.panels import Panels
-from ceems_grpc.health import healthy
-from ceems_grpc.opening import open_store
-from ceems_grpc.plugin.context import PluginContext
-from ceems_grpc.plugin.diagnostics import HealthResult, HealthStatus
-from ceems_grpc.plugin.errors import ErrorSource, PluginError
-from ceems_grpc.plugin.frame import Frame
-from ceems_grpc.plugin.query import DataQuery
-from ceems_grpc.plugin.resource import ResourceRequest, ResourceResponse
-from ceems_grpc.plugin.stream import (
+from ceems_grpc.grafana.backend.context import PluginContext
+from ceems_grpc.grafana.backend.diagnostics import HealthResult, HealthStatus
+from ceems_grpc.grafana.backend.errors import ErrorSource, PluginError
+from ceems_grpc.grafana.backend.query import DataQuery
+from ceems_grpc.grafana.backend.resource import ResourceRequest, ResourceResponse
+from ceems_grpc.grafana.backend.stream import (
     PublishResult,
     PublishStatus,
     StreamRequest,
     SubscribeResult,
     SubscribeStatus,
 )
+from ceems_grpc.grafana.data.frame import Frame
+from ceems_grpc.health import healthy
+from ceems_grpc.opening import open_store
 from ceems_grpc.settings import PluginSettings, Settings, SettingsError, plugin_settings
 from ceems_grpc.sources import FileSource
 from ceems_grpc.store.base import Store
@@ -60,7 +60,7 @@ def read_settings(context: PluginContext, plugin: PluginSettings | None = None) 
 
 
 class CeemsDataSource:
-    """A CEEMS database, asked through Grafana; see `ceems_grpc.plugin.datasource.DataSource`."""
+    """A CEEMS database, asked through Grafana; see `ceems_grpc.grafana.backend.datasource.DataSource`."""
 
     def __init__(
         self,

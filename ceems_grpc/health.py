@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from ceems_grpc.plugin.diagnostics import HealthResult, HealthStatus
+from ceems_grpc.grafana.backend.diagnostics import HealthResult, HealthStatus
 from ceems_grpc.store.base import Facts, PartFacts
 from ceems_grpc.store.schema_versions import newer_schema
 

@@ -11,7 +11,7 @@ import msgspec
 import pyarrow as pa
 from google.protobuf.message import DecodeError, Message
 
-from ceems_grpc.plugin.pb import store_pb2 as pb
+from ceems_grpc.pb import store_pb2 as pb
 from ceems_grpc.remote.connection import Connection
 from ceems_grpc.remote.endpoint import Endpoint
 from ceems_grpc.remote.errors import AnsweredError, Cause, RemoteError

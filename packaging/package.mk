@@ -1,7 +1,7 @@
 # The plugin's folder and its zip; docs/packaging.md explains. The Makefile beside the sources includes this file.
 VENV     ?= .venv
 BIN      ?= $(VENV)/bin
-PB       ?= ceems_grpc/plugin/pb
+PB       ?= ceems_grpc/pb
 PROGRAM  := build/program/.built
 FRONTEND := build/frontend/.built
 MODULES  := frontend/node_modules/.installed

@@ -5,8 +5,8 @@ from typing import Any
 
 import grpc
 
-from ceems_grpc.plugin.pb import bridge_pb2 as pb
-from ceems_grpc.plugin.rpc import service
+from ceems_grpc.grafana.serve.services.rpc import service
+from ceems_grpc.pb import bridge_pb2 as pb
 from ceems_grpc.version import VERSION
 
 _Rpc = grpc.aio.ServicerContext[Any, Any]

@@ -1,4 +1,4 @@
-"""A data source that a `ceems-grpc server` answers for; see `ceems_grpc.plugin.relay.Relay`."""
+"""A data source that a `ceems-grpc server` answers for; see `ceems_grpc.grafana.serve.relay.Relay`."""
 
 import json
 import logging
@@ -10,9 +10,9 @@ from prometheus_client import Metric
 
 from ceems_grpc.bridge.remote_metrics import labelled
 from ceems_grpc.bridge.requests import without_secrets
-from ceems_grpc.plugin.errors import ErrorSource, PluginError
-from ceems_grpc.plugin.pb import bridge_pb2, pluginv2_pb2
-from ceems_grpc.plugin.relay import PassedStatusError, RelayedCall
+from ceems_grpc.grafana.backend.errors import ErrorSource, PluginError
+from ceems_grpc.grafana.serve.relay import PassedStatusError, RelayedCall
+from ceems_grpc.pb import bridge_pb2, pluginv2_pb2
 from ceems_grpc.remote.connection import Connection, Metadata
 from ceems_grpc.remote.endpoint import Endpoint
 from ceems_grpc.remote.errors import AnsweredError, RemoteError

@@ -18,8 +18,8 @@ from ceems_grpc.bridge.listening import ListenAddress, ListenError
 from ceems_grpc.bridge.notify import notify
 from ceems_grpc.bridge.server_tls import TlsFiles, server_credentials
 from ceems_grpc.bridge.tokens import TokenFile
-from ceems_grpc.plugin.instances import Instances
-from ceems_grpc.plugin.server import plugin_services
+from ceems_grpc.grafana.serve.instances import Instances
+from ceems_grpc.grafana.serve.server import plugin_services
 
 _log = logging.getLogger(__name__)
 

@@ -11,10 +11,10 @@ from typing import TypeVar
 import msgspec
 
 from ceems_grpc.datasource import CeemsDataSource, grafana_row_limit
+from ceems_grpc.grafana.backend.context import PluginContext
+from ceems_grpc.grafana.backend.errors import ErrorSource, PluginError
+from ceems_grpc.grafana.serve.relay import Relay
 from ceems_grpc.opening import open_store
-from ceems_grpc.plugin.context import PluginContext
-from ceems_grpc.plugin.errors import ErrorSource, PluginError
-from ceems_grpc.plugin.relay import Relay
 from ceems_grpc.settings import Settings, SettingsError
 from ceems_grpc.store.base import Store
 from ceems_grpc.store.errors import StoreError
@@ -62,7 +62,7 @@ class Own:
 
 
 class SharedDatabase:
-    """Gives each data source a view of the one store; see `ceems_grpc.plugin.instances.Instances`.
+    """Gives each data source a view of the one store; see `ceems_grpc.grafana.serve.instances.Instances`.
 
     Data sources are told apart by organization, uid and the settings themselves: two Grafanas may use the same uid.
     Views have nothing to close, so those that were not used for long are forgotten.

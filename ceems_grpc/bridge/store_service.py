@@ -18,8 +18,8 @@ import msgspec
 import pyarrow as pa
 
 from ceems_grpc.bridge.plan_size import size_of_plan
-from ceems_grpc.plugin.pb import store_pb2 as pb
-from ceems_grpc.plugin.rpc import Method, service
+from ceems_grpc.grafana.serve.services.rpc import Method, service
+from ceems_grpc.pb import store_pb2 as pb
 from ceems_grpc.remote_store import names_of
 from ceems_grpc.store.base import Reader, Store
 from ceems_grpc.store.errors import StoreBusyError, StoreError

@@ -38,7 +38,7 @@ class Answer:
 
 
 def decode(frames: Sequence[bytes]) -> tuple[Answer, ...]:
-    """Decode frames, each one Arrow IPC file as `ceems_grpc.plugin.frame.Frame.to_arrow` writes it."""
+    """Decode frames, each one Arrow IPC file as `ceems_grpc.grafana.data.frame.Frame.to_arrow` writes it."""
     return tuple(_answer(pa.ipc.open_file(pa.py_buffer(frame)).read_all()) for frame in frames)
 
 

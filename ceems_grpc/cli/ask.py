@@ -11,11 +11,11 @@ from pathlib import Path
 from ceems_grpc.cli.answer import Answer, decode
 from ceems_grpc.cli.errors import CommandError
 from ceems_grpc.datasource import CeemsDataSource, open_datasource
+from ceems_grpc.grafana.backend.context import DataSourceSettings, PluginContext, User
+from ceems_grpc.grafana.backend.diagnostics import HealthResult
+from ceems_grpc.grafana.backend.errors import PluginError
+from ceems_grpc.grafana.backend.query import DataQuery, TimeRange
 from ceems_grpc.identity import PLUGIN_ID
-from ceems_grpc.plugin.context import DataSourceSettings, PluginContext, User
-from ceems_grpc.plugin.diagnostics import HealthResult
-from ceems_grpc.plugin.errors import PluginError
-from ceems_grpc.plugin.query import DataQuery, TimeRange
 from ceems_grpc.version import VERSION
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from ceems_grpc.cli.ask import Asker, own_name
 from ceems_grpc.cli.errors import CommandError
 from ceems_grpc.cli.values import text_of
-from ceems_grpc.plugin.diagnostics import HealthStatus
+from ceems_grpc.grafana.backend.diagnostics import HealthStatus
 from ceems_grpc.store.plan import Table
 
 _SQLITE_MAGIC = b"SQLite format 3\0"

@@ -21,7 +21,7 @@ from ceems_grpc.cli.host import PluginHost
 from ceems_grpc.cli.tables import print_table
 from ceems_grpc.cli.terminal import open_console
 from ceems_grpc.cli.values import text_of
-from ceems_grpc.plugin.pb import pluginv2_pb2
+from ceems_grpc.pb import pluginv2_pb2
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -18,7 +18,7 @@ from ceems_grpc.cli.terminal import progress_bar
 from ceems_grpc.feed.feeder import Feeder, FeedError, FeedSettings
 from ceems_grpc.feed.loop import Pace, feed
 from ceems_grpc.feed.metrics import FeedMetrics
-from ceems_grpc.plugin.hclog import start_logging
+from ceems_grpc.grafana.serve.telemetry.logs import start_logging
 from ceems_grpc.store.errors import StoreError
 from ceems_grpc.store.localtime import named_zone
 from ceems_grpc.store.mirror_layout import CannotMirrorError

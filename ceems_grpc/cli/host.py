@@ -17,7 +17,7 @@ import grpc
 
 from ceems_grpc.cli.errors import CommandError
 from ceems_grpc.identity import PLUGIN_ID
-from ceems_grpc.plugin.pb import go_plugin_pb2, go_plugin_pb2_grpc, pluginv2_pb2, pluginv2_pb2_grpc
+from ceems_grpc.pb import go_plugin_pb2, go_plugin_pb2_grpc, pluginv2_pb2, pluginv2_pb2_grpc
 from ceems_grpc.version import VERSION
 
 # All that a plugin gets from this host: Grafana's cookie, and the version of its protocol.

@@ -54,12 +54,12 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _serve() -> int:
-    from ceems_grpc.plugin.memory import use_one_allocator  # noqa: PLC0415 - not for other commands
+    from ceems_grpc.grafana.serve.memory import use_one_allocator  # noqa: PLC0415 - not for other commands
 
     use_one_allocator()  # before Arrow is loaded
     from ceems_grpc.bridge.opening import open_anything  # noqa: PLC0415 - not for other commands
-    from ceems_grpc.plugin.serve import serve  # noqa: PLC0415 - not for other commands
-    from ceems_grpc.threads import share_fairly  # noqa: PLC0415 - not for other commands
+    from ceems_grpc.grafana.serve.process import serve  # noqa: PLC0415 - not for other commands
+    from ceems_grpc.grafana.serve.threads import share_fairly  # noqa: PLC0415 - not for other commands
 
     async def run() -> int:
         share_fairly()

@@ -13,10 +13,10 @@ from ceems_grpc.bridge.server_tls import TlsFiles
 from ceems_grpc.bridge.sharing import Own, SharedDatabase
 from ceems_grpc.bridge.store_service import StoreLimits, StoreService
 from ceems_grpc.cli.errors import CommandError
-from ceems_grpc.plugin.hclog import start_logging
-from ceems_grpc.plugin.tracing import start_tracing, stop_tracing
+from ceems_grpc.grafana.serve.telemetry.logs import start_logging
+from ceems_grpc.grafana.serve.telemetry.tracing import start_tracing, stop_tracing
+from ceems_grpc.grafana.serve.threads import share_fairly
 from ceems_grpc.settings import Settings, SettingsError
-from ceems_grpc.threads import share_fairly
 from ceems_grpc.version import VERSION
 
 _FLUSH_SECONDS = 2.0

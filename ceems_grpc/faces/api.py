@@ -34,7 +34,7 @@ from ceems_grpc.faces.api_json import Shape, batch_json, rows_of_table
 from ceems_grpc.faces.api_parameters import Parameters, as_admin, count, first, flag, parse_query, window_of
 from ceems_grpc.faces.counting import add_spans, count_failure, counted
 from ceems_grpc.faces.openapi import openapi_document
-from ceems_grpc.plugin.resource import ResourceResponse
+from ceems_grpc.grafana.backend.resource import ResourceResponse
 from ceems_grpc.store.account import Account
 from ceems_grpc.store.errors import StoreBusyError, StoreError
 from ceems_grpc.store.json_rows import JsonText

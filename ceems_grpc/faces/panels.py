@@ -19,8 +19,8 @@ from ceems_grpc.faces.counting import counted
 from ceems_grpc.faces.panel_frames import numeric_frame, series_frames, table_frame
 from ceems_grpc.faces.panel_query import TableQuestion, question_of, read_query
 from ceems_grpc.faces.report import Times, reported
-from ceems_grpc.plugin.frame import Frame
-from ceems_grpc.plugin.query import DataQuery
+from ceems_grpc.grafana.backend.query import DataQuery
+from ceems_grpc.grafana.data.frame import Frame
 
 
 class Panels:

@@ -11,8 +11,8 @@ from enum import Enum
 
 from ceems_grpc.ceems.questions import Choice, Filter, OrderBy
 from ceems_grpc.ceems.window import Window
-from ceems_grpc.plugin.frame import Frame, FrameMeta
-from ceems_grpc.plugin.frame_meta import QueryStat
+from ceems_grpc.grafana.data.frame import Frame, FrameMeta
+from ceems_grpc.grafana.data.metadata import QueryStat
 from ceems_grpc.store.account import Account, Statement
 
 _LONGEST = 64 * 1024  # characters; each answer carries the text to the browser

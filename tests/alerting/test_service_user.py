@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from ceems_grpc.plugin.pb import pluginv2_pb2 as pb
+from ceems_grpc.pb import pluginv2_pb2 as pb
 from tests.alerting.rules import SCHEDULER
 from tests.golden.ceems_plugin import COMMAND, CeemsPlugin, read_frame
 from tests.plugin.host import Plugin, running

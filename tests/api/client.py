@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ceems_grpc.plugin.pb import pluginv2_pb2 as pb
+from ceems_grpc.pb import pluginv2_pb2 as pb
 from tests.golden.ceems_plugin import Answered, CeemsPlugin
 from tests.plugin.host import Asker, Plugin
 

@@ -23,7 +23,7 @@ from ceems_grpc.ceems.metrics import USAGE_COLUMNS
 from ceems_grpc.ceems.questions import Choice, Directory, DirectoryQuestion, UsageQuestion, Viewer
 from ceems_grpc.ceems.service import Ceems
 from ceems_grpc.ceems.window import Window
-from ceems_grpc.plugin.pb import pluginv2_pb2 as pb
+from ceems_grpc.pb import pluginv2_pb2 as pb
 from ceems_grpc.store.sqlite import SqliteReader, SqliteStore
 from tests.api.client import Source, source
 from tests.api.site import NOON, Site, write_people_site

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ceems_grpc.plugin.pb import pluginv2_pb2 as pb
+from ceems_grpc.pb import pluginv2_pb2 as pb
 from tests.api.client import error_of, source
 from tests.api.site import DAY, NOON, Site, write_people_site
 from tests.plugin.host import Plugin

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from ceems_grpc.plugin.pb import pluginv2_pb2 as pb
+from ceems_grpc.pb import pluginv2_pb2 as pb
 from tests.api.client import Source, error_of, source
 from tests.api.site import DAY, NOON, write_people_site
 from tests.golden.ceems_plugin import COMMAND, read_frame

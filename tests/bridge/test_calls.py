@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ceems_grpc.bridge.requests import without_secrets
-from ceems_grpc.plugin.pb import pluginv2_pb2 as pb
+from ceems_grpc.pb import pluginv2_pb2 as pb
 from tests.bridge.servers import ECHO, BridgedPlugin, Files, Server, bridged, serving
 from tests.golden.ceems_plugin import read_frame
 from tests.plugin.host import Plugin, lines, method_of, until

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from ceems_grpc.faces.live import channel_key
-from ceems_grpc.plugin.pb import pluginv2_pb2 as pb
+from ceems_grpc.pb import pluginv2_pb2 as pb
 from ceems_grpc.remote.connection import Connection
 from ceems_grpc.remote.endpoint import Endpoint
 from ceems_grpc.remote.errors import RemoteError

@@ -1,7 +1,7 @@
 """Where the plugin sends spans, the server's continue them."""
 
-from ceems_grpc.plugin.trace_context import trace_context
-from ceems_grpc.plugin.tracing import outgoing_trace, request_span, start_tracing, stop_tracing
+from ceems_grpc.grafana.serve.telemetry.trace_context import trace_context
+from ceems_grpc.grafana.serve.telemetry.tracing import outgoing_trace, request_span, start_tracing, stop_tracing
 
 _TRACE, _SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from ceems_grpc.bridge.plan_size import size_of_plan
 from ceems_grpc.bridge.sharing import Own, SharedDatabase
 from ceems_grpc.bridge.store_service import StoreLimits, StoreService, _cut
-from ceems_grpc.plugin.context import PluginContext
+from ceems_grpc.grafana.backend.context import PluginContext
 from ceems_grpc.remote.endpoint import Endpoint
 from ceems_grpc.remote_store import RemoteStore
 from ceems_grpc.settings import Settings

@@ -15,7 +15,7 @@ import grpc
 import pytest
 import pytest_asyncio
 
-from ceems_grpc.plugin.pb import pluginv2_pb2 as pb
+from ceems_grpc.pb import pluginv2_pb2 as pb
 from ceems_grpc.remote.diagnose import diagnose
 from ceems_grpc.remote.endpoint import Endpoint
 from ceems_grpc.remote.errors import Cause

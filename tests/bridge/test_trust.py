@@ -21,9 +21,9 @@ from ceems_grpc.bridge.server import run_server
 from ceems_grpc.cli.errors import CommandError
 from ceems_grpc.cli.options import parse
 from ceems_grpc.cli.server import own_of, server_settings
-from ceems_grpc.plugin.instances import InstanceManager
-from ceems_grpc.plugin.pb import bridge_pb2
-from ceems_grpc.plugin.pb import pluginv2_pb2 as pb
+from ceems_grpc.grafana.serve.instances import InstanceManager
+from ceems_grpc.pb import bridge_pb2
+from ceems_grpc.pb import pluginv2_pb2 as pb
 from ceems_grpc.remote.connection import Connection
 from ceems_grpc.remote.endpoint import Endpoint
 from ceems_grpc.remote.errors import AnsweredError, Cause, RemoteError

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 import grpc
 
-from ceems_grpc.plugin.pb import pluginv2_pb2 as pb
+from ceems_grpc.pb import pluginv2_pb2 as pb
 from tests.browser.plugin_process import PluginProcess
 from tests.plugin.host import Asker
 

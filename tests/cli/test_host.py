@@ -10,7 +10,7 @@ from ceems_grpc.cli import host as host_module
 from ceems_grpc.cli.answer import decode, notices
 from ceems_grpc.cli.errors import CommandError
 from ceems_grpc.cli.host import PluginHost
-from ceems_grpc.plugin.pb import pluginv2_pb2
+from ceems_grpc.pb import pluginv2_pb2
 
 NOW = datetime.now(UTC)
 START = NOW - timedelta(days=60)

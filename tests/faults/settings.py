@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ceems_grpc.plugin.pb import pluginv2_pb2 as pb
+from ceems_grpc.pb import pluginv2_pb2 as pb
 from tests.faults.site import make_pristine, series
 from tests.golden.ceems_plugin import COMMAND
 from tests.load.mix import resident

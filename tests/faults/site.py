@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ceems_grpc.demo.database import write_demo_database
-from ceems_grpc.plugin.pb import pluginv2_pb2 as pb
+from ceems_grpc.pb import pluginv2_pb2 as pb
 from tests.golden.ceems_plugin import COMMAND, CeemsPlugin, read_frame
 from tests.load.mix import settle
 from tests.plugin.host import running

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ceems_grpc.demo.schema import create_schema
-from ceems_grpc.plugin.pb import pluginv2_pb2 as pb
+from ceems_grpc.pb import pluginv2_pb2 as pb
 from tests.api.client import Source, source
 from tests.api.site import NOON, Site, write_people_site
 from tests.hostile.wellness import MEBIBYTE, MILLISECONDS, WINDOW, check_words, names_in, peak_memory

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ceems_grpc.plugin.pb import pluginv2_pb2 as pb
+from ceems_grpc.pb import pluginv2_pb2 as pb
 from tests.api.client import Source, source
 from tests.hostile.test_query_models import METACHARACTERS
 from tests.hostile.wellness import MILLISECONDS, WINDOW

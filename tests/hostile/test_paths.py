@@ -12,7 +12,7 @@ import grpc
 import pytest
 
 from ceems_grpc.faces.live import channel_key
-from ceems_grpc.plugin.pb import pluginv2_pb2 as pb
+from ceems_grpc.pb import pluginv2_pb2 as pb
 from tests.api.client import Source, source
 from tests.hostile.wellness import MILLISECONDS, check_words, contents, names_in
 from tests.plugin.host import Plugin

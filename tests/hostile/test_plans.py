@@ -13,7 +13,7 @@ import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ceems_grpc.plugin.pb import store_pb2 as pb
+from ceems_grpc.pb import store_pb2 as pb
 from ceems_grpc.remote.protocol import PROTOCOL, PROTOCOL_KEY, TOKEN_KEY, TOKEN_PREFIX
 from ceems_grpc.store.plan import Aggregate, Count, In, Scan, Table
 from ceems_grpc.store.wire import read_plan, write_plan

@@ -12,8 +12,8 @@ from google.protobuf.message_factory import GetMessageClass
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ceems_grpc.plugin.pb import go_plugin_pb2
-from ceems_grpc.plugin.pb import pluginv2_pb2 as pb
+from ceems_grpc.pb import go_plugin_pb2
+from ceems_grpc.pb import pluginv2_pb2 as pb
 from tests.api.client import Source
 from tests.hostile.wellness import MEBIBYTE, MILLISECONDS, check_words, peak_memory
 from tests.plugin.host import Plugin

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 
-from ceems_grpc.plugin.frame import (
+from ceems_grpc.grafana.data.frame import (
     DataLink,
     EnumConfig,
     Field,
@@ -20,7 +20,7 @@ from ceems_grpc.plugin.frame import (
     Notice,
     QueryStat,
 )
-from ceems_grpc.plugin.frame_meta import Inspect
+from ceems_grpc.grafana.data.metadata import Inspect
 from tests.interop.frame_tables import CELLS, exact, exact_cells, frames
 from tests.interop.gohost import FrameDecoder
 

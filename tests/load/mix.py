@@ -25,7 +25,7 @@ from typing import Any
 import grpc
 
 from ceems_grpc.demo.database import write_demo_database
-from ceems_grpc.plugin.pb import pluginv2_pb2 as pb
+from ceems_grpc.pb import pluginv2_pb2 as pb
 from tests.golden.ceems_plugin import CeemsPlugin, ceems_plugin, read_frame
 from tests.load.report import Report
 from tests.load.writer import Commit, Ledger

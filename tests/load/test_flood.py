@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ceems_grpc.plugin.pb import pluginv2_pb2 as pb
+from ceems_grpc.pb import pluginv2_pb2 as pb
 from tests.golden.ceems_plugin import CeemsPlugin, ceems_plugin, read_frame
 from tests.load.mix import PATIENCE, make_database
 

@@ -17,11 +17,11 @@ from ceems_grpc.ceems.questions import Viewer
 from ceems_grpc.ceems.service import Ceems
 from ceems_grpc.faces.api import Api
 from ceems_grpc.faces.panels import Panels
+from ceems_grpc.grafana.backend.query import DataQuery, TimeRange
+from ceems_grpc.grafana.data.frame import Frame
 from ceems_grpc.migrate.api_call import read_call
 from ceems_grpc.migrate.report import Json
 from ceems_grpc.migrate.target import rewrite_target
-from ceems_grpc.plugin.frame import Frame
-from ceems_grpc.plugin.query import DataQuery, TimeRange
 from ceems_grpc.store.sqlite import SqliteStore
 from tests.golden.recordings import HERE
 from tests.migrate.boards import NAMES, filled, load, migrated, our_targets, panels, shown_names

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from ceems_grpc.plugin.pb import pluginv2_pb2 as pb
+from ceems_grpc.pb import pluginv2_pb2 as pb
 from tests.golden.ceems_plugin import COMMAND, CeemsPlugin
 from tests.observability.collector import collecting
 from tests.plugin.host import ROOT, Plugin, running
@@ -150,7 +150,7 @@ async def test_what_grafana_does_not_sample_is_not_sent_and_what_it_did_not_begi
 
 def test_opentelemetry_is_not_loaded_without_an_address() -> None:
     program = (
-        "import sys, ceems_grpc.datasource, ceems_grpc.plugin.serve as serve\n"
+        "import sys, ceems_grpc.datasource, ceems_grpc.grafana.serve.process as serve\n"
         "serve.start_tracing({'GF_INSTANCE_OTLP_PROPAGATION': 'w3c'}, name='n', version='1')\n"
         "print(sorted(name for name in sys.modules if name.startswith('opentelemetry')))"
     )

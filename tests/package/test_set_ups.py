@@ -17,7 +17,7 @@ import yaml  # type: ignore[import-untyped]  # of another package's needs, witho
 
 from ceems_grpc.allowed_paths import PluginSettings
 from ceems_grpc.feed.feeder import feed_once
-from ceems_grpc.plugin.pb import pluginv2_pb2 as pb
+from ceems_grpc.pb import pluginv2_pb2 as pb
 from ceems_grpc.settings import Settings
 from ceems_grpc.sources import BridgeSource, FileSource, PostgresSource
 from tests.golden.ceems_plugin import COMMAND, CeemsPlugin, ceems_plugin

@@ -11,15 +11,21 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from ceems_grpc.plugin.context import PluginContext
-from ceems_grpc.plugin.datasource import DataSource
-from ceems_grpc.plugin.diagnostics import HealthResult, HealthStatus
-from ceems_grpc.plugin.errors import ErrorSource, PluginError
-from ceems_grpc.plugin.frame import Field, Frame
-from ceems_grpc.plugin.query import DataQuery
-from ceems_grpc.plugin.resource import ResourceRequest, ResourceResponse
-from ceems_grpc.plugin.serve import serve
-from ceems_grpc.plugin.stream import PublishResult, PublishStatus, StreamRequest, SubscribeResult, SubscribeStatus
+from ceems_grpc.grafana.backend.context import PluginContext
+from ceems_grpc.grafana.backend.datasource import DataSource
+from ceems_grpc.grafana.backend.diagnostics import HealthResult, HealthStatus
+from ceems_grpc.grafana.backend.errors import ErrorSource, PluginError
+from ceems_grpc.grafana.backend.query import DataQuery
+from ceems_grpc.grafana.backend.resource import ResourceRequest, ResourceResponse
+from ceems_grpc.grafana.backend.stream import (
+    PublishResult,
+    PublishStatus,
+    StreamRequest,
+    SubscribeResult,
+    SubscribeStatus,
+)
+from ceems_grpc.grafana.data.frame import Field, Frame
+from ceems_grpc.grafana.serve.process import serve
 
 _log = logging.getLogger("echo")
 

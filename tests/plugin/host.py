@@ -15,7 +15,7 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from ceems_grpc.plugin.pb import go_plugin_pb2, pluginv2_pb2
+from ceems_grpc.pb import go_plugin_pb2, pluginv2_pb2
 
 ROOT = Path(__file__).parents[2]
 ECHO = (sys.executable, "-m", "tests.plugin.echo_plugin")

@@ -7,9 +7,9 @@ import doctest
 import pyarrow as pa
 import pytest
 
-from ceems_grpc.plugin import frame as frame_module
-from ceems_grpc.plugin.frame import Field, Frame
-from ceems_grpc.plugin.frame_columns import grafana_column
+from ceems_grpc.grafana.data import frame as frame_module
+from ceems_grpc.grafana.data.columns import grafana_column
+from ceems_grpc.grafana.data.frame import Field, Frame
 
 
 def _data_address(array: pa.Array | pa.ChunkedArray) -> int:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 
-from ceems_grpc.plugin.frame import Field, FieldConfig, Frame, FrameMeta, FrameType
+from ceems_grpc.grafana.data.frame import Field, FieldConfig, Frame, FrameMeta, FrameType
 from tests.interop.frame_tables import exact, exact_cells, frames
 
 _ENTITIES = {"NaN": float("nan"), "Inf": float("inf"), "NegInf": float("-inf")}

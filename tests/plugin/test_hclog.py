@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ceems_grpc.plugin.hclog import HclogFormatter, log_fields
+from ceems_grpc.grafana.serve.telemetry.logs import HclogFormatter, log_fields
 from tests.plugin.host import Asker, running
 
 LEVELS = {"trace": 5, "debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ceems_grpc.plugin.context import DataSourceSettings, PluginContext
-from ceems_grpc.plugin.datasource import DataSource
-from ceems_grpc.plugin.errors import PluginError
-from ceems_grpc.plugin.instances import InstanceManager
+from ceems_grpc.grafana.backend.context import DataSourceSettings, PluginContext
+from ceems_grpc.grafana.backend.datasource import DataSource
+from ceems_grpc.grafana.backend.errors import PluginError
+from ceems_grpc.grafana.serve.instances import InstanceManager
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

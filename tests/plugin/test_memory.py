@@ -5,7 +5,7 @@ import sys
 
 _PROGRAM = """
 import asyncio, pathlib
-from ceems_grpc.plugin import memory
+from ceems_grpc.grafana.serve import memory
 
 memory.use_one_allocator()
 import pyarrow as pa

@@ -5,11 +5,11 @@ from datetime import UTC, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ceems_grpc.plugin.context import EPOCH, PluginContext, from_epoch_ms
-from ceems_grpc.plugin.handshake import handshake_line
-from ceems_grpc.plugin.pb import pluginv2_pb2 as pb
-from ceems_grpc.plugin.query import DataQuery, TimeRange
-from ceems_grpc.plugin.resource import ResourceRequest
+from ceems_grpc.grafana.backend.context import EPOCH, PluginContext, from_epoch_ms
+from ceems_grpc.grafana.backend.query import DataQuery, TimeRange
+from ceems_grpc.grafana.backend.resource import ResourceRequest
+from ceems_grpc.grafana.serve.handshake import handshake_line
+from ceems_grpc.pb import pluginv2_pb2 as pb
 from tests.plugin.host import Asker, Handshake
 
 INT64 = st.integers(-(2**63), 2**63 - 1)

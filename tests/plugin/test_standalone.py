@@ -6,9 +6,9 @@ import socket
 import grpc
 import pytest
 
-from ceems_grpc.plugin.handshake import HandshakeError
-from ceems_grpc.plugin.pb import go_plugin_pb2
-from ceems_grpc.plugin.standalone import standalone_address
+from ceems_grpc.grafana.serve.handshake import HandshakeError
+from ceems_grpc.grafana.serve.standalone import standalone_address
+from ceems_grpc.pb import go_plugin_pb2
 from tests.plugin.host import ECHO, Asker, Handshake, running, spawn
 
 

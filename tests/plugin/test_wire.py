@@ -8,7 +8,7 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ceems_grpc.plugin.pb import go_plugin_pb2, pluginv2_pb2
+from ceems_grpc.pb import go_plugin_pb2, pluginv2_pb2
 
 # What grafana-plugin-sdk-go 0.29x and go-plugin 1.8 put on the wire: one message, enum or method a line.
 CONTRACT = Path(__file__).parent / "contract"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ceems_grpc.health import healthy
-from ceems_grpc.plugin.pb import pluginv2_pb2 as pb
+from ceems_grpc.pb import pluginv2_pb2 as pb
 from ceems_grpc.store.errors import (
     StoreBusyError,
     StoreError,

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ceems_grpc.plugin.pb import pluginv2_pb2 as pb
+from ceems_grpc.pb import pluginv2_pb2 as pb
 from tests.api.client import error_of
 from tests.api.site import PARIS
 from tests.bridge.servers import Files, serving

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from ceems_grpc.plugin.pb import pluginv2_pb2 as pb
+from ceems_grpc.pb import pluginv2_pb2 as pb
 from tests.api.client import error_of
 from tests.api.site import NOON
 from tests.golden.ceems_plugin import COMMAND, read_frame

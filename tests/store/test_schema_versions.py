@@ -32,8 +32,8 @@ from ceems_grpc.ceems.steps import Step
 from ceems_grpc.ceems.suggest import Suggest, SuggestQuestion
 from ceems_grpc.ceems.window import Window
 from ceems_grpc.demo.schema import LATEST_VERSION
+from ceems_grpc.grafana.backend.diagnostics import HealthStatus
 from ceems_grpc.health import healthy
-from ceems_grpc.plugin.diagnostics import HealthStatus
 from ceems_grpc.store.base import Store
 from ceems_grpc.store.errors import StoreError, StoreSchemaError
 from ceems_grpc.store.follow import MirrorSettings

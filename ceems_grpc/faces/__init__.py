@@ -1,1 +1,0 @@
-"""The two faces of a question: data frames for panels, JSON for the CEEMS API."""

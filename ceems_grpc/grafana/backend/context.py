@@ -1,0 +1,143 @@
+"""Who asks, for which organization, about which configured data source."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Self
+
+from ceems_grpc.pb import pluginv2_pb2 as pb
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SCHEDULER = "grafana_scheduler"
+
+
+def from_epoch_ms(milliseconds: int) -> datetime:
+    """Turn milliseconds since 1970 into UTC; what lies outside the years 1 to 9999 becomes the nearest end."""
+    try:
+        return EPOCH + timedelta(milliseconds=milliseconds)
+    except OverflowError:
+        return datetime.min.replace(tzinfo=UTC) if milliseconds < 0 else datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """The user who is signed in to Grafana. ``role`` is Viewer, Editor, Admin or empty."""
+
+    login: str
+    name: str
+    email: str
+    role: str
+
+    @property
+    def is_scheduler(self) -> bool:
+        """Tell whether it is nobody, but Grafana itself that evaluates an alert or recording rule.
+
+        Grafana asks so as this administrator without a name (SchedulerUserFor in pkg/services/ngalert/schedule). The
+        header FromAlert is no proof: Grafana passes it on from any browser. A person with this login gains nothing
+        by being taken for a rule: it takes an administrator, who may change the data source's settings anyway.
+        """
+        unnamed = self.name in {"", self.login}  # Grafana's own stand-in for a name is the login
+        return (self.login, self.role, self.email) == (_SCHEDULER, "Admin", "") and unnamed
+
+    @classmethod
+    def from_proto(cls, message: pb.User) -> Self:
+        """Read the wire message."""
+        return cls(login=message.login, name=message.name, email=message.email, role=message.role)
+
+
+@dataclass(frozen=True, slots=True)
+class DataSourceSettings:
+    """One configured data source. ``uid`` names it within its organization; ``updated`` is in UTC."""
+
+    id: int
+    uid: str
+    name: str
+    url: str
+    user: str
+    database: str
+    basic_auth_enabled: bool
+    basic_auth_user: str
+    json_data: bytes
+    secure_json: Mapping[str, str] = field(repr=False)
+    updated: datetime
+    api_version: str
+
+    @classmethod
+    def from_proto(cls, message: pb.DataSourceInstanceSettings) -> Self:
+        """Read the wire message."""
+        return cls(
+            id=message.id,
+            uid=message.uid,
+            name=message.name,
+            url=message.url,
+            user=message.user,
+            database=message.database,
+            basic_auth_enabled=message.basicAuthEnabled,
+            basic_auth_user=message.basicAuthUser,
+            json_data=message.jsonData,
+            secure_json=dict(message.decryptedSecureJsonData),
+            updated=from_epoch_ms(message.lastUpdatedMS),
+            api_version=message.apiVersion,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AppSettings:
+    """Settings of an app plugin; ``updated`` is in UTC."""
+
+    json_data: bytes
+    secure_json: Mapping[str, str] = field(repr=False)
+    updated: datetime
+    api_version: str
+
+    @classmethod
+    def from_proto(cls, message: pb.AppInstanceSettings) -> Self:
+        """Read the wire message."""
+        return cls(
+            json_data=message.jsonData,
+            secure_json=dict(message.decryptedSecureJsonData),
+            updated=from_epoch_ms(message.lastUpdatedMS),
+            api_version=message.apiVersion,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PluginContext:
+    """What Grafana says about every request.
+
+    ``user`` is None when nobody is signed in: alerting, recording rules and public dashboards ask so. It is the only
+    identity to trust; HTTP headers come from the browser as it likes.
+    """
+
+    org_id: int
+    namespace: str
+    plugin_id: str
+    plugin_version: str
+    api_version: str
+    user: User | None
+    data_source: DataSourceSettings | None
+    app: AppSettings | None
+    grafana_config: Mapping[str, str]
+    user_agent: str
+
+    @classmethod
+    def from_proto(cls, message: pb.PluginContext) -> Self:
+        """Read the wire message. A user without a login is no user."""
+        return cls(
+            org_id=message.orgId,
+            namespace=message.namespace,
+            plugin_id=message.pluginId,
+            plugin_version=message.pluginVersion,
+            api_version=message.apiVersion,
+            user=User.from_proto(message.user) if message.user.login else None,
+            data_source=(
+                DataSourceSettings.from_proto(message.dataSourceInstanceSettings)
+                if message.HasField("dataSourceInstanceSettings")
+                else None
+            ),
+            app=AppSettings.from_proto(message.appInstanceSettings)
+            if message.HasField("appInstanceSettings")
+            else None,
+            grafana_config=dict(message.grafanaConfig),
+            user_agent=message.userAgent,
+        )

@@ -1,0 +1,158 @@
+"""Live data source objects: one for each configured data source, made anew when its settings change."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Protocol
+
+from ceems_grpc.grafana.backend.context import AppSettings, DataSourceSettings, PluginContext
+from ceems_grpc.grafana.backend.datasource import DataSource, Factory
+from ceems_grpc.grafana.backend.errors import PluginError
+from ceems_grpc.grafana.serve.relay import Leases, Relay
+
+_log = logging.getLogger(__name__)
+
+_Key = tuple[int, str]
+_Settings = DataSourceSettings | AppSettings | None
+
+
+class Instances(Leases, Protocol):
+    """What services need of whoever keeps the live objects."""
+
+    def get(self, context: PluginContext) -> AbstractAsyncContextManager[DataSource]:
+        """Lease the data source for the context's settings. Raises what making it raised."""
+        ...
+
+    def relays(self) -> list[Relay]:
+        """Return the relays that are alive now."""
+        ...
+
+
+class _Instance:
+    """A data source object being built or in use, with the count of calls in flight on it."""
+
+    def __init__(self, settings: _Settings, build: "asyncio.Task[DataSource | Relay]") -> None:
+        self.settings = settings
+        self.build = build
+        self.leases = 0
+        self.made = time.monotonic()
+        self.used = time.monotonic()
+        self.idle = asyncio.Event()
+        self.idle.set()
+
+    def lease(self) -> None:
+        self.leases += 1
+        self.idle.clear()
+
+    def release(self) -> None:
+        self.leases -= 1
+        self.used = time.monotonic()
+        if not self.leases:
+            self.idle.set()
+
+
+class InstanceManager:
+    """Keeps one live object per organization, data source and version of its settings.
+
+    An object whose settings changed is closed once the calls in flight on it have ended, and one that nobody has asked
+    for ``idle`` seconds, as of a data source that was deleted, with the next call on any. Requests with older settings
+    get the present object for ``late`` seconds, since they were under way when it was made; later ones tell that the
+    clock of Grafana was ahead when those were saved. Use it from one event loop.
+    """
+
+    def __init__(self, factory: Factory, *, idle: float = 3600.0, late: float = 60.0) -> None:
+        self._factory = factory
+        self._late = late
+        self._idle = idle
+        self._instances: dict[_Key, _Instance] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    @asynccontextmanager
+    async def get(self, context: PluginContext) -> AsyncIterator[DataSource]:
+        """Lease the data source for the context's settings, as `lease` does; it is no `Relay`."""
+        async with self.lease(context) as datasource:
+            if isinstance(datasource, Relay):  # It was saved so while the request was under way.
+                raise PluginError("The settings of the data source have just changed: ask again.", status=503)
+            yield datasource
+
+    @asynccontextmanager
+    async def lease(self, context: PluginContext) -> AsyncIterator[DataSource | Relay]:
+        """Lease the object for the context's settings; it is not closed before the lease ends.
+
+        Built once however many ask at the same time. Raises what the factory raised; the next call tries again.
+        """
+        instance = self._instance(context)
+        instance.lease()
+        try:
+            # A caller that leaves must not take the others' object away.
+            yield await asyncio.shield(instance.build)
+        finally:
+            instance.release()
+
+    def relays(self) -> list[Relay]:
+        """Return the relays that are alive now."""
+        builds = [instance.build for instance in self._instances.values() if instance.build.done()]
+        made = [build.result() for build in builds if not build.cancelled() and build.exception() is None]
+        return [datasource for datasource in made if isinstance(datasource, Relay)]
+
+    async def close(self) -> None:
+        """Close all objects, waiting for the calls in flight on them. Later leases are refused."""
+        self._closed = True
+        for key in list(self._instances):
+            self._retire(key)
+        await asyncio.gather(*self._closing)
+
+    def _instance(self, context: PluginContext) -> _Instance:
+        if self._closed:
+            raise RuntimeError("The plugin is stopping and takes no more requests.")
+        settings: _Settings = context.data_source or context.app
+        key = (context.org_id, context.data_source.uid if context.data_source else "")
+        self._retire_idle(key)
+        current = self._instances.get(key)
+        if current is not None:
+            under_way = time.monotonic() - current.made <= self._late and _is_older(settings, current.settings)
+            if current.settings == settings or under_way:
+                return current
+            self._retire(key)
+        instance = _Instance(settings, asyncio.create_task(self._build(context)))
+        instance.build.add_done_callback(lambda build: self._forget_failed(key, instance, build))
+        self._instances[key] = instance
+        return instance
+
+    async def _build(self, context: PluginContext) -> DataSource | Relay:
+        return await self._factory(context)
+
+    def _forget_failed(self, key: _Key, instance: _Instance, build: "asyncio.Task[DataSource | Relay]") -> None:
+        # Reading the exception also keeps asyncio quiet when every caller has left.
+        if (build.cancelled() or build.exception() is not None) and self._instances.get(key) is instance:
+            del self._instances[key]
+
+    def _retire_idle(self, wanted: _Key) -> None:
+        before = time.monotonic() - self._idle
+        for key, instance in list(self._instances.items()):
+            if key != wanted and not instance.leases and instance.used <= before:
+                self._retire(key)
+
+    def _retire(self, key: _Key) -> None:
+        closing = asyncio.create_task(_close(self._instances.pop(key)))
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+
+
+def _is_older(settings: _Settings, than: _Settings) -> bool:
+    """Say so of a request that was under way when settings were saved: it must not bring the old object back."""
+    return settings is not None and than is not None and settings.updated < than.updated
+
+
+async def _close(instance: _Instance) -> None:
+    await instance.idle.wait()
+    await asyncio.wait([instance.build])
+    if instance.build.cancelled() or instance.build.exception() is not None:
+        return
+    try:
+        await instance.build.result().close()
+    except Exception:
+        _log.exception("closing a data source failed")

@@ -1,0 +1,1 @@
+"""The gRPC services of Grafana's plugin protocol, one file each."""

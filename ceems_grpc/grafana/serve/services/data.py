@@ -1,0 +1,164 @@
+"""The Data service: queries."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import grpc
+
+from ceems_grpc.grafana.backend.context import PluginContext
+from ceems_grpc.grafana.backend.query import DataQuery
+from ceems_grpc.grafana.serve import memory
+from ceems_grpc.grafana.serve.instances import Instances
+from ceems_grpc.grafana.serve.relay import relayable
+from ceems_grpc.grafana.serve.services.call import FAILURES, Call, answering
+from ceems_grpc.grafana.serve.services.rpc import Method, service
+from ceems_grpc.grafana.serve.telemetry import metrics
+from ceems_grpc.grafana.serve.telemetry.logs import log_fields
+from ceems_grpc.grafana.serve.telemetry.tracing import mark_failed, span
+from ceems_grpc.pb import pluginv2_pb2 as pb
+
+if TYPE_CHECKING:
+    from ceems_grpc.grafana.data.frame import Frame
+    from ceems_grpc.grafana.serve.telemetry.otlp import OpenSpan
+
+ROWS_PER_PIECE = 10_000
+# Writing more cells than this takes so long that other requests would have to wait for it: a thread does it.
+_CELLS_WRITTEN_AT_ONCE = 20_000
+
+_Rpc = grpc.aio.ServicerContext[Any, Any]
+
+
+class DataService:
+    """Answers all queries of a request side by side; each fails alone."""
+
+    def __init__(self, instances: Instances) -> None:
+        self._instances = instances
+
+    def handler(self) -> grpc.GenericRpcHandler:
+        """Return what a gRPC server is given."""
+        methods: dict[str, Method] = {"QueryData": self.query_data, "QueryChunkedData": self.query_chunked_data}
+        description = pb.DESCRIPTOR.services_by_name["Data"]
+        return service(description, relayable(self._instances, description, methods))
+
+    async def query_data(self, message: pb.QueryDataRequest, rpc: _Rpc) -> pb.QueryDataResponse:
+        """Answer with whole frames by refId."""
+        context = PluginContext.from_proto(message.pluginContext)
+        with answering("queryData", context, rpc, message.headers) as call:
+            request = _Request(call, context, message.format)
+            async with asyncio.TaskGroup() as group:
+                tasks = {
+                    query.refId: group.create_task(self._answer(request, DataQuery.from_proto(query)))
+                    for query in message.queries
+                }
+            return pb.QueryDataResponse(responses={ref_id: task.result() for ref_id, task in tasks.items()})
+
+    async def query_chunked_data(self, message: pb.QueryChunkedDataRequest, rpc: _Rpc) -> None:
+        """Answer with pieces of frames; the query that is ready first comes first.
+
+        A reader joins the pieces of a frame in their order and takes the schema from the first, so one query's pieces
+        come in order. A frame without rows is one piece; a query without frames sends one empty frame, so that a reader
+        can tell it from a query that was forgotten.
+        """
+        context = PluginContext.from_proto(message.pluginContext)
+        sending = asyncio.Lock()
+
+        async def send(answer: pb.QueryChunkedDataResponse) -> None:
+            # gRPC takes one message at a time.
+            async with sending:
+                await rpc.write(answer)
+
+        with answering("queryChunkedData", context, rpc, message.headers) as call:
+            request = _Request(call, context, message.format)
+            async with asyncio.TaskGroup() as group:
+                for query in message.queries:
+                    group.create_task(self._send(request, DataQuery.from_proto(query), send))
+
+    async def _answer(self, request: "_Request", query: DataQuery) -> pb.DataResponse:
+        with _query_span(query) as opened:
+            try:
+                frames = await self._frames(request.context, query)
+                written = [await request.write(frame) for frame in frames]
+            except FAILURES as error:  # One bad query must not hurt the others.
+                failure = request.call.failure(error)
+                mark_failed(opened, failure.message)
+                return pb.DataResponse(
+                    error=failure.message, status=failure.status, errorSource=failure.source, format=request.form
+                )
+            return pb.DataResponse(frames=written, status=200, format=request.form)
+
+    async def _send(
+        self, request: "_Request", query: DataQuery, send: Callable[[pb.QueryChunkedDataResponse], Awaitable[None]]
+    ) -> None:
+        with _query_span(query) as opened:
+            try:
+                frames = await self._frames(request.context, query) or [_empty_frame(query.ref_id)]
+                for number, frame in enumerate(frames):
+                    for position, piece in enumerate(_pieces(frame)):
+                        written = await request.write(piece, schema=position == 0)
+                        answer = pb.QueryChunkedDataResponse(frameId=str(number), frame=written, status=200)
+                        await send(_about(answer, request, query))
+            except FAILURES as error:  # One bad query must not hurt the others.
+                failure = request.call.failure(error)
+                mark_failed(opened, failure.message)
+                answer = pb.QueryChunkedDataResponse(
+                    error=failure.message, status=failure.status, errorSource=failure.source
+                )
+                await send(_about(answer, request, query))
+
+    async def _frames(self, context: PluginContext, query: DataQuery) -> "Sequence[Frame]":
+        async with self._instances.get(context) as datasource:
+            frames = await datasource.query(context, query)
+        return [replace(frame, ref_id=frame.ref_id or query.ref_id) for frame in frames]
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What all queries of one request have in common; ``form`` is how the frames are to be written."""
+
+    call: Call
+    context: PluginContext
+    form: pb.DataFrameFormat
+
+    async def write(self, frame: "Frame", *, schema: bool = True) -> bytes:
+        """Write a frame and count it. Only JSON can leave the schema out."""
+
+        def write() -> bytes:
+            return frame.to_json(schema=schema) if self.form == pb.JSON else frame.to_arrow()
+
+        small = frame.num_rows * len(frame.fields) <= _CELLS_WRITTEN_AT_ONCE
+        written = write() if small else await asyncio.to_thread(write)
+        metrics.ROWS.labels(self.call.endpoint).inc(frame.num_rows)
+        metrics.BYTES.labels(self.call.endpoint).inc(len(written))
+        memory.answered(len(written))
+        return written
+
+
+@contextmanager
+def _query_span(query: DataQuery) -> "Iterator[OpenSpan | None]":
+    """Give what is logged within, and a span, the query's refId."""
+    with log_fields(refId=query.ref_id), span("query", {"ref_id": query.ref_id}) as opened:
+        yield opened
+
+
+def _about(answer: pb.QueryChunkedDataResponse, request: _Request, query: DataQuery) -> pb.QueryChunkedDataResponse:
+    answer.refId, answer.format = query.ref_id, request.form
+    return answer
+
+
+def _pieces(frame: "Frame") -> "Iterator[Frame]":
+    if frame.num_rows <= ROWS_PER_PIECE:
+        yield frame
+        return
+    # Whether a column may hold nulls is part of its type, which must not differ from piece to piece.
+    fixed = replace(frame, fields=[replace(field, nullable=field.column().nullable) for field in frame.fields])
+    for offset in range(0, frame.num_rows, ROWS_PER_PIECE):
+        yield fixed.slice(offset, ROWS_PER_PIECE)
+
+
+def _empty_frame(ref_id: str) -> "Frame":
+    from ceems_grpc.grafana.data.frame import Frame  # noqa: PLC0415 a plugin without queries starts without Arrow
+
+    return Frame("", ref_id=ref_id)

@@ -1,0 +1,1 @@
+"""Logs, metrics and traces of the process, in the forms that Grafana reads."""
