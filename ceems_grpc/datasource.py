@@ -9,11 +9,6 @@ from datetime import UTC, datetime
 from ceems_grpc.ceems.errors import ErrorType, QuestionError, nobody
 from ceems_grpc.ceems.questions import Viewer
 from ceems_grpc.ceems.service import Ceems, Limits
-from ceems_grpc.faces.api import Api, error_response
-from ceems_grpc.faces.counting import failures_counted
-from ceems_grpc.faces.live import Live
-from ceems_grpc.faces.mirror_metrics import MIRRORS
-from ceems_grpc.faces.panels import Panels
 from ceems_grpc.grafana.backend.context import PluginContext
 from ceems_grpc.grafana.backend.diagnostics import HealthResult, HealthStatus
 from ceems_grpc.grafana.backend.errors import ErrorSource, PluginError
@@ -29,11 +24,16 @@ from ceems_grpc.grafana.backend.stream import (
 from ceems_grpc.grafana.data.frame import Frame
 from ceems_grpc.health import healthy
 from ceems_grpc.opening import open_store
+from ceems_grpc.panels.answers import Panels
+from ceems_grpc.panels.live import Live
+from ceems_grpc.rest.router import Api, error_response
 from ceems_grpc.settings import PluginSettings, Settings, SettingsError, plugin_settings
 from ceems_grpc.sources import FileSource
 from ceems_grpc.store.base import Store
 from ceems_grpc.store.errors import StoreBusyError, StoreError
 from ceems_grpc.store.queue import Queue
+from ceems_grpc.telemetry.mirrors import MIRRORS
+from ceems_grpc.telemetry.questions import failures_counted
 
 _log = logging.getLogger(__name__)
 
@@ -111,7 +111,7 @@ class CeemsDataSource:
         return healthy(facts, full_path=_is_grafana_admin(context), now=datetime.now(UTC))
 
     async def subscribe_stream(self, context: PluginContext, request: StreamRequest) -> SubscribeResult:
-        """Let the channel's owner listen; see `ceems_grpc.faces.live`."""
+        """Let the channel's owner listen; see `ceems_grpc.panels.live`."""
         with self._failures(context):
             frame = await self._live.subscribe(self._viewer(context), request.path, request.data)
         return SubscribeResult(SubscribeStatus.OK, frame)

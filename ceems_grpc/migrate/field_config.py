@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from ceems_grpc.ceems.metrics import Kind, Unit
-from ceems_grpc.faces.panel_frames import UNITS
 from ceems_grpc.migrate.columns import Field
 from ceems_grpc.migrate.json_parts import as_object, objects
 from ceems_grpc.migrate.report import Json
 from ceems_grpc.migrate.target import Rewritten
+from ceems_grpc.panels.frames import UNITS
 
 _KINDS = {Kind.METRIC, Kind.DERIVED, Kind.TIME, Kind.COUNT}
 _PERCENT_RANGE = {"min": 0, "max": 100}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from ceems_grpc.faces.live import channel_key
+from ceems_grpc.panels.live import channel_key
 from ceems_grpc.pb import pluginv2_pb2 as pb
 from ceems_grpc.version import VERSION
 from tests.bridge.servers import BridgedPlugin, Files, Server, bridged, serving

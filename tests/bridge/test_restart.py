@@ -11,7 +11,7 @@ import grpc
 import pyarrow as pa
 import pytest
 
-from ceems_grpc.faces.live import channel_key
+from ceems_grpc.panels.live import channel_key
 from ceems_grpc.pb import pluginv2_pb2 as pb
 from ceems_grpc.remote.connection import Connection
 from ceems_grpc.remote.endpoint import Endpoint

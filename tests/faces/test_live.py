@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ceems_grpc.faces.live import channel_key
+from ceems_grpc.panels.live import channel_key
 from ceems_grpc.pb import pluginv2_pb2 as pb
 from tests.golden.ceems_plugin import CeemsPlugin, ceems_plugin
 

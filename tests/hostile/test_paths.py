@@ -11,7 +11,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from ceems_grpc.faces.live import channel_key
+from ceems_grpc.panels.live import channel_key
 from ceems_grpc.pb import pluginv2_pb2 as pb
 from tests.api.client import Source, source
 from tests.hostile.wellness import MILLISECONDS, check_words, contents, names_in

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from ceems_grpc.ceems.metrics import METRICS
 from ceems_grpc.ceems.questions import Viewer
 from ceems_grpc.ceems.service import Ceems
-from ceems_grpc.faces.api import Api
-from ceems_grpc.faces.panels import Panels
 from ceems_grpc.grafana.backend.query import DataQuery, TimeRange
 from ceems_grpc.grafana.data.frame import Frame
 from ceems_grpc.migrate.api_call import read_call
 from ceems_grpc.migrate.report import Json
 from ceems_grpc.migrate.target import rewrite_target
+from ceems_grpc.panels.answers import Panels
+from ceems_grpc.rest.router import Api
 from ceems_grpc.store.sqlite import SqliteStore
 from tests.golden.recordings import HERE
 from tests.migrate.boards import NAMES, filled, load, migrated, our_targets, panels, shown_names

@@ -15,7 +15,7 @@ import pytest
 
 from ceems_grpc.ceems.questions import Viewer
 from ceems_grpc.ceems.service import Ceems
-from ceems_grpc.faces.api import Api
+from ceems_grpc.rest.router import Api
 from ceems_grpc.store.follow import MirrorSettings
 from ceems_grpc.store.mirror import MirroredStore
 from ceems_grpc.store.mirror_file import memory_folders

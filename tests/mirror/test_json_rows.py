@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from ceems_grpc.ceems.questions import UnitsQuestion, Viewer
 from ceems_grpc.ceems.service import Ceems, Limits
 from ceems_grpc.ceems.window import Window
-from ceems_grpc.faces.api import Api
+from ceems_grpc.rest.router import Api
 from ceems_grpc.store import mirror
 from ceems_grpc.store.base import Store
 from ceems_grpc.store.follow import MirrorSettings

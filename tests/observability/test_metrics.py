@@ -13,9 +13,9 @@ from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 
 from ceems_grpc.datasource import CeemsDataSource
-from ceems_grpc.faces.mirror_metrics import MirrorMetrics
 from ceems_grpc.pb import pluginv2_pb2 as pb
 from ceems_grpc.settings import Settings
+from ceems_grpc.telemetry.mirrors import MirrorMetrics
 from tests.golden.ceems_plugin import CeemsPlugin, ceems_plugin
 from tests.mirror.sites import following, make_site
 

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from ceems_grpc.ceems.questions import Choice, Filter, UnitsQuestion, Viewer
 from ceems_grpc.ceems.service import Ceems
 from ceems_grpc.ceems.window import LAST_SECOND, Window
-from ceems_grpc.faces.panels import Panels
-from ceems_grpc.faces.report import Times, describe, executed_text, query_stats
 from ceems_grpc.grafana.backend.context import from_epoch_ms
 from ceems_grpc.grafana.backend.query import DataQuery, TimeRange
+from ceems_grpc.panels.answers import Panels
+from ceems_grpc.panels.report import Times, describe, executed_text, query_stats
 from ceems_grpc.store.account import Account, Statement, account, enter, of_source, waiting
 from ceems_grpc.store.queue import Lane, Queue, Size
 from ceems_grpc.store.sqlite import SqliteStore

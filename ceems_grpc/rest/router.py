@@ -26,18 +26,18 @@ from ceems_grpc.ceems.questions import (
     VerifyQuestion,
     Viewer,
 )
-from ceems_grpc.ceems.samples import sample_units, sample_usage
 from ceems_grpc.ceems.service import Ceems
 from ceems_grpc.ceems.suggest import Suggest, Suggestion, SuggestQuestion
-from ceems_grpc.faces.api_endpoints import ENDPOINTS, UNIT_SHAPE, USAGE_SHAPE, Access, Endpoint
-from ceems_grpc.faces.api_json import Shape, batch_json, rows_of_table
-from ceems_grpc.faces.api_parameters import Parameters, as_admin, count, first, flag, parse_query, window_of
-from ceems_grpc.faces.counting import add_spans, count_failure, counted
-from ceems_grpc.faces.openapi import openapi_document
 from ceems_grpc.grafana.backend.resource import ResourceResponse
+from ceems_grpc.rest.endpoints import ENDPOINTS, UNIT_SHAPE, USAGE_SHAPE, Access, Endpoint
+from ceems_grpc.rest.json_shapes import Shape, batch_json, rows_of_table
+from ceems_grpc.rest.openapi import openapi_document
+from ceems_grpc.rest.parameters import Parameters, as_admin, count, first, flag, parse_query, window_of
+from ceems_grpc.rest.samples import sample_units, sample_usage
 from ceems_grpc.store.account import Account
 from ceems_grpc.store.errors import StoreBusyError, StoreError
 from ceems_grpc.store.json_rows import JsonText
+from ceems_grpc.telemetry.questions import add_spans, count_failure, counted
 
 _log = logging.getLogger(__name__)
 

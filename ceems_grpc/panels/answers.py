@@ -15,12 +15,12 @@ from ceems_grpc.ceems.questions import (
 from ceems_grpc.ceems.service import Ceems
 from ceems_grpc.ceems.usage import groups_of
 from ceems_grpc.ceems.window import Window, within_dates
-from ceems_grpc.faces.counting import counted
-from ceems_grpc.faces.panel_frames import numeric_frame, series_frames, table_frame
-from ceems_grpc.faces.panel_query import TableQuestion, question_of, read_query
-from ceems_grpc.faces.report import Times, reported
 from ceems_grpc.grafana.backend.query import DataQuery
 from ceems_grpc.grafana.data.frame import Frame
+from ceems_grpc.panels.frames import numeric_frame, series_frames, table_frame
+from ceems_grpc.panels.query_model import TableQuestion, question_of, read_query
+from ceems_grpc.panels.report import Times, reported
+from ceems_grpc.telemetry.questions import counted
 
 
 class Panels:

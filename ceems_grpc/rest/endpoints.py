@@ -12,7 +12,7 @@ from ceems_grpc.ceems.metrics import (
     USER_COLUMNS,
 )
 from ceems_grpc.ceems.suggest import MOST, Suggest
-from ceems_grpc.faces.api_json import Shape
+from ceems_grpc.rest.json_shapes import Shape
 
 UNIT_SHAPE = Shape(
     UNIT_COLUMNS,

@@ -15,10 +15,10 @@ from ceems_grpc.ceems.errors import ErrorType, QuestionError, no_user
 from ceems_grpc.ceems.questions import StatsQuestion, UnitsQuestion, Viewer
 from ceems_grpc.ceems.service import Ceems
 from ceems_grpc.ceems.window import Window, make_window
-from ceems_grpc.faces.counting import STREAMS
-from ceems_grpc.faces.panel_frames import table_frame
-from ceems_grpc.faces.panel_query import QueryType, question_of, read_query
 from ceems_grpc.grafana.data.frame import Frame
+from ceems_grpc.panels.frames import table_frame
+from ceems_grpc.panels.query_model import QueryType, question_of, read_query
+from ceems_grpc.telemetry.questions import STREAMS
 
 _POLL = 2.0  # seconds between looks at the database file
 _HOLD = 15.0  # seconds for which a channel stays its listener's until it runs, and between two looks

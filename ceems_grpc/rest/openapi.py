@@ -7,9 +7,9 @@ import msgspec
 
 from ceems_grpc.ceems.metrics import Column, Kind
 from ceems_grpc.ceems.suggest import MOST
-from ceems_grpc.faces.api_endpoints import ENDPOINTS, Access, Endpoint, Parameter
-from ceems_grpc.faces.api_json import Shape
-from ceems_grpc.faces.api_parameters import MOMENTS, MOST_CHARACTERS, MOST_VALUES
+from ceems_grpc.rest.endpoints import ENDPOINTS, Access, Endpoint, Parameter
+from ceems_grpc.rest.json_shapes import Shape
+from ceems_grpc.rest.parameters import MOMENTS, MOST_CHARACTERS, MOST_VALUES
 from ceems_grpc.version import VERSION
 
 Json = dict[str, Any]

@@ -1,0 +1,1 @@
+"""Panel queries: a query model in, data frames out."""

@@ -1,0 +1,1 @@
+"""The CEEMS REST API: a URL in, JSON out."""
