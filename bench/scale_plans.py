@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from bench.questions import DAY
-from ceems_grpc.ceems.metrics import WEIGHTS
+from ceems_grpc.domain.columns import WEIGHTS
 from ceems_grpc.store.account import account
 from ceems_grpc.store.plan import Aggregate, Count, Instant, Key, Sum, Table, WeightedSum, WeightOf, Within
 from ceems_grpc.store.postgres import PostgresStore

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from ceems_grpc.ceems.errors import ErrorType, QuestionError, nobody
-from ceems_grpc.ceems.questions import Viewer
-from ceems_grpc.ceems.service import Ceems, Limits
+from ceems_grpc.domain.errors import ErrorType, QuestionError, nobody
+from ceems_grpc.domain.questions.model import Viewer
+from ceems_grpc.domain.service import Ceems, Limits
 from ceems_grpc.grafana.backend.context import PluginContext
 from ceems_grpc.grafana.backend.diagnostics import HealthResult, HealthStatus
 from ceems_grpc.grafana.backend.errors import ErrorSource, PluginError

@@ -1,9 +1,9 @@
 """Which plans are large work. The questions that they belong to are known to the plugin that asks, and not here.
 
-So a plan is judged as `ceems_grpc.ceems.size` judges a question: by its span of time, and whether it names people.
+So a plan is judged as `ceems_grpc.domain.cost` judges a question: by its span of time, and whether it names people.
 """
 
-from ceems_grpc.ceems.size import LONGEST_SMALL, LONGEST_SMALL_OF_FEW
+from ceems_grpc.domain.cost import LONGEST_SMALL, LONGEST_SMALL_OF_FEW
 from ceems_grpc.store.plan import AllOf, AnyOf, Condition, Distinct, In, KeyScan, PairIn, Running, Spread, Table, Within
 from ceems_grpc.store.queue import Size
 from ceems_grpc.store.wire import Plan

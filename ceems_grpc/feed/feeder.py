@@ -10,7 +10,7 @@ from datetime import tzinfo
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from ceems_grpc.ceems.metrics import WEIGHTS
+from ceems_grpc.domain.columns import WEIGHTS
 from ceems_grpc.store.base import Facts
 from ceems_grpc.store.errors import StoreError
 from ceems_grpc.store.follow_source import SourceFollower, Step

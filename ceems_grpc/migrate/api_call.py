@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote_plus
 
-from ceems_grpc.ceems.questions import AsAdmin
+from ceems_grpc.domain.questions.model import AsAdmin
 from ceems_grpc.migrate.json_parts import as_object, objects
 from ceems_grpc.migrate.report import CannotRewriteError, Json
 from ceems_grpc.migrate.variable_text import clean, is_variable

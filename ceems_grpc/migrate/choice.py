@@ -3,8 +3,8 @@
 import re
 from dataclasses import dataclass, field
 
-from ceems_grpc.ceems.metrics import GROUPS
-from ceems_grpc.ceems.questions import AsAdmin
+from ceems_grpc.domain.columns import GROUPS
+from ceems_grpc.domain.questions.model import AsAdmin
 from ceems_grpc.migrate.api_call import ApiCall
 from ceems_grpc.migrate.report import CannotRewriteError, Json
 from ceems_grpc.migrate.variable_text import has_variable, is_variable, variable_name, without_formats

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from ceems_grpc.ceems.metrics import (
+from ceems_grpc.domain.columns import (
     CLUSTER_COLUMNS,
     PROJECT_COLUMNS,
     STATS_COLUMNS,

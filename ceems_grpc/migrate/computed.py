@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from math import isclose
 
-from ceems_grpc.ceems.metrics import DERIVED, Column
+from ceems_grpc.domain.columns import DERIVED, Column
 from ceems_grpc.migrate.columns import Field
 from ceems_grpc.migrate.expressions import (
     Choose,

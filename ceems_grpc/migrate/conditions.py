@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ceems_grpc.ceems.metrics import GROUPS, Kind
+from ceems_grpc.domain.columns import GROUPS, Kind
 from ceems_grpc.migrate.columns import Field
 from ceems_grpc.migrate.expressions import Expression, Literal, Name, Not, OneOf, Operation
 from ceems_grpc.migrate.json_parts import objects

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ceems_grpc.ceems.metrics import Kind, Unit
+from ceems_grpc.domain.columns import Kind, Unit
 from ceems_grpc.migrate.columns import Field
 from ceems_grpc.migrate.json_parts import as_object, objects
 from ceems_grpc.migrate.report import Json

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ceems_grpc.ceems.metrics import Kind
+from ceems_grpc.domain.columns import Kind
 from ceems_grpc.migrate.api_call import ApiCall, read_call
 from ceems_grpc.migrate.choice import choose
 from ceems_grpc.migrate.columns import COLUMNS, Field, fields_of, make_field

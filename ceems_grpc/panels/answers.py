@@ -3,8 +3,9 @@
 import time
 from dataclasses import replace
 
-from ceems_grpc.ceems.answer import Answer
-from ceems_grpc.ceems.questions import (
+from ceems_grpc.domain.answers.answer import Answer
+from ceems_grpc.domain.answers.usage import groups_of
+from ceems_grpc.domain.questions.model import (
     DirectoryQuestion,
     StatsQuestion,
     UnitsQuestion,
@@ -12,9 +13,8 @@ from ceems_grpc.ceems.questions import (
     UsageQuestion,
     Viewer,
 )
-from ceems_grpc.ceems.service import Ceems
-from ceems_grpc.ceems.usage import groups_of
-from ceems_grpc.ceems.window import Window, within_dates
+from ceems_grpc.domain.questions.window import Window, within_dates
+from ceems_grpc.domain.service import Ceems
 from ceems_grpc.grafana.backend.query import DataQuery
 from ceems_grpc.grafana.data.frame import Frame
 from ceems_grpc.panels.frames import numeric_frame, series_frames, table_frame

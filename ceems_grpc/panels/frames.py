@@ -2,9 +2,9 @@
 
 import pyarrow as pa
 
-from ceems_grpc.ceems.answer import Answer
-from ceems_grpc.ceems.metrics import Column, Kind, Unit
-from ceems_grpc.ceems.steps import Steps
+from ceems_grpc.domain.answers.answer import Answer
+from ceems_grpc.domain.columns import Column, Kind, Unit
+from ceems_grpc.domain.questions.steps import Steps
 from ceems_grpc.grafana.data.frame import Field, FieldConfig, Frame, FrameMeta, FrameType, Notice
 from ceems_grpc.store.flatten import decode_list
 

@@ -11,10 +11,10 @@ from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
-from ceems_grpc.ceems.errors import ErrorType, QuestionError, no_user
-from ceems_grpc.ceems.questions import StatsQuestion, UnitsQuestion, Viewer
-from ceems_grpc.ceems.service import Ceems
-from ceems_grpc.ceems.window import Window, make_window
+from ceems_grpc.domain.errors import ErrorType, QuestionError, no_user
+from ceems_grpc.domain.questions.model import StatsQuestion, UnitsQuestion, Viewer
+from ceems_grpc.domain.questions.window import Window, make_window
+from ceems_grpc.domain.service import Ceems
 from ceems_grpc.grafana.data.frame import Frame
 from ceems_grpc.panels.frames import table_frame
 from ceems_grpc.panels.query_model import QueryType, question_of, read_query

@@ -5,8 +5,8 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from ceems_grpc.ceems.errors import bad_data
-from ceems_grpc.ceems.questions import (
+from ceems_grpc.domain.errors import bad_data
+from ceems_grpc.domain.questions.model import (
     Choice,
     Directory,
     DirectoryQuestion,
@@ -19,8 +19,8 @@ from ceems_grpc.ceems.questions import (
     UsageOverTimeQuestion,
     UsageQuestion,
 )
-from ceems_grpc.ceems.steps import Step
-from ceems_grpc.ceems.window import Window
+from ceems_grpc.domain.questions.steps import Step
+from ceems_grpc.domain.questions.window import Window
 from ceems_grpc.store.localtime import named_zone
 
 TableQuestion = UnitsQuestion | UsageQuestion | StatsQuestion | DirectoryQuestion

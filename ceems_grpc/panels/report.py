@@ -9,8 +9,8 @@ from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from enum import Enum
 
-from ceems_grpc.ceems.questions import Choice, Filter, OrderBy
-from ceems_grpc.ceems.window import Window
+from ceems_grpc.domain.questions.model import Choice, Filter, OrderBy
+from ceems_grpc.domain.questions.window import Window
 from ceems_grpc.grafana.data.frame import Frame, FrameMeta
 from ceems_grpc.grafana.data.metadata import QueryStat
 from ceems_grpc.store.account import Account, Statement
@@ -31,7 +31,7 @@ def reported(
 ) -> list[Frame]:
     """Return the frames with the report in the first of them: the inspector adds up what all frames say.
 
-    ``question`` is one of `ceems_grpc.ceems.questions`; ``statements``: whether the asker may see SQL.
+    ``question`` is one of `ceems_grpc.domain.questions.model`; ``statements``: whether the asker may see SQL.
     """
     if not frames:
         return frames

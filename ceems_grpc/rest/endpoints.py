@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ceems_grpc.ceems.metrics import (
+from ceems_grpc.domain.answers.suggestions import MOST, Suggest
+from ceems_grpc.domain.columns import (
     CLUSTER_COLUMNS,
     PROJECT_COLUMNS,
     STATS_COLUMNS,
@@ -11,7 +12,6 @@ from ceems_grpc.ceems.metrics import (
     USAGE_COLUMNS,
     USER_COLUMNS,
 )
-from ceems_grpc.ceems.suggest import MOST, Suggest
 from ceems_grpc.rest.json_shapes import Shape
 
 UNIT_SHAPE = Shape(

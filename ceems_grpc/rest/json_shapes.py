@@ -9,7 +9,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ceems_grpc.ceems.metrics import Column, Kind
+from ceems_grpc.domain.columns import Column, Kind
 from ceems_grpc.rest.columns import integer_pieces, join_rows, metric_pieces, text_pieces
 from ceems_grpc.store.flatten import decode_list, decode_object
 

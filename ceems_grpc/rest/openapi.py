@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 
-from ceems_grpc.ceems.metrics import Column, Kind
-from ceems_grpc.ceems.suggest import MOST
+from ceems_grpc.domain.answers.suggestions import MOST
+from ceems_grpc.domain.columns import Column, Kind
 from ceems_grpc.rest.endpoints import ENDPOINTS, Access, Endpoint, Parameter
 from ceems_grpc.rest.json_shapes import Shape
 from ceems_grpc.rest.parameters import MOMENTS, MOST_CHARACTERS, MOST_VALUES

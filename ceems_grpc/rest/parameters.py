@@ -4,10 +4,10 @@ import re
 from collections.abc import Mapping
 from urllib.parse import parse_qsl
 
-from ceems_grpc.ceems.errors import bad_data
-from ceems_grpc.ceems.questions import AsAdmin
-from ceems_grpc.ceems.suggest import MOST
-from ceems_grpc.ceems.window import Window, make_window, seconds_of
+from ceems_grpc.domain.answers.suggestions import MOST
+from ceems_grpc.domain.errors import bad_data
+from ceems_grpc.domain.questions.model import AsAdmin
+from ceems_grpc.domain.questions.window import Window, make_window, seconds_of
 
 MOST_BYTES = 512 * 1024
 MOST_VALUES = 5_000

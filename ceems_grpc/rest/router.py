@@ -11,10 +11,11 @@ from email.utils import format_datetime
 import msgspec
 import pyarrow as pa
 
-from ceems_grpc.ceems.answer import Answer, limit_warning
-from ceems_grpc.ceems.errors import ErrorType, QuestionError
-from ceems_grpc.ceems.fields import choose_fields
-from ceems_grpc.ceems.questions import (
+from ceems_grpc.domain.answers.answer import Answer, limit_warning
+from ceems_grpc.domain.answers.suggestions import Suggest, Suggestion, SuggestQuestion
+from ceems_grpc.domain.errors import ErrorType, QuestionError
+from ceems_grpc.domain.questions.fields import choose_fields
+from ceems_grpc.domain.questions.model import (
     Choice,
     Directory,
     DirectoryQuestion,
@@ -26,8 +27,7 @@ from ceems_grpc.ceems.questions import (
     VerifyQuestion,
     Viewer,
 )
-from ceems_grpc.ceems.service import Ceems
-from ceems_grpc.ceems.suggest import Suggest, Suggestion, SuggestQuestion
+from ceems_grpc.domain.service import Ceems
 from ceems_grpc.grafana.backend.resource import ResourceResponse
 from ceems_grpc.rest.endpoints import ENDPOINTS, UNIT_SHAPE, USAGE_SHAPE, Access, Endpoint
 from ceems_grpc.rest.json_shapes import Shape, batch_json, rows_of_table

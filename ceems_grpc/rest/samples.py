@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from ceems_grpc.ceems.metrics import UNIT_COLUMNS, USAGE_COLUMNS
+from ceems_grpc.domain.columns import UNIT_COLUMNS, USAGE_COLUMNS
 
 _STATES = {
     "slurm": ("COMPLETED", "CANCELLED", "TIMEOUT", "FAILED"),

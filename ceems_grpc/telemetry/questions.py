@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from ceems_grpc.ceems.errors import ErrorType, QuestionError
+from ceems_grpc.domain.errors import ErrorType, QuestionError
 from ceems_grpc.grafana.serve.telemetry.tracing import Attributes, add_span, is_recording
 from ceems_grpc.store.account import Account, account
 from ceems_grpc.store.errors import StoreBusyError, StoreError

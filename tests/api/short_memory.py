@@ -3,7 +3,7 @@
 import sys
 
 from ceems_grpc.__main__ import main
-from ceems_grpc.ceems.access import Rights
+from ceems_grpc.domain.access import Rights
 
 if __name__ == "__main__":
     Rights.LIFETIME = 0.2

@@ -15,14 +15,14 @@ import pytest
 import pytest_asyncio
 from prometheus_client import REGISTRY
 
-from ceems_grpc.ceems.access import Rights
-from ceems_grpc.ceems.answer import Answer
-from ceems_grpc.ceems.cache import LIFETIME, MOST_BYTES, UsageCache
-from ceems_grpc.ceems.errors import QuestionError
-from ceems_grpc.ceems.metrics import USAGE_COLUMNS
-from ceems_grpc.ceems.questions import Choice, Directory, DirectoryQuestion, UsageQuestion, Viewer
-from ceems_grpc.ceems.service import Ceems
-from ceems_grpc.ceems.window import Window
+from ceems_grpc.domain.access import Rights
+from ceems_grpc.domain.answers.answer import Answer
+from ceems_grpc.domain.cache import LIFETIME, MOST_BYTES, UsageCache
+from ceems_grpc.domain.columns import USAGE_COLUMNS
+from ceems_grpc.domain.errors import QuestionError
+from ceems_grpc.domain.questions.model import Choice, Directory, DirectoryQuestion, UsageQuestion, Viewer
+from ceems_grpc.domain.questions.window import Window
+from ceems_grpc.domain.service import Ceems
 from ceems_grpc.pb import pluginv2_pb2 as pb
 from ceems_grpc.store.sqlite import SqliteReader, SqliteStore
 from tests.api.client import Source, source

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from ceems_grpc.ceems.suggest import MOST
+from ceems_grpc.domain.answers.suggestions import MOST
 from tests.api.client import error_of, source
 from tests.api.site import NOON, Site, write_people_site
 from tests.golden.ceems_plugin import Answered

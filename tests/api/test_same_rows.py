@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ceems_grpc.ceems.metrics import METRICS, UNIT_COLUMNS
+from ceems_grpc.domain.columns import METRICS, UNIT_COLUMNS
 from tests.api.client import Source, source
 from tests.golden.ceems_plugin import read_frame
 from tests.golden.recordings import HERE, first_difference, plain, same

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from ceems_grpc.ceems.access import Office, Rights
-from ceems_grpc.ceems.errors import QuestionError
-from ceems_grpc.ceems.questions import (
+from ceems_grpc.domain.access import Office, Rights
+from ceems_grpc.domain.errors import QuestionError
+from ceems_grpc.domain.questions.model import (
     AsAdmin,
     Choice,
     Directory,
@@ -25,8 +25,8 @@ from ceems_grpc.ceems.questions import (
     VerifyQuestion,
     Viewer,
 )
-from ceems_grpc.ceems.service import Ceems, Limits
-from ceems_grpc.ceems.window import Window
+from ceems_grpc.domain.questions.window import Window
+from ceems_grpc.domain.service import Ceems, Limits
 from ceems_grpc.store.sqlite import SqliteStore
 from tests.model.databases import insert_rows
 from tests.store.files import PARIS, WINTER, make, unit

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from ceems_grpc.ceems.answer import Answer
-from ceems_grpc.ceems.errors import QuestionError
-from ceems_grpc.ceems.questions import Source, UnitsQuestion, UsageOverTimeQuestion, UsageQuestion, Viewer
-from ceems_grpc.ceems.service import Ceems
-from ceems_grpc.ceems.steps import Step
+from ceems_grpc.domain.answers.answer import Answer
+from ceems_grpc.domain.errors import QuestionError
+from ceems_grpc.domain.questions.model import Source, UnitsQuestion, UsageOverTimeQuestion, UsageQuestion, Viewer
+from ceems_grpc.domain.questions.steps import Step
+from ceems_grpc.domain.service import Ceems
 from ceems_grpc.store.sqlite import SqliteStore
 from tests.model.compare import differences, model_rows, rows_of
 from tests.model.data import METRICS, UNIT_COLUMNS, USAGE_COLUMNS, Row

@@ -5,8 +5,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from ceems_grpc.ceems.derived import NEEDS, WEIGHTED_SUM, add_derived
-from ceems_grpc.ceems.metrics import DERIVED, METRICS
+from ceems_grpc.domain.answers.derived import NEEDS, WEIGHTED_SUM, add_derived
+from ceems_grpc.domain.columns import DERIVED, METRICS
 
 
 def derived(name: str, **columns: list[float | None]) -> dict[str, list[Any]]:

@@ -3,9 +3,9 @@
 import pyarrow as pa
 import pytest
 
-from ceems_grpc.ceems.errors import QuestionError
-from ceems_grpc.ceems.fields import choose_fields
-from ceems_grpc.ceems.metrics import UNIT_COLUMNS
+from ceems_grpc.domain.columns import UNIT_COLUMNS
+from ceems_grpc.domain.errors import QuestionError
+from ceems_grpc.domain.questions.fields import choose_fields
 
 TABLE = pa.table(
     {

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from ceems_grpc.ceems.errors import QuestionError
-from ceems_grpc.ceems.questions import Choice, Filter, UnitsQuestion, Viewer
-from ceems_grpc.ceems.service import Ceems
-from ceems_grpc.ceems.window import Window
+from ceems_grpc.domain.errors import QuestionError
+from ceems_grpc.domain.questions.model import Choice, Filter, UnitsQuestion, Viewer
+from ceems_grpc.domain.questions.window import Window
+from ceems_grpc.domain.service import Ceems
 from ceems_grpc.store.sqlite import SqliteStore
 from tests.store.files import PARIS, make, unit
 

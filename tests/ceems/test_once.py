@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from ceems_grpc.ceems.once import Once
+from ceems_grpc.domain.single_flight import Once
 
 
 class Work:

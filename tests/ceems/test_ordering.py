@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ceems_grpc.ceems.errors import QuestionError
-from ceems_grpc.ceems.ordering import check_order, sort_table
-from ceems_grpc.ceems.questions import OrderBy
+from ceems_grpc.domain.errors import QuestionError
+from ceems_grpc.domain.questions.model import OrderBy
+from ceems_grpc.domain.questions.ordering import check_order, sort_table
 
 rows = st.lists(st.tuples(st.sampled_from([None, 1, 2, 3]), st.sampled_from([None, "a", "b"])), max_size=12)
 

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from ceems_grpc.ceems.questions import (
+from ceems_grpc.domain.cost import Weighed, size_of
+from ceems_grpc.domain.questions.model import (
     Choice,
     Mode,
     Source,
@@ -13,9 +14,8 @@ from ceems_grpc.ceems.questions import (
     UsageOverTimeQuestion,
     UsageQuestion,
 )
-from ceems_grpc.ceems.size import Weighed, size_of
-from ceems_grpc.ceems.steps import Step
-from ceems_grpc.ceems.window import DAY, Window
+from ceems_grpc.domain.questions.steps import Step
+from ceems_grpc.domain.questions.window import DAY, Window
 from ceems_grpc.store.queue import Size
 
 NOW = 1_764_576_000

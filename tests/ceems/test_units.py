@@ -7,9 +7,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from ceems_grpc.ceems.questions import OrderBy, UnitsQuestion, Viewer
-from ceems_grpc.ceems.service import Ceems, Limits
-from ceems_grpc.ceems.window import Window
+from ceems_grpc.domain.questions.model import OrderBy, UnitsQuestion, Viewer
+from ceems_grpc.domain.questions.window import Window
+from ceems_grpc.domain.service import Ceems, Limits
 from ceems_grpc.store.sqlite import SqliteStore
 from tests.store.files import PARIS, WINTER, make, unit
 

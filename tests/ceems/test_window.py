@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ceems_grpc.ceems.errors import QuestionError
-from ceems_grpc.ceems.window import Window, check_window, make_window, seconds_of
+from ceems_grpc.domain.errors import QuestionError
+from ceems_grpc.domain.questions.window import Window, check_window, make_window, seconds_of
 
 NOW = 1_764_576_000
 moments = st.integers(0, 4_000_000_000)

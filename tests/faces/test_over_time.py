@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ceems_grpc.ceems.questions import Choice, Source, UsageOverTimeQuestion, UsageQuestion, Viewer
-from ceems_grpc.ceems.service import Ceems
-from ceems_grpc.ceems.steps import Step, steps_of
-from ceems_grpc.ceems.window import Window
+from ceems_grpc.domain.questions.model import Choice, Source, UsageOverTimeQuestion, UsageQuestion, Viewer
+from ceems_grpc.domain.questions.steps import Step, steps_of
+from ceems_grpc.domain.questions.window import Window
+from ceems_grpc.domain.service import Ceems
 from ceems_grpc.store.sqlite import SqliteStore
 
 DATABASE = Path(__file__).parents[1] / "golden" / "synthetic.db"

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from ceems_grpc.ceems.metrics import METRICS, UNIT_COLUMNS
+from ceems_grpc.domain.columns import METRICS, UNIT_COLUMNS
 from tests.golden.ceems_plugin import CeemsPlugin, ceems_plugin, read_frame
 from tests.golden.recordings import ALL, Recording, Recordings, first_difference, gathered, plain, same
 

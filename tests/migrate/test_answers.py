@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ceems_grpc.ceems.metrics import METRICS
-from ceems_grpc.ceems.questions import Viewer
-from ceems_grpc.ceems.service import Ceems
+from ceems_grpc.domain.columns import METRICS
+from ceems_grpc.domain.questions.model import Viewer
+from ceems_grpc.domain.service import Ceems
 from ceems_grpc.grafana.backend.query import DataQuery, TimeRange
 from ceems_grpc.grafana.data.frame import Frame
 from ceems_grpc.migrate.api_call import read_call

@@ -13,8 +13,8 @@ from urllib.parse import urlencode
 import duckdb
 import pytest
 
-from ceems_grpc.ceems.questions import Viewer
-from ceems_grpc.ceems.service import Ceems
+from ceems_grpc.domain.questions.model import Viewer
+from ceems_grpc.domain.service import Ceems
 from ceems_grpc.rest.router import Api
 from ceems_grpc.store.follow import MirrorSettings
 from ceems_grpc.store.mirror import MirroredStore

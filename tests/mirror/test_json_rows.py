@@ -14,9 +14,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from ceems_grpc.ceems.questions import UnitsQuestion, Viewer
-from ceems_grpc.ceems.service import Ceems, Limits
-from ceems_grpc.ceems.window import Window
+from ceems_grpc.domain.questions.model import UnitsQuestion, Viewer
+from ceems_grpc.domain.questions.window import Window
+from ceems_grpc.domain.service import Ceems, Limits
 from ceems_grpc.rest.router import Api
 from ceems_grpc.store import mirror
 from ceems_grpc.store.base import Store

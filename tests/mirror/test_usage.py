@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from ceems_grpc.ceems.metrics import GROUPS
-from ceems_grpc.ceems.questions import Choice, StatsQuestion, UsageQuestion, Viewer
-from ceems_grpc.ceems.service import Ceems
-from ceems_grpc.ceems.window import Window
+from ceems_grpc.domain.columns import GROUPS
+from ceems_grpc.domain.questions.model import Choice, StatsQuestion, UsageQuestion, Viewer
+from ceems_grpc.domain.questions.window import Window
+from ceems_grpc.domain.service import Ceems
 from ceems_grpc.store.base import KnowsKeys
 from ceems_grpc.store.mirror import MirroredStore
 from ceems_grpc.store.plan import Distinct, Table

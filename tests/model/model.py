@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from ceems_grpc.ceems.questions import (
+from ceems_grpc.domain.questions.model import (
     AsAdmin,
     Choice,
     Directory,
@@ -28,8 +28,8 @@ from ceems_grpc.ceems.questions import (
     VerifyQuestion,
     Viewer,
 )
-from ceems_grpc.ceems.steps import Step
-from ceems_grpc.ceems.window import Window
+from ceems_grpc.domain.questions.steps import Step
+from ceems_grpc.domain.questions.window import Window
 from tests.model.data import METRICS, OBJECTS, Row, list_of, metric, object_of, read_tables, updated
 from tests.model.derived import WEIGHTS, Metrics, derived, used_of_row
 

@@ -4,7 +4,7 @@ from zoneinfo import ZoneInfo
 
 from hypothesis import strategies as st
 
-from ceems_grpc.ceems.questions import (
+from ceems_grpc.domain.questions.model import (
     AsAdmin,
     Choice,
     Directory,
@@ -20,8 +20,8 @@ from ceems_grpc.ceems.questions import (
     VerifyQuestion,
     Viewer,
 )
-from ceems_grpc.ceems.steps import Step
-from ceems_grpc.ceems.window import Window
+from ceems_grpc.domain.questions.steps import Step
+from ceems_grpc.domain.questions.window import Window
 from tests.model.data import METRICS, PLAIN_UNIT_COLUMNS, UNIT_COLUMNS, USAGE_COLUMNS
 from tests.model.databases import CLUSTERS, KEYS, LOGINS, PROJECTS, SPAN, STATES, TIME_KEYS, USERS, UUIDS, moments
 from tests.model.derived import DERIVED

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from ceems_grpc.ceems.questions import (
+from ceems_grpc.domain.questions.model import (
     Choice,
     Directory,
     DirectoryQuestion,
@@ -17,7 +17,7 @@ from ceems_grpc.ceems.questions import (
     VerifyQuestion,
     Viewer,
 )
-from ceems_grpc.ceems.window import Window
+from ceems_grpc.domain.questions.window import Window
 from tests.model.data import OBJECTS, UNIT_COLUMNS, USAGE_COLUMNS, Row, list_of, metric, object_of
 from tests.model.model import Model, ModelError, rendered
 

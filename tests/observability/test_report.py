@@ -14,9 +14,9 @@ import pytest_asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ceems_grpc.ceems.questions import Choice, Filter, UnitsQuestion, Viewer
-from ceems_grpc.ceems.service import Ceems
-from ceems_grpc.ceems.window import LAST_SECOND, Window
+from ceems_grpc.domain.questions.model import Choice, Filter, UnitsQuestion, Viewer
+from ceems_grpc.domain.questions.window import LAST_SECOND, Window
+from ceems_grpc.domain.service import Ceems
 from ceems_grpc.grafana.backend.context import from_epoch_ms
 from ceems_grpc.grafana.backend.query import DataQuery, TimeRange
 from ceems_grpc.panels.answers import Panels

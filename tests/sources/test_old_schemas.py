@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ceems_grpc.ceems.questions import Source, UsageQuestion, Viewer
-from ceems_grpc.ceems.service import Ceems
-from ceems_grpc.ceems.window import Window
+from ceems_grpc.domain.questions.model import Source, UsageQuestion, Viewer
+from ceems_grpc.domain.questions.window import Window
+from ceems_grpc.domain.service import Ceems
 from ceems_grpc.store.plan import Aggregate, Count, KeyScan, Scan, Table
 from tests.api.site import DAY, NOON
 from tests.mirror.plans import Plan, ask, check_same, plans

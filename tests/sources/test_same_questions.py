@@ -7,9 +7,10 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ceems_grpc.ceems.answer import Answer
-from ceems_grpc.ceems.errors import QuestionError
-from ceems_grpc.ceems.questions import (
+from ceems_grpc.domain.answers.answer import Answer
+from ceems_grpc.domain.answers.suggestions import Suggest, SuggestQuestion
+from ceems_grpc.domain.errors import QuestionError
+from ceems_grpc.domain.questions.model import (
     DirectoryQuestion,
     StatsQuestion,
     UnitsQuestion,
@@ -18,8 +19,7 @@ from ceems_grpc.ceems.questions import (
     VerifyQuestion,
     Viewer,
 )
-from ceems_grpc.ceems.service import Ceems
-from ceems_grpc.ceems.suggest import Suggest, SuggestQuestion
+from ceems_grpc.domain.service import Ceems
 from tests.mirror.plans import check_same
 from tests.model.databases import Contents
 from tests.model.questions import (

@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from ceems_grpc.ceems.errors import QuestionError
-from ceems_grpc.ceems.questions import (
+from ceems_grpc.domain.errors import QuestionError
+from ceems_grpc.domain.questions.model import (
     Choice,
     Directory,
     DirectoryQuestion,
@@ -22,8 +22,8 @@ from ceems_grpc.ceems.questions import (
     UsageQuestion,
     Viewer,
 )
-from ceems_grpc.ceems.service import Ceems
-from ceems_grpc.ceems.window import Window
+from ceems_grpc.domain.questions.window import Window
+from ceems_grpc.domain.service import Ceems
 from ceems_grpc.store.errors import StoreError, StoreSchemaError
 from ceems_grpc.store.plan import Aggregate, Key, Scan, Sum, Table
 from ceems_grpc.store.sqlite import SqliteStore

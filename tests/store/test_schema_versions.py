@@ -12,8 +12,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from ceems_grpc.ceems.errors import QuestionError
-from ceems_grpc.ceems.questions import (
+from ceems_grpc.demo.schema import LATEST_VERSION
+from ceems_grpc.domain.answers.suggestions import Suggest, SuggestQuestion
+from ceems_grpc.domain.errors import QuestionError
+from ceems_grpc.domain.questions.model import (
     Choice,
     Directory,
     DirectoryQuestion,
@@ -27,11 +29,9 @@ from ceems_grpc.ceems.questions import (
     VerifyQuestion,
     Viewer,
 )
-from ceems_grpc.ceems.service import Ceems
-from ceems_grpc.ceems.steps import Step
-from ceems_grpc.ceems.suggest import Suggest, SuggestQuestion
-from ceems_grpc.ceems.window import Window
-from ceems_grpc.demo.schema import LATEST_VERSION
+from ceems_grpc.domain.questions.steps import Step
+from ceems_grpc.domain.questions.window import Window
+from ceems_grpc.domain.service import Ceems
 from ceems_grpc.grafana.backend.diagnostics import HealthStatus
 from ceems_grpc.health import healthy
 from ceems_grpc.store.base import Store

@@ -5,8 +5,8 @@ from enum import StrEnum
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from ceems_grpc.ceems.steps import Step
-from ceems_grpc.ceems.window import Window
+from ceems_grpc.domain.questions.steps import Step
+from ceems_grpc.domain.questions.window import Window
 
 
 @dataclass(frozen=True, slots=True)

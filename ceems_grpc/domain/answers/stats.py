@@ -3,13 +3,13 @@
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ceems_grpc.ceems.access import Access
-from ceems_grpc.ceems.answer import Answer, cut
-from ceems_grpc.ceems.fields import choose_fields
-from ceems_grpc.ceems.filters import chosen
-from ceems_grpc.ceems.metrics import STATS_COLUMNS
-from ceems_grpc.ceems.ordering import check_order, sort_table
-from ceems_grpc.ceems.questions import Mode, StatsQuestion
+from ceems_grpc.domain.access import Access
+from ceems_grpc.domain.answers.answer import Answer, cut
+from ceems_grpc.domain.columns import STATS_COLUMNS
+from ceems_grpc.domain.questions.fields import choose_fields
+from ceems_grpc.domain.questions.filters import chosen
+from ceems_grpc.domain.questions.model import Mode, StatsQuestion
+from ceems_grpc.domain.questions.ordering import check_order, sort_table
 from ceems_grpc.store.plan import (
     ALWAYS,
     Aggregate,

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from enum import StrEnum
 
-from ceems_grpc.ceems.errors import bad_data
-from ceems_grpc.ceems.window import Window
+from ceems_grpc.domain.errors import bad_data
+from ceems_grpc.domain.questions.window import Window
 
 MOST_STEPS = 10_000
 

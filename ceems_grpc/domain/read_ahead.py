@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import TypeVar
 
-from ceems_grpc.ceems.errors import ErrorType, QuestionError
+from ceems_grpc.domain.errors import ErrorType, QuestionError
 
 _Item = TypeVar("_Item")
 _AHEAD = 16  # items

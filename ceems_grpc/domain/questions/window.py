@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from ceems_grpc.ceems.errors import bad_data
+from ceems_grpc.domain.errors import bad_data
 
 DAY = 86_400
 LAST_SECOND = 253_402_300_799  # the end of the year 9999, the last that dates can have

@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import pyarrow as pa
 
-from ceems_grpc.ceems.access import Access
-from ceems_grpc.ceems.answer import Answer, cut
-from ceems_grpc.ceems.errors import ErrorType, QuestionError, bad_data
-from ceems_grpc.ceems.fields import choose_fields
-from ceems_grpc.ceems.filters import chosen
-from ceems_grpc.ceems.metrics import CLUSTER_COLUMNS, PROJECT_COLUMNS, USER_COLUMNS, Column
-from ceems_grpc.ceems.ordering import check_order, sort_table
-from ceems_grpc.ceems.questions import Directory, DirectoryQuestion, VerifyQuestion
+from ceems_grpc.domain.access import Access
+from ceems_grpc.domain.answers.answer import Answer, cut
+from ceems_grpc.domain.columns import CLUSTER_COLUMNS, PROJECT_COLUMNS, USER_COLUMNS, Column
+from ceems_grpc.domain.errors import ErrorType, QuestionError, bad_data
+from ceems_grpc.domain.questions.fields import choose_fields
+from ceems_grpc.domain.questions.filters import chosen
+from ceems_grpc.domain.questions.model import Directory, DirectoryQuestion, VerifyQuestion
+from ceems_grpc.domain.questions.ordering import check_order, sort_table
 from ceems_grpc.store.missing import require_whole
 from ceems_grpc.store.plan import (
     ALWAYS,

@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from cachetools import TTLCache
 
-from ceems_grpc.ceems.errors import not_an_admin
-from ceems_grpc.ceems.questions import AsAdmin, Viewer
+from ceems_grpc.domain.errors import not_an_admin
+from ceems_grpc.domain.questions.model import AsAdmin, Viewer
 from ceems_grpc.store.base import Reader
 from ceems_grpc.store.flatten import decode_list
 from ceems_grpc.store.missing import missing_of, require_whole

@@ -2,8 +2,8 @@
 
 import math
 
-from ceems_grpc.ceems.errors import bad_data
-from ceems_grpc.ceems.questions import Choice, Filter
+from ceems_grpc.domain.errors import bad_data
+from ceems_grpc.domain.questions.model import Choice, Filter
 from ceems_grpc.store.plan import AllOf, Compare, Condition, In, Key, Operand
 
 _NUMBERS = {"<", "<=", ">", ">="}

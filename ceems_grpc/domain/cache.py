@@ -11,8 +11,8 @@ from dataclasses import replace
 from cachetools import TTLCache
 from prometheus_client import Counter, Gauge
 
-from ceems_grpc.ceems.answer import Answer
-from ceems_grpc.ceems.once import Once
+from ceems_grpc.domain.answers.answer import Answer
+from ceems_grpc.domain.single_flight import Once
 from ceems_grpc.store.account import Statement, account, join, kept
 
 LIFETIME = 900.0  # seconds

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from ceems_grpc.ceems.errors import bad_data
-from ceems_grpc.ceems.metrics import Column, Kind
-from ceems_grpc.ceems.questions import OrderBy
+from ceems_grpc.domain.columns import Column, Kind
+from ceems_grpc.domain.errors import bad_data
+from ceems_grpc.domain.questions.model import OrderBy
 
 
 @dataclass(frozen=True, slots=True)

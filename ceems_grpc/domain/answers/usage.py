@@ -10,17 +10,17 @@ from datetime import UTC
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ceems_grpc.ceems.access import Access
-from ceems_grpc.ceems.answer import Answer, cut
-from ceems_grpc.ceems.derived import WEIGHTED_SUM, add_derived, derived_among, with_needs
-from ceems_grpc.ceems.errors import bad_data
-from ceems_grpc.ceems.fields import choose_fields
-from ceems_grpc.ceems.filters import chosen
-from ceems_grpc.ceems.metrics import DERIVED, GROUPS, METRIC_NAMES, METRICS, USAGE_COLUMNS, WEIGHTS, Column
-from ceems_grpc.ceems.ordering import check_order, sort_table
-from ceems_grpc.ceems.questions import Choice, Mode, Source, UsageOverTimeQuestion, UsageQuestion
-from ceems_grpc.ceems.steps import Step, Steps, steps_of
-from ceems_grpc.ceems.window import DAY, Window
+from ceems_grpc.domain.access import Access
+from ceems_grpc.domain.answers.answer import Answer, cut
+from ceems_grpc.domain.answers.derived import WEIGHTED_SUM, add_derived, derived_among, with_needs
+from ceems_grpc.domain.columns import DERIVED, GROUPS, METRIC_NAMES, METRICS, USAGE_COLUMNS, WEIGHTS, Column
+from ceems_grpc.domain.errors import bad_data
+from ceems_grpc.domain.questions.fields import choose_fields
+from ceems_grpc.domain.questions.filters import chosen
+from ceems_grpc.domain.questions.model import Choice, Mode, Source, UsageOverTimeQuestion, UsageQuestion
+from ceems_grpc.domain.questions.ordering import check_order, sort_table
+from ceems_grpc.domain.questions.steps import Step, Steps, steps_of
+from ceems_grpc.domain.questions.window import DAY, Window
 from ceems_grpc.store.base import KnowsKeys, Reader
 from ceems_grpc.store.plan import (
     Aggregate,

@@ -9,13 +9,15 @@ from typing import Any, TypeVar, cast
 
 import pyarrow as pa
 
-from ceems_grpc.ceems import directory, stats, suggest, units, usage
-from ceems_grpc.ceems.access import Access, Office, Rights, open_access
-from ceems_grpc.ceems.answer import Answer
-from ceems_grpc.ceems.cache import UsageCache
-from ceems_grpc.ceems.errors import no_user
-from ceems_grpc.ceems.once import Once
-from ceems_grpc.ceems.questions import (
+from ceems_grpc.domain.access import Access, Office, Rights, open_access
+from ceems_grpc.domain.answers import directory, stats, units, usage
+from ceems_grpc.domain.answers import suggestions as suggest
+from ceems_grpc.domain.answers.answer import Answer
+from ceems_grpc.domain.answers.suggestions import Suggestions, SuggestQuestion
+from ceems_grpc.domain.cache import UsageCache
+from ceems_grpc.domain.cost import Weighed, size_of
+from ceems_grpc.domain.errors import no_user
+from ceems_grpc.domain.questions.model import (
     AsAdmin,
     DirectoryQuestion,
     Mode,
@@ -26,11 +28,10 @@ from ceems_grpc.ceems.questions import (
     VerifyQuestion,
     Viewer,
 )
-from ceems_grpc.ceems.readahead import read_ahead
-from ceems_grpc.ceems.size import Weighed, size_of
-from ceems_grpc.ceems.steps import Steps
-from ceems_grpc.ceems.suggest import Suggestions, SuggestQuestion
-from ceems_grpc.ceems.window import Window, check_window
+from ceems_grpc.domain.questions.steps import Steps
+from ceems_grpc.domain.questions.window import Window, check_window
+from ceems_grpc.domain.read_ahead import read_ahead
+from ceems_grpc.domain.single_flight import Once
 from ceems_grpc.store.base import Facts, Store
 from ceems_grpc.store.json_rows import JsonText
 from ceems_grpc.store.missing import Missing, missing_of

@@ -2,8 +2,8 @@
 
 import pyarrow as pa
 
-from ceems_grpc.ceems.errors import bad_data
-from ceems_grpc.ceems.questions import OrderBy
+from ceems_grpc.domain.errors import bad_data
+from ceems_grpc.domain.questions.model import OrderBy
 
 
 def sort_table(table: pa.Table, order: tuple[OrderBy, ...]) -> pa.Table:

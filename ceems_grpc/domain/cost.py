@@ -4,7 +4,7 @@ How many rows that is differs from site to site, but everybody's day and a user'
 database, and everybody's month is not in a large one. Nothing is measured, so a question always waits in the same lane.
 """
 
-from ceems_grpc.ceems.questions import (
+from ceems_grpc.domain.questions.model import (
     Choice,
     Mode,
     Source,
@@ -13,8 +13,8 @@ from ceems_grpc.ceems.questions import (
     UsageOverTimeQuestion,
     UsageQuestion,
 )
-from ceems_grpc.ceems.steps import Step
-from ceems_grpc.ceems.window import DAY, Window
+from ceems_grpc.domain.questions.steps import Step
+from ceems_grpc.domain.questions.window import DAY, Window
 from ceems_grpc.store.queue import Size
 
 LONGEST_SMALL = 1.25 * DAY

@@ -7,14 +7,14 @@ from datetime import datetime, tzinfo
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ceems_grpc.ceems.access import Access
-from ceems_grpc.ceems.answer import Answer, cut, limit_warning
-from ceems_grpc.ceems.derived import add_derived, derived_among, with_needs
-from ceems_grpc.ceems.fields import Fields, choose_fields
-from ceems_grpc.ceems.filters import chosen
-from ceems_grpc.ceems.metrics import DERIVED, METRIC_NAMES, UNIT_COLUMNS, Kind
-from ceems_grpc.ceems.ordering import check_order, sort_table
-from ceems_grpc.ceems.questions import OrderBy, UnitsQuestion
+from ceems_grpc.domain.access import Access
+from ceems_grpc.domain.answers.answer import Answer, cut, limit_warning
+from ceems_grpc.domain.answers.derived import add_derived, derived_among, with_needs
+from ceems_grpc.domain.columns import DERIVED, METRIC_NAMES, UNIT_COLUMNS, Kind
+from ceems_grpc.domain.questions.fields import Fields, choose_fields
+from ceems_grpc.domain.questions.filters import chosen
+from ceems_grpc.domain.questions.model import OrderBy, UnitsQuestion
+from ceems_grpc.domain.questions.ordering import check_order, sort_table
 from ceems_grpc.store.base import Reader
 from ceems_grpc.store.json_rows import JsonScan, JsonText, WritesJson
 from ceems_grpc.store.localtime import named_zone

@@ -8,9 +8,9 @@ import json
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from ceems_grpc.ceems.access import Access
-from ceems_grpc.ceems.derived import NEEDS
-from ceems_grpc.ceems.metrics import (
+from ceems_grpc.domain.access import Access
+from ceems_grpc.domain.answers.derived import NEEDS
+from ceems_grpc.domain.columns import (
     CLUSTER_COLUMNS,
     DERIVED,
     METRICS,
@@ -23,7 +23,7 @@ from ceems_grpc.ceems.metrics import (
     Kind,
     Unit,
 )
-from ceems_grpc.ceems.questions import AsAdmin, Choice
+from ceems_grpc.domain.questions.model import AsAdmin, Choice
 from ceems_grpc.store.flatten import decode_list, decode_object
 from ceems_grpc.store.missing import Missing
 from ceems_grpc.store.plan import (

@@ -1,0 +1,1 @@
+"""What can be asked, and the checks that every question passes."""
