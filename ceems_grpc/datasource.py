@@ -29,8 +29,8 @@ from ceems_grpc.panels.live import Live
 from ceems_grpc.rest.router import Api, error_response
 from ceems_grpc.settings import PluginSettings, Settings, SettingsError, plugin_settings
 from ceems_grpc.sources import FileSource
-from ceems_grpc.store.base import Store
 from ceems_grpc.store.errors import StoreBusyError, StoreError
+from ceems_grpc.store.protocols import Store
 from ceems_grpc.store.queue import Queue
 from ceems_grpc.telemetry.mirrors import MIRRORS
 from ceems_grpc.telemetry.questions import failures_counted

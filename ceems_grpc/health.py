@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ceems_grpc.grafana.backend.diagnostics import HealthResult, HealthStatus
-from ceems_grpc.store.base import Facts, PartFacts
+from ceems_grpc.store.protocols import Facts, PartFacts
 from ceems_grpc.store.schema_versions import newer_schema
 
 _STALE = timedelta(hours=1)

@@ -17,10 +17,10 @@ from ceems_grpc.remote.endpoint import Endpoint
 from ceems_grpc.remote.errors import AnsweredError, Cause, RemoteError
 from ceems_grpc.store import errors
 from ceems_grpc.store.account import enter
-from ceems_grpc.store.base import Facts
 from ceems_grpc.store.errors import StoreBusyError, StoreError, StorePermissionError
 from ceems_grpc.store.plan import Aggregate, Distinct, KeyScan, Scan, Spread, Table
-from ceems_grpc.store.wire import Plan, read_zone, write_plan
+from ceems_grpc.store.plan.codec import Plan, read_zone, write_plan
+from ceems_grpc.store.protocols import Facts
 
 SERVICE = "/ceems.v1.Store/"
 _Message = TypeVar("_Message", bound=Message)
@@ -107,7 +107,7 @@ class RemoteStore:
 
 
 class RemoteReader:
-    """A reader that is open on the server; see `ceems_grpc.store.base.Reader`."""
+    """A reader that is open on the server; see `ceems_grpc.store.protocols.Reader`."""
 
     def __init__(self, store: RemoteStore, opened: pb.ReadResponse) -> None:
         self._store = store

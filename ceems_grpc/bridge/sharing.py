@@ -16,8 +16,8 @@ from ceems_grpc.grafana.backend.errors import ErrorSource, PluginError
 from ceems_grpc.grafana.serve.relay import Relay
 from ceems_grpc.opening import open_store
 from ceems_grpc.settings import Settings, SettingsError
-from ceems_grpc.store.base import Store
 from ceems_grpc.store.errors import StoreError
+from ceems_grpc.store.protocols import Store
 from ceems_grpc.store.queue import Queue
 
 _log = logging.getLogger(__name__)

@@ -32,9 +32,9 @@ from ceems_grpc.domain.questions.steps import Steps
 from ceems_grpc.domain.questions.window import Window, check_window
 from ceems_grpc.domain.read_ahead import read_ahead
 from ceems_grpc.domain.single_flight import Once
-from ceems_grpc.store.base import Facts, Store
 from ceems_grpc.store.json_rows import JsonText
 from ceems_grpc.store.missing import Missing, missing_of
+from ceems_grpc.store.protocols import Facts, Store
 from ceems_grpc.store.queue import Queue, Size
 
 _Limited = TypeVar("_Limited", UnitsQuestion, UsageQuestion, StatsQuestion, DirectoryQuestion)

@@ -11,7 +11,6 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from ceems_grpc.domain.columns import WEIGHTS
-from ceems_grpc.store.base import Facts
 from ceems_grpc.store.errors import StoreError
 from ceems_grpc.store.follow_source import SourceFollower, Step
 from ceems_grpc.store.mirror_layout import quote, text
@@ -21,6 +20,7 @@ from ceems_grpc.store.postgres_errors import explain, explain_connect
 from ceems_grpc.store.postgres_schema import LAYOUT_VERSION, setup_statements
 from ceems_grpc.store.postgres_state import Site, lock_site
 from ceems_grpc.store.postgres_write import PostgresTarget
+from ceems_grpc.store.protocols import Facts
 from ceems_grpc.store.source_rows import AdbcRows, Rows, text_of_zone
 from ceems_grpc.store.sqlite import SqliteStore
 

@@ -21,7 +21,7 @@ from ceems_grpc.store.plan import (
     WeightedSum,
     WeightOf,
 )
-from ceems_grpc.store.routing import measure_without_missing
+from ceems_grpc.store.plan.pruning import measure_without_missing
 
 Has = Callable[[str], bool]
 

@@ -17,7 +17,6 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from ceems_grpc.store.base import Facts, HasMirrors, MirrorStatus, PartFacts, Reader, Store
 from ceems_grpc.store.errors import StoreBusyError, StoreError, StoreSchemaError
 from ceems_grpc.store.localtime import SEVERAL_ZONES
 from ceems_grpc.store.merge_groups import merge_groups, nulls_first, part_measures, part_of_groups
@@ -25,7 +24,8 @@ from ceems_grpc.store.merge_rows import RowMerge
 from ceems_grpc.store.missing import Missing
 from ceems_grpc.store.part import Known, Part, Session, first_of_all
 from ceems_grpc.store.plan import Aggregate, Condition, Distinct, KeyScan, Scan, Spread, Table
-from ceems_grpc.store.routing import clusters_of, within, without_missing
+from ceems_grpc.store.plan.pruning import clusters_of, within, without_missing
+from ceems_grpc.store.protocols import Facts, HasMirrors, MirrorStatus, PartFacts, Reader, Store
 
 _Result = TypeVar("_Result")
 
@@ -95,7 +95,7 @@ class MergedStore:
 
 
 class MergedReader:
-    """The sources' readers, as one; see `ceems_grpc.store.base.Reader`.
+    """The sources' readers, as one; see `ceems_grpc.store.protocols.Reader`.
 
     A source's answers are all of one moment: that at which the source is first asked.
     """

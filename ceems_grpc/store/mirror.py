@@ -21,7 +21,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ceems_grpc.store.account import enter
-from ceems_grpc.store.base import Facts, MirrorStatus, Reader
 from ceems_grpc.store.column_rules import put_together, type_of
 from ceems_grpc.store.duckdb_objects import ASK_LIVE
 from ceems_grpc.store.duckdb_sql import AskLiveError, DuckSql
@@ -33,6 +32,7 @@ from ceems_grpc.store.mirror_groups import can_group
 from ceems_grpc.store.mirror_groups import put_together as put_together_groups
 from ceems_grpc.store.mirror_layout import GROUP, Layout
 from ceems_grpc.store.plan import Aggregate, Distinct, KeyScan, Scan, Spread, Table
+from ceems_grpc.store.protocols import Facts, MirrorStatus, Reader
 from ceems_grpc.store.queue import is_large
 from ceems_grpc.store.sqlite import SqliteReader, SqliteStore
 from ceems_grpc.store.stopping import check_wanted, in_thread
@@ -158,7 +158,7 @@ class MirroredStore:
 
 
 class MirrorReader:
-    """One snapshot of the mirror; see `ceems_grpc.store.base.Reader`."""
+    """One snapshot of the mirror; see `ceems_grpc.store.protocols.Reader`."""
 
     def __init__(self, live: SqliteStore, follower: Follower, snapshot: Snapshot) -> None:
         self._live_store = live
@@ -296,7 +296,7 @@ class MirrorReader:
         return await self._answer(plan.table, work, lambda live: live.keys(plan))
 
     def known_keys(self, table: Table, columns: tuple[str, ...]) -> dict[str, tuple[str, ...]] | None:
-        """Return the keys that any row has in each of the metrics; see `ceems_grpc.store.base.KnowsKeys`."""
+        """Return the keys that any row has in each of the metrics; see `ceems_grpc.store.protocols.KnowsKeys`."""
         found = self._layout.tables.get(table)
         return None if found is None else found.known_keys(columns)
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from ceems_grpc.store.base import Reader
 from ceems_grpc.store.errors import StoreBusyError
+from ceems_grpc.store.protocols import Reader
 
 _MOST_NAMED = 10
 

@@ -24,7 +24,6 @@ import pyarrow as pa
 
 from ceems_grpc.store.account import enter as enter_statement
 from ceems_grpc.store.account import waiting
-from ceems_grpc.store.base import Facts
 from ceems_grpc.store.beside import FileIdentity, enter, identity_of, leave, opened
 from ceems_grpc.store.errors import StoreBusyError, StoreMissingError, StoreSchemaError, no_table
 from ceems_grpc.store.flatten import flatten
@@ -45,6 +44,7 @@ from ceems_grpc.store.plan import (
     WeightedSum,
     WeightOf,
 )
+from ceems_grpc.store.protocols import Facts
 from ceems_grpc.store.schema_versions import OLDEST, newer_schema
 from ceems_grpc.store.sqlite_errors import check_wal, explain, explain_path
 from ceems_grpc.store.sqlite_guard import GuardedConnection
@@ -312,7 +312,7 @@ _stores: "WeakSet[SqliteStore]" = WeakSet()  # of this process
 
 
 class SqliteReader:
-    """One read transaction; see `ceems_grpc.store.base.Reader`."""
+    """One read transaction; see `ceems_grpc.store.protocols.Reader`."""
 
     def __init__(
         self,

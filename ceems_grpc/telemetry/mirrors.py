@@ -9,7 +9,7 @@ from prometheus_client import REGISTRY
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from ceems_grpc.store.base import HasMirrors, MirrorStatus, Store
+from ceems_grpc.store.protocols import HasMirrors, MirrorStatus, Store
 
 _LABELS = ("datasource", "source")
 

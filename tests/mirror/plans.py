@@ -6,7 +6,6 @@ from typing import Any
 import pyarrow as pa
 from hypothesis import strategies as st
 
-from ceems_grpc.store.base import Reader
 from ceems_grpc.store.plan import (
     Aggregate,
     AllKeys,
@@ -36,6 +35,7 @@ from ceems_grpc.store.plan import (
     WeightOf,
     Within,
 )
+from ceems_grpc.store.protocols import Reader
 from tests.model.data import METRICS
 from tests.model.databases import CLUSTERS, KEYS, PROJECTS, STATES, TIME_KEYS, USERS, UUIDS, moments
 

@@ -19,11 +19,11 @@ from ceems_grpc.domain.questions.window import Window
 from ceems_grpc.domain.service import Ceems, Limits
 from ceems_grpc.rest.router import Api
 from ceems_grpc.store import mirror
-from ceems_grpc.store.base import Store
 from ceems_grpc.store.follow import MirrorSettings
 from ceems_grpc.store.json_rows import JsonText
 from ceems_grpc.store.mirror import MirroredStore
 from ceems_grpc.store.plan import AllKeys, Compare, Key, Order, Scan, Table
+from ceems_grpc.store.protocols import Store
 from ceems_grpc.store.sqlite import SqliteStore
 from tests.mirror.sites import ZONE, following
 from tests.model.databases import Contents, databases

@@ -11,7 +11,6 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
-from ceems_grpc.store.base import Facts
 from ceems_grpc.store.errors import StoreBusyError
 from ceems_grpc.store.localtime import SEVERAL_ZONES
 from ceems_grpc.store.plan import (
@@ -30,6 +29,7 @@ from ceems_grpc.store.plan import (
 )
 from ceems_grpc.store.postgres import PostgresStore
 from ceems_grpc.store.postgres_connection import Address, Connection
+from ceems_grpc.store.protocols import Facts
 from tests.mirror.plans import ask, check_same
 from tests.mirror.sites import PLANS, ZONE, count, eventually
 from tests.postgres.servers import Server

@@ -13,9 +13,9 @@ import pyarrow as pa
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from ceems_grpc.store.base import Store
 from ceems_grpc.store.merged import MergedStore
 from ceems_grpc.store.plan import AllKeys, Distinct, KeyScan, Order, Scan
+from ceems_grpc.store.protocols import Store
 from ceems_grpc.store.sqlite import SqliteStore
 from tests.mirror.plans import TEXTS, Plan, ask, check_same, plans
 from tests.model.databases import Contents, databases

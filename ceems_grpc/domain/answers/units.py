@@ -15,7 +15,6 @@ from ceems_grpc.domain.questions.fields import Fields, choose_fields
 from ceems_grpc.domain.questions.filters import chosen
 from ceems_grpc.domain.questions.model import OrderBy, UnitsQuestion
 from ceems_grpc.domain.questions.ordering import check_order, sort_table
-from ceems_grpc.store.base import Reader
 from ceems_grpc.store.json_rows import JsonScan, JsonText, WritesJson
 from ceems_grpc.store.localtime import named_zone
 from ceems_grpc.store.plan import (
@@ -33,6 +32,7 @@ from ceems_grpc.store.plan import (
     Table,
     Within,
 )
+from ceems_grpc.store.protocols import Reader
 
 _ORDER = (Order("cluster_id"), Order("uuid"), Order("started_at_ts"), Order("id"))
 _OBJECTS = frozenset(column.name for column in UNIT_COLUMNS if column.has_keys)

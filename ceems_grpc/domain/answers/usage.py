@@ -21,7 +21,6 @@ from ceems_grpc.domain.questions.model import Choice, Mode, Source, UsageOverTim
 from ceems_grpc.domain.questions.ordering import check_order, sort_table
 from ceems_grpc.domain.questions.steps import Step, Steps, steps_of
 from ceems_grpc.domain.questions.window import DAY, Window
-from ceems_grpc.store.base import KnowsKeys, Reader
 from ceems_grpc.store.plan import (
     Aggregate,
     AllKeys,
@@ -42,6 +41,7 @@ from ceems_grpc.store.plan import (
     WeightOf,
     Within,
 )
+from ceems_grpc.store.protocols import KnowsKeys, Reader
 
 _ORDER = (Order("cluster_id"), Order("username"), Order("project"))
 _COLUMNS = {column.name: column for column in (*USAGE_COLUMNS, *DERIVED)}

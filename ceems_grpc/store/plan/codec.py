@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, ForwardRef, Union, get_args, get_origin, get_type_hints
 from zoneinfo import ZoneInfo
 
-from ceems_grpc.store import plan as plan_module
 from ceems_grpc.store.localtime import SEVERAL_ZONES, named_zone
 from ceems_grpc.store.plan import Aggregate, Distinct, KeyScan, Scan, Spread, Table
-from ceems_grpc.store.plan_check import check_plan
+from ceems_grpc.store.plan import vocabulary as plan_module
+from ceems_grpc.store.plan.check import check_plan
 
 Plan = Scan | Aggregate | Spread | KeyScan | Distinct
 _IS = "is"
