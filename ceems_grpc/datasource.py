@@ -31,7 +31,7 @@ from ceems_grpc.settings import PluginSettings, Settings, SettingsError, plugin_
 from ceems_grpc.sources import FileSource
 from ceems_grpc.store.errors import StoreBusyError, StoreError
 from ceems_grpc.store.protocols import Store
-from ceems_grpc.store.queue import Queue
+from ceems_grpc.store.runtime.admission import Queue
 from ceems_grpc.telemetry.mirrors import MIRRORS
 from ceems_grpc.telemetry.questions import failures_counted
 

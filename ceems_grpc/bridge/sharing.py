@@ -18,7 +18,7 @@ from ceems_grpc.opening import open_store
 from ceems_grpc.settings import Settings, SettingsError
 from ceems_grpc.store.errors import StoreError
 from ceems_grpc.store.protocols import Store
-from ceems_grpc.store.queue import Queue
+from ceems_grpc.store.runtime.admission import Queue
 
 _log = logging.getLogger(__name__)
 

@@ -26,7 +26,7 @@ from ceems_grpc.store.part import Part, Session
 from ceems_grpc.store.plan import Aggregate, Distinct, KeyScan, Scan, Spread, Table
 from ceems_grpc.store.plan.codec import COLUMNS, Plan, read_plan, write_zone
 from ceems_grpc.store.protocols import Reader, Store
-from ceems_grpc.store.queue import Queue, Size
+from ceems_grpc.store.runtime.admission import Queue, Size
 
 _log = logging.getLogger(__name__)
 _Rpc = grpc.aio.ServicerContext[Any, Any]

@@ -13,7 +13,7 @@ from prometheus_client import Counter, Gauge
 
 from ceems_grpc.domain.answers.answer import Answer
 from ceems_grpc.domain.single_flight import Once
-from ceems_grpc.store.account import Statement, account, join, kept
+from ceems_grpc.store.runtime.query_trace import Statement, account, join, kept
 
 LIFETIME = 900.0  # seconds
 MOST_BYTES = 32 * 1024 * 1024

@@ -15,7 +15,7 @@ from ceems_grpc.domain.questions.model import (
 )
 from ceems_grpc.domain.questions.steps import Step
 from ceems_grpc.domain.questions.window import DAY, Window
-from ceems_grpc.store.queue import Size
+from ceems_grpc.store.runtime.admission import Size
 
 LONGEST_SMALL = 1.25 * DAY
 """Seconds of everybody's units that are small work; a day, and what rounding adds to it."""

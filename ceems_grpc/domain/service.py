@@ -35,7 +35,7 @@ from ceems_grpc.domain.single_flight import Once
 from ceems_grpc.store.json_rows import JsonText
 from ceems_grpc.store.missing import Missing, missing_of
 from ceems_grpc.store.protocols import Facts, Store
-from ceems_grpc.store.queue import Queue, Size
+from ceems_grpc.store.runtime.admission import Queue, Size
 
 _Limited = TypeVar("_Limited", UnitsQuestion, UsageQuestion, StatsQuestion, DirectoryQuestion)
 

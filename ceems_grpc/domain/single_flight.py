@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
-from ceems_grpc.store.account import Account, account, join
+from ceems_grpc.store.runtime.query_trace import Account, account, join
 
 _Result = TypeVar("_Result")
 

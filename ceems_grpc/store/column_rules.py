@@ -7,7 +7,7 @@ import pyarrow as pa
 from ceems_grpc.store.flatten import flatten
 from ceems_grpc.store.mirror_layout import INTEGERS, is_metric
 from ceems_grpc.store.plan import AllKeys, Count, CountIf, FirstBy, Measure, Scan, Sum
-from ceems_grpc.store.stopping import check_wanted
+from ceems_grpc.store.runtime.cancellation import check_wanted
 
 OPERATORS = {"<": "<", "<=": "<=", ">": ">", ">=": ">=", "=": "=", "!=": "<>"}
 UPPER, LOWER = "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz"

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from ceems_grpc.store.stopping import while_wanted
+from ceems_grpc.store.runtime.cancellation import while_wanted
 
 _EMPTY = {None, "", "{}", "null"}
 _NOTHING: dict[str, Any] = {}

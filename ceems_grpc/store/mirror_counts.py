@@ -14,7 +14,6 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ceems_grpc.store.account import enter
 from ceems_grpc.store.mirror_layout import GROUP, Layout, quote
 from ceems_grpc.store.plan import (
     Aggregate,
@@ -31,6 +30,7 @@ from ceems_grpc.store.plan import (
     Within,
     ended_or_running,
 )
+from ceems_grpc.store.runtime.query_trace import enter
 
 MOST_UNITS = 4_000_000
 """Of more, the engine counts: each takes 8 bytes for as long as the mirror is open."""

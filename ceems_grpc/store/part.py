@@ -10,11 +10,11 @@ from datetime import tzinfo
 from functools import partial
 from typing import Any, TypeVar
 
-from ceems_grpc.store.account import of_source
 from ceems_grpc.store.errors import StoreBusyError, StoreError
 from ceems_grpc.store.missing import Missing
 from ceems_grpc.store.plan import Distinct, Table
 from ceems_grpc.store.protocols import Facts, Reader, Store
+from ceems_grpc.store.runtime.query_trace import of_source
 
 _log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")

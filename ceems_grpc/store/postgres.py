@@ -20,7 +20,6 @@ import msgspec
 import pyarrow as pa
 
 from ceems_grpc.store import postgres_summed
-from ceems_grpc.store.account import enter, waiting
 from ceems_grpc.store.column_rules import put_together, type_of, type_of_measure
 from ceems_grpc.store.errors import StoreBusyError, StoreError
 from ceems_grpc.store.localtime import SEVERAL_ZONES
@@ -39,6 +38,7 @@ from ceems_grpc.store.postgres_errors import (
 from ceems_grpc.store.postgres_schema import LAYOUT_VERSION, TableCatalog
 from ceems_grpc.store.postgres_sql import CLUSTERS, Catalog, PostgresSql
 from ceems_grpc.store.protocols import Facts, PartFacts
+from ceems_grpc.store.runtime.query_trace import enter, waiting
 from ceems_grpc.store.source_rows import zone_of_text
 
 _log = logging.getLogger(__name__)

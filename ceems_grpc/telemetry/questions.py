@@ -11,8 +11,8 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from ceems_grpc.domain.errors import ErrorType, QuestionError
 from ceems_grpc.grafana.serve.telemetry.tracing import Attributes, add_span, is_recording
-from ceems_grpc.store.account import Account, account
 from ceems_grpc.store.errors import StoreBusyError, StoreError
+from ceems_grpc.store.runtime.query_trace import Account, account
 
 SECONDS = Histogram(
     "ceems_question_duration_seconds",

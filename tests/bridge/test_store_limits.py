@@ -40,7 +40,7 @@ from ceems_grpc.store.plan import (
     Table,
     Within,
 )
-from ceems_grpc.store.queue import Lane, Queue, Size
+from ceems_grpc.store.runtime.admission import Lane, Queue, Size
 from ceems_grpc.store.sqlite import SqliteStore
 from tests.bridge.servers import Files, Server, serving
 from tests.mirror.plans import Plan, ask, check_same

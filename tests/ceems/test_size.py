@@ -16,7 +16,7 @@ from ceems_grpc.domain.questions.model import (
 )
 from ceems_grpc.domain.questions.steps import Step
 from ceems_grpc.domain.questions.window import DAY, Window
-from ceems_grpc.store.queue import Size
+from ceems_grpc.store.runtime.admission import Size
 
 NOW = 1_764_576_000
 ONE_USER = Choice(users=("ann",))

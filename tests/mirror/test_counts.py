@@ -15,7 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ceems_grpc.store import mirror_counts
-from ceems_grpc.store.account import account
 from ceems_grpc.store.mirror import MirroredStore
 from ceems_grpc.store.mirror_target import OpenMirror
 from ceems_grpc.store.plan import (
@@ -33,6 +32,7 @@ from ceems_grpc.store.plan import (
     Table,
     Within,
 )
+from ceems_grpc.store.runtime.query_trace import account
 from ceems_grpc.store.sqlite import SqliteStore
 from tests.mirror.plans import check_same, countings
 from tests.mirror.sites import NOW, ZONE, following

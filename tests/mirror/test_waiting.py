@@ -3,7 +3,7 @@
 import sqlite3
 from pathlib import Path
 
-from ceems_grpc.store.queue import Queue, Size
+from ceems_grpc.store.runtime.admission import Queue, Size
 from tests.mirror.sites import count, following, is_mirrored
 
 

@@ -21,8 +21,8 @@ from ceems_grpc.grafana.backend.context import from_epoch_ms
 from ceems_grpc.grafana.backend.query import DataQuery, TimeRange
 from ceems_grpc.panels.answers import Panels
 from ceems_grpc.panels.report import Times, describe, executed_text, query_stats
-from ceems_grpc.store.account import Account, Statement, account, enter, of_source, waiting
-from ceems_grpc.store.queue import Lane, Queue, Size
+from ceems_grpc.store.runtime.admission import Lane, Queue, Size
+from ceems_grpc.store.runtime.query_trace import Account, Statement, account, enter, of_source, waiting
 from ceems_grpc.store.sqlite import SqliteStore
 from tests.golden.ceems_plugin import COMMAND, CeemsPlugin
 from tests.mirror.sites import ZONE, following, make_site

@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 from adbc_driver_postgresql import dbapi
 
 from ceems_grpc.feed.feeder import feed_once
-from ceems_grpc.store.account import Account
 from ceems_grpc.store.postgres import PostgresStore
+from ceems_grpc.store.runtime.query_trace import Account
 from ceems_grpc.store.source_rows import PythonRows
 from ceems_grpc.store.sqlite import SqliteStore
 from tests.mirror.sites import count

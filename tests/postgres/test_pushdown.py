@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from ceems_grpc.store.account import Statement, account
 from ceems_grpc.store.plan import (
     Aggregate,
     AllOf,
@@ -36,6 +35,7 @@ from ceems_grpc.store.plan import (
 )
 from ceems_grpc.store.postgres import PostgresStore
 from ceems_grpc.store.postgres_connection import Address, Connection
+from ceems_grpc.store.runtime.query_trace import Statement, account
 from tests.mirror.plans import Plan, ask, check_same
 from tests.mirror.sites import NOW, ZONE
 from tests.postgres.servers import Server, Shards

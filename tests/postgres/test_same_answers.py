@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from ceems_grpc.store.account import Account, account
 from ceems_grpc.store.plan import Aggregate, Count, Instant, Order, Table, Within
+from ceems_grpc.store.runtime.query_trace import Account, account
 from tests.mirror.plans import Plan, ask, check_same, plans
 from tests.model.databases import Contents, databases
 from tests.postgres.plans import summed

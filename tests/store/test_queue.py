@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
 from ceems_grpc.store.errors import StoreBusyError
-from ceems_grpc.store.queue import Lane, Queue, Size, is_large
+from ceems_grpc.store.runtime.admission import Lane, Queue, Size, is_large
 
 
 class Visitors:

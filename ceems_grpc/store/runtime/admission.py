@@ -14,8 +14,8 @@ from enum import StrEnum
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from ceems_grpc.store.account import waiting
 from ceems_grpc.store.errors import StoreBusyError
+from ceems_grpc.store.runtime.query_trace import waiting
 
 _WAITING = Gauge("ceems_queue_waiting", "Questions that wait for their turn", ["lane"])
 _RUNNING = Gauge("ceems_queue_running", "Questions that are being answered", ["lane"])
