@@ -19,9 +19,9 @@ from ceems_grpc.feed.feeder import Feeder, FeedError, FeedSettings
 from ceems_grpc.feed.loop import Pace, feed
 from ceems_grpc.feed.metrics import FeedMetrics
 from ceems_grpc.grafana.serve.telemetry.logs import start_logging
+from ceems_grpc.store.columnar.layout import CannotMirrorError
+from ceems_grpc.store.columnar.local_time import named_zone
 from ceems_grpc.store.errors import StoreError
-from ceems_grpc.store.localtime import named_zone
-from ceems_grpc.store.mirror_layout import CannotMirrorError
 from ceems_grpc.store.postgres_connection import Address
 from ceems_grpc.store.postgres_schema import setup_statements, shard_statements
 

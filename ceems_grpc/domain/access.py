@@ -16,7 +16,7 @@ from cachetools import TTLCache
 
 from ceems_grpc.domain.errors import not_an_admin
 from ceems_grpc.domain.questions.model import AsAdmin, Viewer
-from ceems_grpc.store.flatten import decode_list
+from ceems_grpc.store.columnar.flatten import decode_list
 from ceems_grpc.store.missing import missing_of, require_whole
 from ceems_grpc.store.plan import ALWAYS, AllOf, AnyOf, Condition, Distinct, Holds, In, PairIn, Table
 from ceems_grpc.store.protocols import Reader

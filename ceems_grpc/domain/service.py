@@ -32,7 +32,7 @@ from ceems_grpc.domain.questions.steps import Steps
 from ceems_grpc.domain.questions.window import Window, check_window
 from ceems_grpc.domain.read_ahead import read_ahead
 from ceems_grpc.domain.single_flight import Once
-from ceems_grpc.store.json_rows import JsonText
+from ceems_grpc.store.columnar.json_rows import JsonText
 from ceems_grpc.store.missing import Missing, missing_of
 from ceems_grpc.store.protocols import Facts, Store
 from ceems_grpc.store.runtime.admission import Queue, Size

@@ -10,9 +10,9 @@ import duckdb
 
 from ceems_grpc.feed.feeder import FedTwiceError, Feeder, FeedError
 from ceems_grpc.feed.metrics import FeedMetrics
+from ceems_grpc.store.columnar.layout import CannotMirrorError
 from ceems_grpc.store.errors import StoreError
 from ceems_grpc.store.follow_source import Step
-from ceems_grpc.store.mirror_layout import CannotMirrorError
 
 _log = logging.getLogger(__name__)
 _PASSING = (StoreError, CannotMirrorError, sqlite3.Error, duckdb.Error, OSError, FedTwiceError)

@@ -21,7 +21,7 @@ from ceems_grpc.domain.questions.model import (
 )
 from ceems_grpc.domain.questions.steps import Step
 from ceems_grpc.domain.questions.window import Window
-from ceems_grpc.store.localtime import named_zone
+from ceems_grpc.store.columnar.local_time import named_zone
 
 TableQuestion = UnitsQuestion | UsageQuestion | StatsQuestion | DirectoryQuestion
 Question = TableQuestion | UsageOverTimeQuestion

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from ceems_grpc.domain.columns import Column, Kind
 from ceems_grpc.rest.columns import integer_pieces, join_rows, metric_pieces, text_pieces
-from ceems_grpc.store.flatten import decode_list, decode_object
+from ceems_grpc.store.columnar.flatten import decode_list, decode_object
 
 _encode = msgspec.json.encode
 _objects_only = msgspec.json.Decoder(dict[str, msgspec.Raw])

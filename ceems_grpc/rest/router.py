@@ -34,8 +34,8 @@ from ceems_grpc.rest.json_shapes import Shape, batch_json, rows_of_table
 from ceems_grpc.rest.openapi import openapi_document
 from ceems_grpc.rest.parameters import Parameters, as_admin, count, first, flag, parse_query, window_of
 from ceems_grpc.rest.samples import sample_units, sample_usage
+from ceems_grpc.store.columnar.json_rows import JsonText
 from ceems_grpc.store.errors import StoreBusyError, StoreError
-from ceems_grpc.store.json_rows import JsonText
 from ceems_grpc.store.runtime.query_trace import Account
 from ceems_grpc.telemetry.questions import add_spans, count_failure, counted
 

@@ -5,11 +5,8 @@ Names are quoted, values are parameters. What the columns cannot tell exactly ra
 
 from collections.abc import Iterator
 
-from ceems_grpc.store.column_rules import LOWER, OPERATORS, UPPER, ascii_lower, integers_meant, is_of_integers, json_key
-from ceems_grpc.store.duckdb_objects import ASK_LIVE, as_number, can_tell, is_one_of, lists_of_keys
-from ceems_grpc.store.errors import lacking, no_table
-from ceems_grpc.store.json_rows import JsonScan
-from ceems_grpc.store.mirror_layout import (
+from ceems_grpc.store.columnar.json_rows import JsonScan
+from ceems_grpc.store.columnar.layout import (
     DAY,
     GROUP,
     INTEGERS,
@@ -24,6 +21,8 @@ from ceems_grpc.store.mirror_layout import (
     quote,
     text,
 )
+from ceems_grpc.store.duckdb_objects import ASK_LIVE, as_number, can_tell, is_one_of, lists_of_keys
+from ceems_grpc.store.errors import lacking, no_table
 from ceems_grpc.store.plan import (
     Aggregate,
     AllKeys,
@@ -55,6 +54,7 @@ from ceems_grpc.store.plan import (
     Within,
     ended_or_running,
 )
+from ceems_grpc.store.sql.rules import LOWER, OPERATORS, UPPER, ascii_lower, integers_meant, is_of_integers, json_key
 from ceems_grpc.store.sqlite_sql import numbers_of
 
 

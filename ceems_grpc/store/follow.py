@@ -16,11 +16,11 @@ import duckdb
 import msgspec
 
 from ceems_grpc.store.beside import FileIdentity, enter, identity_of, leave, opened
+from ceems_grpc.store.columnar.layout import CannotMirrorError
 from ceems_grpc.store.errors import StoreError
 from ceems_grpc.store.follow_changes import catch_up
 from ceems_grpc.store.mirror_file import Mirror, Place, cache_folders, delete_mirror, memory_folders
 from ceems_grpc.store.mirror_fill import FillJob, fill
-from ceems_grpc.store.mirror_layout import CannotMirrorError
 from ceems_grpc.store.mirror_target import OpenMirror
 from ceems_grpc.store.runtime.query_trace import waiting
 from ceems_grpc.store.source_rows import PythonRows, text_of_zone

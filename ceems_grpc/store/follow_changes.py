@@ -8,11 +8,11 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ceems_grpc.store.columnar.layout import LAYOUT_VERSION, ROW, Layout, Meta, quote
+from ceems_grpc.store.columnar.typed_rows import TypedRows
 from ceems_grpc.store.follow_target import Target
-from ceems_grpc.store.mirror_layout import LAYOUT_VERSION, ROW, Layout, Meta, quote
 from ceems_grpc.store.plan import Table
 from ceems_grpc.store.source_rows import Rows, consistent_version, zone_of_text
-from ceems_grpc.store.typed_rows import TypedRows
 from ceems_grpc.store.wal import Changes, SeenRows, changes_since
 
 _Duck = duckdb.DuckDBPyConnection | None

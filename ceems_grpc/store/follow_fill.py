@@ -8,11 +8,11 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from ceems_grpc.store.columnar.layout import LAYOUT_VERSION, Meta
+from ceems_grpc.store.columnar.typed_rows import TypedRows, ahead
 from ceems_grpc.store.follow_target import NewTarget
-from ceems_grpc.store.mirror_layout import LAYOUT_VERSION, Meta
 from ceems_grpc.store.plan import Table
 from ceems_grpc.store.source_rows import Rows, consistent_version, read_layout, zone_of_text
-from ceems_grpc.store.typed_rows import TypedRows, ahead
 
 
 def fill_target(

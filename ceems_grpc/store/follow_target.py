@@ -5,7 +5,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from ceems_grpc.store.mirror_layout import Meta, TableLayout
+from ceems_grpc.store.columnar.layout import Meta, TableLayout
 from ceems_grpc.store.plan import Table
 
 

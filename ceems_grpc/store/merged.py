@@ -17,9 +17,9 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
+from ceems_grpc.store.columnar.group_merge import merge_groups, nulls_first, part_measures, part_of_groups
+from ceems_grpc.store.columnar.local_time import SEVERAL_ZONES
 from ceems_grpc.store.errors import StoreBusyError, StoreError, StoreSchemaError
-from ceems_grpc.store.localtime import SEVERAL_ZONES
-from ceems_grpc.store.merge_groups import merge_groups, nulls_first, part_measures, part_of_groups
 from ceems_grpc.store.merge_rows import RowMerge
 from ceems_grpc.store.missing import Missing
 from ceems_grpc.store.part import Known, Part, Session, first_of_all

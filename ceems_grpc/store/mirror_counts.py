@@ -14,7 +14,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ceems_grpc.store.mirror_layout import GROUP, Layout, quote
+from ceems_grpc.store.columnar.layout import GROUP, Layout, quote
 from ceems_grpc.store.plan import (
     Aggregate,
     AllOf,

@@ -15,9 +15,9 @@ from pathlib import Path
 import duckdb
 import msgspec
 
+from ceems_grpc.store.columnar.layout import CannotMirrorError, Meta
 from ceems_grpc.store.follow_fill import fill_target
 from ceems_grpc.store.mirror_file import open_duck
-from ceems_grpc.store.mirror_layout import CannotMirrorError, Meta
 from ceems_grpc.store.mirror_target import NewMirror
 from ceems_grpc.store.source_rows import AdbcRows, PythonRows, Rows
 

@@ -10,8 +10,8 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ceems_grpc.store.merge_groups import merge_groups, part_measures, part_of_groups
-from ceems_grpc.store.mirror_layout import GROUP, TableLayout, quote
+from ceems_grpc.store.columnar.group_merge import merge_groups, part_measures, part_of_groups
+from ceems_grpc.store.columnar.layout import GROUP, TableLayout, quote
 from ceems_grpc.store.plan import Aggregate, FirstBy
 
 _TABLE = quote("#groups")

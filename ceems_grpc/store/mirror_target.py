@@ -6,9 +6,7 @@ import duckdb
 import msgspec
 import pyarrow as pa
 
-from ceems_grpc.store.mirror_file import Mirror
-from ceems_grpc.store.mirror_groups import create_groups, number_groups
-from ceems_grpc.store.mirror_layout import (
+from ceems_grpc.store.columnar.layout import (
     DATED,
     DAY,
     GROUP,
@@ -21,8 +19,10 @@ from ceems_grpc.store.mirror_layout import (
     list_column,
     quote,
 )
+from ceems_grpc.store.columnar.typed_rows import lists_of
+from ceems_grpc.store.mirror_file import Mirror
+from ceems_grpc.store.mirror_groups import create_groups, number_groups
 from ceems_grpc.store.plan import Table
-from ceems_grpc.store.typed_rows import lists_of
 
 _ROW_GROUP = 122_880  # rows that DuckDB keeps together
 

@@ -20,10 +20,9 @@ import msgspec
 import pyarrow as pa
 
 from ceems_grpc.store import postgres_summed
-from ceems_grpc.store.column_rules import put_together, type_of, type_of_measure
+from ceems_grpc.store.columnar.layout import is_metric, quote, text
+from ceems_grpc.store.columnar.local_time import SEVERAL_ZONES
 from ceems_grpc.store.errors import StoreBusyError, StoreError
-from ceems_grpc.store.localtime import SEVERAL_ZONES
-from ceems_grpc.store.mirror_layout import is_metric, quote, text
 from ceems_grpc.store.plan import Aggregate, Distinct, KeyScan, Scan, Spread, Table
 from ceems_grpc.store.postgres_connection import Address, Connection, Error
 from ceems_grpc.store.postgres_errors import (
@@ -40,6 +39,7 @@ from ceems_grpc.store.postgres_sql import CLUSTERS, Catalog, PostgresSql
 from ceems_grpc.store.protocols import Facts, PartFacts
 from ceems_grpc.store.runtime.query_trace import enter, waiting
 from ceems_grpc.store.source_rows import zone_of_text
+from ceems_grpc.store.sql.rules import put_together, type_of, type_of_measure
 
 _log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from ceems_grpc.store.mirror_layout import MOMENT, ROW, CannotMirrorError, quote, text
+from ceems_grpc.store.columnar.layout import MOMENT, ROW, CannotMirrorError, quote, text
 from ceems_grpc.store.plan import Table
 from ceems_grpc.store.postgres_catalog import transaction
 from ceems_grpc.store.postgres_connection import Connection

@@ -5,7 +5,7 @@ from contextlib import contextmanager, suppress
 
 import msgspec
 
-from ceems_grpc.store.mirror_layout import CannotMirrorError, TableLayout, is_metric, quote, text
+from ceems_grpc.store.columnar.layout import CannotMirrorError, TableLayout, is_metric, quote, text
 from ceems_grpc.store.plan import Table
 from ceems_grpc.store.postgres_connection import Connection, Error
 from ceems_grpc.store.postgres_rollups import rollup_columns

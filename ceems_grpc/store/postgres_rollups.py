@@ -7,7 +7,7 @@ are the sums of what is there, whatever happened.
 
 from collections.abc import Collection, Iterable
 
-from ceems_grpc.store.mirror_layout import DAY, MOMENT, quote, text
+from ceems_grpc.store.columnar.layout import DAY, MOMENT, quote, text
 from ceems_grpc.store.plan import Table
 from ceems_grpc.store.postgres_schema import (
     DAILY,

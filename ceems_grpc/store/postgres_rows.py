@@ -9,7 +9,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ceems_grpc.store.mirror_layout import ROW, is_metric, quote, text
+from ceems_grpc.store.columnar.layout import ROW, is_metric, quote, text
 from ceems_grpc.store.plan import Table
 from ceems_grpc.store.postgres_schema import DIGEST, JSON_OBJECTS, LARGE_TABLES, PART, SITE, json_column, part_of
 

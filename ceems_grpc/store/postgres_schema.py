@@ -15,7 +15,7 @@ from typing import Literal
 
 import msgspec
 
-from ceems_grpc.store.mirror_layout import DAY, INTEGERS, LARGE, LISTS, MOMENT, ROW, list_column, quote, text
+from ceems_grpc.store.columnar.layout import DAY, INTEGERS, LARGE, LISTS, MOMENT, ROW, list_column, quote, text
 from ceems_grpc.store.plan import Table
 
 LAYOUT_VERSION = 1

@@ -13,9 +13,8 @@ from functools import partial
 
 import msgspec
 
-from ceems_grpc.store.column_rules import LOWER, OPERATORS, UPPER, ascii_lower, integers_meant, is_of_integers, json_key
+from ceems_grpc.store.columnar.layout import DAY, INTEGERS, LISTS, MOMENT, ROW, is_metric, list_column, quote, text
 from ceems_grpc.store.errors import lacking, no_table
-from ceems_grpc.store.mirror_layout import DAY, INTEGERS, LISTS, MOMENT, ROW, is_metric, list_column, quote, text
 from ceems_grpc.store.plan import (
     Aggregate,
     AllKeys,
@@ -47,6 +46,7 @@ from ceems_grpc.store.plan import (
     Within,
 )
 from ceems_grpc.store.postgres_schema import JSON_OBJECTS, LARGE_TABLES, PART, SITE, TableCatalog, json_column
+from ceems_grpc.store.sql.rules import LOWER, OPERATORS, UPPER, ascii_lower, integers_meant, is_of_integers, json_key
 from ceems_grpc.store.sqlite_sql import numbers_of
 
 _NAN, _INFINITY = "'NaN'::float8", "'Infinity'::float8"

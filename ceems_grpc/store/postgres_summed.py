@@ -7,7 +7,7 @@ its two ends from the units themselves. See `postgres_rollups` for what the sums
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ceems_grpc.store.mirror_layout import DAY, MOMENT, is_metric, quote
+from ceems_grpc.store.columnar.layout import DAY, MOMENT, is_metric, quote
 from ceems_grpc.store.plan import (
     Aggregate,
     AllOf,

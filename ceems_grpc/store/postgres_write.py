@@ -17,7 +17,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ceems_grpc.store.mirror_layout import (
+from ceems_grpc.store.columnar.layout import (
     LARGE,
     LAYOUT_VERSION,
     MOMENT,

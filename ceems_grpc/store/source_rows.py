@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pyarrow as pa
 
-from ceems_grpc.store.mirror_layout import INTEGERS, ROW, CannotMirrorError, Layout, TableLayout
+from ceems_grpc.store.columnar.layout import INTEGERS, ROW, CannotMirrorError, Layout, TableLayout
 from ceems_grpc.store.plan import Table
 from ceems_grpc.store.sqlite_guard import GuardedConnection
 from ceems_grpc.store.wal import Version, read_version

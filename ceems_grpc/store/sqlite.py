@@ -23,9 +23,9 @@ import aiosqlite
 import pyarrow as pa
 
 from ceems_grpc.store.beside import FileIdentity, enter, identity_of, leave, opened
+from ceems_grpc.store.columnar.flatten import flatten
+from ceems_grpc.store.columnar.local_time import guess_zone, moment_of
 from ceems_grpc.store.errors import StoreBusyError, StoreMissingError, StoreSchemaError, no_table
-from ceems_grpc.store.flatten import flatten
-from ceems_grpc.store.localtime import guess_zone, moment_of
 from ceems_grpc.store.plan import (
     Aggregate,
     AllKeys,

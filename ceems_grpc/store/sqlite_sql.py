@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import msgspec
 
-from ceems_grpc.store.localtime import is_ambiguous_bound, local_text
+from ceems_grpc.store.columnar.local_time import is_ambiguous_bound, local_text
 from ceems_grpc.store.plan import (
     Aggregate,
     AllKeys,

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from ceems_grpc.store.columnar.layout import Meta
 from ceems_grpc.store.mirror import MirrorReader
 from ceems_grpc.store.mirror_fill import FillJob, fill
-from ceems_grpc.store.mirror_layout import Meta
 from tests.mirror.sites import check, count, following, is_mirrored, make_site
 
 FILE_CHANGES = {

@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 import pytest
 
 from ceems_grpc.store import follow_changes
+from ceems_grpc.store.columnar.layout import LARGE, ROW, Meta, TableLayout
 from ceems_grpc.store.follow_source import SourceFollower, Step
-from ceems_grpc.store.mirror_layout import LARGE, ROW, Meta, TableLayout
 from ceems_grpc.store.plan import Table
 from ceems_grpc.store.source_rows import PythonRows
 from tests.mirror.sites import ZONE

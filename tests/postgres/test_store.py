@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
+from ceems_grpc.store.columnar.local_time import SEVERAL_ZONES
 from ceems_grpc.store.errors import StoreBusyError
-from ceems_grpc.store.localtime import SEVERAL_ZONES
 from ceems_grpc.store.plan import (
     Aggregate,
     AllKeys,

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ceems_grpc.demo.schema import LATEST_VERSION, create_schema
-from ceems_grpc.store.localtime import SEVERAL_ZONES
+from ceems_grpc.store.columnar.local_time import SEVERAL_ZONES
 from ceems_grpc.store.plan import Compare, In, Order, Scan, Table
 from ceems_grpc.store.plan.codec import COLUMNS, read_plan, read_zone, write_plan, write_zone
 from tests.mirror.plans import Plan, plans

@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pytest
 
-from ceems_grpc.store.flatten import flatten
+from ceems_grpc.store.columnar.flatten import flatten
 
 
 def taken(*texts: str | None, numeric: bool = False) -> dict[str, tuple[str, list[object]]]:

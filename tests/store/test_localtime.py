@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ceems_grpc.store.localtime import guess_zone, is_ambiguous_bound, local_text, moment_of, zone_fits
+from ceems_grpc.store.columnar.local_time import guess_zone, is_ambiguous_bound, local_text, moment_of, zone_fits
 from ceems_grpc.store.plan import Instant, Scan, Table, Within
 from ceems_grpc.store.sqlite import SqliteStore
 from tests.model.databases import ZONES, moments

@@ -24,7 +24,7 @@ from ceems_grpc.domain.columns import (
     Unit,
 )
 from ceems_grpc.domain.questions.model import AsAdmin, Choice
-from ceems_grpc.store.flatten import decode_list, decode_object
+from ceems_grpc.store.columnar.flatten import decode_list, decode_object
 from ceems_grpc.store.missing import Missing
 from ceems_grpc.store.plan import (
     ALWAYS,

@@ -15,8 +15,8 @@ from ceems_grpc.domain.questions.fields import Fields, choose_fields
 from ceems_grpc.domain.questions.filters import chosen
 from ceems_grpc.domain.questions.model import OrderBy, UnitsQuestion
 from ceems_grpc.domain.questions.ordering import check_order, sort_table
-from ceems_grpc.store.json_rows import JsonScan, JsonText, WritesJson
-from ceems_grpc.store.localtime import named_zone
+from ceems_grpc.store.columnar.json_rows import JsonScan, JsonText, WritesJson
+from ceems_grpc.store.columnar.local_time import named_zone
 from ceems_grpc.store.plan import (
     AllKeys,
     AllOf,

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, ForwardRef, Union, get_args, get_origin, get_type_hints
 from zoneinfo import ZoneInfo
 
-from ceems_grpc.store.localtime import SEVERAL_ZONES, named_zone
+from ceems_grpc.store.columnar.local_time import SEVERAL_ZONES, named_zone
 from ceems_grpc.store.plan import Aggregate, Distinct, KeyScan, Scan, Spread, Table
 from ceems_grpc.store.plan import vocabulary as plan_module
 from ceems_grpc.store.plan.check import check_plan

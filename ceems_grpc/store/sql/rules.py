@@ -4,8 +4,8 @@ import re
 
 import pyarrow as pa
 
-from ceems_grpc.store.flatten import flatten
-from ceems_grpc.store.mirror_layout import INTEGERS, is_metric
+from ceems_grpc.store.columnar.flatten import flatten
+from ceems_grpc.store.columnar.layout import INTEGERS, is_metric
 from ceems_grpc.store.plan import AllKeys, Count, CountIf, FirstBy, Measure, Scan, Sum
 from ceems_grpc.store.runtime.cancellation import check_wanted
 

@@ -16,8 +16,8 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ceems_grpc.store.json_rows import fits_metric, note_texts
-from ceems_grpc.store.mirror_layout import (
+from ceems_grpc.store.columnar.json_rows import fits_metric, note_texts
+from ceems_grpc.store.columnar.layout import (
     DATED,
     DAY,
     INTEGERS,
@@ -32,7 +32,7 @@ from ceems_grpc.store.mirror_layout import (
     quote,
     text,
 )
-from ceems_grpc.store.mirror_values import Told, take_apart, tell
+from ceems_grpc.store.columnar.metric_codes import Told, take_apart, tell
 from ceems_grpc.store.plan import Table
 
 _FEW = 4_096
