@@ -9,7 +9,7 @@ from bench.measure import Timing
 from bench.questions import ZONE
 from ceems_grpc.store.follow import MirrorSettings
 from ceems_grpc.store.mirror import MirroredStore, MirrorReader
-from ceems_grpc.store.sqlite import SqliteStore
+from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.load.writer import Writer
 
 UNITS = 2_000

@@ -6,7 +6,7 @@ from functools import partial
 from ceems_grpc.settings import Settings
 from ceems_grpc.sources import BridgeSource, FileSource, PostgresSource, Source
 from ceems_grpc.store.protocols import Store
-from ceems_grpc.store.sqlite import SqliteStore
+from ceems_grpc.store.sqlite.store import SqliteStore
 
 _MIRROR_FROM = 32 * 1024 * 1024  # bytes; smaller databases answer fast enough by themselves
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Final
 
-from ceems_grpc.store.schema_versions import NEWEST
+from ceems_grpc.store.sqlite.schema_versions import NEWEST
 
 LATEST_VERSION: Final = NEWEST
 

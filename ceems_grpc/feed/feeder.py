@@ -21,8 +21,8 @@ from ceems_grpc.store.postgres_schema import LAYOUT_VERSION, setup_statements
 from ceems_grpc.store.postgres_state import Site, lock_site
 from ceems_grpc.store.postgres_write import PostgresTarget
 from ceems_grpc.store.protocols import Facts
-from ceems_grpc.store.source_rows import AdbcRows, Rows, text_of_zone
-from ceems_grpc.store.sqlite import SqliteStore
+from ceems_grpc.store.sqlite.source_rows import AdbcRows, Rows, text_of_zone
+from ceems_grpc.store.sqlite.store import SqliteStore
 
 _log = logging.getLogger(__name__)
 _OF_THE_FILE = "[SQLite]"  # in messages of the driver that reads the file, which raises the same errors

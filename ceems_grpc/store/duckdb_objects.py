@@ -5,7 +5,7 @@ objects. A row with another text that could matter fails the statement with `ASK
 """
 
 from ceems_grpc.store.columnar.layout import quote, text
-from ceems_grpc.store.sqlite_sql import AS_PATH
+from ceems_grpc.store.sqlite.dialect import AS_PATH
 
 ASK_LIVE = "only the live file can answer"
 _EMPTY = "('{}', '', 'null')"

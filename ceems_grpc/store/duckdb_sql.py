@@ -55,7 +55,7 @@ from ceems_grpc.store.plan import (
     ended_or_running,
 )
 from ceems_grpc.store.sql.rules import LOWER, OPERATORS, UPPER, ascii_lower, integers_meant, is_of_integers, json_key
-from ceems_grpc.store.sqlite_sql import numbers_of
+from ceems_grpc.store.sqlite.dialect import numbers_of
 
 
 class AskLiveError(Exception):

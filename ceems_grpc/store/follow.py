@@ -15,7 +15,6 @@ from typing import Any, TypeVar
 import duckdb
 import msgspec
 
-from ceems_grpc.store.beside import FileIdentity, enter, identity_of, leave, opened
 from ceems_grpc.store.columnar.layout import CannotMirrorError
 from ceems_grpc.store.errors import StoreError
 from ceems_grpc.store.follow_changes import catch_up
@@ -23,9 +22,10 @@ from ceems_grpc.store.mirror_file import Mirror, Place, cache_folders, delete_mi
 from ceems_grpc.store.mirror_fill import FillJob, fill
 from ceems_grpc.store.mirror_target import OpenMirror
 from ceems_grpc.store.runtime.query_trace import waiting
-from ceems_grpc.store.source_rows import PythonRows, text_of_zone
-from ceems_grpc.store.sqlite import SqliteStore
-from ceems_grpc.store.wal import SeenRows, Version, read_version
+from ceems_grpc.store.sqlite.shm_guard import FileIdentity, enter, identity_of, leave, opened
+from ceems_grpc.store.sqlite.source_rows import PythonRows, text_of_zone
+from ceems_grpc.store.sqlite.store import SqliteStore
+from ceems_grpc.store.sqlite.wal import SeenRows, Version, read_version
 
 _Result = TypeVar("_Result")
 _log = logging.getLogger(__name__)

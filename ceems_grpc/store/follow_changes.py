@@ -12,8 +12,8 @@ from ceems_grpc.store.columnar.layout import LAYOUT_VERSION, ROW, Layout, Meta, 
 from ceems_grpc.store.columnar.typed_rows import TypedRows
 from ceems_grpc.store.follow_target import Target
 from ceems_grpc.store.plan import Table
-from ceems_grpc.store.source_rows import Rows, consistent_version, zone_of_text
-from ceems_grpc.store.wal import Changes, SeenRows, changes_since
+from ceems_grpc.store.sqlite.source_rows import Rows, consistent_version, zone_of_text
+from ceems_grpc.store.sqlite.wal import Changes, SeenRows, changes_since
 
 _Duck = duckdb.DuckDBPyConnection | None
 _SMALL = 1_000  # rows; smaller tables are read anew as a whole

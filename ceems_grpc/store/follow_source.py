@@ -8,8 +8,8 @@ from pathlib import Path
 from ceems_grpc.store.follow_changes import catch_up
 from ceems_grpc.store.follow_fill import fill_target
 from ceems_grpc.store.follow_target import Target
-from ceems_grpc.store.source_rows import AdbcRows, Rows, text_of_zone
-from ceems_grpc.store.wal import SeenRows, read_version
+from ceems_grpc.store.sqlite.source_rows import AdbcRows, Rows, text_of_zone
+from ceems_grpc.store.sqlite.wal import SeenRows, read_version
 
 
 class Step(StrEnum):

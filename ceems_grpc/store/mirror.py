@@ -35,8 +35,8 @@ from ceems_grpc.store.runtime.admission import is_large
 from ceems_grpc.store.runtime.cancellation import check_wanted, in_thread
 from ceems_grpc.store.runtime.query_trace import enter
 from ceems_grpc.store.sql.rules import put_together, type_of
-from ceems_grpc.store.sqlite import SqliteReader, SqliteStore
-from ceems_grpc.store.wal import Version, read_version
+from ceems_grpc.store.sqlite.store import SqliteReader, SqliteStore
+from ceems_grpc.store.sqlite.wal import Version, read_version
 
 # See MirrorReader._fetch_few.
 warnings.filterwarnings("ignore", "Arrow output on a DB-API result makes an extra copy", UserWarning)

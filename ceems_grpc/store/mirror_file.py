@@ -19,7 +19,7 @@ from ceems_grpc.store.columnar.layout import LAYOUT_VERSION, Meta
 from ceems_grpc.store.mirror_counts import UnitCounts, counting_of, read_counts
 from ceems_grpc.store.mirror_groups import read_groups
 from ceems_grpc.store.plan import Aggregate
-from ceems_grpc.store.source_rows import zone_of_text
+from ceems_grpc.store.sqlite.source_rows import zone_of_text
 
 _SLOTS = 16
 _SUFFIX = ".duckdb"

@@ -19,7 +19,7 @@ from ceems_grpc.store.columnar.layout import CannotMirrorError, Meta
 from ceems_grpc.store.follow_fill import fill_target
 from ceems_grpc.store.mirror_file import open_duck
 from ceems_grpc.store.mirror_target import NewMirror
-from ceems_grpc.store.source_rows import AdbcRows, PythonRows, Rows
+from ceems_grpc.store.sqlite.source_rows import AdbcRows, PythonRows, Rows
 
 
 class FillJob(msgspec.Struct, frozen=True):

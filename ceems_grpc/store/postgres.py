@@ -38,8 +38,8 @@ from ceems_grpc.store.postgres_schema import LAYOUT_VERSION, TableCatalog
 from ceems_grpc.store.postgres_sql import CLUSTERS, Catalog, PostgresSql
 from ceems_grpc.store.protocols import Facts, PartFacts
 from ceems_grpc.store.runtime.query_trace import enter, waiting
-from ceems_grpc.store.source_rows import zone_of_text
 from ceems_grpc.store.sql.rules import put_together, type_of, type_of_measure
+from ceems_grpc.store.sqlite.source_rows import zone_of_text
 
 _log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")

@@ -47,7 +47,7 @@ from ceems_grpc.store.plan import (
 )
 from ceems_grpc.store.postgres_schema import JSON_OBJECTS, LARGE_TABLES, PART, SITE, TableCatalog, json_column
 from ceems_grpc.store.sql.rules import LOWER, OPERATORS, UPPER, ascii_lower, integers_meant, is_of_integers, json_key
-from ceems_grpc.store.sqlite_sql import numbers_of
+from ceems_grpc.store.sqlite.dialect import numbers_of
 
 _NAN, _INFINITY = "'NaN'::float8", "'Infinity'::float8"
 _LEADING_NUMBER = r"^[ \t\n\v\f\r]*([-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?)"

@@ -24,7 +24,7 @@ from ceems_grpc.domain.questions.model import Choice, Directory, DirectoryQuesti
 from ceems_grpc.domain.questions.window import Window
 from ceems_grpc.domain.service import Ceems
 from ceems_grpc.pb import pluginv2_pb2 as pb
-from ceems_grpc.store.sqlite import SqliteReader, SqliteStore
+from ceems_grpc.store.sqlite.store import SqliteReader, SqliteStore
 from tests.api.client import Source, source
 from tests.api.site import NOON, Site, write_people_site
 from tests.golden.ceems_plugin import Answered

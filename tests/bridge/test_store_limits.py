@@ -41,7 +41,7 @@ from ceems_grpc.store.plan import (
     Within,
 )
 from ceems_grpc.store.runtime.admission import Lane, Queue, Size
-from ceems_grpc.store.sqlite import SqliteStore
+from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.bridge.servers import Files, Server, serving
 from tests.mirror.plans import Plan, ask, check_same
 from tests.plugin.host import Asker

@@ -27,7 +27,7 @@ from ceems_grpc.domain.questions.model import (
 )
 from ceems_grpc.domain.questions.window import Window
 from ceems_grpc.domain.service import Ceems, Limits
-from ceems_grpc.store.sqlite import SqliteStore
+from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.model.databases import insert_rows
 from tests.store.files import PARIS, WINTER, make, unit
 

@@ -18,7 +18,7 @@ from ceems_grpc.domain.errors import QuestionError
 from ceems_grpc.domain.questions.model import Source, UnitsQuestion, UsageOverTimeQuestion, UsageQuestion, Viewer
 from ceems_grpc.domain.questions.steps import Step
 from ceems_grpc.domain.service import Ceems
-from ceems_grpc.store.sqlite import SqliteStore
+from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.model.compare import differences, model_rows, rows_of
 from tests.model.data import METRICS, UNIT_COLUMNS, USAGE_COLUMNS, Row
 from tests.model.databases import Contents, databases

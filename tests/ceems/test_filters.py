@@ -8,7 +8,7 @@ from ceems_grpc.domain.errors import QuestionError
 from ceems_grpc.domain.questions.model import Choice, Filter, UnitsQuestion, Viewer
 from ceems_grpc.domain.questions.window import Window
 from ceems_grpc.domain.service import Ceems
-from ceems_grpc.store.sqlite import SqliteStore
+from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.store.files import PARIS, make, unit
 
 ROWS = [

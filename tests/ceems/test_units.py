@@ -10,7 +10,7 @@ import pytest
 from ceems_grpc.domain.questions.model import OrderBy, UnitsQuestion, Viewer
 from ceems_grpc.domain.questions.window import Window
 from ceems_grpc.domain.service import Ceems, Limits
-from ceems_grpc.store.sqlite import SqliteStore
+from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.store.files import PARIS, WINTER, make, unit
 
 ANN, EVER = Viewer("ann"), Window(0, 2**33)

@@ -8,7 +8,7 @@ from typing import Any
 from ceems_grpc.domain.questions.model import Choice, Mode, OrderBy, Source, UsageQuestion, Viewer
 from ceems_grpc.domain.questions.window import Window
 from ceems_grpc.domain.service import Ceems
-from ceems_grpc.store.sqlite import SqliteStore
+from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.model.databases import insert_rows
 from tests.store.files import PARIS, WINTER, make, unit
 

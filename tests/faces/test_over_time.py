@@ -13,7 +13,7 @@ from ceems_grpc.domain.questions.model import Choice, Source, UsageOverTimeQuest
 from ceems_grpc.domain.questions.steps import Step, steps_of
 from ceems_grpc.domain.questions.window import Window
 from ceems_grpc.domain.service import Ceems
-from ceems_grpc.store.sqlite import SqliteStore
+from ceems_grpc.store.sqlite.store import SqliteStore
 
 DATABASE = Path(__file__).parents[1] / "golden" / "synthetic.db"
 FIRST, LAST = 1_763_700_000, 1_767_250_000  # the time that the database covers, and a little more

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ceems_grpc.store.plan import Distinct, Table
-from ceems_grpc.store.sqlite import SqliteStore
+from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.faults.site import Site, make_pristine, site
 from tests.load.mix import DAY, Load, make_database, writing
 from tests.load.writer import Ledger

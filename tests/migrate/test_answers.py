@@ -22,7 +22,7 @@ from ceems_grpc.migrate.report import Json
 from ceems_grpc.migrate.target import rewrite_target
 from ceems_grpc.panels.answers import Panels
 from ceems_grpc.rest.router import Api
-from ceems_grpc.store.sqlite import SqliteStore
+from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.golden.recordings import HERE
 from tests.migrate.boards import NAMES, filled, load, migrated, our_targets, panels, shown_names
 

@@ -17,7 +17,7 @@ from ceems_grpc.store.follow import MirrorSettings
 from ceems_grpc.store.mirror import MirroredStore, MirrorReader
 from ceems_grpc.store.plan import ALWAYS, Aggregate, AllKeys, Count, Key, KeyScan, Order, Scan, Sum, Table
 from ceems_grpc.store.protocols import Reader
-from ceems_grpc.store.sqlite import SqliteStore
+from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.mirror.plans import Plan, ask, check_same
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

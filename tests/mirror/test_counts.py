@@ -33,7 +33,7 @@ from ceems_grpc.store.plan import (
     Within,
 )
 from ceems_grpc.store.runtime.query_trace import account
-from ceems_grpc.store.sqlite import SqliteStore
+from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.mirror.plans import check_same, countings
 from tests.mirror.sites import NOW, ZONE, following
 from tests.mirror.test_same_answers import Change, changes, few, mirrored

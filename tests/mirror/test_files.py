@@ -20,7 +20,7 @@ from ceems_grpc.store.columnar.layout import LAYOUT_VERSION
 from ceems_grpc.store.follow import MirrorSettings
 from ceems_grpc.store.mirror import MirroredStore
 from ceems_grpc.store.mirror_file import memory_folders
-from ceems_grpc.store.sqlite import SqliteStore
+from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.golden.recordings import ALL, Recordings, plain, same
 from tests.mirror.sites import ZONE, answers, check, eventually, following, is_mirrored, settings
 

@@ -24,7 +24,7 @@ from ceems_grpc.store.follow import MirrorSettings
 from ceems_grpc.store.mirror import MirroredStore
 from ceems_grpc.store.plan import AllKeys, Compare, Key, Order, Scan, Table
 from ceems_grpc.store.protocols import Store
-from ceems_grpc.store.sqlite import SqliteStore
+from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.mirror.sites import ZONE, following
 from tests.model.databases import Contents, databases
 

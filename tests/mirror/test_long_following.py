@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from ceems_grpc.store import follow_changes
 from ceems_grpc.store.mirror import MirrorReader
 from ceems_grpc.store.plan import AllKeys, Order, Scan, Table
-from ceems_grpc.store.source_rows import PythonRows
-from ceems_grpc.store.wal import Changes, SeenRows, Version
+from ceems_grpc.store.sqlite.source_rows import PythonRows
+from ceems_grpc.store.sqlite.wal import Changes, SeenRows, Version
 from tests.mirror.plans import ask, check_same
 from tests.mirror.sites import answers, check, count, eventually, following, is_mirrored
 

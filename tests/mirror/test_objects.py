@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ceems_grpc.store.mirror import MirroredStore, MirrorReader
 from ceems_grpc.store.plan import ALWAYS, Compare, In, Key, KeyScan, Order, Scan, Table
-from ceems_grpc.store.sqlite import SqliteStore
+from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.mirror.plans import Plan, ask, check_same
 from tests.mirror.sites import ZONE, following, is_mirrored
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ceems_grpc.store.follow import MirrorSettings
 from ceems_grpc.store.mirror import MirroredStore, MirrorReader
-from ceems_grpc.store.sqlite import SqliteStore
+from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.mirror.plans import Plan, ask, check_same, plans
 from tests.model.data import METRICS, Row
 from tests.model.databases import Contents, databases, insert_rows, metrics, units

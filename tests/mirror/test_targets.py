@@ -13,7 +13,7 @@ from ceems_grpc.store import follow_changes
 from ceems_grpc.store.columnar.layout import LARGE, ROW, Meta, TableLayout
 from ceems_grpc.store.follow_source import SourceFollower, Step
 from ceems_grpc.store.plan import Table
-from ceems_grpc.store.source_rows import PythonRows
+from ceems_grpc.store.sqlite.source_rows import PythonRows
 from tests.mirror.sites import ZONE
 from tests.mirror.test_following import FILE_CHANGES
 

@@ -13,7 +13,7 @@ from ceems_grpc.domain.service import Ceems
 from ceems_grpc.store.mirror import MirroredStore
 from ceems_grpc.store.plan import Distinct, Table
 from ceems_grpc.store.protocols import KnowsKeys
-from ceems_grpc.store.sqlite import SqliteStore
+from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.mirror.plans import check_same
 from tests.mirror.sites import ZONE, following
 

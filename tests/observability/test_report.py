@@ -23,7 +23,7 @@ from ceems_grpc.panels.answers import Panels
 from ceems_grpc.panels.report import Times, describe, executed_text, query_stats
 from ceems_grpc.store.runtime.admission import Lane, Queue, Size
 from ceems_grpc.store.runtime.query_trace import Account, Statement, account, enter, of_source, waiting
-from ceems_grpc.store.sqlite import SqliteStore
+from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.golden.ceems_plugin import COMMAND, CeemsPlugin
 from tests.mirror.sites import ZONE, following, make_site
 from tests.plugin.host import Plugin, running

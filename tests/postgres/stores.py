@@ -12,8 +12,8 @@ from adbc_driver_postgresql import dbapi
 from ceems_grpc.feed.feeder import feed_once
 from ceems_grpc.store.postgres import PostgresStore
 from ceems_grpc.store.runtime.query_trace import Account
-from ceems_grpc.store.source_rows import PythonRows
-from ceems_grpc.store.sqlite import SqliteStore
+from ceems_grpc.store.sqlite.source_rows import PythonRows
+from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.mirror.sites import count
 from tests.postgres.servers import PASSWORD, SUPERUSER, Server
 

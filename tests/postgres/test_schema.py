@@ -14,7 +14,7 @@ from ceems_grpc.feed.feeder import feed_once
 from ceems_grpc.store.follow_source import Step
 from ceems_grpc.store.plan import Table
 from ceems_grpc.store.postgres_schema import LARGE_TABLES, PARTS, leaves, part_of, setup_statements
-from ceems_grpc.store.source_rows import PythonRows
+from ceems_grpc.store.sqlite.source_rows import PythonRows
 from tests.mirror.sites import ZONE
 from tests.postgres.compare import check_same
 from tests.postgres.servers import PASSWORD, Server

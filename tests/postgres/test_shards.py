@@ -19,7 +19,7 @@ from ceems_grpc.store.errors import StoreError
 from ceems_grpc.store.follow_source import Step
 from ceems_grpc.store.postgres_connection import Address
 from ceems_grpc.store.postgres_write import PostgresTarget
-from ceems_grpc.store.source_rows import PythonRows
+from ceems_grpc.store.sqlite.source_rows import PythonRows
 from tests.mirror.sites import ZONE
 from tests.mirror.test_following import FILE_CHANGES
 from tests.postgres.compare import check_same

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ceems_grpc.demo.schema import create_schema
 from ceems_grpc.store.plan import ALWAYS, Distinct, Table
 from ceems_grpc.store.plan.pruning import clusters_of, within, without_missing
-from ceems_grpc.store.sqlite_sql import SqliteSql
+from ceems_grpc.store.sqlite.dialect import SqliteSql
 from tests.mirror.plans import conditions
 from tests.model.databases import CLUSTERS
 from tests.sources.test_same_answers import few

@@ -12,7 +12,7 @@ import pytest
 
 from ceems_grpc.store.merged import MergedStore
 from ceems_grpc.store.plan import Aggregate, Count, Scan, Table
-from ceems_grpc.store.sqlite import SqliteReader, SqliteStore
+from ceems_grpc.store.sqlite.store import SqliteReader, SqliteStore
 from tests.api.site import PARIS
 from tests.sources.sites import write_north_and_south
 

@@ -30,7 +30,7 @@ from ceems_grpc.store.plan import (
     Sum,
     Table,
 )
-from ceems_grpc.store.sqlite import SqliteStore
+from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.api.client import error_of
 from tests.api.site import DAY, NOON, PARIS
 from tests.bridge.servers import Files, Server, serving

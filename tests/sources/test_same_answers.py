@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from ceems_grpc.store.merged import MergedStore
 from ceems_grpc.store.plan import AllKeys, Distinct, KeyScan, Order, Scan
 from ceems_grpc.store.protocols import Store
-from ceems_grpc.store.sqlite import SqliteStore
+from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.mirror.plans import TEXTS, Plan, ask, check_same, plans
 from tests.model.databases import Contents, databases
 from tests.sources.splitting import all_clusters, split

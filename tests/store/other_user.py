@@ -18,7 +18,7 @@ _CHILD = """
 import _strptime, asyncio, json, os, sys
 from pathlib import Path
 from ceems_grpc.store.errors import StoreError
-from ceems_grpc.store.sqlite import SqliteStore
+from ceems_grpc.store.sqlite.store import SqliteStore
 
 async def look(path):
     store = SqliteStore(path, busy_timeout=0.1)

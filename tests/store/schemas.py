@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ceems_grpc.demo.schema import create_schema
-from ceems_grpc.store.schema_versions import NEWEST
+from ceems_grpc.store.sqlite.schema_versions import NEWEST
 from tests.model.databases import insert_rows
 from tests.store.files import PARIS, WINTER, unit
 

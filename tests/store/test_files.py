@@ -16,8 +16,8 @@ from ceems_grpc.store.errors import (
     StoreMissingError,
     StoreSchemaError,
 )
-from ceems_grpc.store.sqlite import SqliteStore
-from ceems_grpc.store.sqlite_errors import first_failing_part
+from ceems_grpc.store.sqlite.errors import first_failing_part
+from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.store.files import make
 from tests.store.other_user import look_as_nobody, needs_root
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ceems_grpc.store.columnar.local_time import guess_zone, is_ambiguous_bound, local_text, moment_of, zone_fits
 from ceems_grpc.store.plan import Instant, Scan, Table, Within
-from ceems_grpc.store.sqlite import SqliteStore
+from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.model.databases import ZONES, moments
 from tests.store.files import PARIS, make, unit
 

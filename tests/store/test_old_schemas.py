@@ -26,7 +26,7 @@ from ceems_grpc.domain.questions.window import Window
 from ceems_grpc.domain.service import Ceems
 from ceems_grpc.store.errors import StoreError, StoreSchemaError
 from ceems_grpc.store.plan import Aggregate, Key, Scan, Sum, Table
-from ceems_grpc.store.sqlite import SqliteStore
+from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.store.files import PARIS, SUMMER, WINTER, make, unit
 
 EVER = Window(0, 2**33)

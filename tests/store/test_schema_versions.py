@@ -39,8 +39,8 @@ from ceems_grpc.store.follow import MirrorSettings
 from ceems_grpc.store.mirror import MirroredStore, MirrorReader
 from ceems_grpc.store.plan import Table
 from ceems_grpc.store.protocols import Store
-from ceems_grpc.store.schema_versions import NEWEST, OLDEST, newer_schema
-from ceems_grpc.store.sqlite import SqliteStore
+from ceems_grpc.store.sqlite.schema_versions import NEWEST, OLDEST, newer_schema
+from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.golden.ceems_plugin import ceems_plugin
 from tests.store.files import PARIS, WINTER
 from tests.store.schemas import future_site, site

@@ -21,8 +21,8 @@ import pyarrow as pa
 
 from ceems_grpc.store.columnar.layout import INTEGERS, ROW, CannotMirrorError, Layout, TableLayout
 from ceems_grpc.store.plan import Table
-from ceems_grpc.store.sqlite_guard import GuardedConnection
-from ceems_grpc.store.wal import Version, read_version
+from ceems_grpc.store.sqlite.guard import GuardedConnection
+from ceems_grpc.store.sqlite.wal import Version, read_version
 
 _TRIES = 20
 _ROWS_A_BATCH = 10_240

@@ -15,7 +15,7 @@ from ceems_grpc.store.errors import (
     StorePermissionError,
     lacking,
 )
-from ceems_grpc.store.wal import read_version
+from ceems_grpc.store.sqlite.wal import read_version
 
 _MISSING = re.compile(r"no such (table|column): [`\"']?(?:\w+\.)?(\w+)")
 

@@ -22,7 +22,6 @@ from weakref import WeakSet
 import aiosqlite
 import pyarrow as pa
 
-from ceems_grpc.store.beside import FileIdentity, enter, identity_of, leave, opened
 from ceems_grpc.store.columnar.flatten import flatten
 from ceems_grpc.store.columnar.local_time import guess_zone, moment_of
 from ceems_grpc.store.errors import StoreBusyError, StoreMissingError, StoreSchemaError, no_table
@@ -46,11 +45,12 @@ from ceems_grpc.store.protocols import Facts
 from ceems_grpc.store.runtime.cancellation import in_thread, while_wanted
 from ceems_grpc.store.runtime.query_trace import enter as enter_statement
 from ceems_grpc.store.runtime.query_trace import waiting
-from ceems_grpc.store.schema_versions import OLDEST, newer_schema
-from ceems_grpc.store.sqlite_errors import check_wal, explain, explain_path
-from ceems_grpc.store.sqlite_guard import GuardedConnection
-from ceems_grpc.store.sqlite_sql import MOMENT_FUNCTION, SqliteSql
-from ceems_grpc.store.wal import Version, may_read, read_version, wants_gap
+from ceems_grpc.store.sqlite.dialect import MOMENT_FUNCTION, SqliteSql
+from ceems_grpc.store.sqlite.errors import check_wal, explain, explain_path
+from ceems_grpc.store.sqlite.guard import GuardedConnection
+from ceems_grpc.store.sqlite.schema_versions import OLDEST, newer_schema
+from ceems_grpc.store.sqlite.shm_guard import FileIdentity, enter, identity_of, leave, opened
+from ceems_grpc.store.sqlite.wal import Version, may_read, read_version, wants_gap
 
 _log = logging.getLogger(__name__)
 

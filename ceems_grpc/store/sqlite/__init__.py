@@ -1,0 +1,1 @@
+"""The live CEEMS database file as a store."""
