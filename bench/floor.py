@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from bench.baseline import WEIGHTS
 from ceems_grpc.store.columnar.layout import MOMENT, quote
-from ceems_grpc.store.follow import MirrorSettings
-from ceems_grpc.store.mirror_file import read_meta
+from ceems_grpc.store.duckdb.files import read_meta
+from ceems_grpc.store.duckdb.follower import MirrorSettings
 
 _PIECE = 1024 * 1024
 

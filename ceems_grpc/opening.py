@@ -43,8 +43,8 @@ def _open_file(source: FileSource, settings: Settings) -> Store:
     live = SqliteStore(source.path, zone=source.zone)
     if settings.mirror_mode == "off":
         return live
-    from ceems_grpc.store.follow import MirrorSettings  # noqa: PLC0415 - the mirror's engine takes time to load
-    from ceems_grpc.store.mirror import MirroredStore  # noqa: PLC0415
+    from ceems_grpc.store.duckdb.follower import MirrorSettings  # noqa: PLC0415 - the mirror's engine takes time to load
+    from ceems_grpc.store.duckdb.store import MirroredStore  # noqa: PLC0415
 
     if settings.mirror_mode == "memory":
         return MirroredStore(live, replace(MirrorSettings.in_memory(), least=_MIRROR_FROM))

@@ -22,7 +22,7 @@ def run(arguments: Sequence[str]) -> int:
     if not arguments or list(arguments) == ["serve"]:
         return _serve()
     if arguments[0] == "fill-mirror":  # what the packaged program starts to fill a large mirror
-        from ceems_grpc.store.mirror_fill import main as fill_mirror  # noqa: PLC0415
+        from ceems_grpc.store.duckdb.fill import main as fill_mirror  # noqa: PLC0415
 
         status = fill_mirror(list(arguments[1:]))
         sys.stderr.flush()

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from ceems_grpc.domain.columns import WEIGHTS
 from ceems_grpc.store.columnar.layout import quote, text
 from ceems_grpc.store.errors import StoreError
-from ceems_grpc.store.follow_source import SourceFollower, Step
+from ceems_grpc.store.follow.keeper import SourceFollower, Step
 from ceems_grpc.store.postgres_apply import ClusterTakenError
 from ceems_grpc.store.postgres_connection import Address, Connection, Error
 from ceems_grpc.store.postgres_errors import explain, explain_connect

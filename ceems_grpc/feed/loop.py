@@ -12,7 +12,7 @@ from ceems_grpc.feed.feeder import FedTwiceError, Feeder, FeedError
 from ceems_grpc.feed.metrics import FeedMetrics
 from ceems_grpc.store.columnar.layout import CannotMirrorError
 from ceems_grpc.store.errors import StoreError
-from ceems_grpc.store.follow_source import Step
+from ceems_grpc.store.follow.keeper import Step
 
 _log = logging.getLogger(__name__)
 _PASSING = (StoreError, CannotMirrorError, sqlite3.Error, duckdb.Error, OSError, FedTwiceError)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from prometheus_client import Counter, Gauge
 
-from ceems_grpc.store.follow_source import Step
+from ceems_grpc.store.follow.keeper import Step
 
 LAG = Gauge(
     "ceems_feed_lag_seconds",

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ceems_grpc.store import mirror_counts
-from ceems_grpc.store.mirror import MirroredStore
-from ceems_grpc.store.mirror_target import OpenMirror
+from ceems_grpc.store.duckdb import counts as mirror_counts
+from ceems_grpc.store.duckdb.store import MirroredStore
+from ceems_grpc.store.duckdb.target import OpenMirror
 from ceems_grpc.store.plan import (
     Aggregate,
     AllOf,
@@ -114,7 +114,7 @@ async def test_counts_of_another_moment_are_not_used(
     async with following(site, tmp_path / "cache") as store:
         await ready(store)
         assert await counted(store, live, counting()) == "arrow"
-        monkeypatch.setattr("ceems_grpc.store.mirror_file.Mirror.count", lambda _: None)
+        monkeypatch.setattr("ceems_grpc.store.duckdb.files.Mirror.count", lambda _: None)
         for change in (
             "UPDATE units SET ended_at_ts = 0 WHERE id % 7 = 0",
             "UPDATE units SET username = 'newcomer' WHERE id % 5 = 0",

@@ -17,9 +17,9 @@ from ceems_grpc.domain.questions.model import Viewer
 from ceems_grpc.domain.service import Ceems
 from ceems_grpc.rest.router import Api
 from ceems_grpc.store.columnar.layout import LAYOUT_VERSION
-from ceems_grpc.store.follow import MirrorSettings
-from ceems_grpc.store.mirror import MirroredStore
-from ceems_grpc.store.mirror_file import memory_folders
+from ceems_grpc.store.duckdb.files import memory_folders
+from ceems_grpc.store.duckdb.follower import MirrorSettings
+from ceems_grpc.store.duckdb.store import MirroredStore
 from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.golden.recordings import ALL, Recordings, plain, same
 from tests.mirror.sites import ZONE, answers, check, eventually, following, is_mirrored, settings

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from ceems_grpc.store.columnar.layout import Meta
-from ceems_grpc.store.mirror import MirrorReader
-from ceems_grpc.store.mirror_fill import FillJob, fill
+from ceems_grpc.store.duckdb.fill import FillJob, fill
+from ceems_grpc.store.duckdb.store import MirrorReader
 from tests.mirror.sites import check, count, following, is_mirrored, make_site
 
 FILE_CHANGES = {
@@ -37,7 +37,7 @@ def fills(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         made.append(job.target)
         return fill(job)
 
-    monkeypatch.setattr("ceems_grpc.store.follow.fill", counted)
+    monkeypatch.setattr("ceems_grpc.store.duckdb.follower.fill", counted)
     return made
 
 

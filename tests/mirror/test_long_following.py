@@ -14,8 +14,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from ceems_grpc.store import follow_changes
-from ceems_grpc.store.mirror import MirrorReader
+from ceems_grpc.store.duckdb.follower import changes as follow_changes
+from ceems_grpc.store.duckdb.store import MirrorReader
 from ceems_grpc.store.plan import AllKeys, Order, Scan, Table
 from ceems_grpc.store.sqlite.source_rows import PythonRows
 from ceems_grpc.store.sqlite.wal import Changes, SeenRows, Version

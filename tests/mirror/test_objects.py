@@ -3,7 +3,7 @@
 import sqlite3
 from pathlib import Path
 
-from ceems_grpc.store.mirror import MirroredStore, MirrorReader
+from ceems_grpc.store.duckdb.store import MirroredStore, MirrorReader
 from ceems_grpc.store.plan import ALWAYS, Compare, In, Key, KeyScan, Order, Scan, Table
 from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.mirror.plans import Plan, ask, check_same

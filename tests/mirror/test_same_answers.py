@@ -11,8 +11,8 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from ceems_grpc.store.follow import MirrorSettings
-from ceems_grpc.store.mirror import MirroredStore, MirrorReader
+from ceems_grpc.store.duckdb.follower import MirrorSettings
+from ceems_grpc.store.duckdb.store import MirroredStore, MirrorReader
 from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.mirror.plans import Plan, ask, check_same, plans
 from tests.model.data import METRICS, Row

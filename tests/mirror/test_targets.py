@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from ceems_grpc.store import follow_changes
 from ceems_grpc.store.columnar.layout import LARGE, ROW, Meta, TableLayout
-from ceems_grpc.store.follow_source import SourceFollower, Step
+from ceems_grpc.store.duckdb.follower import changes as follow_changes
+from ceems_grpc.store.follow.keeper import SourceFollower, Step
 from ceems_grpc.store.plan import Table
 from ceems_grpc.store.sqlite.source_rows import PythonRows
 from tests.mirror.sites import ZONE

@@ -10,7 +10,7 @@ from ceems_grpc.domain.columns import GROUPS
 from ceems_grpc.domain.questions.model import Choice, StatsQuestion, UsageQuestion, Viewer
 from ceems_grpc.domain.questions.window import Window
 from ceems_grpc.domain.service import Ceems
-from ceems_grpc.store.mirror import MirroredStore
+from ceems_grpc.store.duckdb.store import MirroredStore
 from ceems_grpc.store.plan import Distinct, Table
 from ceems_grpc.store.protocols import KnowsKeys
 from ceems_grpc.store.sqlite.store import SqliteStore

@@ -18,7 +18,7 @@ from adbc_driver_postgresql import dbapi
 
 from ceems_grpc.feed.feeder import FedTwiceError, Feeder, FeedError, FeedSettings, SiteConflictError, feed_once
 from ceems_grpc.store.errors import StoreError
-from ceems_grpc.store.follow_source import Step
+from ceems_grpc.store.follow.keeper import Step
 from ceems_grpc.store.postgres_connection import Address
 from ceems_grpc.store.sqlite.source_rows import PythonRows
 from tests.mirror.sites import ZONE

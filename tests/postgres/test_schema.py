@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ceems_grpc.feed.feeder import feed_once
-from ceems_grpc.store.follow_source import Step
+from ceems_grpc.store.follow.keeper import Step
 from ceems_grpc.store.plan import Table
 from ceems_grpc.store.postgres_schema import LARGE_TABLES, PARTS, leaves, part_of, setup_statements
 from ceems_grpc.store.sqlite.source_rows import PythonRows

@@ -34,9 +34,9 @@ from ceems_grpc.domain.questions.window import Window
 from ceems_grpc.domain.service import Ceems
 from ceems_grpc.grafana.backend.diagnostics import HealthStatus
 from ceems_grpc.health import healthy
+from ceems_grpc.store.duckdb.follower import MirrorSettings
+from ceems_grpc.store.duckdb.store import MirroredStore, MirrorReader
 from ceems_grpc.store.errors import StoreError, StoreSchemaError
-from ceems_grpc.store.follow import MirrorSettings
-from ceems_grpc.store.mirror import MirroredStore, MirrorReader
 from ceems_grpc.store.plan import Table
 from ceems_grpc.store.protocols import Store
 from ceems_grpc.store.sqlite.schema_versions import NEWEST, OLDEST, newer_schema

@@ -20,8 +20,8 @@ from ceems_grpc.store.columnar.layout import (
     quote,
 )
 from ceems_grpc.store.columnar.typed_rows import lists_of
-from ceems_grpc.store.mirror_file import Mirror
-from ceems_grpc.store.mirror_groups import create_groups, number_groups
+from ceems_grpc.store.duckdb.files import Mirror
+from ceems_grpc.store.duckdb.groups import create_groups, number_groups
 from ceems_grpc.store.plan import Table
 
 _ROW_GROUP = 122_880  # rows that DuckDB keeps together

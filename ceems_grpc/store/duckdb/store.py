@@ -22,13 +22,13 @@ import pyarrow.compute as pc
 
 from ceems_grpc.store.columnar.json_rows import JsonScan, JsonText, RowTexts, is_own_form
 from ceems_grpc.store.columnar.layout import GROUP, Layout
-from ceems_grpc.store.duckdb_objects import ASK_LIVE
-from ceems_grpc.store.duckdb_sql import AskLiveError, DuckSql
+from ceems_grpc.store.duckdb.dialect import AskLiveError, DuckSql
+from ceems_grpc.store.duckdb.files import Mirror, Snapshot
+from ceems_grpc.store.duckdb.follower import Follower, MirrorSettings
+from ceems_grpc.store.duckdb.groups import can_group
+from ceems_grpc.store.duckdb.groups import put_together as put_together_groups
+from ceems_grpc.store.duckdb.objects import ASK_LIVE
 from ceems_grpc.store.errors import StoreBusyError, StoreError
-from ceems_grpc.store.follow import Follower, MirrorSettings
-from ceems_grpc.store.mirror_file import Mirror, Snapshot
-from ceems_grpc.store.mirror_groups import can_group
-from ceems_grpc.store.mirror_groups import put_together as put_together_groups
 from ceems_grpc.store.plan import Aggregate, Distinct, KeyScan, Scan, Spread, Table
 from ceems_grpc.store.protocols import Facts, MirrorStatus, Reader
 from ceems_grpc.store.runtime.admission import is_large

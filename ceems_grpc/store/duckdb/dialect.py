@@ -21,7 +21,7 @@ from ceems_grpc.store.columnar.layout import (
     quote,
     text,
 )
-from ceems_grpc.store.duckdb_objects import ASK_LIVE, as_number, can_tell, is_one_of, lists_of_keys
+from ceems_grpc.store.duckdb.objects import ASK_LIVE, as_number, can_tell, is_one_of, lists_of_keys
 from ceems_grpc.store.errors import lacking, no_table
 from ceems_grpc.store.plan import (
     Aggregate,

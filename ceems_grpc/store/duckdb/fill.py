@@ -1,7 +1,7 @@
 """Makes a new mirror: reads the whole database in one read transaction and writes a DuckDB file.
 
 A large database is read by ADBC, in a process of its own, which keeps memory and work apart from answering.
-``python -m ceems_grpc.store.mirror_fill`` is that process.
+``python -m ceems_grpc.store.duckdb.fill`` is that process.
 """
 
 import contextlib
@@ -16,9 +16,9 @@ import duckdb
 import msgspec
 
 from ceems_grpc.store.columnar.layout import CannotMirrorError, Meta
-from ceems_grpc.store.follow_fill import fill_target
-from ceems_grpc.store.mirror_file import open_duck
-from ceems_grpc.store.mirror_target import NewMirror
+from ceems_grpc.store.duckdb.files import open_duck
+from ceems_grpc.store.duckdb.target import NewMirror
+from ceems_grpc.store.follow.fill import fill_target
 from ceems_grpc.store.sqlite.source_rows import AdbcRows, PythonRows, Rows
 
 

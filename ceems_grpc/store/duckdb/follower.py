@@ -16,11 +16,11 @@ import duckdb
 import msgspec
 
 from ceems_grpc.store.columnar.layout import CannotMirrorError
+from ceems_grpc.store.duckdb.files import Mirror, Place, cache_folders, delete_mirror, memory_folders
+from ceems_grpc.store.duckdb.fill import FillJob, fill
+from ceems_grpc.store.duckdb.target import OpenMirror
 from ceems_grpc.store.errors import StoreError
-from ceems_grpc.store.follow_changes import catch_up
-from ceems_grpc.store.mirror_file import Mirror, Place, cache_folders, delete_mirror, memory_folders
-from ceems_grpc.store.mirror_fill import FillJob, fill
-from ceems_grpc.store.mirror_target import OpenMirror
+from ceems_grpc.store.follow.changes import catch_up
 from ceems_grpc.store.runtime.query_trace import waiting
 from ceems_grpc.store.sqlite.shm_guard import FileIdentity, enter, identity_of, leave, opened
 from ceems_grpc.store.sqlite.source_rows import PythonRows, text_of_zone
@@ -36,7 +36,7 @@ def helper_command() -> tuple[str, ...]:
     """Return the command of the process that fills large mirrors; one argument is added, a `FillJob` as JSON."""
     if getattr(sys, "frozen", False):  # a self-contained executable is its own interpreter
         return (sys.executable, "fill-mirror")
-    return (sys.executable, "-m", "ceems_grpc.store.mirror_fill")
+    return (sys.executable, "-m", "ceems_grpc.store.duckdb.fill")
 
 
 @dataclass(frozen=True, slots=True)

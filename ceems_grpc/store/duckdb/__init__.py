@@ -1,0 +1,1 @@
+"""The column mirror of a live database in DuckDB, as a store."""
