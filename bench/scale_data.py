@@ -23,8 +23,8 @@ from bench.questions import ZONE
 from bench.scale_servers import SHARDS
 from ceems_grpc.store.columnar.layout import DAY, LISTS, MOMENT, list_column, quote, text
 from ceems_grpc.store.plan import Table
-from ceems_grpc.store.postgres_rollups import DAY_SECONDS, rebuild_statements
-from ceems_grpc.store.postgres_schema import LARGE_TABLES, PART, SITE, Leaf, TableCatalog, leaves, part_of
+from ceems_grpc.store.postgres.feed.rollups import DAY_SECONDS, rebuild_statements
+from ceems_grpc.store.postgres.schema import LARGE_TABLES, PART, SITE, Leaf, TableCatalog, leaves, part_of
 from tests.load.writer import Ledger, Writer
 from tests.postgres.servers import Server, Shards
 from tests.postgres.sites import FEEDER, new_sharded_database

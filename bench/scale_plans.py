@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from bench.questions import DAY
 from ceems_grpc.domain.columns import WEIGHTS
 from ceems_grpc.store.plan import Aggregate, Count, Instant, Key, Sum, Table, WeightedSum, WeightOf, Within
-from ceems_grpc.store.postgres import PostgresStore
-from ceems_grpc.store.postgres_connection import Address, Connection
+from ceems_grpc.store.postgres.connection import Address, Connection
+from ceems_grpc.store.postgres.store import PostgresStore
 from ceems_grpc.store.runtime.query_trace import account
 
 _LONGEST = 150

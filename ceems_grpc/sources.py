@@ -14,8 +14,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from ceems_grpc.allowed_paths import PluginSettings, SettingsError, database_path
-from ceems_grpc.remote.endpoint import Endpoint, is_loopback
 from ceems_grpc.store.columnar.local_time import named_zone
+from ceems_grpc.store.remote.endpoint import Endpoint, is_loopback
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
 _ADDRESS = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]+)):(?P<port>[0-9]{1,5})")

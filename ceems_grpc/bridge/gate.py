@@ -8,8 +8,8 @@ import grpc
 from prometheus_client import Counter
 
 from ceems_grpc.bridge.tokens import TokenFile
-from ceems_grpc.remote.errors import Cause
-from ceems_grpc.remote.protocol import PROTOCOL, PROTOCOL_KEY, REFUSAL_KEY, TOKEN_KEY, TOKEN_PREFIX, VERSION_KEY
+from ceems_grpc.store.remote.errors import Cause
+from ceems_grpc.store.remote.protocol import PROTOCOL, PROTOCOL_KEY, REFUSAL_KEY, TOKEN_KEY, TOKEN_PREFIX, VERSION_KEY
 from ceems_grpc.version import VERSION
 
 _log = logging.getLogger(__name__)

@@ -13,9 +13,9 @@ from ceems_grpc.bridge.requests import without_secrets
 from ceems_grpc.grafana.backend.errors import ErrorSource, PluginError
 from ceems_grpc.grafana.serve.relay import PassedStatusError, RelayedCall
 from ceems_grpc.pb import bridge_pb2, pluginv2_pb2
-from ceems_grpc.remote.connection import Connection, Metadata
-from ceems_grpc.remote.endpoint import Endpoint
-from ceems_grpc.remote.errors import AnsweredError, RemoteError
+from ceems_grpc.store.remote.connection import Connection, Metadata
+from ceems_grpc.store.remote.endpoint import Endpoint
+from ceems_grpc.store.remote.errors import AnsweredError, RemoteError
 from ceems_grpc.version import VERSION
 
 _log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ import grpc
 from prometheus_client import Gauge
 
 from ceems_grpc.bridge.private_files import SecretFileError, Version, read_private, read_public, version_of
-from ceems_grpc.remote.certificates import CertificateError, check_pair, read_certificates, validity_trouble
+from ceems_grpc.store.remote.certificates import CertificateError, check_pair, read_certificates, validity_trouble
 
 _log = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from ceems_grpc.datasource import CeemsDataSource, grafana_row_limit
 from ceems_grpc.grafana.backend.context import PluginContext
 from ceems_grpc.grafana.backend.errors import ErrorSource, PluginError
 from ceems_grpc.grafana.serve.relay import Relay
-from ceems_grpc.opening import open_store
 from ceems_grpc.settings import Settings, SettingsError
+from ceems_grpc.store.create import open_store
 from ceems_grpc.store.errors import StoreError
 from ceems_grpc.store.protocols import Store
 from ceems_grpc.store.runtime.admission import Queue

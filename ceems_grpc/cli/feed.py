@@ -22,8 +22,8 @@ from ceems_grpc.grafana.serve.telemetry.logs import start_logging
 from ceems_grpc.store.columnar.layout import CannotMirrorError
 from ceems_grpc.store.columnar.local_time import named_zone
 from ceems_grpc.store.errors import StoreError
-from ceems_grpc.store.postgres_connection import Address
-from ceems_grpc.store.postgres_schema import setup_statements, shard_statements
+from ceems_grpc.store.postgres.connection import Address
+from ceems_grpc.store.postgres.schema import setup_statements, shard_statements
 
 _log = logging.getLogger(__name__)
 _LONGEST_NAME = 60

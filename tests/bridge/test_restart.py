@@ -13,9 +13,9 @@ import pytest
 
 from ceems_grpc.panels.live import channel_key
 from ceems_grpc.pb import pluginv2_pb2 as pb
-from ceems_grpc.remote.connection import Connection
-from ceems_grpc.remote.endpoint import Endpoint
-from ceems_grpc.remote.errors import RemoteError
+from ceems_grpc.store.remote.connection import Connection
+from ceems_grpc.store.remote.endpoint import Endpoint
+from ceems_grpc.store.remote.errors import RemoteError
 from tests.bridge.servers import ECHO, BridgedPlugin, Files, Server, bridged, serving
 from tests.golden.ceems_plugin import read_frame
 from tests.plugin.host import Plugin, lines, until

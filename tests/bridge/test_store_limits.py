@@ -17,8 +17,6 @@ from ceems_grpc.bridge.plan_size import size_of_plan
 from ceems_grpc.bridge.sharing import Own, SharedDatabase
 from ceems_grpc.bridge.store_service import StoreLimits, StoreService, _cut
 from ceems_grpc.grafana.backend.context import PluginContext
-from ceems_grpc.remote.endpoint import Endpoint
-from ceems_grpc.remote_store import RemoteStore
 from ceems_grpc.settings import Settings
 from ceems_grpc.store.errors import StoreBusyError, StoreError
 from ceems_grpc.store.plan import (
@@ -40,6 +38,8 @@ from ceems_grpc.store.plan import (
     Table,
     Within,
 )
+from ceems_grpc.store.remote.endpoint import Endpoint
+from ceems_grpc.store.remote.store import RemoteStore
 from ceems_grpc.store.runtime.admission import Lane, Queue, Size
 from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.bridge.servers import Files, Server, serving

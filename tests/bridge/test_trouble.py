@@ -16,9 +16,9 @@ import pytest
 import pytest_asyncio
 
 from ceems_grpc.pb import pluginv2_pb2 as pb
-from ceems_grpc.remote.diagnose import diagnose
-from ceems_grpc.remote.endpoint import Endpoint
-from ceems_grpc.remote.errors import Cause
+from ceems_grpc.store.remote.diagnose import diagnose
+from ceems_grpc.store.remote.endpoint import Endpoint
+from ceems_grpc.store.remote.errors import Cause
 from tests.bridge.authority import Authority
 from tests.bridge.servers import BridgedPlugin, Files, Server, bridged, serving
 from tests.plugin.host import Plugin

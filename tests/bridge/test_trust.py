@@ -24,11 +24,11 @@ from ceems_grpc.cli.server import own_of, server_settings
 from ceems_grpc.grafana.serve.instances import InstanceManager
 from ceems_grpc.pb import bridge_pb2
 from ceems_grpc.pb import pluginv2_pb2 as pb
-from ceems_grpc.remote.connection import Connection
-from ceems_grpc.remote.endpoint import Endpoint
-from ceems_grpc.remote.errors import AnsweredError, Cause, RemoteError
-from ceems_grpc.remote.protocol import PROTOCOL, PROTOCOL_KEY, VERSION_KEY
 from ceems_grpc.settings import SettingsError
+from ceems_grpc.store.remote.connection import Connection
+from ceems_grpc.store.remote.endpoint import Endpoint
+from ceems_grpc.store.remote.errors import AnsweredError, Cause, RemoteError
+from ceems_grpc.store.remote.protocol import PROTOCOL, PROTOCOL_KEY, VERSION_KEY
 from tests.bridge.authority import Authority
 from tests.bridge.servers import BridgedPlugin, Files, Server, bridged, serving
 from tests.cli.command import ceems_grpc

@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ceems_grpc.pb import store_pb2 as pb
-from ceems_grpc.remote.protocol import PROTOCOL, PROTOCOL_KEY, TOKEN_KEY, TOKEN_PREFIX
 from ceems_grpc.store.plan import Aggregate, Count, In, Scan, Table
 from ceems_grpc.store.plan.codec import read_plan, write_plan
+from ceems_grpc.store.remote.protocol import PROTOCOL, PROTOCOL_KEY, TOKEN_KEY, TOKEN_PREFIX
 from tests.api.site import NOON
 from tests.bridge.servers import Files, Server, serving
 from tests.hostile.test_query_models import METACHARACTERS

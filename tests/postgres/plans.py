@@ -1,4 +1,4 @@
-"""Random plans that the kept sums of hours and days can answer; see `ceems_grpc.store.postgres_summed`."""
+"""Random plans that the kept sums of hours and days can answer; see `ceems_grpc.store.postgres.summed`."""
 
 from typing import Any
 

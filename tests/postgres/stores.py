@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from adbc_driver_postgresql import dbapi
 
 from ceems_grpc.feed.feeder import feed_once
-from ceems_grpc.store.postgres import PostgresStore
+from ceems_grpc.store.postgres.store import PostgresStore
 from ceems_grpc.store.runtime.query_trace import Account
 from ceems_grpc.store.sqlite.source_rows import PythonRows
 from ceems_grpc.store.sqlite.store import SqliteStore

@@ -20,8 +20,8 @@ from ceems_grpc.store.errors import (
     StorePermissionError,
     StoreSchemaError,
 )
-from ceems_grpc.store.postgres import PostgresStore
-from ceems_grpc.store.postgres_connection import Address
+from ceems_grpc.store.postgres.connection import Address
+from ceems_grpc.store.postgres.store import PostgresStore
 from tests.bridge.authority import Authority
 from tests.golden.ceems_plugin import COMMAND
 from tests.mirror.sites import ZONE

@@ -19,7 +19,7 @@ from adbc_driver_postgresql import dbapi
 from ceems_grpc.feed.feeder import FedTwiceError, Feeder, FeedError, FeedSettings, SiteConflictError, feed_once
 from ceems_grpc.store.errors import StoreError
 from ceems_grpc.store.follow.keeper import Step
-from ceems_grpc.store.postgres_connection import Address
+from ceems_grpc.store.postgres.connection import Address
 from ceems_grpc.store.sqlite.source_rows import PythonRows
 from tests.mirror.sites import ZONE
 from tests.mirror.test_following import FILE_CHANGES
@@ -108,7 +108,7 @@ def test_writes_only_rows_that_differ(
 def test_a_part_of_a_fill_is_not_written_again(
     site: Path, server: Server, empty_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ceems_grpc.store.postgres_write._ROWS_AT_ONCE", 400)
+    monkeypatch.setattr("ceems_grpc.store.postgres.feed.write._ROWS_AT_ONCE", 400)
     seen: list[int] = []
 
     def stop(rows: int) -> None:

@@ -33,8 +33,8 @@ from ceems_grpc.store.plan import (
     WeightOf,
     Within,
 )
-from ceems_grpc.store.postgres import PostgresStore
-from ceems_grpc.store.postgres_connection import Address, Connection
+from ceems_grpc.store.postgres.connection import Address, Connection
+from ceems_grpc.store.postgres.store import PostgresStore
 from ceems_grpc.store.runtime.query_trace import Statement, account
 from tests.mirror.plans import Plan, ask, check_same
 from tests.mirror.sites import NOW, ZONE

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ceems_grpc.feed.feeder import feed_once
 from ceems_grpc.store.follow.keeper import Step
 from ceems_grpc.store.plan import Table
-from ceems_grpc.store.postgres_schema import LARGE_TABLES, PARTS, leaves, part_of, setup_statements
+from ceems_grpc.store.postgres.schema import LARGE_TABLES, PARTS, leaves, part_of, setup_statements
 from ceems_grpc.store.sqlite.source_rows import PythonRows
 from tests.mirror.sites import ZONE
 from tests.postgres.compare import check_same

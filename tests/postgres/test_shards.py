@@ -17,8 +17,8 @@ from adbc_driver_postgresql import dbapi
 from ceems_grpc.feed.feeder import Feeder, FeedSettings
 from ceems_grpc.store.errors import StoreError
 from ceems_grpc.store.follow.keeper import Step
-from ceems_grpc.store.postgres_connection import Address
-from ceems_grpc.store.postgres_write import PostgresTarget
+from ceems_grpc.store.postgres.connection import Address
+from ceems_grpc.store.postgres.feed.write import PostgresTarget
 from ceems_grpc.store.sqlite.source_rows import PythonRows
 from tests.mirror.sites import ZONE
 from tests.mirror.test_following import FILE_CHANGES

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ceems_grpc.store.merged import MergedStore
+from ceems_grpc.store.merged.store import MergedStore
 from ceems_grpc.store.plan import Aggregate, Count, Scan, Table
 from ceems_grpc.store.sqlite.store import SqliteReader, SqliteStore
 from tests.api.site import PARIS

@@ -14,8 +14,6 @@ import pyarrow as pa
 import pytest
 import pytest_asyncio
 
-from ceems_grpc.remote.endpoint import Endpoint
-from ceems_grpc.remote_store import RemoteStore
 from ceems_grpc.store.errors import StoreBusyError, StoreError, StoreMissingError, StorePermissionError
 from ceems_grpc.store.plan import (
     Aggregate,
@@ -30,6 +28,8 @@ from ceems_grpc.store.plan import (
     Sum,
     Table,
 )
+from ceems_grpc.store.remote.endpoint import Endpoint
+from ceems_grpc.store.remote.store import RemoteStore
 from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.api.client import error_of
 from tests.api.site import DAY, NOON, PARIS

@@ -13,7 +13,7 @@ import pyarrow as pa
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from ceems_grpc.store.merged import MergedStore
+from ceems_grpc.store.merged.store import MergedStore
 from ceems_grpc.store.plan import AllKeys, Distinct, KeyScan, Order, Scan
 from ceems_grpc.store.protocols import Store
 from ceems_grpc.store.sqlite.store import SqliteStore

@@ -18,7 +18,7 @@ def open_store(settings: Settings) -> Store:
     """
     if len(settings.sources) == 1 and not settings.sources[0].name:
         return _open(settings.sources[0], settings)
-    from ceems_grpc.store.merged import MergedStore  # noqa: PLC0415 - only where sources are merged
+    from ceems_grpc.store.merged.store import MergedStore  # noqa: PLC0415 - only where sources are merged
 
     parts = [(source.name, partial(_open, source, settings)) for source in settings.sources]
     timeout = None if settings.source_timeout is None else settings.source_timeout.total_seconds()
@@ -30,11 +30,11 @@ def _open(source: Source, settings: Settings) -> Store:
         case FileSource():
             return _open_file(source, settings)
         case BridgeSource():
-            from ceems_grpc.remote_store import RemoteStore  # noqa: PLC0415 - only where there are bridges
+            from ceems_grpc.store.remote.store import RemoteStore  # noqa: PLC0415 - only where there are bridges
 
             return RemoteStore(source.endpoint)
         case PostgresSource():
-            from ceems_grpc.store.postgres import PostgresStore  # noqa: PLC0415 - its driver takes time to load
+            from ceems_grpc.store.postgres.store import PostgresStore  # noqa: PLC0415 - its driver takes time to load
 
             return PostgresStore(source.url, source.password, source.schema)
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ceems_grpc.store.columnar.flatten import decode_object
-from ceems_grpc.store.part import first_of_all
+from ceems_grpc.store.merged.source_handle import first_of_all
 from ceems_grpc.store.plan import AllKeys, Condition, Key, Order, Scan, Table
 from ceems_grpc.store.sql.rules import put_together, type_of
 

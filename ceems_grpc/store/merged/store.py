@@ -20,9 +20,9 @@ import pyarrow as pa
 from ceems_grpc.store.columnar.group_merge import merge_groups, nulls_first, part_measures, part_of_groups
 from ceems_grpc.store.columnar.local_time import SEVERAL_ZONES
 from ceems_grpc.store.errors import StoreBusyError, StoreError, StoreSchemaError
-from ceems_grpc.store.merge_rows import RowMerge
+from ceems_grpc.store.merged.rows import RowMerge
+from ceems_grpc.store.merged.source_handle import Known, Part, Session, first_of_all
 from ceems_grpc.store.missing import Missing
-from ceems_grpc.store.part import Known, Part, Session, first_of_all
 from ceems_grpc.store.plan import Aggregate, Condition, Distinct, KeyScan, Scan, Spread, Table
 from ceems_grpc.store.plan.pruning import clusters_of, within, without_missing
 from ceems_grpc.store.protocols import Facts, HasMirrors, MirrorStatus, PartFacts, Reader, Store

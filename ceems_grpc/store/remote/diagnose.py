@@ -10,10 +10,10 @@ from contextlib import suppress
 
 from cryptography import x509
 
-from ceems_grpc.remote.certificates import check_pair, names_of, validity_trouble
-from ceems_grpc.remote.endpoint import Endpoint
-from ceems_grpc.remote.errors import Cause, RemoteError
-from ceems_grpc.remote.trust import system_authorities
+from ceems_grpc.store.remote.certificates import check_pair, names_of, validity_trouble
+from ceems_grpc.store.remote.endpoint import Endpoint
+from ceems_grpc.store.remote.errors import Cause, RemoteError
+from ceems_grpc.store.remote.trust import system_authorities
 
 _STEP_SECONDS = 3.0
 _MOMENT_SECONDS = 0.3

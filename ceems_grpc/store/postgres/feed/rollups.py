@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable
 
 from ceems_grpc.store.columnar.layout import DAY, MOMENT, quote, text
 from ceems_grpc.store.plan import Table
-from ceems_grpc.store.postgres_schema import (
+from ceems_grpc.store.postgres.schema import (
     DAILY,
     GROUPS,
     HOUR,

@@ -9,7 +9,7 @@ from ceems_grpc.store.errors import (
     StorePermissionError,
     StoreSchemaError,
 )
-from ceems_grpc.store.postgres_connection import Address, Error
+from ceems_grpc.store.postgres.connection import Address, Error
 
 NOT_SET_UP = "The PostgreSQL database has no tables of CEEMS."
 OLDER = "The tables in PostgreSQL were made by an older feeder."

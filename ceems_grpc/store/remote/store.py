@@ -12,14 +12,14 @@ import pyarrow as pa
 from google.protobuf.message import DecodeError, Message
 
 from ceems_grpc.pb import store_pb2 as pb
-from ceems_grpc.remote.connection import Connection
-from ceems_grpc.remote.endpoint import Endpoint
-from ceems_grpc.remote.errors import AnsweredError, Cause, RemoteError
 from ceems_grpc.store import errors
 from ceems_grpc.store.errors import StoreBusyError, StoreError, StorePermissionError
 from ceems_grpc.store.plan import Aggregate, Distinct, KeyScan, Scan, Spread, Table
 from ceems_grpc.store.plan.codec import Plan, read_zone, write_plan
 from ceems_grpc.store.protocols import Facts
+from ceems_grpc.store.remote.connection import Connection
+from ceems_grpc.store.remote.endpoint import Endpoint
+from ceems_grpc.store.remote.errors import AnsweredError, Cause, RemoteError
 from ceems_grpc.store.runtime.query_trace import enter
 
 SERVICE = "/ceems.v1.Store/"

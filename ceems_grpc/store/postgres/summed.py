@@ -29,7 +29,8 @@ from ceems_grpc.store.plan import (
     WeightOf,
     Within,
 )
-from ceems_grpc.store.postgres_schema import (
+from ceems_grpc.store.postgres.dialect import Catalog, PostgresSql, group_by, summed
+from ceems_grpc.store.postgres.schema import (
     DAILY,
     GROUPS,
     HOUR,
@@ -39,7 +40,6 @@ from ceems_grpc.store.postgres_schema import (
     weight_column,
     weighted_column,
 )
-from ceems_grpc.store.postgres_sql import Catalog, PostgresSql, group_by, summed
 
 _HOUR, _DAY = 3_600, 86_400
 _TIME = "total_time_seconds"

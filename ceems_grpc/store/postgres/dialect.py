@@ -45,7 +45,7 @@ from ceems_grpc.store.plan import (
     WeightOf,
     Within,
 )
-from ceems_grpc.store.postgres_schema import JSON_OBJECTS, LARGE_TABLES, PART, SITE, TableCatalog, json_column
+from ceems_grpc.store.postgres.schema import JSON_OBJECTS, LARGE_TABLES, PART, SITE, TableCatalog, json_column
 from ceems_grpc.store.sql.rules import LOWER, OPERATORS, UPPER, ascii_lower, integers_meant, is_of_integers, json_key
 from ceems_grpc.store.sqlite.dialect import numbers_of
 

@@ -8,10 +8,10 @@ import pyarrow as pa
 
 from ceems_grpc.store.columnar.layout import MOMENT, ROW, CannotMirrorError, quote, text
 from ceems_grpc.store.plan import Table
-from ceems_grpc.store.postgres_catalog import transaction
-from ceems_grpc.store.postgres_connection import Connection
-from ceems_grpc.store.postgres_rollups import DAY_SECONDS, empty_statements, rebuild_statements
-from ceems_grpc.store.postgres_schema import LARGE_TABLES, PART, SITE, Kind, TableCatalog
+from ceems_grpc.store.postgres.connection import Connection
+from ceems_grpc.store.postgres.feed.catalog import transaction
+from ceems_grpc.store.postgres.feed.rollups import DAY_SECONDS, empty_statements, rebuild_statements
+from ceems_grpc.store.postgres.schema import LARGE_TABLES, PART, SITE, Kind, TableCatalog
 
 ALL_CLUSTERS = "all"
 """What an administrator of all clusters has for a cluster id."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import msgspec
 
 from ceems_grpc.store.columnar.layout import Meta
-from ceems_grpc.store.postgres_connection import Connection
+from ceems_grpc.store.postgres.connection import Connection
 
 _LOCK = 0x6365656D  # "ceem": the first half of the keys of advisory locks
 

@@ -7,9 +7,9 @@ import msgspec
 
 from ceems_grpc.store.columnar.layout import CannotMirrorError, TableLayout, is_metric, quote, text
 from ceems_grpc.store.plan import Table
-from ceems_grpc.store.postgres_connection import Connection, Error
-from ceems_grpc.store.postgres_rollups import rollup_columns
-from ceems_grpc.store.postgres_schema import DAILY, HOURLY, MOST_KEYS, TableCatalog, type_of
+from ceems_grpc.store.postgres.connection import Connection, Error
+from ceems_grpc.store.postgres.feed.rollups import rollup_columns
+from ceems_grpc.store.postgres.schema import DAILY, HOURLY, MOST_KEYS, TableCatalog, type_of
 
 
 class Catalogs:

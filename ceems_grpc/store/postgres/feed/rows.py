@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from ceems_grpc.store.columnar.layout import ROW, is_metric, quote, text
 from ceems_grpc.store.plan import Table
-from ceems_grpc.store.postgres_schema import DIGEST, JSON_OBJECTS, LARGE_TABLES, PART, SITE, json_column, part_of
+from ceems_grpc.store.postgres.schema import DIGEST, JSON_OBJECTS, LARGE_TABLES, PART, SITE, json_column, part_of
 
 # PostgreSQL ends a product that has no double with an error, where others have 0 or infinity.
 _TINY, _HUGE = 1e-150, 1e150

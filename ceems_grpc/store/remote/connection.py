@@ -8,18 +8,18 @@ from typing import Any, NoReturn
 
 import grpc
 
-from ceems_grpc.remote.certificates import (
+from ceems_grpc.store.remote.certificates import (
     CertificateError,
     check_pair,
     read_certificates,
     tidy_certificates,
     tidy_key,
 )
-from ceems_grpc.remote.diagnose import diagnose
-from ceems_grpc.remote.endpoint import Endpoint, is_loopback
-from ceems_grpc.remote.errors import AnsweredError, Cause, RemoteError
-from ceems_grpc.remote.protocol import PROTOCOL, PROTOCOL_KEY, REFUSAL_KEY, TOKEN_KEY, TOKEN_PREFIX, VERSION_KEY
-from ceems_grpc.remote.trust import system_authorities
+from ceems_grpc.store.remote.diagnose import diagnose
+from ceems_grpc.store.remote.endpoint import Endpoint, is_loopback
+from ceems_grpc.store.remote.errors import AnsweredError, Cause, RemoteError
+from ceems_grpc.store.remote.protocol import PROTOCOL, PROTOCOL_KEY, REFUSAL_KEY, TOKEN_KEY, TOKEN_PREFIX, VERSION_KEY
+from ceems_grpc.store.remote.trust import system_authorities
 from ceems_grpc.version import VERSION
 
 Metadata = Sequence[tuple[str, str | bytes]]

@@ -29,22 +29,22 @@ from ceems_grpc.store.columnar.layout import (
     text,
 )
 from ceems_grpc.store.plan import Table
-from ceems_grpc.store.postgres_apply import ALL_CLUSTERS, Work, Writer, array_of
-from ceems_grpc.store.postgres_catalog import Catalogs, transaction
-from ceems_grpc.store.postgres_connection import Connection
-from ceems_grpc.store.postgres_rollups import (
+from ceems_grpc.store.postgres.connection import Connection
+from ceems_grpc.store.postgres.feed.apply import ALL_CLUSTERS, Work, Writer, array_of
+from ceems_grpc.store.postgres.feed.catalog import Catalogs, transaction
+from ceems_grpc.store.postgres.feed.rollups import (
     hour_of,
     refresh_statements,
 )
-from ceems_grpc.store.postgres_rows import RowMaker
-from ceems_grpc.store.postgres_schema import (
+from ceems_grpc.store.postgres.feed.rows import RowMaker
+from ceems_grpc.store.postgres.feed.state import FeedState, Site
+from ceems_grpc.store.postgres.schema import (
     DIGEST,
     LARGE_TABLES,
     PART,
     SITE,
     Kind,
 )
-from ceems_grpc.store.postgres_state import FeedState, Site
 
 _log = logging.getLogger(__name__)
 _ROWS_AT_ONCE = 20_000  # compared, and copied, in one go

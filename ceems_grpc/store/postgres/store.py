@@ -19,13 +19,14 @@ from typing import Any, TypeVar
 import msgspec
 import pyarrow as pa
 
-from ceems_grpc.store import postgres_summed
 from ceems_grpc.store.columnar.layout import is_metric, quote, text
 from ceems_grpc.store.columnar.local_time import SEVERAL_ZONES
 from ceems_grpc.store.errors import StoreBusyError, StoreError
 from ceems_grpc.store.plan import Aggregate, Distinct, KeyScan, Scan, Spread, Table
-from ceems_grpc.store.postgres_connection import Address, Connection, Error
-from ceems_grpc.store.postgres_errors import (
+from ceems_grpc.store.postgres import summed as postgres_summed
+from ceems_grpc.store.postgres.connection import Address, Connection, Error
+from ceems_grpc.store.postgres.dialect import CLUSTERS, Catalog, PostgresSql
+from ceems_grpc.store.postgres.errors import (
     explain,
     explain_connect,
     is_lost,
@@ -34,8 +35,7 @@ from ceems_grpc.store.postgres_errors import (
     not_set_up,
     too_old,
 )
-from ceems_grpc.store.postgres_schema import LAYOUT_VERSION, TableCatalog
-from ceems_grpc.store.postgres_sql import CLUSTERS, Catalog, PostgresSql
+from ceems_grpc.store.postgres.schema import LAYOUT_VERSION, TableCatalog
 from ceems_grpc.store.protocols import Facts, PartFacts
 from ceems_grpc.store.runtime.query_trace import enter, waiting
 from ceems_grpc.store.sql.rules import put_together, type_of, type_of_measure

@@ -1,0 +1,1 @@
+"""Several sources, merged as one store."""

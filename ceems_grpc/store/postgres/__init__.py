@@ -1,0 +1,1 @@
+"""CEEMS databases in PostgreSQL, as a store."""

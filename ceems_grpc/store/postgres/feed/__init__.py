@@ -1,0 +1,1 @@
+"""Writes CEEMS databases into PostgreSQL."""
