@@ -27,7 +27,7 @@ from ceems_grpc.panels.answers import Panels
 from ceems_grpc.panels.live import Live
 from ceems_grpc.rest.router import Api, error_response
 from ceems_grpc.settings import PluginSettings, Settings, SettingsError, plugin_settings
-from ceems_grpc.sources import FileSource
+from ceems_grpc.settings.sources import FileSource
 from ceems_grpc.store.create import open_store
 from ceems_grpc.store.errors import StoreBusyError, StoreError
 from ceems_grpc.store.protocols import Store

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from ceems_grpc.datasource import CeemsDataSource, open_datasource, read_settings
 from ceems_grpc.grafana.backend.context import PluginContext
 from ceems_grpc.settings import PluginSettings
-from ceems_grpc.sources import BridgeSource
+from ceems_grpc.settings.sources import BridgeSource
 
 if TYPE_CHECKING:
     from ceems_grpc.bridge.relay import BridgeRelay

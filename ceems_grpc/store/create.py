@@ -4,7 +4,7 @@ from dataclasses import replace
 from functools import partial
 
 from ceems_grpc.settings import Settings
-from ceems_grpc.sources import BridgeSource, FileSource, PostgresSource, Source
+from ceems_grpc.settings.sources import BridgeSource, FileSource, PostgresSource, Source
 from ceems_grpc.store.protocols import Store
 from ceems_grpc.store.sqlite.store import SqliteStore
 

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from ceems_grpc.allowed_paths import PluginSettings, SettingsError, database_path
+from ceems_grpc.settings.allowed_paths import PluginSettings, SettingsError, database_path
 from ceems_grpc.store.columnar.local_time import named_zone
 from ceems_grpc.store.remote.endpoint import Endpoint, is_loopback
 

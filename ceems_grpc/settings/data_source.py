@@ -9,10 +9,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from ceems_grpc.allowed_paths import PluginSettings, SettingsError, plugin_settings
-from ceems_grpc.sources import RawSource, Source, read_sources
-
-__all__ = ["PluginSettings", "Settings", "SettingsError", "plugin_settings"]
+from ceems_grpc.settings.allowed_paths import PluginSettings, SettingsError
+from ceems_grpc.settings.sources import RawSource, Source, read_sources
 
 _DURATION = re.compile(r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 _SECONDS = (31_536_000, 604_800, 86_400, 3_600, 60, 1)
