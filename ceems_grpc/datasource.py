@@ -27,11 +27,11 @@ from ceems_grpc.panels.answers import Panels
 from ceems_grpc.panels.live import Live
 from ceems_grpc.rest.router import Api, error_response
 from ceems_grpc.settings import PluginSettings, Settings, SettingsError, plugin_settings
-from ceems_grpc.settings.sources import FileSource
-from ceems_grpc.store.create import open_store
+from ceems_grpc.store.create import create_store
 from ceems_grpc.store.errors import StoreBusyError, StoreError
 from ceems_grpc.store.protocols import Store
 from ceems_grpc.store.runtime.admission import Queue
+from ceems_grpc.store.sources import FileSource
 from ceems_grpc.telemetry.mirrors import MIRRORS
 from ceems_grpc.telemetry.questions import failures_counted
 
@@ -40,7 +40,7 @@ _log = logging.getLogger(__name__)
 _DEFAULT_ROW_LIMIT = 1_000_000
 
 
-async def open_datasource(context: PluginContext, plugin: PluginSettings | None = None) -> "CeemsDataSource":
+async def create_local_datasource(context: PluginContext, plugin: PluginSettings | None = None) -> "CeemsDataSource":
     """Make the data source that the context's settings describe; wrong settings are a `PluginError`."""
     settings = read_settings(context, plugin)
     uid = context.data_source.uid if context.data_source else ""
@@ -73,7 +73,7 @@ class CeemsDataSource:
     ) -> None:
         """Open what the settings name, or answer from a ``store`` that is open, which has this ``queue``."""
         self._settings = settings
-        self._store = store or open_store(settings)
+        self._store = store or create_store(settings.sources, settings.store)
         limits = Limits(settings.max_query_window, settings.row_limit or row_limit)
         local = any(isinstance(source, FileSource) for source in settings.sources)
         self._ceems = Ceems(self._store, limits, queue=queue or (Queue() if local else Queue.elsewhere()))

@@ -1,3 +1,5 @@
-"""The one place that states the version; plugin.json, the package and the process report it."""
+"""The name and the version of the plugin: the one place that states them."""
 
 VERSION = "0.1.0"
+PLUGIN_ID = "ceems-ceems-datasource"
+"""What this plugin is called in Grafana; plugin.json says the same."""

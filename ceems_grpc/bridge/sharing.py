@@ -15,7 +15,7 @@ from ceems_grpc.grafana.backend.context import PluginContext
 from ceems_grpc.grafana.backend.errors import ErrorSource, PluginError
 from ceems_grpc.grafana.serve.relay import Relay
 from ceems_grpc.settings import Settings, SettingsError
-from ceems_grpc.store.create import open_store
+from ceems_grpc.store.create import create_store
 from ceems_grpc.store.errors import StoreError
 from ceems_grpc.store.protocols import Store
 from ceems_grpc.store.runtime.admission import Queue
@@ -71,7 +71,7 @@ class SharedDatabase:
     def __init__(self, own: Own) -> None:
         """Open the store. Must be called within the event loop in which it is used."""
         self._own = own
-        self.store: Store = open_store(own.settings)
+        self.store: Store = create_store(own.settings.sources, own.settings.store)
         self.queue = Queue()
         self._views: OrderedDict[_Key, CeemsDataSource] = OrderedDict()
 

@@ -20,10 +20,11 @@ import pyarrow as pa
 from ceems_grpc.bridge.plan_size import size_of_plan
 from ceems_grpc.grafana.serve.services.rpc import Method, service
 from ceems_grpc.pb import store_pb2 as pb
+from ceems_grpc.store.columnar.zone_text import write_zone
 from ceems_grpc.store.errors import StoreBusyError, StoreError
 from ceems_grpc.store.merged.source_handle import Part, Session
 from ceems_grpc.store.plan import Aggregate, Distinct, KeyScan, Scan, Spread, Table
-from ceems_grpc.store.plan.codec import COLUMNS, Plan, read_plan, write_zone
+from ceems_grpc.store.plan.codec import COLUMNS, Plan, read_plan
 from ceems_grpc.store.protocols import Reader, Store
 from ceems_grpc.store.remote.store import names_of
 from ceems_grpc.store.runtime.admission import Queue, Size

@@ -10,13 +10,12 @@ from pathlib import Path
 
 from ceems_grpc.cli.answer import Answer, decode
 from ceems_grpc.cli.errors import CommandError
-from ceems_grpc.datasource import CeemsDataSource, open_datasource
+from ceems_grpc.datasource import CeemsDataSource, create_local_datasource
 from ceems_grpc.grafana.backend.context import DataSourceSettings, PluginContext, User
 from ceems_grpc.grafana.backend.diagnostics import HealthResult
 from ceems_grpc.grafana.backend.errors import PluginError
 from ceems_grpc.grafana.backend.query import DataQuery, TimeRange
-from ceems_grpc.identity import PLUGIN_ID
-from ceems_grpc.version import VERSION
+from ceems_grpc.version import PLUGIN_ID, VERSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,7 @@ class Asker:
     async def _open(self) -> tuple[PluginContext, CeemsDataSource]:
         context = self._context()
         try:
-            return context, await open_datasource(context)
+            return context, await create_local_datasource(context)
         except PluginError as error:
             raise CommandError(error.message) from None
 

@@ -16,9 +16,8 @@ from typing import Any, Self
 import grpc
 
 from ceems_grpc.cli.errors import CommandError
-from ceems_grpc.identity import PLUGIN_ID
 from ceems_grpc.pb import go_plugin_pb2, go_plugin_pb2_grpc, pluginv2_pb2, pluginv2_pb2_grpc
-from ceems_grpc.version import VERSION
+from ceems_grpc.version import PLUGIN_ID, VERSION
 
 # All that a plugin gets from this host: Grafana's cookie, and the version of its protocol.
 _ENVIRONMENT = {"grafana_plugin_type": "datasource", "PLUGIN_PROTOCOL_VERSIONS": "2"}

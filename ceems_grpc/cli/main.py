@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from ceems_grpc.identity import PLUGIN_ID
-from ceems_grpc.version import VERSION
+from ceems_grpc.version import PLUGIN_ID, VERSION
 
 if TYPE_CHECKING:
     import argparse
@@ -57,13 +56,13 @@ def _serve() -> int:
     from ceems_grpc.grafana.serve.memory import use_one_allocator  # noqa: PLC0415 - not for other commands
 
     use_one_allocator()  # before Arrow is loaded
-    from ceems_grpc.bridge.opening import open_anything  # noqa: PLC0415 - not for other commands
+    from ceems_grpc.bridge.create_datasource import create_datasource  # noqa: PLC0415 - not for other commands
     from ceems_grpc.grafana.serve.process import serve  # noqa: PLC0415 - not for other commands
     from ceems_grpc.grafana.serve.threads import share_fairly  # noqa: PLC0415 - not for other commands
 
     async def run() -> int:
         share_fairly()
-        return await serve(open_anything, name="CEEMS for Grafana", version=VERSION, plugin_id=PLUGIN_ID)
+        return await serve(create_datasource, name="CEEMS for Grafana", version=VERSION, plugin_id=PLUGIN_ID)
 
     code = asyncio.run(run())
     if "grafana_plugin_type" not in os.environ:

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from ceems_grpc.domain.columns import WEIGHTS
 from ceems_grpc.store.columnar.layout import quote, text
+from ceems_grpc.store.columnar.zone_text import text_of_zone
 from ceems_grpc.store.errors import StoreError
 from ceems_grpc.store.follow.keeper import SourceFollower, Step
 from ceems_grpc.store.postgres.connection import Address, Connection, Error
@@ -21,7 +22,7 @@ from ceems_grpc.store.postgres.feed.state import Site, lock_site
 from ceems_grpc.store.postgres.feed.write import PostgresTarget
 from ceems_grpc.store.postgres.schema import LAYOUT_VERSION, setup_statements
 from ceems_grpc.store.protocols import Facts
-from ceems_grpc.store.sqlite.source_rows import AdbcRows, Rows, text_of_zone
+from ceems_grpc.store.sqlite.source_rows import AdbcRows, Rows
 from ceems_grpc.store.sqlite.store import SqliteStore
 
 _log = logging.getLogger(__name__)

@@ -10,7 +10,9 @@ from typing import Annotated, Literal
 import msgspec
 
 from ceems_grpc.settings.allowed_paths import PluginSettings, SettingsError
-from ceems_grpc.settings.sources import RawSource, Source, read_sources
+from ceems_grpc.settings.sources import RawSource, read_sources
+from ceems_grpc.store.create import StoreOptions
+from ceems_grpc.store.sources import Source
 
 _DURATION = re.compile(r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 _SECONDS = (31_536_000, 604_800, 86_400, 3_600, 60, 1)
@@ -45,23 +47,19 @@ class _JsonData(msgspec.Struct, rename="camel"):
 class Settings:
     """A data source's settings, checked.
 
-    ``sources``: where rows come from, one or more; ``source_timeout``: how long each may take (None: as long as the
-    question), of several; ``fail_on_missing_source``: whether a question fails when one of them does.
+    ``sources``: where rows come from, one or more.
     ``max_query_window``: None is any. ``admin_role``: from which role of Grafana on a user
     counts as an administrator of CEEMS ("" none). ``service_user``: who asks where nobody is signed in ("" nobody).
-    ``mirror_mode``: auto, memory or off; ``mirror_folder``: where it lies (None: a cache folder of the process's user).
+    ``store``: how the sources are opened.
     """
 
     sources: tuple[Source, ...]
-    source_timeout: timedelta | None
-    fail_on_missing_source: bool
+    store: StoreOptions
     max_query_window: timedelta | None
     row_limit: int | None
     query_timeout: timedelta | None
     admin_role: str
     service_user: str
-    mirror_mode: str
-    mirror_folder: Path | None
 
     @classmethod
     def from_json(
@@ -87,15 +85,17 @@ class Settings:
         files = plugin or PluginSettings()
         return cls(
             sources=read_sources(single, raw.sources, secure or {}, files),
-            source_timeout=_duration("sourceTimeout", raw.source_timeout),
-            fail_on_missing_source=raw.on_source_failure == "error",
+            store=StoreOptions(
+                mirror_mode=raw.mirror.mode or "auto",
+                mirror_folder=_folder(raw.mirror.folder, files),
+                source_timeout=_duration("sourceTimeout", raw.source_timeout),
+                fail_on_missing_source=raw.on_source_failure == "error",
+            ),
             max_query_window=_duration("maxQueryWindow", raw.max_query_window),
             row_limit=raw.row_limit or None,
             query_timeout=_duration("queryTimeout", raw.query_timeout),
             admin_role=raw.admin_role,
             service_user=raw.service_user.strip(),
-            mirror_mode=raw.mirror.mode or "auto",
-            mirror_folder=_folder(raw.mirror.folder, files),
         )
 
     def is_admin_role(self, role: str) -> bool:

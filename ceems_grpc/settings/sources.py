@@ -6,8 +6,6 @@ Secrets of a source in the list are kept under ``<name>.token`` and so on; of a 
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 from zoneinfo import ZoneInfo
 
@@ -15,7 +13,8 @@ import msgspec
 
 from ceems_grpc.settings.allowed_paths import PluginSettings, SettingsError, database_path
 from ceems_grpc.store.columnar.local_time import named_zone
-from ceems_grpc.store.remote.endpoint import Endpoint, is_loopback
+from ceems_grpc.store.remote.endpoint import is_loopback
+from ceems_grpc.store.sources import BridgeSecrets, BridgeSource, FileSource, PostgresSource, Source
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
 _ADDRESS = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]+)):(?P<port>[0-9]{1,5})")
@@ -23,57 +22,6 @@ _SCHEMA = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 # By these libpq would show passwords in files of this host to a host that whoever writes the settings names.
 _NOT_THEIRS = frozenset({"passfile", "service", "servicefile", "hostaddr"})
 _KINDS = ("path", "address", "postgres")
-
-
-@dataclass(frozen=True, slots=True)
-class FileSource:
-    """A database file. ``zone``: in which the site writes its local times; None guesses it."""
-
-    name: str
-    path: Path
-    zone: ZoneInfo | None
-
-
-@dataclass(frozen=True, slots=True)
-class BridgeSecrets:
-    """What a bridge shows and trusts: a token, and PEM texts; "" is none."""
-
-    token: str = field(default="", repr=False)
-    ca_cert: str = field(default="", repr=False)
-    client_cert: str = field(default="", repr=False)
-    client_key: str = field(default="", repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class BridgeSource:
-    """A `ceems-grpc server` on another host. ``address``: host:port; ``server_name``: in its certificate ("" host)."""
-
-    name: str
-    address: str
-    server_name: str
-    plain_text: bool
-    secrets: BridgeSecrets = field(repr=False)
-
-    @property
-    def endpoint(self) -> Endpoint:
-        """Return it as connections want it."""
-        own = self.secrets
-        return Endpoint(
-            self.address, self.server_name, self.plain_text, own.token, own.ca_cert, own.client_cert, own.client_key
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class PostgresSource:
-    """A database in PostgreSQL. ``url`` has no password; ``schema`` holds the tables."""
-
-    name: str
-    url: str
-    schema: str
-    password: str = field(repr=False)
-
-
-Source = FileSource | BridgeSource | PostgresSource
 
 
 class RawSource(msgspec.Struct, rename="camel", omit_defaults=True):

@@ -1,34 +1,54 @@
-"""Opens the store that a data source's settings describe."""
+"""Makes the store of one or several sources."""
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import partial
+from pathlib import Path
+from typing import Literal
 
-from ceems_grpc.settings import Settings
-from ceems_grpc.settings.sources import BridgeSource, FileSource, PostgresSource, Source
 from ceems_grpc.store.protocols import Store
+from ceems_grpc.store.sources import BridgeSource, FileSource, PostgresSource, Source
 from ceems_grpc.store.sqlite.store import SqliteStore
 
 _MIRROR_FROM = 32 * 1024 * 1024  # bytes; smaller databases answer fast enough by themselves
 
+MirrorMode = Literal["auto", "memory", "off"]
 
-def open_store(settings: Settings) -> Store:
+
+@dataclass(frozen=True, slots=True)
+class StoreOptions:
+    """How stores are made.
+
+    ``mirror_mode``: whether a database file gets a mirror, and where; ``mirror_folder``: its folder (None: a cache
+    folder of the process's user). ``source_timeout``: how long each of several sources may take (None: as long as the
+    question). ``fail_on_missing_source``: whether an answer fails when one of several sources does.
+    """
+
+    mirror_mode: MirrorMode = "auto"
+    mirror_folder: Path | None = None
+    source_timeout: timedelta | None = None
+    fail_on_missing_source: bool = False
+
+
+def create_store(sources: Sequence[Source], options: StoreOptions) -> Store:
     """Return the store of the sources; several are merged. Nothing is opened before the first question.
 
     Must be called within the event loop in which the store is used.
     """
-    if len(settings.sources) == 1 and not settings.sources[0].name:
-        return _open(settings.sources[0], settings)
+    if len(sources) == 1 and not sources[0].name:
+        return _of_one(sources[0], options)
     from ceems_grpc.store.merged.store import MergedStore  # noqa: PLC0415 - only where sources are merged
 
-    parts = [(source.name, partial(_open, source, settings)) for source in settings.sources]
-    timeout = None if settings.source_timeout is None else settings.source_timeout.total_seconds()
-    return MergedStore(parts, timeout, fail_on_missing=settings.fail_on_missing_source)
+    parts = [(source.name, partial(_of_one, source, options)) for source in sources]
+    timeout = None if options.source_timeout is None else options.source_timeout.total_seconds()
+    return MergedStore(parts, timeout, fail_on_missing=options.fail_on_missing_source)
 
 
-def _open(source: Source, settings: Settings) -> Store:
+def _of_one(source: Source, options: StoreOptions) -> Store:
     match source:
         case FileSource():
-            return _open_file(source, settings)
+            return _of_file(source, options)
         case BridgeSource():
             from ceems_grpc.store.remote.store import RemoteStore  # noqa: PLC0415 - only where there are bridges
 
@@ -39,15 +59,15 @@ def _open(source: Source, settings: Settings) -> Store:
             return PostgresStore(source.url, source.password, source.schema)
 
 
-def _open_file(source: FileSource, settings: Settings) -> Store:
+def _of_file(source: FileSource, options: StoreOptions) -> Store:
     live = SqliteStore(source.path, zone=source.zone)
-    if settings.mirror_mode == "off":
+    if options.mirror_mode == "off":
         return live
-    from ceems_grpc.store.duckdb.follower import MirrorSettings  # noqa: PLC0415 - the mirror's engine takes time to load
+    from ceems_grpc.store.duckdb.follower import MirrorSettings  # noqa: PLC0415 - the engine takes time to load
     from ceems_grpc.store.duckdb.store import MirroredStore  # noqa: PLC0415
 
-    if settings.mirror_mode == "memory":
+    if options.mirror_mode == "memory":
         return MirroredStore(live, replace(MirrorSettings.in_memory(), least=_MIRROR_FROM))
-    if settings.mirror_folder is not None:
-        return MirroredStore(live, MirrorSettings(folders=(settings.mirror_folder,), least=_MIRROR_FROM))
+    if options.mirror_folder is not None:
+        return MirroredStore(live, MirrorSettings(folders=(options.mirror_folder,), least=_MIRROR_FROM))
     return MirroredStore(live, MirrorSettings(least=_MIRROR_FROM))

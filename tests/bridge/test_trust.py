@@ -14,8 +14,8 @@ import pytest
 import pytest_asyncio
 from grpc_health.v1 import health_pb2
 
+from ceems_grpc.bridge.create_datasource import create_datasource
 from ceems_grpc.bridge.listening import ListenError
-from ceems_grpc.bridge.opening import open_anything
 from ceems_grpc.bridge.private_files import SecretFileError
 from ceems_grpc.bridge.server import run_server
 from ceems_grpc.cli.errors import CommandError
@@ -245,7 +245,7 @@ async def test_what_would_be_open_to_anybody_does_not_start(
 
     async def start() -> None:
         own_of(options)
-        await run_server(server_settings(options), InstanceManager(open_anything))
+        await run_server(server_settings(options), InstanceManager(create_datasource))
 
     with pytest.raises((CommandError, ListenError, SettingsError)) as refused:
         await start()
@@ -332,7 +332,7 @@ async def test_files_that_cannot_be_used_are_told_at_the_start(tmp_path: Path, s
     spoil(files)
     options = parse("", ["server", "--listen", "127.0.0.1:0", "--database", "/", *files.tls, *files.tokens])
     with pytest.raises(SecretFileError) as refused:
-        await run_server(server_settings(options), InstanceManager(open_anything))
+        await run_server(server_settings(options), InstanceManager(create_datasource))
     assert BAD_FILES[spoil] in str(refused.value)
 
 

@@ -14,11 +14,12 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from ceems_grpc.store.columnar.file_version import Version
 from ceems_grpc.store.duckdb.follower import changes as follow_changes
 from ceems_grpc.store.duckdb.store import MirrorReader
 from ceems_grpc.store.plan import AllKeys, Order, Scan, Table
 from ceems_grpc.store.sqlite.source_rows import PythonRows
-from ceems_grpc.store.sqlite.wal import Changes, SeenRows, Version
+from ceems_grpc.store.sqlite.wal import Changes, SeenRows
 from tests.mirror.plans import ask, check_same
 from tests.mirror.sites import answers, check, count, eventually, following, is_mirrored
 

@@ -20,7 +20,7 @@ from ceems_grpc import settings
 from ceems_grpc.cli.options import parse
 from ceems_grpc.cli.server import server_settings
 from ceems_grpc.settings import PluginSettings, Settings, SettingsError
-from ceems_grpc.settings.sources import BridgeSource, FileSource, PostgresSource, Source
+from ceems_grpc.store.sources import BridgeSource, FileSource, PostgresSource, Source
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

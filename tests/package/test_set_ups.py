@@ -19,7 +19,7 @@ from ceems_grpc.feed.feeder import feed_once
 from ceems_grpc.pb import pluginv2_pb2 as pb
 from ceems_grpc.settings import Settings
 from ceems_grpc.settings.allowed_paths import PluginSettings
-from ceems_grpc.settings.sources import BridgeSource, FileSource, PostgresSource
+from ceems_grpc.store.sources import BridgeSource, FileSource, PostgresSource
 from tests.golden.ceems_plugin import COMMAND, CeemsPlugin, ceems_plugin
 from tests.package.set_up import DATABASE, Host, blocks, hosting
 from tests.plugin.host import running as running_plugin

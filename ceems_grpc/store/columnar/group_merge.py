@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ceems_grpc.store.columnar.assemble import type_of_measure
 from ceems_grpc.store.plan import (
     Count,
     CountIf,
@@ -21,7 +22,6 @@ from ceems_grpc.store.plan import (
     WeightOf,
 )
 from ceems_grpc.store.plan.pruning import measure_without_missing
-from ceems_grpc.store.sql.rules import type_of_measure
 
 Has = Callable[[str], bool]
 

@@ -11,8 +11,8 @@ What cannot be told from these columns exactly, in ``inexact``, is asked of the 
 
 import msgspec
 
+from ceems_grpc.store.columnar.file_version import Version
 from ceems_grpc.store.plan import Key, Table
-from ceems_grpc.store.sqlite.wal import Version
 
 LAYOUT_VERSION = 2
 """Another number for every change of what is kept how: mirrors with another one are made anew."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import msgspec
 
 from ceems_grpc.store.columnar.flatten import decode_object
-from ceems_grpc.store.sqlite.dialect import AS_PATH
+from ceems_grpc.store.columnar.json_paths import AS_PATH
 
 NO_NUMBER = '"NaN"'
 NULL = '"Infinity"'

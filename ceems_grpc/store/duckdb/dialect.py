@@ -5,6 +5,7 @@ Names are quoted, values are parameters. What the columns cannot tell exactly ra
 
 from collections.abc import Iterator
 
+from ceems_grpc.store.columnar.assemble import is_of_integers
 from ceems_grpc.store.columnar.json_rows import JsonScan
 from ceems_grpc.store.columnar.layout import (
     DAY,
@@ -24,6 +25,7 @@ from ceems_grpc.store.columnar.layout import (
 from ceems_grpc.store.duckdb.objects import ASK_LIVE, as_number, can_tell, is_one_of, lists_of_keys
 from ceems_grpc.store.errors import lacking, no_table
 from ceems_grpc.store.plan import (
+    OPERATORS,
     Aggregate,
     AllKeys,
     AllOf,
@@ -54,8 +56,7 @@ from ceems_grpc.store.plan import (
     Within,
     ended_or_running,
 )
-from ceems_grpc.store.sql.rules import LOWER, OPERATORS, UPPER, ascii_lower, integers_meant, is_of_integers, json_key
-from ceems_grpc.store.sqlite.dialect import numbers_of
+from ceems_grpc.store.sql.rules import LOWER, UPPER, ascii_lower, integers_meant, json_key, numbers_of
 
 
 class AskLiveError(Exception):

@@ -16,10 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ceems_grpc.store.columnar.layout import LAYOUT_VERSION, Meta
+from ceems_grpc.store.columnar.zone_text import zone_of_text
 from ceems_grpc.store.duckdb.counts import UnitCounts, counting_of, read_counts
 from ceems_grpc.store.duckdb.groups import read_groups
 from ceems_grpc.store.plan import Aggregate
-from ceems_grpc.store.sqlite.source_rows import zone_of_text
 
 _SLOTS = 16
 _SUFFIX = ".duckdb"

@@ -15,7 +15,9 @@ from typing import Any, TypeVar
 import duckdb
 import msgspec
 
+from ceems_grpc.store.columnar.file_version import Version
 from ceems_grpc.store.columnar.layout import CannotMirrorError
+from ceems_grpc.store.columnar.zone_text import text_of_zone
 from ceems_grpc.store.duckdb.files import Mirror, Place, cache_folders, delete_mirror, memory_folders
 from ceems_grpc.store.duckdb.fill import FillJob, fill
 from ceems_grpc.store.duckdb.target import OpenMirror
@@ -23,9 +25,9 @@ from ceems_grpc.store.errors import StoreError
 from ceems_grpc.store.follow.changes import catch_up
 from ceems_grpc.store.runtime.query_trace import waiting
 from ceems_grpc.store.sqlite.shm_guard import FileIdentity, enter, identity_of, leave, opened
-from ceems_grpc.store.sqlite.source_rows import PythonRows, text_of_zone
+from ceems_grpc.store.sqlite.source_rows import PythonRows
 from ceems_grpc.store.sqlite.store import SqliteStore
-from ceems_grpc.store.sqlite.wal import SeenRows, Version, read_version
+from ceems_grpc.store.sqlite.wal import SeenRows, read_version
 
 _Result = TypeVar("_Result")
 _log = logging.getLogger(__name__)

@@ -4,8 +4,8 @@ Both mean the same by plain texts: objects without escapes, numbers of at most 1
 objects. A row with another text that could matter fails the statement with `ASK_LIVE`, and the live file answers.
 """
 
+from ceems_grpc.store.columnar.json_paths import AS_PATH
 from ceems_grpc.store.columnar.layout import quote, text
-from ceems_grpc.store.sqlite.dialect import AS_PATH
 
 ASK_LIVE = "only the live file can answer"
 _EMPTY = "('{}', '', 'null')"

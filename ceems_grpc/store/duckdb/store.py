@@ -20,6 +20,8 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ceems_grpc.store.columnar.assemble import put_together, type_of
+from ceems_grpc.store.columnar.file_version import Version
 from ceems_grpc.store.columnar.json_rows import JsonScan, JsonText, RowTexts, is_own_form
 from ceems_grpc.store.columnar.layout import GROUP, Layout
 from ceems_grpc.store.duckdb.dialect import AskLiveError, DuckSql
@@ -34,9 +36,8 @@ from ceems_grpc.store.protocols import Facts, MirrorStatus, Reader
 from ceems_grpc.store.runtime.admission import is_large
 from ceems_grpc.store.runtime.cancellation import check_wanted, in_thread
 from ceems_grpc.store.runtime.query_trace import enter
-from ceems_grpc.store.sql.rules import put_together, type_of
 from ceems_grpc.store.sqlite.store import SqliteReader, SqliteStore
-from ceems_grpc.store.sqlite.wal import Version, read_version
+from ceems_grpc.store.sqlite.wal import read_version
 
 # See MirrorReader._fetch_few.
 warnings.filterwarnings("ignore", "Arrow output on a DB-API result makes an extra copy", UserWarning)

@@ -10,9 +10,10 @@ import pyarrow.compute as pc
 
 from ceems_grpc.store.columnar.layout import LAYOUT_VERSION, ROW, Layout, Meta, quote
 from ceems_grpc.store.columnar.typed_rows import TypedRows
+from ceems_grpc.store.columnar.zone_text import zone_of_text
 from ceems_grpc.store.follow.target import Target
 from ceems_grpc.store.plan import Table
-from ceems_grpc.store.sqlite.source_rows import Rows, consistent_version, zone_of_text
+from ceems_grpc.store.sqlite.source_rows import Rows, consistent_version
 from ceems_grpc.store.sqlite.wal import Changes, SeenRows, changes_since
 
 _Duck = duckdb.DuckDBPyConnection | None

@@ -5,10 +5,11 @@ from datetime import tzinfo
 from enum import StrEnum
 from pathlib import Path
 
+from ceems_grpc.store.columnar.zone_text import text_of_zone
 from ceems_grpc.store.follow.changes import catch_up
 from ceems_grpc.store.follow.fill import fill_target
 from ceems_grpc.store.follow.target import Target
-from ceems_grpc.store.sqlite.source_rows import AdbcRows, Rows, text_of_zone
+from ceems_grpc.store.sqlite.source_rows import AdbcRows, Rows
 from ceems_grpc.store.sqlite.wal import SeenRows, read_version
 
 

@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ceems_grpc.store.columnar.assemble import put_together, type_of
 from ceems_grpc.store.columnar.flatten import decode_object
 from ceems_grpc.store.merged.source_handle import first_of_all
 from ceems_grpc.store.plan import AllKeys, Condition, Key, Order, Scan, Table
-from ceems_grpc.store.sql.rules import put_together, type_of
 
 Has = Callable[[str], bool]
 

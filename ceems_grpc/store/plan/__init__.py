@@ -3,6 +3,7 @@
 from ceems_grpc.store.plan.vocabulary import (
     ALWAYS,
     NEVER,
+    OPERATORS,
     Aggregate,
     AllKeys,
     AllOf,
@@ -36,6 +37,8 @@ from ceems_grpc.store.plan.vocabulary import (
 
 __all__ = [
     "ALWAYS",
+    "NEVER",
+    "OPERATORS",
     "Aggregate",
     "AllKeys",
     "AllOf",
@@ -52,7 +55,6 @@ __all__ = [
     "Key",
     "KeyScan",
     "Measure",
-    "NEVER",
     "Operand",
     "Order",
     "PairIn",

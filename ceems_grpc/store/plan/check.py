@@ -4,8 +4,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from ceems_grpc.store.plan import Aggregate, Compare, Distinct, KeyScan, Order, Scan, Spread, Table
-from ceems_grpc.store.sql.rules import OPERATORS
+from ceems_grpc.store.plan import OPERATORS, Aggregate, Compare, Distinct, KeyScan, Order, Scan, Spread, Table
 
 _NAMING = {"columns", "column", "by", "operand"}  # fields that hold names of columns
 _INTEGERS = range(-(2**63), 2**63)

@@ -7,14 +7,10 @@ import json
 import math
 import types
 from dataclasses import fields, is_dataclass
-from datetime import datetime, timedelta, timezone, tzinfo
 from enum import Enum
 from functools import cache
-from pathlib import Path
 from typing import Any, ForwardRef, Union, get_args, get_origin, get_type_hints
-from zoneinfo import ZoneInfo
 
-from ceems_grpc.store.columnar.local_time import SEVERAL_ZONES, named_zone
 from ceems_grpc.store.plan import Aggregate, Distinct, KeyScan, Scan, Spread, Table
 from ceems_grpc.store.plan import vocabulary as plan_module
 from ceems_grpc.store.plan.check import check_plan
@@ -61,33 +57,6 @@ def read_plan(text: bytes) -> Plan:
     except (TypeError, KeyError, RecursionError) as error:
         raise ValueError(f"this is no plan: {error}") from None
     return found
-
-
-def write_zone(zone: tzinfo) -> str:
-    """Write a zone so that another host can read it: by name, or by its present offset where it has no name."""
-    if zone == SEVERAL_ZONES and str(zone) == str(SEVERAL_ZONES):
-        return str(zone)
-    name = zone.key if isinstance(zone, ZoneInfo) else str(zone)
-    if named_zone(name) is not None:
-        return name
-    if isinstance(zone, ZoneInfo):  # the zone of this host, which its own file names
-        name = str(Path("/etc/localtime").resolve()).rpartition("zoneinfo/")[2]
-        if named_zone(name) is not None:
-            return name
-    offset = datetime.now(zone).utcoffset() or timedelta()
-    return f"{int(offset.total_seconds()):+d}"
-
-
-def read_zone(text: str) -> tzinfo:
-    """Read a zone. Raises `ValueError` for what is none here."""
-    if text == str(SEVERAL_ZONES):
-        return SEVERAL_ZONES
-    if text[:1] in {"+", "-"}:
-        return timezone(timedelta(seconds=int(text)))
-    zone = named_zone(text)
-    if zone is None:
-        raise ValueError(f"no zone '{text[:100]}'")
-    return zone
 
 
 def _written(value: object) -> Any:  # noqa: ANN401 - any JSON

@@ -59,6 +59,10 @@ class PairIn:
     pairs: tuple[tuple[str, str], ...]
 
 
+OPERATORS = {"<": "<", "<=": "<=", ">": ">", ">=": ">=", "=": "=", "!=": "<>"}
+"""How a comparison is written in a plan, and in SQL."""
+
+
 @dataclass(frozen=True, slots=True)
 class Compare:
     """The operand is a number and stands in that relation to the value; rows without the value do not pass."""

@@ -13,9 +13,11 @@ from functools import partial
 
 import msgspec
 
+from ceems_grpc.store.columnar.assemble import is_of_integers
 from ceems_grpc.store.columnar.layout import DAY, INTEGERS, LISTS, MOMENT, ROW, is_metric, list_column, quote, text
 from ceems_grpc.store.errors import lacking, no_table
 from ceems_grpc.store.plan import (
+    OPERATORS,
     Aggregate,
     AllKeys,
     AllOf,
@@ -46,8 +48,7 @@ from ceems_grpc.store.plan import (
     Within,
 )
 from ceems_grpc.store.postgres.schema import JSON_OBJECTS, LARGE_TABLES, PART, SITE, TableCatalog, json_column
-from ceems_grpc.store.sql.rules import LOWER, OPERATORS, UPPER, ascii_lower, integers_meant, is_of_integers, json_key
-from ceems_grpc.store.sqlite.dialect import numbers_of
+from ceems_grpc.store.sql.rules import LOWER, UPPER, ascii_lower, integers_meant, json_key, numbers_of
 
 _NAN, _INFINITY = "'NaN'::float8", "'Infinity'::float8"
 _LEADING_NUMBER = r"^[ \t\n\v\f\r]*([-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?)"

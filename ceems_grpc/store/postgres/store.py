@@ -19,8 +19,10 @@ from typing import Any, TypeVar
 import msgspec
 import pyarrow as pa
 
+from ceems_grpc.store.columnar.assemble import put_together, type_of, type_of_measure
 from ceems_grpc.store.columnar.layout import is_metric, quote, text
 from ceems_grpc.store.columnar.local_time import SEVERAL_ZONES
+from ceems_grpc.store.columnar.zone_text import zone_of_text
 from ceems_grpc.store.errors import StoreBusyError, StoreError
 from ceems_grpc.store.plan import Aggregate, Distinct, KeyScan, Scan, Spread, Table
 from ceems_grpc.store.postgres import summed as postgres_summed
@@ -38,8 +40,6 @@ from ceems_grpc.store.postgres.errors import (
 from ceems_grpc.store.postgres.schema import LAYOUT_VERSION, TableCatalog
 from ceems_grpc.store.protocols import Facts, PartFacts
 from ceems_grpc.store.runtime.query_trace import enter, waiting
-from ceems_grpc.store.sql.rules import put_together, type_of, type_of_measure
-from ceems_grpc.store.sqlite.source_rows import zone_of_text
 
 _log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")

@@ -13,9 +13,10 @@ from google.protobuf.message import DecodeError, Message
 
 from ceems_grpc.pb import store_pb2 as pb
 from ceems_grpc.store import errors
+from ceems_grpc.store.columnar.zone_text import read_zone
 from ceems_grpc.store.errors import StoreBusyError, StoreError, StorePermissionError
 from ceems_grpc.store.plan import Aggregate, Distinct, KeyScan, Scan, Spread, Table
-from ceems_grpc.store.plan.codec import Plan, read_zone, write_plan
+from ceems_grpc.store.plan.codec import Plan, write_plan
 from ceems_grpc.store.protocols import Facts
 from ceems_grpc.store.remote.connection import Connection
 from ceems_grpc.store.remote.endpoint import Endpoint

@@ -4,16 +4,15 @@ Column names come from plans and are quoted; values are always parameters. Long 
 so that neither the number of parameters nor the length of a statement grows with them.
 """
 
-import math
-import re
-from contextlib import suppress
 from datetime import tzinfo
 from itertools import pairwise
 
 import msgspec
 
+from ceems_grpc.store.columnar.json_paths import AS_PATH
 from ceems_grpc.store.columnar.local_time import is_ambiguous_bound, local_text
 from ceems_grpc.store.plan import (
+    OPERATORS,
     Aggregate,
     AllKeys,
     AllOf,
@@ -43,12 +42,9 @@ from ceems_grpc.store.plan import (
     WeightOf,
     Within,
 )
+from ceems_grpc.store.sql.rules import numbers_of
 
 MOMENT_FUNCTION = "ceems_moment"  # (local text, ended_at_ts) -> seconds; registered on each connection
-# Paths are compared with the text of a key as it is written, and writers may write all other characters as escapes
-# (Go does so with <, > and &); such keys are looked for by json_each, which decodes them.
-AS_PATH = re.compile(r"[A-Za-z0-9 _.:/@#$%*+=,;!?~^|(){}\[\]-]+")
-_OPERATORS = {"<": "<", "<=": "<=", ">": ">", ">=": ">=", "=": "=", "!=": "<>"}
 # Steps from one cluster to the next along an index, instead of reading all of it.
 _CLUSTERS = """
 WITH RECURSIVE clusters(id) AS (
@@ -167,7 +163,7 @@ class SqliteSql:
                 number = f"typeof({text}) IN ('integer', 'real')"
                 if isinstance(operand, Key):  # the operand's own parameter is written twice
                     self.parameters[-1:-1] = [self.parameters[-2]]
-                return f"({number} AND {text} {_OPERATORS[operator]} ?)"
+                return f"({number} AND {text} {OPERATORS[operator]} ?)"
             case Holds(column, values):
                 wanted = self._values(values)
                 return f"EXISTS (SELECT 1 FROM json_each({_array(column)}) AS j WHERE j.value IN ({wanted}))"  # noqa: S608
@@ -274,15 +270,6 @@ class SqliteSql:
         self.parameters[-2:] = [local_text(start - 86_400, self.zone), local_text(end + 86_400, self.zone), start, end]
         ended = "ended_at_ts" if self.table is Table.UNITS else "0"
         return f"(last_updated_at BETWEEN ? AND ? AND {MOMENT_FUNCTION}(last_updated_at, {ended}) BETWEEN ? AND ?)"
-
-
-def numbers_of(texts: tuple[str, ...]) -> list[float]:
-    """Return the finite numbers among the texts."""
-    numbers = []
-    for text in texts:
-        with suppress(ValueError):
-            numbers.append(float(text))
-    return [number for number in numbers if math.isfinite(number)]
 
 
 def _quote(name: str) -> str:

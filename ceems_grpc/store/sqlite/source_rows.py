@@ -5,24 +5,22 @@ https://www.sqlite.org/howtocorrupt.html). So ADBC, which brings its own, is onl
 no other way.
 """
 
-import contextlib
 import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from datetime import UTC, timedelta, timezone, tzinfo
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote as quote_url
-from zoneinfo import ZoneInfo
 
 import msgspec
 import pyarrow as pa
 
+from ceems_grpc.store.columnar.file_version import Version
 from ceems_grpc.store.columnar.layout import INTEGERS, ROW, CannotMirrorError, Layout, TableLayout
 from ceems_grpc.store.plan import Table
 from ceems_grpc.store.sqlite.guard import GuardedConnection
-from ceems_grpc.store.sqlite.wal import Version, read_version
+from ceems_grpc.store.sqlite.wal import read_version
 
 _TRIES = 20
 _ROWS_A_BATCH = 10_240
@@ -143,26 +141,6 @@ def consistent_version(source: Path, rows: Rows) -> Version:
         rows.one("BEGIN")
         time.sleep(0.01)
     raise CannotMirrorError("the database changes all the time")
-
-
-def text_of_zone(zone: tzinfo) -> str:
-    """Write a zone so that `zone_of_text` finds it again in another process."""
-    if isinstance(zone, ZoneInfo):
-        return zone.key or _MACHINE_ZONE
-    offset = zone.utcoffset(None)
-    if offset is None:
-        raise CannotMirrorError(f"the zone {zone} has no name")
-    return f"{int(offset.total_seconds()):+d}"
-
-
-def zone_of_text(text: str) -> tzinfo:
-    """Return the zone that `text_of_zone` wrote."""
-    if text[:1] in "+-":
-        return timezone(timedelta(seconds=int(text))) if int(text) else UTC
-    with contextlib.suppress(ValueError, OSError, KeyError):
-        return ZoneInfo(text)
-    with Path(_MACHINE_ZONE).open("rb") as file:
-        return ZoneInfo.from_file(file, key=text)
 
 
 def connect_sqlite(source: Path) -> sqlite3.Connection:

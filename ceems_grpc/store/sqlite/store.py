@@ -22,6 +22,7 @@ from weakref import WeakSet
 import aiosqlite
 import pyarrow as pa
 
+from ceems_grpc.store.columnar.file_version import Version
 from ceems_grpc.store.columnar.flatten import flatten
 from ceems_grpc.store.columnar.local_time import guess_zone, moment_of
 from ceems_grpc.store.errors import StoreBusyError, StoreMissingError, StoreSchemaError, no_table
@@ -50,7 +51,7 @@ from ceems_grpc.store.sqlite.errors import check_wal, explain, explain_path
 from ceems_grpc.store.sqlite.guard import GuardedConnection
 from ceems_grpc.store.sqlite.schema_versions import OLDEST, newer_schema
 from ceems_grpc.store.sqlite.shm_guard import FileIdentity, enter, identity_of, leave, opened
-from ceems_grpc.store.sqlite.wal import Version, may_read, read_version, wants_gap
+from ceems_grpc.store.sqlite.wal import may_read, read_version, wants_gap
 
 _log = logging.getLogger(__name__)
 

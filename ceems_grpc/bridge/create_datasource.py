@@ -2,16 +2,16 @@
 
 from typing import TYPE_CHECKING
 
-from ceems_grpc.datasource import CeemsDataSource, open_datasource, read_settings
+from ceems_grpc.datasource import CeemsDataSource, create_local_datasource, read_settings
 from ceems_grpc.grafana.backend.context import PluginContext
 from ceems_grpc.settings import PluginSettings
-from ceems_grpc.settings.sources import BridgeSource
+from ceems_grpc.store.sources import BridgeSource
 
 if TYPE_CHECKING:
     from ceems_grpc.bridge.relay import BridgeRelay
 
 
-async def open_anything(
+async def create_datasource(
     context: PluginContext, plugin: PluginSettings | None = None
 ) -> "CeemsDataSource | BridgeRelay":
     """Make what the context's settings describe; wrong settings are a `PluginError`."""
@@ -20,4 +20,4 @@ async def open_anything(
         from ceems_grpc.bridge.relay import BridgeRelay  # noqa: PLC0415 what it needs for TLS takes time to load
 
         return BridgeRelay(source.endpoint)
-    return await open_datasource(context, plugin)
+    return await create_local_datasource(context, plugin)
