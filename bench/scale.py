@@ -28,8 +28,8 @@ from bench.scale_plans import explained
 from bench.scale_questions import ScaleQuestion, scale_questions
 from bench.scale_servers import kept_servers, point_at_shards, size
 from tests.golden.ceems_plugin import COMMAND, CeemsPlugin, ceems_plugin
+from tests.grafana.host import running
 from tests.load.report import quantile
-from tests.plugin.host import running
 from tests.postgres.servers import Shards, binaries
 from tests.postgres.sites import READER
 

@@ -16,7 +16,7 @@ import yaml  # type: ignore[import-untyped]  # of another package's needs, witho
 from ceems_grpc.demo.database import write_demo_database
 from tests.alerting.rules import FILE, Labels, Rule, load
 from tests.golden.ceems_plugin import COMMAND, CeemsPlugin
-from tests.plugin.host import Plugin, running
+from tests.grafana.host import Plugin, running
 from tests.store.files import make, unit
 
 RULES = {rule.uid: rule for rule in load()}

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.grafana.host import ROOT
 from tests.interop.gohost import PluginHost
-from tests.plugin.host import ROOT
 
 COMMAND = (sys.executable, "-m", "ceems_grpc", "serve")
 SOURCE = {"uid": "ceems", "json_data": {"path": str(Path(__file__).parents[1] / "golden" / "synthetic.db")}}

@@ -9,7 +9,7 @@ import pytest_asyncio
 from ceems_grpc.pb import pluginv2_pb2 as pb
 from tests.alerting.rules import SCHEDULER
 from tests.golden.ceems_plugin import COMMAND, CeemsPlugin, read_frame
-from tests.plugin.host import Plugin, running
+from tests.grafana.host import Plugin, running
 
 DATABASE = Path(__file__).parents[1] / "golden" / "synthetic.db"
 WINDOW = (1_735_689_600_000, 1_767_225_600_000)

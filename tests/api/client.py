@@ -6,7 +6,7 @@ from typing import Any
 
 from ceems_grpc.pb import pluginv2_pb2 as pb
 from tests.golden.ceems_plugin import Answered, CeemsPlugin
-from tests.plugin.host import Asker, Plugin
+from tests.grafana.host import Asker, Plugin
 
 
 class Source(CeemsPlugin):

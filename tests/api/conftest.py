@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest_asyncio
 
 from tests.golden.ceems_plugin import COMMAND
-from tests.plugin.host import Plugin, running
+from tests.grafana.host import Plugin, running
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

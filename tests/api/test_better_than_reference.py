@@ -9,7 +9,7 @@ import pytest
 from tests.api.client import Source, error_of, source
 from tests.api.site import DAY, NOON, TIMES, Site
 from tests.golden.ceems_plugin import read_frame
-from tests.plugin.host import Plugin
+from tests.grafana.host import Plugin
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -28,7 +28,7 @@ from ceems_grpc.store.sqlite.store import SqliteReader, SqliteStore
 from tests.api.client import Source, source
 from tests.api.site import NOON, Site, write_people_site
 from tests.golden.ceems_plugin import Answered
-from tests.plugin.host import Plugin, running
+from tests.grafana.host import Plugin, running
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -10,7 +10,7 @@ import pytest
 from ceems_grpc.pb import pluginv2_pb2 as pb
 from tests.api.client import error_of, source
 from tests.api.site import DAY, NOON, Site, write_people_site
-from tests.plugin.host import Plugin
+from tests.grafana.host import Plugin
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -10,7 +10,7 @@ import pytest
 from tests.api.client import Source, source
 from tests.api.site import NOON, write_people_site
 from tests.golden.ceems_plugin import Answered
-from tests.plugin.host import Plugin
+from tests.grafana.host import Plugin
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -12,7 +12,7 @@ from ceems_grpc.domain.answers.suggestions import MOST
 from tests.api.client import error_of, source
 from tests.api.site import NOON, Site, write_people_site
 from tests.golden.ceems_plugin import Answered
-from tests.plugin.host import Plugin
+from tests.grafana.host import Plugin
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -16,7 +16,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from tests.api.client import error_of, source
 from tests.golden.ceems_plugin import Answered
 from tests.golden.recordings import HERE
-from tests.plugin.host import Plugin
+from tests.grafana.host import Plugin
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

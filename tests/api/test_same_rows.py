@@ -12,7 +12,7 @@ from ceems_grpc.domain.columns import METRICS, UNIT_COLUMNS
 from tests.api.client import Source, source
 from tests.golden.ceems_plugin import read_frame
 from tests.golden.recordings import HERE, first_difference, plain, same
-from tests.plugin.host import Plugin
+from tests.grafana.host import Plugin
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -13,7 +13,7 @@ from ceems_grpc.pb import pluginv2_pb2 as pb
 from tests.api.client import Source, error_of, source
 from tests.api.site import DAY, NOON, write_people_site
 from tests.golden.ceems_plugin import COMMAND, read_frame
-from tests.plugin.host import Asker, Plugin, running
+from tests.grafana.host import Asker, Plugin, running
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -8,7 +8,7 @@ import pytest_asyncio
 
 from tests.bridge.servers import Files
 from tests.golden.ceems_plugin import COMMAND
-from tests.plugin.host import Plugin, running
+from tests.grafana.host import Plugin, running
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.bridge.authority import Authority, Pair
 from tests.golden.ceems_plugin import CeemsPlugin
-from tests.plugin.host import ROOT, Asker, Plugin, close_pipes
+from tests.grafana.host import ROOT, Asker, Plugin, close_pipes
 
 CEEMS = (sys.executable, "-m", "ceems_grpc", "server")
 ECHO = (sys.executable, "-m", "tests.bridge.echo_server")

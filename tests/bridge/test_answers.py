@@ -18,7 +18,7 @@ from tests.golden import test_api_recordings as api
 from tests.golden import test_frame_recordings as frames
 from tests.golden.ceems_plugin import COMMAND, CeemsPlugin, read_frame
 from tests.golden.recordings import ALL, gathered
-from tests.plugin.host import Plugin, running
+from tests.grafana.host import Plugin, running
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

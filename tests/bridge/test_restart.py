@@ -18,7 +18,7 @@ from ceems_grpc.store.remote.endpoint import Endpoint
 from ceems_grpc.store.remote.errors import RemoteError
 from tests.bridge.servers import ECHO, BridgedPlugin, Files, Server, bridged, serving
 from tests.golden.ceems_plugin import read_frame
-from tests.plugin.host import Plugin, lines, until
+from tests.grafana.host import Plugin, lines, until
 from tests.postgres.servers import free_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -43,8 +43,8 @@ from ceems_grpc.store.remote.store import RemoteStore
 from ceems_grpc.store.runtime.admission import Lane, Queue, Size
 from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.bridge.servers import Files, Server, serving
+from tests.grafana.host import Asker
 from tests.mirror.plans import Plan, ask, check_same
-from tests.plugin.host import Asker
 from tests.store.files import PARIS, make, unit
 
 DAY = 86_400

@@ -32,7 +32,7 @@ from ceems_grpc.store.remote.protocol import PROTOCOL, PROTOCOL_KEY, VERSION_KEY
 from tests.bridge.authority import Authority
 from tests.bridge.servers import BridgedPlugin, Files, Server, bridged, serving
 from tests.cli.command import ceems_grpc
-from tests.plugin.host import Plugin
+from tests.grafana.host import Plugin
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -12,7 +12,7 @@ import grpc
 from google.protobuf.message import Message
 
 from tests.golden.ceems_plugin import COMMAND
-from tests.plugin.host import ENVIRONMENT, ROOT, Handshake, start_call
+from tests.grafana.host import ENVIRONMENT, ROOT, Handshake, start_call
 
 
 class PluginProcess:

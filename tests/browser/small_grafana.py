@@ -23,7 +23,7 @@ import grpc
 
 from ceems_grpc.pb import pluginv2_pb2 as pb
 from tests.browser.plugin_process import PluginProcess
-from tests.plugin.host import Asker
+from tests.grafana.host import Asker
 
 UID = "ceems"
 _SOURCE = f"/api/datasources/uid/{UID}"

@@ -14,7 +14,7 @@ import pytest_asyncio
 
 from ceems_grpc.demo.database import write_demo_database
 from tests.golden.ceems_plugin import CeemsPlugin, ceems_plugin, read_frame
-from tests.plugin.host import ROOT
+from tests.grafana.host import ROOT
 
 FOLDER = ROOT / "dashboards"
 FILES = sorted(FOLDER.glob("*.json"))

@@ -13,7 +13,7 @@ import pytest
 from tests.faults.settings import change_settings
 from tests.faults.site import Pristine, Refusal, make_pristine, names, site
 from tests.golden.ceems_plugin import COMMAND, CeemsPlugin
-from tests.plugin.host import ENVIRONMENT, ROOT, Handshake, Plugin, alive, close_pipes, running, until
+from tests.grafana.host import ENVIRONMENT, ROOT, Handshake, Plugin, alive, close_pipes, running, until
 
 PARENT = """
 import json, subprocess, sys

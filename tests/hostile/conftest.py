@@ -9,8 +9,8 @@ import pytest_asyncio
 from tests.api.client import Source, source
 from tests.api.site import write_people_site
 from tests.golden.ceems_plugin import COMMAND
+from tests.grafana.host import Plugin, running
 from tests.hostile.wellness import staying_well
-from tests.plugin.host import Plugin, running
 
 
 @pytest.fixture(scope="module")

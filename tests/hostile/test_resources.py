@@ -25,8 +25,8 @@ from schemathesis.specs.openapi.checks import (
 from ceems_grpc.pb import pluginv2_pb2 as pb
 from tests.api.client import Source
 from tests.golden.ceems_plugin import Answered
+from tests.grafana.host import Plugin
 from tests.hostile.wellness import check_words
-from tests.plugin.host import Plugin
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.api.client import Source
 from tests.api.site import NOON
-from tests.plugin.host import Plugin, alive
+from tests.grafana.host import Plugin, alive
 
 WINDOW = (("from", NOON - 3600), ("to", NOON + 3600))
 MILLISECONDS = ((NOON - 3600) * 1000, (NOON + 3600) * 1000)

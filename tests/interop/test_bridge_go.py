@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 
 from tests.bridge.servers import Files, serving
+from tests.grafana.host import ROOT
 from tests.interop.bridged import DATABASE, check_same_from_there, there
 from tests.interop.gohost import PluginHost
-from tests.plugin.host import ROOT
 
 
 async def test_frames_resources_and_streams_come_from_a_server(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from tests.interop.gohost import PluginHost, go_host
 
 ROOT = Path(__file__).parents[2]
-ECHO = (sys.executable, "-m", "tests.plugin.echo_plugin")
+ECHO = (sys.executable, "-m", "tests.grafana.echo_plugin")
 
 
 def test_without_go_the_tests_are_skipped_and_say_why(monkeypatch: pytest.MonkeyPatch) -> None:

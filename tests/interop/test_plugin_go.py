@@ -14,7 +14,7 @@ import pytest
 from tests.interop.gohost import PluginHost
 
 ROOT = Path(__file__).parents[2]
-ECHO = (sys.executable, "-m", "tests.plugin.echo_plugin")
+ECHO = (sys.executable, "-m", "tests.grafana.echo_plugin")
 FORMATS = ("arrow", "json")
 
 

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pytest
 
 from ceems_grpc.store.columnar.layout import LARGE, ROW, Meta, TableLayout
-from ceems_grpc.store.duckdb.follower import changes as follow_changes
+from ceems_grpc.store.follow import changes as follow_changes
 from ceems_grpc.store.follow.keeper import SourceFollower, Step
 from ceems_grpc.store.plan import Table
 from ceems_grpc.store.sqlite.source_rows import PythonRows

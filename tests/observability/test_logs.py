@@ -10,7 +10,7 @@ import pytest
 
 from ceems_grpc.pb import pluginv2_pb2 as pb
 from tests.golden.ceems_plugin import COMMAND, CeemsPlugin
-from tests.plugin.host import running
+from tests.grafana.host import running
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = f"00-{TRACE}-b7ad6b7169203331-01"

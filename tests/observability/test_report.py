@@ -25,8 +25,8 @@ from ceems_grpc.store.runtime.admission import Lane, Queue, Size
 from ceems_grpc.store.runtime.query_trace import Account, Statement, account, enter, of_source, waiting
 from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.golden.ceems_plugin import COMMAND, CeemsPlugin
+from tests.grafana.host import Plugin, running
 from tests.mirror.sites import ZONE, following, make_site
-from tests.plugin.host import Plugin, running
 
 DATABASE = Path(__file__).parents[1] / "golden" / "synthetic.db"
 WINDOW = (1_763_700_000_000, 1_767_250_000_000)

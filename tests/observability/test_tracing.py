@@ -16,8 +16,8 @@ import pytest
 
 from ceems_grpc.pb import pluginv2_pb2 as pb
 from tests.golden.ceems_plugin import COMMAND, CeemsPlugin
+from tests.grafana.host import ROOT, Plugin, running
 from tests.observability.collector import collecting
-from tests.plugin.host import ROOT, Plugin, running
 
 DATABASE = Path(__file__).parents[1] / "golden" / "synthetic.db"
 WINDOW = (1_763_700_000_000, 1_767_250_000_000)

@@ -29,8 +29,8 @@ import yaml  # type: ignore[import-untyped]  # of another package's needs, witho
 from plugin_zip import write_zip
 
 from tests.golden.ceems_plugin import CeemsPlugin
+from tests.grafana.host import running
 from tests.package.plugin_folders import write_frontend, write_program
-from tests.plugin.host import running
 
 ROOT = Path(__file__).parents[2]
 ID = "ceems-ceems-datasource"

@@ -16,10 +16,9 @@ import msgspec
 import pytest
 import yaml  # type: ignore[import-untyped]  # of another package's needs, without types
 
-from ceems_grpc import settings
 from ceems_grpc.cli.options import parse
 from ceems_grpc.cli.server import server_settings
-from ceems_grpc.settings import PluginSettings, Settings, SettingsError
+from ceems_grpc.settings import PluginSettings, Settings, SettingsError, data_source
 from ceems_grpc.store.sources import BridgeSource, FileSource, PostgresSource, Source
 
 ROOT = Path(__file__).parents[2]
@@ -50,7 +49,7 @@ def _data_source() -> dict[str, Any]:
 def test_the_data_source_is_one_that_the_plugin_accepts() -> None:
     source = _data_source()
     assert source["type"] == PLUGIN["id"]
-    known = {field.encode_name for field in msgspec.structs.fields(settings._JsonData)}
+    known = {field.encode_name for field in msgspec.structs.fields(data_source._JsonData)}
     assert set(source["jsonData"]) <= known
     accepted = Settings.from_json(json.dumps(source["jsonData"]).encode())
     defaults = Settings.from_json(json.dumps({"path": source["jsonData"]["path"]}).encode())

@@ -21,8 +21,8 @@ from ceems_grpc.settings import Settings
 from ceems_grpc.settings.allowed_paths import PluginSettings
 from ceems_grpc.store.sources import BridgeSource, FileSource, PostgresSource
 from tests.golden.ceems_plugin import COMMAND, CeemsPlugin, ceems_plugin
+from tests.grafana.host import running as running_plugin
 from tests.package.set_up import DATABASE, Host, blocks, hosting
-from tests.plugin.host import running as running_plugin
 from tests.postgres.servers import PASSWORD, SUPERUSER, Server, free_port, running
 
 WINDOW = (1_763_000_000_000, 1_767_300_000_000)

@@ -24,8 +24,8 @@ from ceems_grpc.store.postgres.connection import Address
 from ceems_grpc.store.postgres.store import PostgresStore
 from tests.bridge.authority import Authority
 from tests.golden.ceems_plugin import COMMAND
+from tests.grafana.host import Asker, running
 from tests.mirror.sites import ZONE
-from tests.plugin.host import Asker, running
 from tests.postgres.servers import PASSWORD, Server
 from tests.postgres.stores import fed, opened, units_of
 

@@ -8,7 +8,7 @@ import pytest
 from tests.golden.both_faces import differences
 from tests.golden.ceems_plugin import COMMAND, CeemsPlugin
 from tests.golden.recordings import ALL, Recordings
-from tests.plugin.host import running
+from tests.grafana.host import running
 from tests.postgres.servers import PASSWORD, SUPERUSER, Server, Shards
 from tests.postgres.sites import FEEDER, READER, new_sharded_database
 from tests.postgres.stores import fed

@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.api.client import Source
 from tests.api.site import DAY, NOON, Site
-from tests.plugin.host import Asker
+from tests.grafana.host import Asker
 
 WINDOW = (("from", str(NOON - 3600)), ("to", str(NOON + 3600)))
 MILLISECONDS = ((NOON - 3600) * 1000, (NOON + 3600) * 1000)

@@ -17,7 +17,7 @@ from tests.bridge.servers import Files, serving
 from tests.golden.both_faces import differences
 from tests.golden.ceems_plugin import COMMAND, read_frame
 from tests.golden.recordings import ALL
-from tests.plugin.host import Plugin, running
+from tests.grafana.host import Plugin, running
 from tests.postgres.servers import PASSWORD, Server, Shards
 from tests.postgres.sites import FEEDER, READER, new_sharded_database
 from tests.postgres.stores import fed

@@ -16,7 +16,7 @@ from ceems_grpc.pb import pluginv2_pb2 as pb
 from tests.api.client import error_of
 from tests.api.site import NOON
 from tests.golden.ceems_plugin import COMMAND, read_frame
-from tests.plugin.host import Plugin, running
+from tests.grafana.host import Plugin, running
 from tests.sources.sites import ENERGY, MILLISECONDS, WINDOW, Several, files, write_north_and_south, write_site
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

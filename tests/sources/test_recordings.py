@@ -11,7 +11,7 @@ import pytest
 from tests.golden.both_faces import differences
 from tests.golden.ceems_plugin import COMMAND, CeemsPlugin
 from tests.golden.recordings import ALL, Recordings
-from tests.plugin.host import running
+from tests.grafana.host import running
 
 _TABLES = ("units", "usage", "daily_usage", "users", "projects")
 

@@ -35,8 +35,8 @@ from tests.api.client import error_of
 from tests.api.site import DAY, NOON, PARIS
 from tests.bridge.servers import Files, Server, serving
 from tests.golden.ceems_plugin import COMMAND
+from tests.grafana.host import Plugin, running
 from tests.mirror.plans import Plan, ask, check_same
-from tests.plugin.host import Plugin, running
 from tests.sources.sites import ENERGY, WINDOW, Several, write_north_and_south
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

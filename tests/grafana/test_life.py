@@ -16,7 +16,7 @@ from google.protobuf.empty_pb2 import Empty
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from ceems_grpc.pb import go_plugin_pb2
-from tests.plugin.host import (
+from tests.grafana.host import (
     ECHO,
     ENVIRONMENT,
     ROOT,
