@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.baseline import Baseline
 from bench.floor import Floor, transfer
 from bench.questions import Got, Question
-from tests.golden.ceems_plugin import CeemsPlugin
+from tests.support.plugin.ceems import CeemsPlugin
 
 
 @dataclass

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from bench.baseline import METRICS, Baseline
 from bench.floor import Floor
-from tests.golden.ceems_plugin import CeemsPlugin, read_frame
+from tests.support.plugin.ceems import CeemsPlugin, read_frame
 
 ZONE = ZoneInfo("Europe/Paris")
 DAY = 86_400

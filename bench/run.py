@@ -25,8 +25,8 @@ from bench.questions import Question, questions
 from bench.update import measure_updates
 from ceems_grpc.demo.database import write_demo_database
 from ceems_grpc.pb import pluginv2_pb2 as pb
-from tests.golden.ceems_plugin import CeemsPlugin, ceems_plugin
 from tests.load.report import quantile
+from tests.support.plugin.ceems import CeemsPlugin, ceems_plugin
 
 BUILD = Path(__file__).parents[1] / "build" / "bench"
 _out = Console(width=140)

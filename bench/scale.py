@@ -27,11 +27,11 @@ from bench.scale_data import SITES, UPDATED_UNITS, Made, load_made, make
 from bench.scale_plans import explained
 from bench.scale_questions import ScaleQuestion, scale_questions
 from bench.scale_servers import kept_servers, point_at_shards, size
-from tests.golden.ceems_plugin import COMMAND, CeemsPlugin, ceems_plugin
-from tests.grafana.host import running
 from tests.load.report import quantile
 from tests.postgres.servers import Shards, binaries
 from tests.postgres.sites import READER
+from tests.support.plugin.ceems import COMMAND, CeemsPlugin, ceems_plugin
+from tests.support.plugin.process import running
 
 _DAYS = 365
 _PATIENCE = 600.0  # seconds that an answer may take

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from bench.questions import DAY, SEVEN, Got, query
-from tests.golden.ceems_plugin import CeemsPlugin
+from tests.support.plugin.ceems import CeemsPlugin
 
 
 @dataclass(frozen=True)

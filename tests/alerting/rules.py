@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import yaml  # type: ignore[import-untyped]  # of another package's needs, without types
 
-from tests.golden.ceems_plugin import CeemsPlugin, read_frame
+from tests.support.plugin.ceems import CeemsPlugin, read_frame
 
 FILE = Path(__file__).parents[2] / "deploy" / "provisioning" / "alerting" / "ceems.yaml"
 SCHEDULER = "grafana_scheduler"

@@ -15,9 +15,9 @@ import yaml  # type: ignore[import-untyped]  # of another package's needs, witho
 
 from ceems_grpc.demo.database import write_demo_database
 from tests.alerting.rules import FILE, Labels, Rule, load
-from tests.golden.ceems_plugin import COMMAND, CeemsPlugin
-from tests.grafana.host import Plugin, running
 from tests.store.files import make, unit
+from tests.support.plugin.ceems import COMMAND, CeemsPlugin
+from tests.support.plugin.process import Plugin, running
 
 RULES = {rule.uid: rule for rule in load()}
 NOW = int(datetime(2026, 3, 2, 12, 40, tzinfo=UTC).timestamp())

@@ -5,16 +5,15 @@ The Go host reads them by the library that Grafana's server-side expressions use
 
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.grafana.host import ROOT
 from tests.interop.gohost import PluginHost
+from tests.support.places import ROOT, SYNTHETIC
 
 COMMAND = (sys.executable, "-m", "ceems_grpc", "serve")
-SOURCE = {"uid": "ceems", "json_data": {"path": str(Path(__file__).parents[1] / "golden" / "synthetic.db")}}
+SOURCE = {"uid": "ceems", "json_data": {"path": str(SYNTHETIC)}}
 YEAR = {"from_ms": 1_735_689_600_000, "to_ms": 1_767_225_600_000}
 EMPTY = {"from_ms": 0, "to_ms": 86_400_000}
 FORMATS = ("arrow", "json")

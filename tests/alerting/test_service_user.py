@@ -8,10 +8,10 @@ import pytest_asyncio
 
 from ceems_grpc.pb import pluginv2_pb2 as pb
 from tests.alerting.rules import SCHEDULER
-from tests.golden.ceems_plugin import COMMAND, CeemsPlugin, read_frame
-from tests.grafana.host import Plugin, running
+from tests.support.places import SYNTHETIC
+from tests.support.plugin.ceems import COMMAND, CeemsPlugin, read_frame
+from tests.support.plugin.process import Plugin, running
 
-DATABASE = Path(__file__).parents[1] / "golden" / "synthetic.db"
 WINDOW = (1_735_689_600_000, 1_767_225_600_000)
 
 
@@ -26,7 +26,7 @@ async def plugin() -> AsyncIterator[Plugin]:
 
 @pytest.fixture(params=["admin", ""])
 def ceems(plugin: Plugin, request: pytest.FixtureRequest) -> CeemsPlugin:
-    return CeemsPlugin(plugin, {"path": str(DATABASE), "serviceUser": request.param})
+    return CeemsPlugin(plugin, {"path": str(SYNTHETIC), "serviceUser": request.param})
 
 
 async def ask(ceems: CeemsPlugin, user: pb.User | None, **headers: str) -> pb.DataResponse:

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest_asyncio
 
-from tests.golden.ceems_plugin import COMMAND
-from tests.grafana.host import Plugin, running
+from tests.support.plugin.ceems import COMMAND
+from tests.support.plugin.process import Plugin, running
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.api.client import Source, error_of, source
 from tests.api.site import DAY, NOON, TIMES, Site
-from tests.golden.ceems_plugin import read_frame
-from tests.grafana.host import Plugin
+from tests.support.plugin.ceems import read_frame
+from tests.support.plugin.process import Plugin
+from tests.support.plugin.source import Source, error_of, source
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

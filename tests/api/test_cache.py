@@ -25,10 +25,10 @@ from ceems_grpc.domain.questions.window import Window
 from ceems_grpc.domain.service import Ceems
 from ceems_grpc.pb import pluginv2_pb2 as pb
 from ceems_grpc.store.sqlite.store import SqliteReader, SqliteStore
-from tests.api.client import Source, source
 from tests.api.site import NOON, Site, write_people_site
-from tests.golden.ceems_plugin import Answered
-from tests.grafana.host import Plugin, running
+from tests.support.plugin.ceems import Answered
+from tests.support.plugin.process import Plugin, running
+from tests.support.plugin.source import Source, source
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from ceems_grpc.pb import pluginv2_pb2 as pb
-from tests.api.client import error_of, source
 from tests.api.site import DAY, NOON, Site, write_people_site
-from tests.grafana.host import Plugin
+from tests.support.plugin.process import Plugin
+from tests.support.plugin.source import error_of, source
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

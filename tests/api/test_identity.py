@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.api.client import Source, source
 from tests.api.site import NOON, write_people_site
-from tests.golden.ceems_plugin import Answered
-from tests.grafana.host import Plugin
+from tests.support.plugin.ceems import Answered
+from tests.support.plugin.process import Plugin
+from tests.support.plugin.source import Source, source
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -9,10 +9,10 @@ from urllib.parse import quote
 import pytest
 
 from ceems_grpc.domain.answers.suggestions import MOST
-from tests.api.client import error_of, source
 from tests.api.site import NOON, Site, write_people_site
-from tests.golden.ceems_plugin import Answered
-from tests.grafana.host import Plugin
+from tests.support.plugin.ceems import Answered
+from tests.support.plugin.process import Plugin
+from tests.support.plugin.source import error_of, source
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

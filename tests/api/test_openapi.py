@@ -13,14 +13,13 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from tests.api.client import error_of, source
-from tests.golden.ceems_plugin import Answered
-from tests.golden.recordings import HERE
-from tests.grafana.host import Plugin
+from tests.support.places import SYNTHETIC
+from tests.support.plugin.ceems import Answered
+from tests.support.plugin.process import Plugin
+from tests.support.plugin.source import error_of, source
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-DATABASE = HERE / "synthetic.db"
 SERVED = {
     "health", "demo/units", "demo/usage", "users", "users/admin", "projects", "projects/admin", "units", "units/admin",
     "units/verify", "usage/current", "usage/current/admin", "usage/global", "usage/global/admin",
@@ -76,7 +75,7 @@ class Document:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def document(plugin: Plugin) -> Document:
-    answer = await source(plugin, DATABASE).get(None, "openapi.json")
+    answer = await source(plugin, SYNTHETIC).get(None, "openapi.json")
     assert answer.status == 200
     return Document(answer.body)
 
@@ -92,7 +91,7 @@ async def test_the_document_is_valid(document: Document) -> None:
 
 async def test_the_document_names_just_what_is_served(plugin: Plugin, document: Document) -> None:
     assert set(document.operations) == SERVED
-    ceems = source(plugin, DATABASE)
+    ceems = source(plugin, SYNTHETIC)
     for path in SERVED:
         for prefix in ("", "api/v1/"):
             assert (await ceems.get("admin", prefix + path)).status != 404
@@ -131,7 +130,7 @@ async def test_a_missing_database_is_answered_as_documented(plugin: Plugin, docu
 
 
 async def test_refusals_are_answered_as_documented(plugin: Plugin, document: Document) -> None:
-    ceems = source(plugin, DATABASE)
+    ceems = source(plugin, SYNTHETIC)
     for path, operation in document.operations.items():
         responses = operation["responses"]
         nobody, member = await ceems.get(None, path), await ceems.get("user0000", path, ("admin", "true"))
@@ -197,7 +196,7 @@ def queries(operation: Json) -> st.SearchStrategy[list[tuple[str, str]]]:
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 async def test_every_answer_is_as_documented(plugin: Plugin, document: Document, data: st.DataObject) -> None:
-    ceems = source(plugin, DATABASE)
+    ceems = source(plugin, SYNTHETIC)
     path = data.draw(st.sampled_from(sorted(SERVED)), label="path")
     login = data.draw(st.sampled_from(LOGINS), label="login")
     query = data.draw(queries(document.operations[path]), label="query")

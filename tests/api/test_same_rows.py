@@ -9,14 +9,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ceems_grpc.domain.columns import METRICS, UNIT_COLUMNS
-from tests.api.client import Source, source
-from tests.golden.ceems_plugin import read_frame
-from tests.golden.recordings import HERE, first_difference, plain, same
-from tests.grafana.host import Plugin
+from tests.support.places import SYNTHETIC
+from tests.support.plugin.ceems import read_frame
+from tests.support.plugin.process import Plugin
+from tests.support.plugin.source import Source, source
+from tests.support.recordings import first_difference, plain, same
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-DATABASE = HERE / "synthetic.db"
 FIRST, LAST = 1_760_000_000, 1_767_300_000  # the units of the database lie within
 LOGINS = (None, "admin", "user0000", "user0004", "user0011", "user0029", "proj006:svc", "stranger")
 METRIC_NAMES = tuple(column.name for column in METRICS)
@@ -119,13 +119,13 @@ async def difference(ceems: Source, login: str | None, model: dict[str, Any], wi
 async def test_rows_are_the_same(
     plugin: Plugin, login: str | None, question: tuple[dict[str, Any], tuple[int, int]]
 ) -> None:
-    assert not await difference(source(plugin, DATABASE), login, *question)
+    assert not await difference(source(plugin, SYNTHETIC), login, *question)
 
 
 @pytest.mark.parametrize("kind", ["units", "usage", "stats"])
 @pytest.mark.parametrize("mode", ["current", "global"])
 async def test_rows_of_the_whole_database_are_the_same(plugin: Plugin, kind: str, mode: str) -> None:
-    ceems = source(plugin, DATABASE)
+    ceems = source(plugin, SYNTHETIC)
     model: dict[str, Any] = {"queryType": kind, "mode": mode, "admin": True, "running": True}
     model |= {"fields": list(UNIT_FIELDS)} if kind == "units" else {}
     model |= {"fields": list(USAGE_FIELDS), "groupBy": ["cluster_id"]} if kind == "usage" else {}
@@ -136,14 +136,14 @@ async def test_rows_of_the_whole_database_are_the_same(plugin: Plugin, kind: str
         "usage": "SELECT count(*) FROM (SELECT DISTINCT cluster_id, username, project FROM units)",
         "stats": "SELECT count(DISTINCT cluster_id) FROM units",
     }
-    with closing(sqlite3.connect(DATABASE)) as connection:
+    with closing(sqlite3.connect(SYNTHETIC)) as connection:
         ((count,),) = connection.execute(counts[kind])
     assert count > 3
     assert len(await ceems.rows("admin", path, *query)) == count
 
 
 async def test_the_comparison_sees_a_difference(plugin: Plugin) -> None:
-    ceems = source(plugin, DATABASE)
+    ceems = source(plugin, SYNTHETIC)
     model = {"queryType": "units", "admin": True, "fields": ["uuid"], "clusters": []}
     answer = await ceems.get("admin", "units/admin", ("from", FIRST), ("to", LAST), ("field", "uuid"))
     response = (await ceems.query("admin", {"A": model}, (FIRST * 1000, (LAST - 86_400 * 30) * 1000)))["A"]
@@ -151,7 +151,7 @@ async def test_the_comparison_sees_a_difference(plugin: Plugin) -> None:
 
 
 async def test_lists_hold_the_same_names(plugin: Plugin) -> None:
-    ceems = source(plugin, DATABASE)
+    ceems = source(plugin, SYNTHETIC)
     for login, admin in (("admin", True), ("user0011", False), ("stranger", False)):
         for kind, name in (("users", "name"), ("projects", "name"), ("clusters", "id")):
             rows = await ceems.rows(login, f"{kind}/admin" if admin else kind)

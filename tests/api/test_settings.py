@@ -10,10 +10,10 @@ import pytest
 import pytest_asyncio
 
 from ceems_grpc.pb import pluginv2_pb2 as pb
-from tests.api.client import Source, error_of, source
 from tests.api.site import DAY, NOON, write_people_site
-from tests.golden.ceems_plugin import COMMAND, read_frame
-from tests.grafana.host import Asker, Plugin, running
+from tests.support.plugin.ceems import COMMAND, read_frame
+from tests.support.plugin.process import Asker, Plugin, running
+from tests.support.plugin.source import Source, error_of, source
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

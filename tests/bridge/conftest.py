@@ -7,8 +7,9 @@ import pytest
 import pytest_asyncio
 
 from tests.bridge.servers import Files
-from tests.golden.ceems_plugin import COMMAND
-from tests.grafana.host import Plugin, running
+from tests.support.places import SYNTHETIC
+from tests.support.plugin.ceems import COMMAND
+from tests.support.plugin.process import Plugin, running
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -24,4 +25,4 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
 
 @pytest.fixture(scope="session")
 def database() -> Path:
-    return Path(__file__).parents[1] / "golden" / "synthetic.db"
+    return SYNTHETIC

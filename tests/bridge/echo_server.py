@@ -1,4 +1,4 @@
-"""A bridge server that answers as `tests.grafana.echo_plugin` does, and not from a database."""
+"""A bridge server that answers as `tests.support.plugin.echo` does, and not from a database."""
 
 import argparse
 import asyncio
@@ -19,7 +19,7 @@ from ceems_grpc.grafana.backend.query import DataQuery
 from ceems_grpc.grafana.data.frame import Field, Frame
 from ceems_grpc.grafana.serve.instances import InstanceManager
 from ceems_grpc.grafana.serve.telemetry.logs import start_logging
-from tests.grafana.echo_plugin import Echo
+from tests.support.plugin.echo import Echo
 
 
 @dataclass

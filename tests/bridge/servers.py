@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.bridge.authority import Authority, Pair
-from tests.golden.ceems_plugin import CeemsPlugin
-from tests.grafana.host import ROOT, Asker, Plugin, close_pipes
+from tests.support.places import ROOT
+from tests.support.plugin.ceems import CeemsPlugin
+from tests.support.plugin.process import Asker, Plugin, close_pipes
 
 CEEMS = (sys.executable, "-m", "ceems_grpc", "server")
 ECHO = (sys.executable, "-m", "tests.bridge.echo_server")

@@ -16,9 +16,9 @@ from ceems_grpc.version import VERSION
 from tests.bridge.servers import BridgedPlugin, Files, Server, bridged, serving
 from tests.golden import test_api_recordings as api
 from tests.golden import test_frame_recordings as frames
-from tests.golden.ceems_plugin import COMMAND, CeemsPlugin, read_frame
-from tests.golden.recordings import ALL, gathered
-from tests.grafana.host import Plugin, running
+from tests.support.plugin.ceems import COMMAND, CeemsPlugin, read_frame
+from tests.support.plugin.process import Plugin, running
+from tests.support.recordings import ALL, gathered
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

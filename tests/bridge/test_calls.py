@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from ceems_grpc.bridge.requests import without_secrets
 from ceems_grpc.pb import pluginv2_pb2 as pb
 from tests.bridge.servers import ECHO, BridgedPlugin, Files, Server, bridged, serving
-from tests.golden.ceems_plugin import read_frame
-from tests.grafana.host import Plugin, lines, method_of, until
+from tests.support.plugin.ceems import read_frame
+from tests.support.plugin.process import Plugin, lines, method_of, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

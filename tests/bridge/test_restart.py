@@ -17,9 +17,9 @@ from ceems_grpc.store.remote.connection import Connection
 from ceems_grpc.store.remote.endpoint import Endpoint
 from ceems_grpc.store.remote.errors import RemoteError
 from tests.bridge.servers import ECHO, BridgedPlugin, Files, Server, bridged, serving
-from tests.golden.ceems_plugin import read_frame
-from tests.grafana.host import Plugin, lines, until
 from tests.postgres.servers import free_port
+from tests.support.plugin.ceems import read_frame
+from tests.support.plugin.process import Plugin, lines, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -43,9 +43,9 @@ from ceems_grpc.store.remote.store import RemoteStore
 from ceems_grpc.store.runtime.admission import Lane, Queue, Size
 from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.bridge.servers import Files, Server, serving
-from tests.grafana.host import Asker
 from tests.mirror.plans import Plan, ask, check_same
 from tests.store.files import PARIS, make, unit
+from tests.support.plugin.process import Asker
 
 DAY = 86_400
 UNITS = 20_000  # several batches, and more than is on its way in messages

@@ -31,8 +31,8 @@ from ceems_grpc.store.remote.errors import AnsweredError, Cause, RemoteError
 from ceems_grpc.store.remote.protocol import PROTOCOL, PROTOCOL_KEY, VERSION_KEY
 from tests.bridge.authority import Authority
 from tests.bridge.servers import BridgedPlugin, Files, Server, bridged, serving
-from tests.cli.command import ceems_grpc
-from tests.grafana.host import Plugin
+from tests.support.command import ceems_grpc
+from tests.support.plugin.process import Plugin
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

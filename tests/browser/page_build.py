@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.support.places import ROOT
+
 FRONTEND = ROOT / "frontend"
 OUTPUT = ROOT / "build" / "browser"
 

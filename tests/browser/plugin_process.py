@@ -11,8 +11,9 @@ from typing import Any, cast
 import grpc
 from google.protobuf.message import Message
 
-from tests.golden.ceems_plugin import COMMAND
-from tests.grafana.host import ENVIRONMENT, ROOT, Handshake, start_call
+from tests.support.places import ROOT
+from tests.support.plugin.ceems import COMMAND
+from tests.support.plugin.process import ENVIRONMENT, Handshake, start_call
 
 
 class PluginProcess:

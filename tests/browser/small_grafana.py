@@ -23,7 +23,7 @@ import grpc
 
 from ceems_grpc.pb import pluginv2_pb2 as pb
 from tests.browser.plugin_process import PluginProcess
-from tests.grafana.host import Asker
+from tests.support.plugin.process import Asker
 
 UID = "ceems"
 _SOURCE = f"/api/datasources/uid/{UID}"

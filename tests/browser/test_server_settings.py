@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.bridge.servers import CEEMS, Files
 from tests.browser.database import Database
 from tests.browser.editors import Editors
-from tests.grafana.host import ROOT
+from tests.support.places import ROOT
 
 REFUSED_HEALTH = r"^400 .*/health$"
 

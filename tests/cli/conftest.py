@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.command import ceems_grpc
+from tests.support.command import ceems_grpc
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ceems_grpc.cli.main import run
-from tests.cli.command import ceems_grpc
+from tests.support.command import ceems_grpc
 
 
 @contextmanager

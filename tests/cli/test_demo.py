@@ -11,7 +11,7 @@ import pytest
 
 from ceems_grpc.cli.main import run
 from ceems_grpc.demo.database import write_demo_database
-from tests.cli.command import ceems_grpc, in_terminal
+from tests.support.command import ceems_grpc, in_terminal
 
 
 def test_shows_the_whole_way(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.command import ceems_grpc, in_terminal
+from tests.support.command import ceems_grpc, in_terminal
 
 
 def _count(path: Path) -> int:

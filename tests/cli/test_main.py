@@ -6,7 +6,8 @@ import pytest
 
 from ceems_grpc.cli.main import run
 from ceems_grpc.version import VERSION
-from tests.cli.command import ROOT, ceems_grpc, environment
+from tests.support.command import ceems_grpc, environment
+from tests.support.places import ROOT
 
 
 def test_by_hand_it_says_what_it_is() -> None:

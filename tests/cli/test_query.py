@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ceems_grpc.cli.main import run
-from tests.cli.command import ceems_grpc, command_line, environment, in_terminal
+from tests.support.command import ceems_grpc, command_line, environment, in_terminal
 
 ALL = ("--from", "now-60d")
 

@@ -13,8 +13,8 @@ import pytest
 import pytest_asyncio
 
 from ceems_grpc.demo.database import write_demo_database
-from tests.golden.ceems_plugin import CeemsPlugin, ceems_plugin, read_frame
-from tests.grafana.host import ROOT
+from tests.support.places import ROOT
+from tests.support.plugin.ceems import CeemsPlugin, ceems_plugin, read_frame
 
 FOLDER = ROOT / "dashboards"
 FILES = sorted(FOLDER.glob("*.json"))

@@ -3,18 +3,16 @@
 import sqlite3
 from contextlib import closing
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ceems_grpc.demo.schema import LATEST_VERSION, METRIC_COLUMNS, SCHEMA, create_schema
-
-RECORDED = Path(__file__).parent.parent / "golden" / "synthetic.db"
+from tests.support.places import SYNTHETIC
 
 
 def test_tables_and_indexes_equal_the_recorded_ones() -> None:
-    with closing(sqlite3.connect(f"file:{RECORDED}?immutable=1", uri=True)) as recorded, closing(new(9)) as ours:
+    with closing(sqlite3.connect(f"file:{SYNTHETIC}?immutable=1", uri=True)) as recorded, closing(new(9)) as ours:
         names = tables(recorded)
         assert len(names) == 7
         assert tables(ours) == names

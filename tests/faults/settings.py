@@ -15,9 +15,9 @@ from typing import Any
 
 from ceems_grpc.pb import pluginv2_pb2 as pb
 from tests.faults.site import make_pristine, series
-from tests.golden.ceems_plugin import COMMAND
-from tests.grafana.host import Asker, Plugin, running
 from tests.load.mix import resident
+from tests.support.plugin.ceems import COMMAND
+from tests.support.plugin.process import Asker, Plugin, running
 
 _PARTS = 5  # after each part of the changes one looks
 _AT_ONCE = 4

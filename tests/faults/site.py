@@ -12,9 +12,9 @@ from typing import Any
 
 from ceems_grpc.demo.database import write_demo_database
 from ceems_grpc.pb import pluginv2_pb2 as pb
-from tests.golden.ceems_plugin import COMMAND, CeemsPlugin, read_frame
-from tests.grafana.host import running
 from tests.load.mix import settle
+from tests.support.plugin.ceems import COMMAND, CeemsPlugin, read_frame
+from tests.support.plugin.process import running
 
 YEARS = (1_500_000_000_000, 2_500_000_000_000)  # ms
 _PATIENCE = 30.0

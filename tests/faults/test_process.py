@@ -12,8 +12,9 @@ import pytest
 
 from tests.faults.settings import change_settings
 from tests.faults.site import Pristine, Refusal, make_pristine, names, site
-from tests.golden.ceems_plugin import COMMAND, CeemsPlugin
-from tests.grafana.host import ENVIRONMENT, ROOT, Handshake, Plugin, alive, close_pipes, running, until
+from tests.support.places import ROOT
+from tests.support.plugin.ceems import COMMAND, CeemsPlugin
+from tests.support.plugin.process import ENVIRONMENT, Handshake, Plugin, alive, close_pipes, running, until
 
 PARENT = """
 import json, subprocess, sys

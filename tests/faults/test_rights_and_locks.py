@@ -23,8 +23,8 @@ from tests.faults.site import (
     numbers_of,
     site,
 )
-from tests.golden.ceems_plugin import COMMAND
 from tests.store.other_user import NOBODY
+from tests.support.plugin.ceems import COMMAND
 
 _LITTLE = 64 * 1024  # bytes that a file may have on a disk that is "full"; logs and sockets are smaller
 

@@ -14,9 +14,9 @@ from typing import Any
 from ceems_grpc.store.plan import Distinct, Table
 from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.faults.site import Site, make_pristine, site
-from tests.grafana.host import close_pipes
 from tests.load.mix import DAY, Load, make_database, writing
 from tests.load.writer import Ledger
+from tests.support.plugin.process import close_pipes
 
 _LARGE_LOG = 8 * 1024 * 1024
 _SECONDS = 60.0

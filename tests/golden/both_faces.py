@@ -2,8 +2,8 @@
 
 from tests.golden import test_api_recordings as api
 from tests.golden import test_frame_recordings as frames
-from tests.golden.ceems_plugin import CeemsPlugin
-from tests.golden.recordings import Recordings, gathered
+from tests.support.plugin.ceems import CeemsPlugin
+from tests.support.recordings import Recordings, gathered
 
 
 async def differences(ceems: CeemsPlugin, recordings: Recordings) -> list[str]:

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from tests.golden.ceems_plugin import CeemsPlugin, ceems_plugin
-from tests.golden.recordings import ALL, Recording, Recordings, first_difference, gathered, plain, same
+from tests.support.plugin.ceems import CeemsPlugin, ceems_plugin
+from tests.support.recordings import ALL, Recording, Recordings, first_difference, gathered, plain, same
 
 
 @pytest.mark.parametrize("recordings", ALL, ids=lambda recordings: recordings.name)

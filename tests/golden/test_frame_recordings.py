@@ -8,8 +8,8 @@ import pyarrow as pa
 import pytest
 
 from ceems_grpc.domain.columns import METRICS, UNIT_COLUMNS
-from tests.golden.ceems_plugin import CeemsPlugin, ceems_plugin, read_frame
-from tests.golden.recordings import ALL, Recording, Recordings, first_difference, gathered, plain, same
+from tests.support.plugin.ceems import CeemsPlugin, ceems_plugin, read_frame
+from tests.support.recordings import ALL, Recording, Recordings, first_difference, gathered, plain, same
 
 _KINDS = {"units": "units", "usage": "usage", "stats": "stats"}
 _TIMES = {"created_at", "started_at", "ended_at"}

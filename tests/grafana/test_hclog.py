@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ceems_grpc.grafana.serve.telemetry.logs import HclogFormatter, log_fields
-from tests.grafana.host import Asker, running
+from tests.support.plugin.process import Asker, running
 
 LEVELS = {"trace": 5, "debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
 

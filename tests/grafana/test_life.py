@@ -16,10 +16,10 @@ from google.protobuf.empty_pb2 import Empty
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from ceems_grpc.pb import go_plugin_pb2
-from tests.grafana.host import (
+from tests.support.places import ROOT
+from tests.support.plugin.process import (
     ECHO,
     ENVIRONMENT,
-    ROOT,
     Asker,
     Handshake,
     alive,

@@ -10,7 +10,7 @@ from ceems_grpc.grafana.backend.query import DataQuery, TimeRange
 from ceems_grpc.grafana.backend.resource import ResourceRequest
 from ceems_grpc.grafana.serve.handshake import handshake_line
 from ceems_grpc.pb import pluginv2_pb2 as pb
-from tests.grafana.host import Asker, Handshake
+from tests.support.plugin.process import Asker, Handshake
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 

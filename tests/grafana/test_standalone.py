@@ -9,7 +9,7 @@ import pytest
 from ceems_grpc.grafana.serve.handshake import HandshakeError
 from ceems_grpc.grafana.serve.standalone import standalone_address
 from ceems_grpc.pb import go_plugin_pb2
-from tests.grafana.host import ECHO, Asker, Handshake, running, spawn
+from tests.support.plugin.process import ECHO, Asker, Handshake, running, spawn
 
 
 def free_address() -> str:

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from ceems_grpc.grafana.serve.tls import Identity
-from tests.grafana.host import ECHO, ENVIRONMENT, Asker, Handshake, running, spawn, start_call
+from tests.support.plugin.process import ECHO, ENVIRONMENT, Asker, Handshake, running, spawn, start_call
 
 HTTP2_START = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 

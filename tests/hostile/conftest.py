@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.api.client import Source, source
 from tests.api.site import write_people_site
-from tests.golden.ceems_plugin import COMMAND
-from tests.grafana.host import Plugin, running
 from tests.hostile.wellness import staying_well
+from tests.support.plugin.ceems import COMMAND
+from tests.support.plugin.process import Plugin, running
+from tests.support.plugin.source import Source, source
 
 
 @pytest.fixture(scope="module")

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from ceems_grpc.demo.schema import create_schema
 from ceems_grpc.pb import pluginv2_pb2 as pb
-from tests.api.client import Source, source
 from tests.api.site import NOON, Site, write_people_site
-from tests.grafana.host import Plugin
 from tests.hostile.wellness import MEBIBYTE, MILLISECONDS, WINDOW, check_words, names_in, peak_memory
+from tests.support.plugin.process import Plugin
+from tests.support.plugin.source import Source, source
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

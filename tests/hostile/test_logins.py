@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ceems_grpc.pb import pluginv2_pb2 as pb
-from tests.api.client import Source, source
-from tests.grafana.host import Plugin
 from tests.hostile.test_query_models import METACHARACTERS
 from tests.hostile.wellness import MILLISECONDS, WINDOW
+from tests.support.plugin.process import Plugin
+from tests.support.plugin.source import Source, source
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

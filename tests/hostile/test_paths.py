@@ -13,9 +13,9 @@ import pytest
 
 from ceems_grpc.panels.live import channel_key
 from ceems_grpc.pb import pluginv2_pb2 as pb
-from tests.api.client import Source, source
-from tests.grafana.host import Plugin
 from tests.hostile.wellness import MILLISECONDS, check_words, contents, names_in
+from tests.support.plugin.process import Plugin
+from tests.support.plugin.source import Source, source
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -23,10 +23,10 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from ceems_grpc.pb import pluginv2_pb2 as pb
-from tests.api.client import Source
-from tests.golden.ceems_plugin import Answered
-from tests.grafana.host import Plugin
 from tests.hostile.wellness import check_words
+from tests.support.plugin.ceems import Answered
+from tests.support.plugin.process import Plugin
+from tests.support.plugin.source import Source
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from ceems_grpc.pb import go_plugin_pb2
 from ceems_grpc.pb import pluginv2_pb2 as pb
-from tests.api.client import Source
-from tests.grafana.host import Plugin
 from tests.hostile.wellness import MEBIBYTE, MILLISECONDS, check_words, peak_memory
+from tests.support.plugin.process import Plugin
+from tests.support.plugin.source import Source
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from tests.api.client import Source
 from tests.api.site import NOON
-from tests.grafana.host import Plugin, alive
+from tests.support.plugin.process import Plugin, alive
+from tests.support.plugin.source import Source
 
 WINDOW = (("from", NOON - 3600), ("to", NOON + 3600))
 MILLISECONDS = ((NOON - 3600) * 1000, (NOON + 3600) * 1000)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 from tests.bridge.servers import Files, Server
-from tests.golden.recordings import first_difference, same
 from tests.interop.gohost import PluginHost
+from tests.support.places import SYNTHETIC
+from tests.support.recordings import first_difference, same
 
-DATABASE = Path(__file__).parents[1] / "golden" / "synthetic.db"
 YEAR = {"from_ms": 1_735_689_600_000, "to_ms": 1_767_225_600_000}
-HERE = {"uid": "here", "json_data": {"path": str(DATABASE)}}
+HERE = {"uid": "here", "json_data": {"path": str(SYNTHETIC)}}
 QUESTIONS: tuple[dict[str, Any], ...] = (
     {"queryType": "units", "admin": True, "orderBy": ["uuid"]},
     {"queryType": "usage", "admin": True},

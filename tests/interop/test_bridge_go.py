@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 
 from tests.bridge.servers import Files, serving
-from tests.grafana.host import ROOT
-from tests.interop.bridged import DATABASE, check_same_from_there, there
+from tests.interop.bridged import check_same_from_there, there
 from tests.interop.gohost import PluginHost
+from tests.support.places import ROOT, SYNTHETIC
 
 
 async def test_frames_resources_and_streams_come_from_a_server(tmp_path: Path) -> None:
@@ -18,5 +18,5 @@ async def test_frames_resources_and_streams_come_from_a_server(tmp_path: Path) -
             check_same_from_there(host, there(files, server))
         assert host.exit == {"code": 0, "graceful": True}
 
-    async with serving("--database", str(DATABASE), *files.tls, *files.tokens) as server:
+    async with serving("--database", str(SYNTHETIC), *files.tls, *files.tokens) as server:
         await asyncio.to_thread(check)

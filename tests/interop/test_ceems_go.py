@@ -6,16 +6,16 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.grafana.host import ROOT, alive, until
 from tests.interop.gohost import PluginHost
+from tests.support.places import ROOT, SYNTHETIC
+from tests.support.plugin.process import alive, until
 
 COMMAND = (sys.executable, "-m", "ceems_grpc", "serve")
-SOURCE = {"uid": "ceems", "json_data": {"path": str(Path(__file__).parents[1] / "golden" / "synthetic.db")}}
+SOURCE = {"uid": "ceems", "json_data": {"path": str(SYNTHETIC)}}
 YEAR = {"from_ms": 1_735_689_600_000, "to_ms": 1_767_225_600_000}
 
 

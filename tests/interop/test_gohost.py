@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from pathlib import Path
 
 import pytest
 
 from tests.interop.gohost import PluginHost, go_host
+from tests.support.places import ROOT
 
-ROOT = Path(__file__).parents[2]
-ECHO = (sys.executable, "-m", "tests.grafana.echo_plugin")
+ECHO = (sys.executable, "-m", "tests.support.plugin.echo")
 
 
 def test_without_go_the_tests_are_skipped_and_say_why(monkeypatch: pytest.MonkeyPatch) -> None:

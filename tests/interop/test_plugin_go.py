@@ -12,9 +12,9 @@ from typing import Any, Literal
 import pytest
 
 from tests.interop.gohost import PluginHost
+from tests.support.places import ROOT
 
-ROOT = Path(__file__).parents[2]
-ECHO = (sys.executable, "-m", "tests.grafana.echo_plugin")
+ECHO = (sys.executable, "-m", "tests.support.plugin.echo")
 FORMATS = ("arrow", "json")
 
 

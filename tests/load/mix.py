@@ -26,9 +26,9 @@ import grpc
 
 from ceems_grpc.demo.database import write_demo_database
 from ceems_grpc.pb import pluginv2_pb2 as pb
-from tests.golden.ceems_plugin import CeemsPlugin, ceems_plugin, read_frame
 from tests.load.report import Report
 from tests.load.writer import Commit, Ledger
+from tests.support.plugin.ceems import CeemsPlugin, ceems_plugin, read_frame
 
 DAY = 86_400_000  # ms, as Grafana's times are
 _HEAVY_PAUSE, _SMALL_PAUSE = 0.5, 0.3  # seconds, the means

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from ceems_grpc.demo.database import write_demo_database
-from tests.golden.ceems_plugin import CeemsPlugin, ceems_plugin
 from tests.load.mix import PATIENCE, settle
+from tests.support.plugin.ceems import CeemsPlugin, ceems_plugin
 
 DAY = 86_400  # seconds
 ALLOWED = 0.25  # seconds of processor time after the moment of cancelling; the aim is 0.1, the rest is for noise

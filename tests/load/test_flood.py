@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from ceems_grpc.pb import pluginv2_pb2 as pb
-from tests.golden.ceems_plugin import CeemsPlugin, ceems_plugin, read_frame
 from tests.load.mix import PATIENCE, make_database
+from tests.support.plugin.ceems import CeemsPlugin, ceems_plugin, read_frame
 
 DAY = 86_400_000  # ms
 REFUSED = 'ceems_queue_refused_total{lane="large"}'

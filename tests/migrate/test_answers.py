@@ -23,8 +23,8 @@ from ceems_grpc.migrate.target import rewrite_target
 from ceems_grpc.panels.answers import Panels
 from ceems_grpc.rest.router import Api
 from ceems_grpc.store.sqlite.store import SqliteStore
-from tests.golden.recordings import HERE
 from tests.migrate.boards import NAMES, filled, load, migrated, our_targets, panels, shown_names
+from tests.support.places import SYNTHETIC
 
 RANGE = TimeRange(datetime(2025, 11, 22, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC))
 ADMIN = Viewer("admin")
@@ -42,7 +42,7 @@ VALUES: dict[str, str | list[str]] = {
 
 @pytest.fixture
 async def ceems() -> AsyncIterator[Ceems]:
-    found = Ceems(SqliteStore(HERE / "synthetic.db"))
+    found = Ceems(SqliteStore(SYNTHETIC))
     yield found
     await found.close()
 

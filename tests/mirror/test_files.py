@@ -21,8 +21,8 @@ from ceems_grpc.store.duckdb.files import memory_folders
 from ceems_grpc.store.duckdb.follower import MirrorSettings
 from ceems_grpc.store.duckdb.store import MirroredStore
 from ceems_grpc.store.sqlite.store import SqliteStore
-from tests.golden.recordings import ALL, Recordings, plain, same
 from tests.mirror.sites import ZONE, answers, check, eventually, following, is_mirrored, settings
+from tests.support.recordings import ALL, Recordings, plain, same
 
 # Follows a database, tells that its mirror is ready, and answers until its input ends.
 PROCESS = """

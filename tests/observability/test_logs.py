@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from ceems_grpc.pb import pluginv2_pb2 as pb
-from tests.golden.ceems_plugin import COMMAND, CeemsPlugin
-from tests.grafana.host import running
+from tests.support.plugin.ceems import COMMAND, CeemsPlugin
+from tests.support.plugin.process import running
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = f"00-{TRACE}-b7ad6b7169203331-01"

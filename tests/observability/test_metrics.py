@@ -16,10 +16,10 @@ from ceems_grpc.datasource import CeemsDataSource
 from ceems_grpc.pb import pluginv2_pb2 as pb
 from ceems_grpc.settings import Settings
 from ceems_grpc.telemetry.mirrors import MirrorMetrics
-from tests.golden.ceems_plugin import CeemsPlugin, ceems_plugin
 from tests.mirror.sites import following, make_site
+from tests.support.places import SYNTHETIC
+from tests.support.plugin.ceems import CeemsPlugin, ceems_plugin
 
-DATABASE = Path(__file__).parents[1] / "golden" / "synthetic.db"
 WINDOW = (1_763_700_000_000, 1_767_250_000_000)
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -27,7 +27,7 @@ Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 @pytest.fixture
 async def ceems() -> AsyncIterator[CeemsPlugin]:
-    async with ceems_plugin(DATABASE) as running:
+    async with ceems_plugin(SYNTHETIC) as running:
         yield running
 
 

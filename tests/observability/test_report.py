@@ -24,11 +24,11 @@ from ceems_grpc.panels.report import Times, describe, executed_text, query_stats
 from ceems_grpc.store.runtime.admission import Lane, Queue, Size
 from ceems_grpc.store.runtime.query_trace import Account, Statement, account, enter, of_source, waiting
 from ceems_grpc.store.sqlite.store import SqliteStore
-from tests.golden.ceems_plugin import COMMAND, CeemsPlugin
-from tests.grafana.host import Plugin, running
 from tests.mirror.sites import ZONE, following, make_site
+from tests.support.places import SYNTHETIC
+from tests.support.plugin.ceems import COMMAND, CeemsPlugin
+from tests.support.plugin.process import Plugin, running
 
-DATABASE = Path(__file__).parents[1] / "golden" / "synthetic.db"
 WINDOW = (1_763_700_000_000, 1_767_250_000_000)
 USAGE: dict[str, Any] = {"queryType": "usage", "admin": True, "fields": ["total_energy_usage_kwh"], "users": ["user1"]}
 OVER_TIME = {"queryType": "usage-over-time", "admin": True, "groupBy": ["cluster_id"], "format": "multi"}
@@ -43,7 +43,7 @@ async def plugin() -> AsyncIterator[Plugin]:
 @pytest.fixture
 def ceems(plugin: Plugin, request: pytest.FixtureRequest) -> CeemsPlugin:
     """Return a data source of the test's own, for which no answers are kept yet."""
-    return CeemsPlugin(plugin, {"path": str(DATABASE), "serviceUser": request.node.name})
+    return CeemsPlugin(plugin, {"path": str(SYNTHETIC), "serviceUser": request.node.name})
 
 
 def meta_of(table: pa.Table) -> dict[str, Any]:

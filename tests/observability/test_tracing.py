@@ -9,17 +9,16 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ceems_grpc.pb import pluginv2_pb2 as pb
-from tests.golden.ceems_plugin import COMMAND, CeemsPlugin
-from tests.grafana.host import ROOT, Plugin, running
 from tests.observability.collector import collecting
+from tests.support.places import ROOT, SYNTHETIC
+from tests.support.plugin.ceems import COMMAND, CeemsPlugin
+from tests.support.plugin.process import Plugin, running
 
-DATABASE = Path(__file__).parents[1] / "golden" / "synthetic.db"
 WINDOW = (1_763_700_000_000, 1_767_250_000_000)
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 SAMPLED = f"00-{TRACE}-{SPAN}-01"
@@ -34,7 +33,7 @@ async def traced(address: str, **environment: str) -> AsyncIterator[CeemsPlugin]
     """Run the plugin with an address for traces."""
     settings = {"GF_INSTANCE_OTLP_ADDRESS": address, "GF_PLUGIN_LOG_LEVEL": "debug", **(environment or ALWAYS)}
     async with running(COMMAND, settings) as plugin:
-        yield CeemsPlugin(plugin, {"path": str(DATABASE)})
+        yield CeemsPlugin(plugin, {"path": str(SYNTHETIC)})
 
 
 def request(ceems: CeemsPlugin, **models: dict[str, Any]) -> pb.QueryDataRequest:
@@ -65,7 +64,7 @@ def free_address() -> str:
 def groups_of_units() -> int:
     """Return how many different owners the units of the database have, as stats tell them apart."""
     groups = "SELECT DISTINCT cluster_id, resource_manager, project, username FROM units"
-    with closing(sqlite3.connect(f"{DATABASE.as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
+    with closing(sqlite3.connect(f"{SYNTHETIC.as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
         (count,) = connection.execute(f"SELECT count(*) FROM ({groups})").fetchone()
     return int(count)
 

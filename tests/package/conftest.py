@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.support.places import ROOT
+
 # They are scripts, not a package: the name of their folder is that of a library.
 sys.path.insert(0, str(ROOT / "packaging"))
 

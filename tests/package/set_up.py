@@ -28,13 +28,12 @@ from pathlib import Path
 import yaml  # type: ignore[import-untyped]  # of another package's needs, without types
 from plugin_zip import write_zip
 
-from tests.golden.ceems_plugin import CeemsPlugin
-from tests.grafana.host import running
 from tests.package.plugin_folders import write_frontend, write_program
+from tests.support.places import ROOT, SYNTHETIC
+from tests.support.plugin.ceems import CeemsPlugin
+from tests.support.plugin.process import running
 
-ROOT = Path(__file__).parents[2]
 ID = "ceems-ceems-datasource"
-DATABASE = ROOT / "tests" / "golden" / "synthetic.db"
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _PLACES = r"(?<![\w.>/-])/(etc|opt|usr/local/bin|var/lib)(?=[/\s]|$)"
 _ABSOLUTE = re.compile(r"(?<![\w.:/~-])/[a-z][\w./-]*")
@@ -75,7 +74,7 @@ class Host:
             (folder / name).mkdir(parents=True)
         for name in ("etc/systemd/system", "var/lib/ceems"):
             (folder / name).mkdir(parents=True)
-        shutil.copy(DATABASE, folder / "var/lib/ceems/ceems.db")
+        shutil.copy(SYNTHETIC, folder / "var/lib/ceems/ceems.db")
         (folder / "work/deploy").symlink_to(ROOT / "deploy")
         self._write_zip(folder / "work/build")
         _write(bin_folder / "sudo", _SUDO)

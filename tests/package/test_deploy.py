@@ -20,8 +20,8 @@ from ceems_grpc.cli.options import parse
 from ceems_grpc.cli.server import server_settings
 from ceems_grpc.settings import PluginSettings, Settings, SettingsError, data_source
 from ceems_grpc.store.sources import BridgeSource, FileSource, PostgresSource, Source
+from tests.support.places import ROOT
 
-ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 PLUGIN = json.loads((ROOT / "plugin.json").read_text())
 PLUGIN_FOLDER = f"/var/lib/grafana/plugins/{PLUGIN['id']}"

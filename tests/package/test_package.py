@@ -19,10 +19,9 @@ from plugin_rules import problems
 
 from ceems_grpc.version import VERSION
 from tests.interop.gohost import PluginHost
+from tests.support.places import ROOT, SYNTHETIC
 
-ROOT = Path(__file__).parents[2]
-DATABASE = ROOT / "tests" / "golden" / "synthetic.db"
-SOURCE = {"uid": "ceems", "json_data": {"path": str(DATABASE)}}
+SOURCE = {"uid": "ceems", "json_data": {"path": str(SYNTHETIC)}}
 YEAR = {"from_ms": 1_735_689_600_000, "to_ms": 1_767_225_600_000}
 # Of the C library, which no program can bring along.
 SYSTEM_LIBRARIES = ("ld-linux", "libc.so", "libm.so", "libdl.so", "librt.so", "libpthread.so", "libutil.so")
@@ -99,7 +98,7 @@ def test_it_uses_nothing_of_the_host_but_the_c_library(host: PluginHost, plugin_
         for path in mapped | {path for path in opened if path.startswith("/")}
         if not Path(path).is_relative_to(plugin_folder)
         and not Path(path).name.startswith(SYSTEM_LIBRARIES)
-        and not path.startswith((str(DATABASE), "/dev/", "/proc/"))
+        and not path.startswith((str(SYNTHETIC), "/dev/", "/proc/"))
     }
     assert foreign == set()
     environment = (process / "environ").read_bytes().split(b"\0")
@@ -112,7 +111,7 @@ def test_it_answers_where_there_is_no_python(plugin_folder: Path, program: Path,
     if unshare is None or subprocess.run([unshare, "-rm", "true"], capture_output=True, check=False).returncode:
         pytest.skip("not tried without Python on the host: this system lets no process have mounts of its own")
     database = tmp_path / "ceems.db"
-    shutil.copyfile(DATABASE, database)
+    shutil.copyfile(SYNTHETIC, database)
     hidden = {sys.base_prefix, sys.prefix, str(ROOT), "/usr/share/zoneinfo", "/usr/lib/python3", "/usr/local"}
     if Path(sys.base_prefix) == Path("/usr"):
         hidden = hidden - {sys.base_prefix} | {f"/usr/lib/python3.{sys.version_info.minor}"}
@@ -139,12 +138,12 @@ def test_a_folder_with_any_letters_in_its_name_will_do(plugin_folder: Path, tmp_
     copy = tmp_path / "Greifswälder Straße 10%" / "ceems"
     shutil.copytree(plugin_folder, copy)
     database = tmp_path / "données é.db"
-    shutil.copyfile(DATABASE, database)
+    shutil.copyfile(SYNTHETIC, database)
     answer = _run(copy / program_name(), "check", database, cwd=Path("/"))
     assert "données é.db" in answer
 
 
-@pytest.mark.parametrize("command", [("--version",), ("query", DATABASE, "--type", "stats", "--mode", "global")])
+@pytest.mark.parametrize("command", [("--version",), ("query", SYNTHETIC, "--type", "stats", "--mode", "global")])
 def test_commands_answer_as_they_do_from_the_sources(
     command: tuple[object, ...], program: Path, tmp_path: Path
 ) -> None:
@@ -167,7 +166,7 @@ def test_the_libraries_of_the_package_can_be_used(plugin_folder: Path) -> None:
         )
     shutil.copy(check, plugin_folder)
     try:
-        answer = json.loads(_run(plugin_folder / check.name, DATABASE, cwd=plugin_folder))
+        answer = json.loads(_run(plugin_folder / check.name, SYNTHETIC, cwd=plugin_folder))
     finally:
         (plugin_folder / check.name).unlink()
     counts = [["k8s-0", 48], ["os-0", 70], ["slurm-0", 343], ["slurm-1", 139]]

@@ -12,11 +12,12 @@ import pytest
 from plugin_facts import program_name
 
 from tests.bridge.servers import Files, serving
-from tests.golden.recordings import same
-from tests.interop.bridged import DATABASE, HERE, YEAR, check_same_from_there, there
+from tests.interop.bridged import HERE, YEAR, check_same_from_there, there
 from tests.interop.gohost import PluginHost
 from tests.observability.collector import collecting
 from tests.postgres.servers import PASSWORD, Server, empty_database, server
+from tests.support.places import SYNTHETIC
+from tests.support.recordings import same
 
 __all__ = ["empty_database", "server"]
 USAGE = {"ref_id": "A", "model": {"queryType": "usage", "admin": True}, **YEAR}
@@ -40,7 +41,7 @@ async def test_it_is_the_server_too(program: Path, tmp_path: Path) -> None:
         with PluginHost([program], cwd=program.parent) as host:
             check_same_from_there(host, there(files, remote))
 
-    arguments = ("--database", str(DATABASE), *files.tls, *files.tokens)
+    arguments = ("--database", str(SYNTHETIC), *files.tls, *files.tokens)
     async with serving(*arguments, command=(str(program), "server")) as remote:
         await asyncio.to_thread(check)
 
@@ -48,7 +49,7 @@ async def test_it_is_the_server_too(program: Path, tmp_path: Path) -> None:
 def test_it_feeds_postgresql_and_answers_from_there(
     program: Path, server: Server, empty_database: str, tmp_path: Path
 ) -> None:
-    database = Path(shutil.copy(DATABASE, tmp_path / "ceems.db"))
+    database = Path(shutil.copy(SYNTHETIC, tmp_path / "ceems.db"))
     secret = tmp_path / "password"
     secret.touch(0o600)
     secret.write_text(PASSWORD)

@@ -25,8 +25,8 @@ from grafana_home import GrafanaError, configure, find_grafana
 from plugin_facts import program_name
 
 from tests.package.plugin_folders import write_frontend, write_program
+from tests.support.places import ROOT
 
-ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "packaging" / "run_grafana.py"
 _SERVER = """\
     #!{python}

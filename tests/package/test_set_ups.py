@@ -20,10 +20,11 @@ from ceems_grpc.pb import pluginv2_pb2 as pb
 from ceems_grpc.settings import Settings
 from ceems_grpc.settings.allowed_paths import PluginSettings
 from ceems_grpc.store.sources import BridgeSource, FileSource, PostgresSource
-from tests.golden.ceems_plugin import COMMAND, CeemsPlugin, ceems_plugin
-from tests.grafana.host import running as running_plugin
-from tests.package.set_up import DATABASE, Host, blocks, hosting
+from tests.package.set_up import Host, blocks, hosting
 from tests.postgres.servers import PASSWORD, SUPERUSER, Server, free_port, running
+from tests.support.places import SYNTHETIC
+from tests.support.plugin.ceems import COMMAND, CeemsPlugin, ceems_plugin
+from tests.support.plugin.process import running as running_plugin
 
 WINDOW = (1_763_000_000_000, 1_767_300_000_000)
 MODEL = {"queryType": "usage", "admin": True, "groupBy": ["cluster_id", "username"]}
@@ -65,7 +66,7 @@ def expected() -> list[dict[str, Any]]:
     """Return the rows that the file itself answers."""
 
     async def ask() -> list[dict[str, Any]]:
-        async with ceems_plugin(DATABASE, adminRole="Admin") as ceems:
+        async with ceems_plugin(SYNTHETIC, adminRole="Admin") as ceems:
             return await answer(ceems)
 
     rows = asyncio.run(ask())
@@ -87,7 +88,7 @@ async def test_the_same_host(tmp_path: Path, expected: list[dict[str, Any]]) -> 
         assert (tmp_path / "etc/systemd/system/grafana-server.service.d/ceems.conf").is_file()
         async with host.grafana() as ceems:
             check_same(await answer(without_limits(ceems)), expected)
-            ceems.json_data["path"] = str(DATABASE)
+            ceems.json_data["path"] = str(SYNTHETIC)
             response = (await ceems.query("dave", {"A": MODEL}, WINDOW, role="Admin"))["A"]
             assert "allowed_paths" in response.error
 
@@ -176,7 +177,7 @@ async def test_postgresql_on_several_servers(tmp_path: Path, expected: list[dict
         host.run(on_the_coordinator, **superuser(coordinator))
         passwords = dict(re.findall(r"set (\w+)_password (\w+)", (tmp_path / "home/passwords.psql").read_text()))
         feeder, reader = (coordinator.url("ceems", f"ceems_{role}") for role in ("feeder", "reader"))
-        await asyncio.to_thread(feed_once, DATABASE, feeder, password=passwords["feeder"], site="main")
+        await asyncio.to_thread(feed_once, SYNTHETIC, feeder, password=passwords["feeder"], site="main")
         async with running_plugin(COMMAND) as plugin:
             settings = {"postgres": reader, "adminRole": "Admin"}
             ceems = CeemsPlugin(plugin, settings, {"postgresPassword": passwords["reader"]})

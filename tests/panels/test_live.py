@@ -12,9 +12,9 @@ import pytest
 
 from ceems_grpc.panels.live import channel_key
 from ceems_grpc.pb import pluginv2_pb2 as pb
-from tests.golden.ceems_plugin import CeemsPlugin, ceems_plugin
+from tests.support.places import SYNTHETIC
+from tests.support.plugin.ceems import CeemsPlugin, ceems_plugin
 
-SYNTHETIC = Path(__file__).parents[1] / "golden" / "synthetic.db"
 FIELDS = json.dumps({"fields": ["uuid", "username"]}).encode()
 
 

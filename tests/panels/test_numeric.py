@@ -1,16 +1,15 @@
 """Numeric frames: alert rules tell rows apart by their text columns, so these are always there."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 import pytest_asyncio
 
-from tests.golden.ceems_plugin import CeemsPlugin, ceems_plugin
+from tests.support.places import SYNTHETIC
+from tests.support.plugin.ceems import CeemsPlugin, ceems_plugin
 
-DATABASE = Path(__file__).parents[1] / "golden" / "synthetic.db"
 WINDOW = (1_763_700_000_000, 1_767_250_000_000)
 
 
@@ -19,7 +18,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def ceems() -> AsyncIterator[CeemsPlugin]:
-    async with ceems_plugin(DATABASE) as running:
+    async with ceems_plugin(SYNTHETIC) as running:
         yield running
 
 

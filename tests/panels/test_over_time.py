@@ -1,7 +1,6 @@
 """Usage over time from units: whatever the steps, they add up to the usage of the window."""
 
 import asyncio
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
@@ -14,8 +13,8 @@ from ceems_grpc.domain.questions.steps import Step, steps_of
 from ceems_grpc.domain.questions.window import Window
 from ceems_grpc.domain.service import Ceems
 from ceems_grpc.store.sqlite.store import SqliteStore
+from tests.support.places import SYNTHETIC
 
-DATABASE = Path(__file__).parents[1] / "golden" / "synthetic.db"
 FIRST, LAST = 1_763_700_000, 1_767_250_000  # the time that the database covers, and a little more
 ADMIN = Viewer("admin")
 FIELDS = ("num_units", "total_energy_usage_kwh.total", "total_time_seconds.walltime", "total_emissions_gms.rte_total")
@@ -36,7 +35,7 @@ def test_steps_add_up_to_the_usage_of_the_window(
     window = Window(start, start + length)
 
     async def ask() -> tuple[pa.Table, pa.Table]:
-        ceems = Ceems(SqliteStore(DATABASE))
+        ceems = Ceems(SqliteStore(SYNTHETIC))
         try:
             over_time, _ = await ceems.usage_over_time(
                 ADMIN,

@@ -6,12 +6,12 @@ from contextlib import asynccontextmanager
 import pytest
 
 from tests.golden.both_faces import differences
-from tests.golden.ceems_plugin import COMMAND, CeemsPlugin
-from tests.golden.recordings import ALL, Recordings
-from tests.grafana.host import running
 from tests.postgres.servers import PASSWORD, SUPERUSER, Server, Shards
 from tests.postgres.sites import FEEDER, READER, new_sharded_database
 from tests.postgres.stores import fed
+from tests.support.plugin.ceems import COMMAND, CeemsPlugin
+from tests.support.plugin.process import running
+from tests.support.recordings import ALL, Recordings
 
 
 @asynccontextmanager

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.api.client import Source
 from tests.api.site import DAY, NOON, Site
-from tests.grafana.host import Asker
+from tests.support.plugin.process import Asker
+from tests.support.plugin.source import Source
 
 WINDOW = (("from", str(NOON - 3600)), ("to", str(NOON + 3600)))
 MILLISECONDS = ((NOON - 3600) * 1000, (NOON + 3600) * 1000)

@@ -13,11 +13,11 @@ import pytest
 import pytest_asyncio
 
 from ceems_grpc.pb import pluginv2_pb2 as pb
-from tests.api.client import error_of
 from tests.api.site import NOON
-from tests.golden.ceems_plugin import COMMAND, read_frame
-from tests.grafana.host import Plugin, running
 from tests.sources.sites import ENERGY, MILLISECONDS, WINDOW, Several, files, write_north_and_south, write_site
+from tests.support.plugin.ceems import COMMAND, read_frame
+from tests.support.plugin.process import Plugin, running
+from tests.support.plugin.source import error_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from tests.golden.both_faces import differences
-from tests.golden.ceems_plugin import COMMAND, CeemsPlugin
-from tests.golden.recordings import ALL, Recordings
-from tests.grafana.host import running
+from tests.support.plugin.ceems import COMMAND, CeemsPlugin
+from tests.support.plugin.process import running
+from tests.support.recordings import ALL, Recordings
 
 _TABLES = ("units", "usage", "daily_usage", "users", "projects")
 

@@ -31,13 +31,13 @@ from ceems_grpc.store.plan import (
 from ceems_grpc.store.remote.endpoint import Endpoint
 from ceems_grpc.store.remote.store import RemoteStore
 from ceems_grpc.store.sqlite.store import SqliteStore
-from tests.api.client import error_of
 from tests.api.site import DAY, NOON, PARIS
 from tests.bridge.servers import Files, Server, serving
-from tests.golden.ceems_plugin import COMMAND
-from tests.grafana.host import Plugin, running
 from tests.mirror.plans import Plan, ask, check_same
 from tests.sources.sites import ENERGY, WINDOW, Several, write_north_and_south
+from tests.support.plugin.ceems import COMMAND
+from tests.support.plugin.process import Plugin, running
+from tests.support.plugin.source import error_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

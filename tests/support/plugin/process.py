@@ -16,9 +16,9 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from ceems_grpc.pb import go_plugin_pb2, pluginv2_pb2
+from tests.support.places import ROOT
 
-ROOT = Path(__file__).parents[2]
-ECHO = (sys.executable, "-m", "tests.grafana.echo_plugin")
+ECHO = (sys.executable, "-m", "tests.support.plugin.echo")
 # All that Grafana passes besides its own GF_ settings.
 ENVIRONMENT = {
     "grafana_plugin_type": "datasource",

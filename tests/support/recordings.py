@@ -16,8 +16,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).parent
-SHARED = Path(os.environ.get("CEEMS_SHARED_GOLDEN", HERE.parents[2] / "shared" / "golden"))
+from tests.support.places import GOLDEN, ROOT, SYNTHETIC
+
+SHARED = Path(os.environ.get("CEEMS_SHARED_GOLDEN", ROOT.parent / "shared" / "golden"))
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,8 @@ class Recordings:
 _OTHERS = Recordings("e2e.golden", SHARED / "e2e.db", SHARED / "e2e.golden.json")
 
 ALL = (
-    Recordings("synthetic.golden", HERE / "synthetic.db", HERE / "synthetic.golden.json.gz"),
-    Recordings("synthetic.better", HERE / "synthetic.db", HERE / "synthetic.better.json.gz"),
+    Recordings("synthetic.golden", SYNTHETIC, GOLDEN / "synthetic.golden.json.gz"),
+    Recordings("synthetic.better", SYNTHETIC, GOLDEN / "synthetic.better.json.gz"),
     *((_OTHERS,) if _OTHERS.file.exists() else ()),
 )
 

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 import pyarrow as pa
 
 from ceems_grpc.pb import pluginv2_pb2 as pb
-from tests.grafana.host import Asker, Plugin, running
+from tests.support.plugin.process import Asker, Plugin, running
 
 COMMAND = (sys.executable, "-m", "ceems_grpc", "serve")
 

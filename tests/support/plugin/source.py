@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from ceems_grpc.pb import pluginv2_pb2 as pb
-from tests.golden.ceems_plugin import Answered, CeemsPlugin
-from tests.grafana.host import Asker, Plugin
+from tests.support.plugin.ceems import Answered, CeemsPlugin
+from tests.support.plugin.process import Asker, Plugin
 
 
 class Source(CeemsPlugin):
