@@ -28,10 +28,10 @@ from bench.scale_plans import explained
 from bench.scale_questions import ScaleQuestion, scale_questions
 from bench.scale_servers import kept_servers, point_at_shards, size
 from tests.load.report import quantile
-from tests.postgres.servers import Shards, binaries
-from tests.postgres.sites import READER
 from tests.support.plugin.ceems import COMMAND, CeemsPlugin, ceems_plugin
 from tests.support.plugin.process import running
+from tests.support.postgres.servers import Shards, binaries
+from tests.support.postgres.setup import READER
 
 _DAYS = 365
 _PATIENCE = 600.0  # seconds that an answer may take

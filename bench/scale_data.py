@@ -26,8 +26,8 @@ from ceems_grpc.store.plan import Table
 from ceems_grpc.store.postgres.feed.rollups import DAY_SECONDS, rebuild_statements
 from ceems_grpc.store.postgres.schema import LARGE_TABLES, PART, SITE, Leaf, TableCatalog, leaves, part_of
 from tests.load.writer import Ledger, Writer
-from tests.postgres.servers import Server, Shards
-from tests.postgres.sites import FEEDER, new_sharded_database
+from tests.support.postgres.servers import Server, Shards
+from tests.support.postgres.setup import FEEDER, new_sharded_database
 
 SITES = 10
 FIRST = "site-0"

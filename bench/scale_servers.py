@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from tests.postgres.servers import Server, Shards
+from tests.support.postgres.servers import Server, Shards
 
 SHARDS = ("shard1", "shard2")
 _SETTINGS = {

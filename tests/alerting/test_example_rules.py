@@ -3,21 +3,19 @@
 import json
 import re
 import sqlite3
-from collections.abc import AsyncIterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 import yaml  # type: ignore[import-untyped]  # of another package's needs, without types
 
 from ceems_grpc.demo.database import write_demo_database
 from tests.alerting.rules import FILE, Labels, Rule, load
-from tests.store.files import make, unit
-from tests.support.plugin.ceems import COMMAND, CeemsPlugin
-from tests.support.plugin.process import Plugin, running
+from tests.support.databases import make, unit
+from tests.support.plugin.ceems import CeemsPlugin
+from tests.support.plugin.process import Plugin
 
 RULES = {rule.uid: rule for rule in load()}
 NOW = int(datetime(2026, 3, 2, 12, 40, tzinfo=UTC).timestamp())
@@ -39,12 +37,6 @@ def database(path: Path, *rows: dict[str, Any]) -> Path:
                 )
         writer.commit()
     return path
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def plugin() -> AsyncIterator[Plugin]:
-    async with running(COMMAND) as plugin:
-        yield plugin
 
 
 async def firing(plugin: Plugin, uid: str, path: Path, now: int = NOW) -> set[Labels] | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.interop.gohost import PluginHost
+from tests.support.go_host import PluginHost
 from tests.support.places import ROOT, SYNTHETIC
 
 COMMAND = (sys.executable, "-m", "ceems_grpc", "serve")

@@ -1,27 +1,19 @@
 """In whose name Grafana's own questions are asked: rules, recording rules and public dashboards."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from ceems_grpc.pb import pluginv2_pb2 as pb
 from tests.alerting.rules import SCHEDULER
 from tests.support.places import SYNTHETIC
-from tests.support.plugin.ceems import COMMAND, CeemsPlugin, read_frame
-from tests.support.plugin.process import Plugin, running
+from tests.support.plugin.ceems import CeemsPlugin, read_frame
+from tests.support.plugin.process import Plugin
 
 WINDOW = (1_735_689_600_000, 1_767_225_600_000)
 
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def plugin() -> AsyncIterator[Plugin]:
-    async with running(COMMAND) as plugin:
-        yield plugin
 
 
 @pytest.fixture(params=["admin", ""])

@@ -1,14 +1,5 @@
-"""One running plugin for all tests of a module."""
+"""Fixtures of the API's tests."""
 
-from collections.abc import AsyncIterator
+from tests.support.plugin.fixtures import plugin
 
-import pytest_asyncio
-
-from tests.support.plugin.ceems import COMMAND
-from tests.support.plugin.process import Plugin, running
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def plugin() -> AsyncIterator[Plugin]:
-    async with running(COMMAND) as plugin:
-        yield plugin
+__all__ = ["plugin"]

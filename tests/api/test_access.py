@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.api.site import NOON, write_people_site
+from tests.support.databases import NOON
+from tests.support.people import write_people_site
 from tests.support.plugin.ceems import Answered
 from tests.support.plugin.process import Plugin
 from tests.support.plugin.source import Source, error_of, source

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.site import DAY, NOON, TIMES, Site
+from tests.support.databases import DAY, NOON, TIMES, SiteDatabase
 from tests.support.plugin.ceems import read_frame
 from tests.support.plugin.process import Plugin
 from tests.support.plugin.source import Source, error_of, source
@@ -16,8 +16,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 AROUND_NOON = (("from", NOON - 3600), ("to", NOON + 3600))
 
 
-def write(path: Path) -> Site:
-    return Site(path / "ceems.db")
+def write(path: Path) -> SiteDatabase:
+    return SiteDatabase(path / "ceems.db")
 
 
 def uuids(rows: list[dict[str, Any]]) -> list[str]:

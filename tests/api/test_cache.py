@@ -25,7 +25,8 @@ from ceems_grpc.domain.questions.window import Window
 from ceems_grpc.domain.service import Ceems
 from ceems_grpc.pb import pluginv2_pb2 as pb
 from ceems_grpc.store.sqlite.store import SqliteReader, SqliteStore
-from tests.api.site import NOON, Site, write_people_site
+from tests.support.databases import NOON, SiteDatabase
+from tests.support.people import write_people_site
 from tests.support.plugin.ceems import Answered
 from tests.support.plugin.process import Plugin, running
 from tests.support.plugin.source import Source, source
@@ -122,7 +123,7 @@ async def test_data_sources_never_share_an_answer(plugin: Plugin, tmp_path: Path
     for name in ("one", "two"):
         path = tmp_path / name / "ceems.db"
         path.parent.mkdir()
-        with Site(path) as site:
+        with SiteDatabase(path) as site:
             site.project("alpha", ["ann"])
             site.unit("1", "ann", "alpha", NOON, total_cpu_energy_usage_kwh={name: 1})
         ceems = source(plugin, path)
@@ -148,7 +149,7 @@ async def test_a_replaced_database_is_seen_at_once(plugin: Plugin, database: Pat
     ceems = source(plugin, database)
     await ceems.get("ann", USAGE, *WINDOW)
     assert kept(await ceems.get("ann", USAGE, *WINDOW))
-    with Site(tmp_path / "restored.db") as site:
+    with SiteDatabase(tmp_path / "restored.db") as site:
         site.project("alpha", ["ann"])
         site.unit("1", "ann", "alpha", NOON)
         site.connection.execute("PRAGMA journal_mode = DELETE")

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from ceems_grpc.pb import pluginv2_pb2 as pb
-from tests.api.site import DAY, NOON, Site, write_people_site
+from tests.support.databases import DAY, NOON, SiteDatabase
+from tests.support.people import write_people_site
 from tests.support.plugin.process import Plugin
 from tests.support.plugin.source import error_of, source
 
@@ -122,7 +123,7 @@ async def test_keys_come_in_the_order_of_the_api(plugin: Plugin, tmp_path: Path)
     full: dict[str, Any] = {name: {"b": 1.5, "a": 2} for name in METRIC_KEYS}
     empty: dict[str, Any] = {name: {} for name in METRIC_KEYS}
     torn: dict[str, Any] = dict.fromkeys(METRIC_KEYS, '{"a":')
-    with Site(tmp_path / "ceems.db") as site:
+    with SiteDatabase(tmp_path / "ceems.db") as site:
         site.admin("root")
         site.user("ann", ["alpha"])
         site.project("alpha", ["ann"])
@@ -156,7 +157,7 @@ async def test_keys_come_in_the_order_of_the_api(plugin: Plugin, tmp_path: Path)
 
 async def test_numbers_are_written_as_the_api_does(plugin: Plugin, tmp_path: Path) -> None:
     texts = '{"a": 0.123456789012, "b": 5, "c": 7.0, "d": NaN, "e": "+Inf", "f": -1e-12, "g": 1e20, "h": 1e-8}'
-    with Site(tmp_path / "ceems.db") as site:
+    with SiteDatabase(tmp_path / "ceems.db") as site:
         site.unit("1", "ann", "alpha", NOON, avg_cpu_usage=texts)
         answer = await source(plugin, site.path).get("ann", "units", *WINDOW, ("field", "avg_cpu_usage"))
     (row,) = answer.json["data"]
@@ -222,7 +223,7 @@ BIG = 30_000
 @pytest.fixture(scope="module")
 def big(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("big") / "ceems.db"
-    with Site(path) as site:
+    with SiteDatabase(path) as site:
         site.admin("root")
         site.project("alpha", ["ann"])
         metrics: dict[str, Any] = {name: {"global": 12.5, "total": 3} for name in METRIC_KEYS}

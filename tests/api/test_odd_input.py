@@ -9,7 +9,8 @@ from urllib.parse import quote
 import pytest
 
 from ceems_grpc.domain.answers.suggestions import MOST
-from tests.api.site import NOON, Site, write_people_site
+from tests.support.databases import NOON, SiteDatabase
+from tests.support.people import write_people_site
 from tests.support.plugin.ceems import Answered
 from tests.support.plugin.process import Plugin
 from tests.support.plugin.source import error_of, source
@@ -311,7 +312,7 @@ async def test_odd_logins(plugin: Plugin, database: Path) -> None:
 
 async def test_rows_with_broken_json_are_answered_without_it(plugin: Plugin, tmp_path: Path) -> None:
     broken = ('{"a":', "null", "", "[1]", "7", '"x"', "{}", '{"a": {"b": 1}}', None)
-    with Site(tmp_path / "ceems.db") as site:
+    with SiteDatabase(tmp_path / "ceems.db") as site:
         site.admin("root")
         site.project("alpha", ["ann"])
         site.project("beta", ["ann"])

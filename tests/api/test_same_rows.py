@@ -9,11 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ceems_grpc.domain.columns import METRICS, UNIT_COLUMNS
+from tests.support.compare import first_difference, plain, same
 from tests.support.places import SYNTHETIC
 from tests.support.plugin.ceems import read_frame
 from tests.support.plugin.process import Plugin
 from tests.support.plugin.source import Source, source
-from tests.support.recordings import first_difference, plain, same
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

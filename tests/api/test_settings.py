@@ -10,7 +10,8 @@ import pytest
 import pytest_asyncio
 
 from ceems_grpc.pb import pluginv2_pb2 as pb
-from tests.api.site import DAY, NOON, write_people_site
+from tests.support.databases import DAY, NOON
+from tests.support.people import write_people_site
 from tests.support.plugin.ceems import COMMAND, read_frame
 from tests.support.plugin.process import Asker, Plugin, running
 from tests.support.plugin.source import Source, error_of, source

@@ -43,8 +43,9 @@ from ceems_grpc.store.remote.store import RemoteStore
 from ceems_grpc.store.runtime.admission import Lane, Queue, Size
 from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.bridge.servers import Files, Server, serving
-from tests.mirror.plans import Plan, ask, check_same
-from tests.store.files import PARIS, make, unit
+from tests.support.compare import check_same
+from tests.support.databases import PARIS, make, unit
+from tests.support.plans import Plan, ask
 from tests.support.plugin.process import Asker
 
 DAY = 86_400

@@ -28,8 +28,7 @@ from ceems_grpc.domain.questions.model import (
 from ceems_grpc.domain.questions.window import Window
 from ceems_grpc.domain.service import Ceems, Limits
 from ceems_grpc.store.sqlite.store import SqliteStore
-from tests.model.databases import insert_rows
-from tests.store.files import PARIS, WINTER, make, unit
+from tests.support.databases import PARIS, WINTER, insert_rows, make, unit
 
 EVER = Window(WINTER - 86_400, WINTER + 86_400)
 MEMBERS = {

@@ -9,7 +9,7 @@ from ceems_grpc.domain.questions.model import Choice, Filter, UnitsQuestion, Vie
 from ceems_grpc.domain.questions.window import Window
 from ceems_grpc.domain.service import Ceems
 from ceems_grpc.store.sqlite.store import SqliteStore
-from tests.store.files import PARIS, make, unit
+from tests.support.databases import PARIS, make, unit
 
 ROWS = [
     unit(0, name="a", tags='{"qos":"high","n":5,"x":1.5}', avg_cpu_usage='{"global":5}'),

@@ -11,7 +11,7 @@ from ceems_grpc.domain.questions.model import OrderBy, UnitsQuestion, Viewer
 from ceems_grpc.domain.questions.window import Window
 from ceems_grpc.domain.service import Ceems, Limits
 from ceems_grpc.store.sqlite.store import SqliteStore
-from tests.store.files import PARIS, WINTER, make, unit
+from tests.support.databases import PARIS, WINTER, make, unit
 
 ANN, EVER = Viewer("ann"), Window(0, 2**33)
 RUNNING: dict[str, Any] = {"ended_at": "Unknown", "ended_at_ts": 0}

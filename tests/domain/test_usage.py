@@ -9,8 +9,7 @@ from ceems_grpc.domain.questions.model import Choice, Mode, OrderBy, Source, Usa
 from ceems_grpc.domain.questions.window import Window
 from ceems_grpc.domain.service import Ceems
 from ceems_grpc.store.sqlite.store import SqliteStore
-from tests.model.databases import insert_rows
-from tests.store.files import PARIS, WINTER, make, unit
+from tests.support.databases import PARIS, WINTER, insert_rows, make, unit
 
 ROOT, EVER = Viewer("root", admin_by_role=True), Window(0, 2**33)
 

@@ -1,6 +1,5 @@
 """A database as a site has it, the real process that answers about it, and what its answers must be."""
 
-import asyncio
 import shutil
 import sqlite3
 import sys
@@ -177,20 +176,13 @@ def as_user(uid: int) -> tuple[str, ...]:
     All is imported before, since the other user may not read where it lies.
     """
     return as_python(
-        "import importlib, os, pkgutil, ceems_grpc, tests.store.other_user\n"
+        "import importlib, os, pkgutil, ceems_grpc, tests.support.other_user\n"
         "import _strptime, duckdb, pyarrow.compute, zoneinfo, sqlite3, adbc_driver_sqlite.dbapi\n"
         "for module in pkgutil.walk_packages(ceems_grpc.__path__, 'ceems_grpc.'):\n"
         "    module.name.endswith('__main__') or importlib.import_module(module.name)\n"
         "zoneinfo.ZoneInfo('Europe/Paris')\n"
         f"os.setgroups([]); os.setegid({uid}); os.seteuid({uid})"
     )
-
-
-async def eventually(condition: Any, seconds: float = _PATIENCE) -> None:
-    """Wait until a coroutine function says yes; fail after some time."""
-    async with asyncio.timeout(seconds):
-        while not await condition():  # noqa: ASYNC110 - another process makes it so
-            await asyncio.sleep(0.05)
 
 
 def names(folder: Path, pattern: str = "*") -> list[Path]:

@@ -14,7 +14,8 @@ from tests.faults.settings import change_settings
 from tests.faults.site import Pristine, Refusal, make_pristine, names, site
 from tests.support.places import ROOT
 from tests.support.plugin.ceems import COMMAND, CeemsPlugin
-from tests.support.plugin.process import ENVIRONMENT, Handshake, Plugin, alive, close_pipes, running, until
+from tests.support.plugin.process import ENVIRONMENT, Handshake, Plugin, alive, close_pipes, running
+from tests.support.waiting import until
 
 PARENT = """
 import json, subprocess, sys

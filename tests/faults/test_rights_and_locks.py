@@ -11,20 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.site import (
-    Numbers,
-    Pristine,
-    Refusal,
-    as_python,
-    as_user,
-    eventually,
-    make_pristine,
-    names,
-    numbers_of,
-    site,
-)
-from tests.store.other_user import NOBODY
+from tests.faults.site import Numbers, Pristine, Refusal, as_python, as_user, make_pristine, names, numbers_of, site
+from tests.support.other_user import NOBODY
 from tests.support.plugin.ceems import COMMAND
+from tests.support.waiting import eventually
 
 _LITTLE = 64 * 1024  # bytes that a file may have on a disk that is "full"; logs and sockets are smaller
 

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
+from tests.support.compare import first_difference, plain, same
 from tests.support.plugin.ceems import CeemsPlugin, ceems_plugin
-from tests.support.recordings import ALL, Recording, Recordings, first_difference, gathered, plain, same
+from tests.support.recordings import ALL, Recording, Recordings, gathered
 
 
 @pytest.mark.parametrize("recordings", ALL, ids=lambda recordings: recordings.name)

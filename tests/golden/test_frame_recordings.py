@@ -8,8 +8,9 @@ import pyarrow as pa
 import pytest
 
 from ceems_grpc.domain.columns import METRICS, UNIT_COLUMNS
+from tests.support.compare import first_difference, plain, same
 from tests.support.plugin.ceems import CeemsPlugin, ceems_plugin, read_frame
-from tests.support.recordings import ALL, Recording, Recordings, first_difference, gathered, plain, same
+from tests.support.recordings import ALL, Recording, Recordings, gathered
 
 _KINDS = {"units": "units", "usage": "usage", "stats": "stats"}
 _TIMES = {"created_at", "started_at", "ended_at"}

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 
 from ceems_grpc.grafana.data.frame import DataLink, EnumConfig, Field, FieldConfig, Frame, FrameMeta, FrameType, Notice
-from tests.interop.frame_tables import exact_cells, frames
+from tests.support.frame_tables import exact_cells, frames
 
 _SIMPLE_TYPES = {"bool": "boolean", "string": "string", "timestamp[ns]": "time", "binary": "other"}
 _DAY_NANOSECONDS = 86_400_000_000_000

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 
 from ceems_grpc.grafana.data.frame import Field, FieldConfig, Frame, FrameMeta, FrameType
-from tests.interop.frame_tables import exact, exact_cells, frames
+from tests.support.frame_tables import exact, exact_cells, frames
 
 _ENTITIES = {"NaN": float("nan"), "Inf": float("inf"), "NegInf": float("-inf")}
 

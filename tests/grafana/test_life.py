@@ -28,8 +28,8 @@ from tests.support.plugin.process import (
     running,
     spawn,
     start_call,
-    until,
 )
+from tests.support.waiting import until
 
 PARENT = """
 import json, os, subprocess, sys

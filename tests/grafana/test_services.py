@@ -14,7 +14,8 @@ import pytest_asyncio
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from ceems_grpc.pb import pluginv2_pb2 as pb
-from tests.support.plugin.process import Asker, Plugin, lines, running, until
+from tests.support.plugin.process import Asker, Plugin, lines, running
+from tests.support.waiting import until
 
 SECRET = "the secret is in here"
 

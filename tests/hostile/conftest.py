@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.api.site import write_people_site
 from tests.hostile.wellness import staying_well
-from tests.support.plugin.ceems import COMMAND
-from tests.support.plugin.process import Plugin, running
+from tests.support.people import write_people_site
+from tests.support.plugin.fixtures import plugin
+from tests.support.plugin.process import Plugin
 from tests.support.plugin.source import Source, source
+
+__all__ = ["ceems", "database", "plugin"]
 
 
 @pytest.fixture(scope="module")
@@ -18,12 +20,6 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("people") / "ceems.db"
     write_people_site(path)
     return path
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def plugin() -> AsyncIterator[Plugin]:
-    async with running(COMMAND) as plugin:
-        yield plugin
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from ceems_grpc.demo.schema import create_schema
 from ceems_grpc.pb import pluginv2_pb2 as pb
-from tests.api.site import NOON, Site, write_people_site
 from tests.hostile.wellness import MEBIBYTE, MILLISECONDS, WINDOW, check_words, names_in, peak_memory
+from tests.support.databases import NOON, SiteDatabase
+from tests.support.people import write_people_site
 from tests.support.plugin.process import Plugin
 from tests.support.plugin.source import Source, source
 
@@ -281,7 +282,7 @@ async def test_a_value_without_measure_takes_little_memory(plugin: Plugin, ceems
 
 @pytest.mark.parametrize("encoding", ["UTF-16le", "UTF-16be"])
 async def test_another_encoding_is_no_matter(plugin: Plugin, ceems: Source, tmp_path: Path, encoding: str) -> None:
-    with writing(tmp_path / "ceems.db") as connection, Site(tmp_path / "plain.db") as site:
+    with writing(tmp_path / "ceems.db") as connection, SiteDatabase(tmp_path / "plain.db") as site:
         connection.execute(f"PRAGMA encoding = '{encoding}'")
         create_schema(connection)
         site.unit("unit-ä😀", "ann", "alpha", NOON)

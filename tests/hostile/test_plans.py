@@ -17,11 +17,11 @@ from ceems_grpc.pb import store_pb2 as pb
 from ceems_grpc.store.plan import Aggregate, Count, In, Scan, Table
 from ceems_grpc.store.plan.codec import read_plan, write_plan
 from ceems_grpc.store.remote.protocol import PROTOCOL, PROTOCOL_KEY, TOKEN_KEY, TOKEN_PREFIX
-from tests.api.site import NOON
 from tests.bridge.servers import Files, Server, serving
 from tests.hostile.test_query_models import METACHARACTERS
 from tests.hostile.wellness import MEBIBYTE, check_words, peak_memory
-from tests.mirror.plans import plans
+from tests.support.databases import NOON
+from tests.support.plans import plans
 from tests.support.plugin.process import alive
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ceems_grpc.pb import pluginv2_pb2 as pb
-from tests.api.site import NOON
 from tests.hostile.wellness import MILLISECONDS, check_words
+from tests.support.databases import NOON
 from tests.support.plugin.process import Plugin
 from tests.support.plugin.source import Source
 

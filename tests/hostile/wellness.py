@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from tests.api.site import NOON
+from tests.support.databases import NOON
 from tests.support.plugin.process import Plugin, alive
 from tests.support.plugin.source import Source
 
@@ -50,7 +50,7 @@ def peak_memory(pid: int) -> int:
 async def staying_well(plugin: Plugin, ceems: Source, *, growth: int = 400 * MEBIBYTE) -> AsyncIterator[None]:
     """Check after the block that the plugin lives, answers right, took little memory and logged no failure of its own.
 
-    ``ceems`` is a source of that plugin with the people's site (`tests.api.site.write_people_site`).
+    ``ceems`` is a source of that plugin with the people's site (`tests.support.people.write_people_site`).
     """
     await check_answers(ceems)
     before = peak_memory(plugin.process.pid)

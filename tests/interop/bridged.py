@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 from tests.bridge.servers import Files, Server
-from tests.interop.gohost import PluginHost
+from tests.support.compare import first_difference, same
+from tests.support.go_host import PluginHost
 from tests.support.places import SYNTHETIC
-from tests.support.recordings import first_difference, same
 
 YEAR = {"from_ms": 1_735_689_600_000, "to_ms": 1_767_225_600_000}
 HERE = {"uid": "here", "json_data": {"path": str(SYNTHETIC)}}

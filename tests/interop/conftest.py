@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.interop.gohost import FrameDecoder
+from tests.support.go_host import FrameDecoder
 
 
 @pytest.fixture(scope="session")

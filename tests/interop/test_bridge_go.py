@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.bridge.servers import Files, serving
 from tests.interop.bridged import check_same_from_there, there
-from tests.interop.gohost import PluginHost
+from tests.support.go_host import PluginHost
 from tests.support.places import ROOT, SYNTHETIC
 
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from tests.interop.gohost import PluginHost
+from tests.support.go_host import PluginHost
 from tests.support.places import ROOT, SYNTHETIC
-from tests.support.plugin.process import alive, until
+from tests.support.plugin.process import alive
+from tests.support.waiting import until
 
 COMMAND = (sys.executable, "-m", "ceems_grpc", "serve")
 SOURCE = {"uid": "ceems", "json_data": {"path": str(SYNTHETIC)}}

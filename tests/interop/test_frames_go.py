@@ -21,8 +21,8 @@ from ceems_grpc.grafana.data.frame import (
     QueryStat,
 )
 from ceems_grpc.grafana.data.metadata import Inspect
-from tests.interop.frame_tables import CELLS, exact, exact_cells, frames
-from tests.interop.gohost import FrameDecoder
+from tests.support.frame_tables import CELLS, exact, exact_cells, frames
+from tests.support.go_host import FrameDecoder
 
 Format = Literal["arrow", "json"]
 FORMATS: list[Format] = ["arrow", "json"]

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.interop.gohost import PluginHost, go_host
+from tests.support.go_host import PluginHost, go_host
 from tests.support.places import ROOT
 
 ECHO = (sys.executable, "-m", "tests.support.plugin.echo")

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import pytest
 
-from tests.interop.gohost import PluginHost
+from tests.support.go_host import PluginHost
 from tests.support.places import ROOT
 
 ECHO = (sys.executable, "-m", "tests.support.plugin.echo")

@@ -1,5 +1,5 @@
 """Fixtures of the mirror's tests."""
 
-from tests.mirror.sites import pristine, site, writer
+from tests.support.mirrors import pristine, site, writer
 
 __all__ = ["pristine", "site", "writer"]

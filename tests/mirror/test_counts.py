@@ -34,10 +34,11 @@ from ceems_grpc.store.plan import (
 )
 from ceems_grpc.store.runtime.query_trace import account
 from ceems_grpc.store.sqlite.store import SqliteStore
-from tests.mirror.plans import check_same, countings
-from tests.mirror.sites import NOW, ZONE, following
 from tests.mirror.test_same_answers import Change, changes, few, mirrored
 from tests.model.databases import Contents, databases
+from tests.support.compare import check_same
+from tests.support.mirrors import NOW, ZONE, following
+from tests.support.plans import countings
 
 _END = int(NOW.timestamp())
 _MEASURES = (Count("all"), CountIf("ended", Compare("ended_at_ts", ">", 0)), CountIf("running", Running()))

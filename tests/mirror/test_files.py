@@ -21,14 +21,16 @@ from ceems_grpc.store.duckdb.files import memory_folders
 from ceems_grpc.store.duckdb.follower import MirrorSettings
 from ceems_grpc.store.duckdb.store import MirroredStore
 from ceems_grpc.store.sqlite.store import SqliteStore
-from tests.mirror.sites import ZONE, answers, check, eventually, following, is_mirrored, settings
-from tests.support.recordings import ALL, Recordings, plain, same
+from tests.support.compare import plain, same
+from tests.support.mirrors import ZONE, answers, check, following, is_mirrored, settings
+from tests.support.recordings import ALL, Recordings
+from tests.support.waiting import eventually
 
 # Follows a database, tells that its mirror is ready, and answers until its input ends.
 PROCESS = """
 import asyncio, sys
 from pathlib import Path
-from tests.mirror.sites import following, is_mirrored
+from tests.support.mirrors import following, is_mirrored
 
 async def main():
     async with following(Path(sys.argv[1]), Path(sys.argv[2])) as store:

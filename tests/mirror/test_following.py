@@ -11,7 +11,7 @@ import pytest
 from ceems_grpc.store.columnar.layout import Meta
 from ceems_grpc.store.duckdb.fill import FillJob, fill
 from ceems_grpc.store.duckdb.store import MirrorReader
-from tests.mirror.sites import check, count, following, is_mirrored, make_site
+from tests.support.mirrors import check, count, following, is_mirrored, make_site
 
 FILE_CHANGES = {
     "update": "UPDATE units SET total_cpu_energy_usage_kwh = '{\"total\":7.5}' WHERE id % 97 = 3",

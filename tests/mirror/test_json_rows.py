@@ -25,8 +25,8 @@ from ceems_grpc.store.duckdb.store import MirroredStore
 from ceems_grpc.store.plan import AllKeys, Compare, Key, Order, Scan, Table
 from ceems_grpc.store.protocols import Store
 from ceems_grpc.store.sqlite.store import SqliteStore
-from tests.mirror.sites import ZONE, following
 from tests.model.databases import Contents, databases
+from tests.support.mirrors import ZONE, following
 
 _VIEWER = Viewer("boss", admin_by_role=True)
 _EVER = Window(0, 2_000_000_000)

@@ -20,14 +20,16 @@ from ceems_grpc.store.follow import changes as follow_changes
 from ceems_grpc.store.plan import AllKeys, Order, Scan, Table
 from ceems_grpc.store.sqlite.source_rows import PythonRows
 from ceems_grpc.store.sqlite.wal import Changes, SeenRows
-from tests.mirror.plans import ask, check_same
-from tests.mirror.sites import answers, check, count, eventually, following, is_mirrored
+from tests.support.compare import check_same
+from tests.support.mirrors import answers, check, count, following, is_mirrored
+from tests.support.plans import ask
+from tests.support.waiting import eventually
 
 # Follows a database and tells the number of each mirror that it has brought up to date, until it is killed.
 PROCESS = """
 import asyncio, resource, sys
 from pathlib import Path
-from tests.mirror.sites import check, following, is_mirrored
+from tests.support.mirrors import check, following, is_mirrored
 
 async def main():
     limit = int(sys.argv[3])

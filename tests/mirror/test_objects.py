@@ -6,8 +6,9 @@ from pathlib import Path
 from ceems_grpc.store.duckdb.store import MirroredStore, MirrorReader
 from ceems_grpc.store.plan import ALWAYS, Compare, In, Key, KeyScan, Order, Scan, Table
 from ceems_grpc.store.sqlite.store import SqliteStore
-from tests.mirror.plans import Plan, ask, check_same
-from tests.mirror.sites import ZONE, following, is_mirrored
+from tests.support.compare import check_same
+from tests.support.mirrors import ZONE, following, is_mirrored
+from tests.support.plans import Plan, ask
 
 PLAIN: tuple[str | None, ...] = (
     '{"qos":"high"}', '{"qos":5}', '{"qos":5.0}', '{"qos":true}', '{"qos":null}', "{}", "", None, "null",

@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from ceems_grpc.store.duckdb.follower import MirrorSettings
 from ceems_grpc.store.duckdb.store import MirroredStore, MirrorReader
 from ceems_grpc.store.sqlite.store import SqliteStore
-from tests.mirror.plans import Plan, ask, check_same, plans
 from tests.model.data import METRICS, Row
-from tests.model.databases import Contents, databases, insert_rows, metrics, units
+from tests.model.databases import Contents, databases, metrics, units
+from tests.support.compare import check_same
+from tests.support.databases import insert_rows
+from tests.support.plans import Plan, ask, plans
 
 few = settings(
     max_examples=12,

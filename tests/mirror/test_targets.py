@@ -14,8 +14,8 @@ from ceems_grpc.store.follow import changes as follow_changes
 from ceems_grpc.store.follow.keeper import SourceFollower, Step
 from ceems_grpc.store.plan import Table
 from ceems_grpc.store.sqlite.source_rows import PythonRows
-from tests.mirror.sites import ZONE
 from tests.mirror.test_following import FILE_CHANGES
+from tests.support.mirrors import ZONE
 
 
 class KeptInMemory:

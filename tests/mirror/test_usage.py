@@ -14,8 +14,8 @@ from ceems_grpc.store.duckdb.store import MirroredStore
 from ceems_grpc.store.plan import Distinct, Table
 from ceems_grpc.store.protocols import KnowsKeys
 from ceems_grpc.store.sqlite.store import SqliteStore
-from tests.mirror.plans import check_same
-from tests.mirror.sites import ZONE, following
+from tests.support.compare import check_same
+from tests.support.mirrors import ZONE, following
 
 _VIEWER = Viewer("boss", admin_by_role=True)
 _EVER = Window(0, 2_000_000_000)

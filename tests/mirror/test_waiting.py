@@ -4,7 +4,7 @@ import sqlite3
 from pathlib import Path
 
 from ceems_grpc.store.runtime.admission import Queue, Size
-from tests.mirror.sites import count, following, is_mirrored
+from tests.support.mirrors import count, following, is_mirrored
 
 
 async def test_a_large_question_right_after_a_commit_waits_for_the_mirror(

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from ceems_grpc.demo.schema import create_schema
 from tests.model.data import METRICS, Row
 from tests.model.derived import WEIGHTS
+from tests.support.databases import insert_rows
 
 CLUSTERS = {"slurm-0": "slurm", "slurm-1": "slurm", "k8s-0": "k8s"}
 PROJECTS = ("alpha", "beta", "Ünï 'q\"")
@@ -55,13 +56,6 @@ class Contents:
                 insert_rows(connection, table, rows)
             connection.execute("COMMIT")
         return path
-
-
-def insert_rows(connection: sqlite3.Connection, table: str, rows: list[Row]) -> None:
-    """Insert rows, each with whatever columns it has."""
-    for row in rows:
-        names = ", ".join(f'"{name}"' for name in row)
-        connection.execute(f"INSERT INTO {table} ({names}) VALUES ({', '.join('?' * len(row))})", list(row.values()))
 
 
 def moments(turn: int) -> st.SearchStrategy[int]:

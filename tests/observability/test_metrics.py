@@ -16,7 +16,7 @@ from ceems_grpc.datasource import CeemsDataSource
 from ceems_grpc.pb import pluginv2_pb2 as pb
 from ceems_grpc.settings import Settings
 from ceems_grpc.telemetry.mirrors import MirrorMetrics
-from tests.mirror.sites import following, make_site
+from tests.support.mirrors import following, make_site
 from tests.support.places import SYNTHETIC
 from tests.support.plugin.ceems import CeemsPlugin, ceems_plugin
 

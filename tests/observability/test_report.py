@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-import pytest_asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,20 +22,14 @@ from ceems_grpc.panels.report import Times, describe, executed_text, query_stats
 from ceems_grpc.store.runtime.admission import Lane, Queue, Size
 from ceems_grpc.store.runtime.query_trace import Account, Statement, account, enter, of_source, waiting
 from ceems_grpc.store.sqlite.store import SqliteStore
-from tests.mirror.sites import ZONE, following, make_site
+from tests.support.mirrors import ZONE, following, make_site
 from tests.support.places import SYNTHETIC
-from tests.support.plugin.ceems import COMMAND, CeemsPlugin
-from tests.support.plugin.process import Plugin, running
+from tests.support.plugin.ceems import CeemsPlugin
+from tests.support.plugin.process import Plugin
 
 WINDOW = (1_763_700_000_000, 1_767_250_000_000)
 USAGE: dict[str, Any] = {"queryType": "usage", "admin": True, "fields": ["total_energy_usage_kwh"], "users": ["user1"]}
 OVER_TIME = {"queryType": "usage-over-time", "admin": True, "groupBy": ["cluster_id"], "format": "multi"}
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def plugin() -> AsyncIterator[Plugin]:
-    async with running(COMMAND) as plugin:
-        yield plugin
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from ceems_grpc.pb import pluginv2_pb2 as pb
-from tests.observability.collector import collecting
+from tests.support.collector import collecting
 from tests.support.places import ROOT, SYNTHETIC
 from tests.support.plugin.ceems import COMMAND, CeemsPlugin
 from tests.support.plugin.process import Plugin, running

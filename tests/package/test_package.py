@@ -18,7 +18,7 @@ from plugin_facts import BUILD, program_name
 from plugin_rules import problems
 
 from ceems_grpc.version import VERSION
-from tests.interop.gohost import PluginHost
+from tests.support.go_host import PluginHost
 from tests.support.places import ROOT, SYNTHETIC
 
 SOURCE = {"uid": "ceems", "json_data": {"path": str(SYNTHETIC)}}

@@ -13,11 +13,11 @@ from plugin_facts import program_name
 
 from tests.bridge.servers import Files, serving
 from tests.interop.bridged import HERE, YEAR, check_same_from_there, there
-from tests.interop.gohost import PluginHost
-from tests.observability.collector import collecting
-from tests.postgres.servers import PASSWORD, Server, empty_database, server
+from tests.support.collector import collecting
+from tests.support.compare import same
+from tests.support.go_host import PluginHost
 from tests.support.places import SYNTHETIC
-from tests.support.recordings import same
+from tests.support.postgres.servers import PASSWORD, Server, empty_database, server
 
 __all__ = ["empty_database", "server"]
 USAGE = {"ref_id": "A", "model": {"queryType": "usage", "admin": True}, **YEAR}

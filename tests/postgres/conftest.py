@@ -1,6 +1,6 @@
 """Fixtures of the tests with PostgreSQL."""
 
-from tests.mirror.sites import pristine, site, writer
-from tests.postgres.servers import empty_database, server, shards
+from tests.support.mirrors import pristine, site, writer
+from tests.support.postgres.servers import empty_database, server, shards
 
 __all__ = ["empty_database", "pristine", "server", "shards", "site", "writer"]

@@ -23,11 +23,11 @@ from ceems_grpc.store.errors import (
 from ceems_grpc.store.postgres.connection import Address
 from ceems_grpc.store.postgres.store import PostgresStore
 from tests.bridge.authority import Authority
-from tests.mirror.sites import ZONE
-from tests.postgres.servers import PASSWORD, Server
-from tests.postgres.stores import fed, opened, units_of
+from tests.support.mirrors import ZONE
 from tests.support.plugin.ceems import COMMAND
 from tests.support.plugin.process import Asker, running
+from tests.support.postgres.servers import PASSWORD, Server
+from tests.support.postgres.stores import fed, opened, units_of
 
 SECRET = "p:a@s s/w%rd'\"\\"
 

@@ -21,10 +21,10 @@ from ceems_grpc.store.errors import StoreError
 from ceems_grpc.store.follow.keeper import Step
 from ceems_grpc.store.postgres.connection import Address
 from ceems_grpc.store.sqlite.source_rows import PythonRows
-from tests.mirror.sites import ZONE
 from tests.mirror.test_following import FILE_CHANGES
-from tests.postgres.compare import check_rollups, check_same, rows_of_postgres
-from tests.postgres.servers import PASSWORD, Server, free_port
+from tests.postgres.fed_rows import check_fed, check_rollups, rows_of_postgres
+from tests.support.mirrors import ZONE
+from tests.support.postgres.servers import PASSWORD, Server, free_port
 
 
 def settings(path: Path, server: Server, database: str, **more: Any) -> FeedSettings:
@@ -70,7 +70,7 @@ def commits(server: Server, database: str) -> int:
 
 def test_writes_what_the_file_holds(site: Path, server: Server, empty_database: str) -> None:
     assert once(site, server, empty_database) is Step.FILLED
-    check_same(site, server, empty_database)
+    check_fed(site, server, empty_database)
     ((units, newest, complete, rollups, zone, version),) = server.rows(
         "SELECT units, newest, complete, rollups, zone, schema_version FROM ceems.sites WHERE site = 'a'",
         empty_database,
@@ -89,7 +89,7 @@ def test_follows_every_kind_of_change(
         for name, statement in FILE_CHANGES.items():
             writer.execute(statement)
             assert feeder.step() in {Step.CAUGHT_UP, Step.NOTHING}, name
-            check_same(site, server, empty_database)
+            check_fed(site, server, empty_database)
 
 
 def test_writes_only_rows_that_differ(
@@ -102,7 +102,7 @@ def test_writes_only_rows_that_differ(
     with feeding(site, server, empty_database) as feeder:
         assert feeder.step() is Step.FILLED, "the log does not tell what changed"
         assert feeder.target.written == 3
-    check_same(site, server, empty_database)
+    check_fed(site, server, empty_database)
 
 
 def test_a_part_of_a_fill_is_not_written_again(
@@ -128,7 +128,7 @@ def test_a_part_of_a_fill_is_not_written_again(
         total = sum(counted(server, empty_database, name) for name in ("units", "usage", "daily_usage", "users"))
         total += sum(counted(server, empty_database, name) for name in ("projects", "admin_users"))
         assert again.target.written == total - there
-    check_same(site, server, empty_database)
+    check_fed(site, server, empty_database)
 
 
 def test_is_killed_at_any_moment(site: Path, writer: sqlite3.Connection, server: Server, empty_database: str) -> None:
@@ -162,7 +162,7 @@ def test_is_killed_at_any_moment(site: Path, writer: sqlite3.Connection, server:
         before = commits(server, empty_database)
     last = run(site, server, empty_database, "--once")
     assert last.returncode == 0, last.stderr
-    check_same(site, server, empty_database)
+    check_fed(site, server, empty_database)
 
 
 def test_several_sites_feed_one_database(site: Path, server: Server, empty_database: str) -> None:
@@ -175,8 +175,8 @@ def test_several_sites_feed_one_database(site: Path, server: Server, empty_datab
         connection.execute("UPDATE units SET tags = '' WHERE id % 3 = 0")
     assert once(site, server, empty_database) is Step.FILLED
     assert once(other, server, empty_database, site="b") is Step.FILLED
-    check_same(site, server, empty_database, "a")
-    check_same(other, server, empty_database, "b")
+    check_fed(site, server, empty_database, "a")
+    check_fed(other, server, empty_database, "b")
     administered = server.rows("SELECT DISTINCT site, clusters FROM ceems.admin_users ORDER BY 1", empty_database)
     assert [site for site, _ in administered] == ["a", "b"]
     assert "b-" not in str(administered[0][1])
@@ -189,7 +189,7 @@ def test_refuses_a_cluster_of_another_site(site: Path, server: Server, empty_dat
         once(site, server, empty_database, site="b")
     for table in ("units", "usage", "users"):
         assert counted(server, empty_database, table, "site = 'b'") == 0
-    check_same(site, server, empty_database, "a")
+    check_fed(site, server, empty_database, "a")
 
 
 def test_a_second_feeder_says_so(site: Path, server: Server, empty_database: str) -> None:
@@ -226,12 +226,12 @@ def test_keeps_history(what: str, site: Path, writer: sqlite3.Connection, server
         feeder.step()
         assert counted(server, empty_database, "units") == units
         assert counted(server, empty_database, "units", '"#row" < 0') > 0
-        check_same(site, server, empty_database)
+        check_fed(site, server, empty_database)
         assert server.rows("SELECT units FROM ceems.sites", empty_database) == [(units,)]
     once(backup, server, empty_database, keep_history=True)  # the rows are in the file again
     assert counted(server, empty_database, "units") == units
     assert counted(server, empty_database, "units", '"#row" < 0') == 0
-    check_same(backup, server, empty_database)
+    check_fed(backup, server, empty_database)
 
 
 def test_keeps_history_when_ids_begin_anew(
@@ -243,7 +243,7 @@ def test_keeps_history_when_ids_begin_anew(
     writer.execute("UPDATE units SET uuid = 'another-' || uuid")
     once(site, server, empty_database, keep_history=True)
     assert counted(server, empty_database, "units") == units + 10
-    check_same(site, server, empty_database)
+    check_fed(site, server, empty_database)
     check_rollups(server, empty_database)
 
 
@@ -254,7 +254,7 @@ def test_follows_deletes_without_keeping(
     writer.execute("DELETE FROM units WHERE id < 700")
     once(site, server, empty_database)
     assert counted(server, empty_database, "units") == counted(server, empty_database, "units", '"#row" >= 700')
-    check_same(site, server, empty_database)
+    check_fed(site, server, empty_database)
 
 
 ODD = {
@@ -299,7 +299,7 @@ def test_a_column_that_a_newer_ceems_adds(
         ("a100",),
         ("none",),
     ]
-    check_same(site, server, empty_database)
+    check_fed(site, server, empty_database)
 
 
 def test_a_server_that_goes_away(site: Path, writer: sqlite3.Connection, server: Server, empty_database: str) -> None:
@@ -314,7 +314,7 @@ def test_a_server_that_goes_away(site: Path, writer: sqlite3.Connection, server:
         assert not feeder.is_open
         feeder.open()
         assert feeder.step() in {Step.CAUGHT_UP, Step.FILLED}
-        check_same(site, server, empty_database)
+        check_fed(site, server, empty_database)
 
 
 def test_says_what_stands_in_the_way(site: Path, server: Server, empty_database: str) -> None:

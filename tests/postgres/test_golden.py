@@ -6,11 +6,11 @@ from contextlib import asynccontextmanager
 import pytest
 
 from tests.golden.both_faces import differences
-from tests.postgres.servers import PASSWORD, SUPERUSER, Server, Shards
-from tests.postgres.sites import FEEDER, READER, new_sharded_database
-from tests.postgres.stores import fed
 from tests.support.plugin.ceems import COMMAND, CeemsPlugin
 from tests.support.plugin.process import running
+from tests.support.postgres.servers import PASSWORD, SUPERUSER, Server, Shards
+from tests.support.postgres.setup import FEEDER, READER, new_sharded_database
+from tests.support.postgres.stores import fed
 from tests.support.recordings import ALL, Recordings
 
 

@@ -36,11 +36,12 @@ from ceems_grpc.store.plan import (
 from ceems_grpc.store.postgres.connection import Address, Connection
 from ceems_grpc.store.postgres.store import PostgresStore
 from ceems_grpc.store.runtime.query_trace import Statement, account
-from tests.mirror.plans import Plan, ask, check_same
-from tests.mirror.sites import NOW, ZONE
-from tests.postgres.servers import Server, Shards
-from tests.postgres.sites import FEEDER, READER, new_sharded_database
-from tests.postgres.stores import fed, file
+from tests.support.compare import check_same
+from tests.support.mirrors import NOW, ZONE
+from tests.support.plans import Plan, ask
+from tests.support.postgres.servers import Server, Shards
+from tests.support.postgres.setup import FEEDER, READER, new_sharded_database
+from tests.support.postgres.stores import fed, file
 
 END = int(NOW.timestamp())
 ENERGY = Key("total_cpu_energy_usage_kwh", "total")

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from ceems_grpc.store.plan import Aggregate, Count, Instant, Order, Table, Within
 from ceems_grpc.store.runtime.query_trace import Account, account
-from tests.mirror.plans import Plan, ask, check_same, plans
 from tests.model.databases import Contents, databases
-from tests.postgres.plans import summed
-from tests.postgres.servers import Server
-from tests.postgres.stores import fed, file, opened, statements
+from tests.postgres.summed_plans import summed
+from tests.support.compare import check_same
+from tests.support.plans import Plan, ask, plans
+from tests.support.postgres.servers import Server
+from tests.support.postgres.stores import fed, file, opened, statements
 
 few = settings(
     max_examples=8,

@@ -15,10 +15,10 @@ from ceems_grpc.store.follow.keeper import Step
 from ceems_grpc.store.plan import Table
 from ceems_grpc.store.postgres.schema import LARGE_TABLES, PARTS, leaves, part_of, setup_statements
 from ceems_grpc.store.sqlite.source_rows import PythonRows
-from tests.mirror.sites import ZONE
-from tests.postgres.compare import check_same
-from tests.postgres.servers import PASSWORD, Server
-from tests.postgres.sites import FEEDER, OWNER, READER, new_database, printed_setup
+from tests.postgres.fed_rows import check_fed
+from tests.support.mirrors import ZONE
+from tests.support.postgres.servers import PASSWORD, Server
+from tests.support.postgres.setup import FEEDER, OWNER, READER, new_database, printed_setup
 
 
 def attempt(server: Server, database: str, user: str, password: str, statement: str) -> str:
@@ -65,7 +65,7 @@ def test_a_feeder_with_few_rights_feeds(site: Path, server: Server) -> None:
     database = new_database(server)
     where = {"password": FEEDER, "site": "a", "zone": ZONE, "open_rows": PythonRows}
     assert feed_once(site, server.url(database, "ceems_feeder"), **where) is Step.FILLED  # type: ignore[arg-type]
-    check_same(site, server, database)
+    check_fed(site, server, database)
 
 
 DENIED = "42501"
@@ -146,7 +146,7 @@ def test_tables_for_citus(site: Path, server: Server, empty_database: str) -> No
     assert len(unique) == len(LARGE_TABLES)
     assert all("part" in str(definition) for _, definition in unique), "Citus wants the column in every unique index"
     feed_once(site, server.url(empty_database), password=PASSWORD, site="a", zone=ZONE, open_rows=PythonRows)
-    check_same(site, server, empty_database)
+    check_fed(site, server, empty_database)
 
 
 def test_names_that_are_no_shards() -> None:

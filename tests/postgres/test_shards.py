@@ -20,12 +20,12 @@ from ceems_grpc.store.follow.keeper import Step
 from ceems_grpc.store.postgres.connection import Address
 from ceems_grpc.store.postgres.feed.write import PostgresTarget
 from ceems_grpc.store.sqlite.source_rows import PythonRows
-from tests.mirror.sites import ZONE
 from tests.mirror.test_following import FILE_CHANGES
-from tests.postgres.compare import check_same
-from tests.postgres.servers import Shards
-from tests.postgres.sites import FEEDER, READER, new_sharded_database
+from tests.postgres.fed_rows import check_fed
 from tests.postgres.test_feed import command, commits
+from tests.support.mirrors import ZONE
+from tests.support.postgres.servers import Shards
+from tests.support.postgres.setup import FEEDER, READER, new_sharded_database
 
 PER_CLUSTER = """
     SELECT cluster_id, sum(units), sum(energy) FROM (
@@ -76,14 +76,14 @@ def place_of(shards: Shards, database: str, metric: str, key: str) -> str:
 def test_rows_lie_on_all_shards(site: Path, writer: sqlite3.Connection, shards: Shards, database: str) -> None:
     with feeding(site, shards, database) as feeder:
         assert feeder.step() is Step.FILLED
-        check_same(site, shards.coordinator, database)
+        check_fed(site, shards.coordinator, database)
         for number, server in enumerate(shards.shards.values()):
             ((rows,),) = server.rows(f"SELECT count(*) FROM ceems.units_p{number}", database)
             assert 0 < int(str(rows)) < 1_500
         for name in ("update", "insert", "delete here and there", "daily", "new user"):
             writer.execute(FILE_CHANGES[name])
             assert feeder.step() is Step.CAUGHT_UP, name
-            check_same(site, shards.coordinator, database)
+            check_fed(site, shards.coordinator, database)
 
 
 def test_shards_sum_up_by_themselves(site: Path, shards: Shards, database: str) -> None:
@@ -115,7 +115,7 @@ def test_a_new_key_reaches_the_shards_without_a_hand(
         assert feeder.step() is Step.CAUGHT_UP
     place = place_of(shards, database, "total_cpu_emissions_gms", "new_total")
     assert shards.coordinator.rows(f'SELECT sum("{place}") FROM ceems.units', database) == [(41 * 2.5,)]
-    check_same(site, shards.coordinator, database)
+    check_fed(site, shards.coordinator, database)
 
 
 def test_a_shard_that_is_down(site: Path, writer: sqlite3.Connection, shards: Shards, database: str) -> None:
@@ -134,7 +134,7 @@ def test_a_shard_that_is_down(site: Path, writer: sqlite3.Connection, shards: Sh
             lost.start()
         feeder.open()
         assert feeder.step() in {Step.CAUGHT_UP, Step.FILLED}
-    check_same(site, shards.coordinator, database)
+    check_fed(site, shards.coordinator, database)
 
 
 def test_shards_that_have_committed_alone(
@@ -163,7 +163,7 @@ def test_shards_that_have_committed_alone(
         server.run(f"DELETE FROM ceems.{name}", restore, database=database)
     with feeding(site, shards, database) as feeder:
         assert feeder.step() is Step.FILLED
-    check_same(site, server, database)
+    check_fed(site, server, database)
 
 
 def test_is_killed_while_it_writes_to_shards(
@@ -189,4 +189,4 @@ def test_is_killed_while_it_writes_to_shards(
         before = commits(shards.coordinator, database)
     with feeding(site, shards, database, keep_history=False) as feeder:
         feeder.step()
-    check_same(site, shards.coordinator, database)
+    check_fed(site, shards.coordinator, database)

@@ -30,10 +30,12 @@ from ceems_grpc.store.plan import (
 from ceems_grpc.store.postgres.connection import Address, Connection
 from ceems_grpc.store.postgres.store import PostgresStore
 from ceems_grpc.store.protocols import Facts
-from tests.mirror.plans import ask, check_same
-from tests.mirror.sites import PLANS, ZONE, count, eventually
-from tests.postgres.servers import Server
-from tests.postgres.stores import connections, disconnect, fed, file, is_waiting, locked, opened, units_of
+from tests.support.compare import check_same
+from tests.support.mirrors import PLANS, ZONE, count
+from tests.support.plans import ask
+from tests.support.postgres.servers import Server
+from tests.support.postgres.stores import connections, disconnect, fed, file, is_waiting, locked, opened, units_of
+from tests.support.waiting import eventually
 
 
 @pytest.fixture(scope="module")

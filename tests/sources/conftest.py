@@ -1,5 +1,6 @@
-"""PostgreSQL servers, for lists in which one source is in PostgreSQL."""
+"""Fixtures of the tests of several sources: a plugin, and PostgreSQL servers for the sources that are there."""
 
-from tests.postgres.servers import empty_database, server, shards
+from tests.support.plugin.fixtures import plugin
+from tests.support.postgres.servers import empty_database, server, shards
 
-__all__ = ["empty_database", "server", "shards"]
+__all__ = ["empty_database", "plugin", "server", "shards"]

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.api.site import DAY, NOON, Site
+from tests.support.databases import DAY, NOON, SiteDatabase
 from tests.support.plugin.process import Asker
 from tests.support.plugin.source import Source
 
@@ -15,7 +15,7 @@ ENERGY = "total_cpu_energy_usage_kwh"
 
 def write_site(path: Path, cluster: str, *, admin: str, kwh: float, users: tuple[str, ...] = ("ann", "bob")) -> Path:
     """Write a site of one cluster: each user has a unit in project alpha that used so much energy."""
-    with Site(path) as site:
+    with SiteDatabase(path) as site:
         site.project("alpha", list(users), cluster=cluster)
         site.admin(admin)
         for user in users:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from ceems_grpc.demo.schema import create_schema
 from tests.model.data import Row
-from tests.model.databases import CLUSTERS, Contents, insert_rows
+from tests.model.databases import CLUSTERS, Contents
+from tests.support.databases import insert_rows
 
 BY_CLUSTER = ("units", "usage", "daily_usage", "users", "projects")
 

@@ -12,9 +12,9 @@ from ceems_grpc.demo.schema import create_schema
 from ceems_grpc.store.plan import ALWAYS, Distinct, Table
 from ceems_grpc.store.plan.pruning import clusters_of, within, without_missing
 from ceems_grpc.store.sqlite.dialect import SqliteSql
-from tests.mirror.plans import conditions
 from tests.model.databases import CLUSTERS
 from tests.sources.test_same_answers import few
+from tests.support.plans import conditions
 
 _TURN = 1_761_440_400
 _IDS = st.lists(st.sampled_from([None, "a", "b", "B", "", "é", "10", "9"]), max_size=12)

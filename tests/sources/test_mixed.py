@@ -11,17 +11,17 @@ from typing import Any
 import pytest
 
 from ceems_grpc.pb import pluginv2_pb2 as pb
-from tests.api.site import PARIS
 from tests.bridge.servers import Files, serving
 from tests.golden.both_faces import differences
-from tests.postgres.servers import PASSWORD, Server, Shards
-from tests.postgres.sites import FEEDER, READER, new_sharded_database
-from tests.postgres.stores import fed
 from tests.sources.sites import ENERGY, MILLISECONDS, WINDOW, Several, write_site
 from tests.sources.test_recordings import split_by_cluster
+from tests.support.databases import PARIS
 from tests.support.plugin.ceems import COMMAND, read_frame
 from tests.support.plugin.process import Plugin, running
 from tests.support.plugin.source import error_of
+from tests.support.postgres.servers import PASSWORD, Server, Shards
+from tests.support.postgres.setup import FEEDER, READER, new_sharded_database
+from tests.support.postgres.stores import fed
 from tests.support.recordings import ALL
 
 MIRRORED = 33 * 1024 * 1024  # bytes; smaller files have no mirror

@@ -16,13 +16,14 @@ from ceems_grpc.domain.questions.model import Source, UsageQuestion, Viewer
 from ceems_grpc.domain.questions.window import Window
 from ceems_grpc.domain.service import Ceems
 from ceems_grpc.store.plan import Aggregate, Count, KeyScan, Scan, Table
-from tests.api.site import DAY, NOON
-from tests.mirror.plans import Plan, ask, check_same, plans
 from tests.model.data import Row
 from tests.model.databases import Contents, databases
 from tests.sources.sites import write_site
 from tests.sources.splitting import BY_CLUSTER, all_clusters, split, write_version
 from tests.sources.test_same_answers import comparable, few, merged_files
+from tests.support.compare import check_same
+from tests.support.databases import DAY, NOON
+from tests.support.plans import Plan, ask, plans
 
 OLD = 7  # the last version with total_outgress_stats and lists of administrators
 

@@ -4,28 +4,20 @@ import asyncio
 import json
 import shutil
 import sqlite3
-from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from ceems_grpc.pb import pluginv2_pb2 as pb
-from tests.api.site import NOON
 from tests.sources.sites import ENERGY, MILLISECONDS, WINDOW, Several, files, write_north_and_south, write_site
+from tests.support.databases import NOON
 from tests.support.plugin.ceems import COMMAND, read_frame
 from tests.support.plugin.process import Plugin, running
 from tests.support.plugin.source import error_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def plugin() -> AsyncIterator[Plugin]:
-    async with running(COMMAND) as plugin:
-        yield plugin
 
 
 @pytest.fixture

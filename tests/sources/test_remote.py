@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 import sqlite3
-from collections.abc import AsyncIterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,6 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-import pytest_asyncio
 
 from ceems_grpc.store.errors import StoreBusyError, StoreError, StoreMissingError, StorePermissionError
 from ceems_grpc.store.plan import (
@@ -31,12 +29,12 @@ from ceems_grpc.store.plan import (
 from ceems_grpc.store.remote.endpoint import Endpoint
 from ceems_grpc.store.remote.store import RemoteStore
 from ceems_grpc.store.sqlite.store import SqliteStore
-from tests.api.site import DAY, NOON, PARIS
 from tests.bridge.servers import Files, Server, serving
-from tests.mirror.plans import Plan, ask, check_same
 from tests.sources.sites import ENERGY, WINDOW, Several, write_north_and_south
-from tests.support.plugin.ceems import COMMAND
-from tests.support.plugin.process import Plugin, running
+from tests.support.compare import check_same
+from tests.support.databases import DAY, NOON, PARIS
+from tests.support.plans import Plan, ask
+from tests.support.plugin.process import Plugin
 from tests.support.plugin.source import error_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -51,12 +49,6 @@ PLANS: tuple[Plan, ...] = (
     KeyScan(Table.UNITS, (ENERGY, "tags")),
     Distinct(Table.PROJECTS, ("cluster_id", "name")),
 )
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def plugin() -> AsyncIterator[Plugin]:
-    async with running(COMMAND) as plugin:
-        yield plugin
 
 
 @pytest.fixture(scope="module")

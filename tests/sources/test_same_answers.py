@@ -17,9 +17,10 @@ from ceems_grpc.store.merged.store import MergedStore
 from ceems_grpc.store.plan import AllKeys, Distinct, KeyScan, Order, Scan
 from ceems_grpc.store.protocols import Store
 from ceems_grpc.store.sqlite.store import SqliteStore
-from tests.mirror.plans import TEXTS, Plan, ask, check_same, plans
 from tests.model.databases import Contents, databases
 from tests.sources.splitting import all_clusters, split
+from tests.support.compare import check_same
+from tests.support.plans import TEXTS, Plan, ask, plans
 
 few = settings(
     max_examples=15,

@@ -20,7 +20,6 @@ from ceems_grpc.domain.questions.model import (
     Viewer,
 )
 from ceems_grpc.domain.service import Ceems
-from tests.mirror.plans import check_same
 from tests.model.databases import Contents
 from tests.model.questions import (
     directory_questions,
@@ -32,6 +31,7 @@ from tests.model.questions import (
     viewers,
 )
 from tests.sources.test_same_answers import few, splits, whole_and_merged
+from tests.support.compare import check_same
 
 Case = tuple[tuple[Contents, dict[str, int], int], list[tuple[Any, Viewer | None]]]
 _suggestions = st.builds(

@@ -16,8 +16,8 @@ from ceems_grpc.store.columnar.local_time import SEVERAL_ZONES
 from ceems_grpc.store.columnar.zone_text import read_zone, write_zone
 from ceems_grpc.store.plan import Compare, In, Order, Scan, Table
 from ceems_grpc.store.plan.codec import COLUMNS, read_plan, write_plan
-from tests.mirror.plans import Plan, plans
 from tests.sources.test_same_answers import few
+from tests.support.plans import Plan, plans
 
 
 @settings(few, max_examples=50)

@@ -8,8 +8,7 @@ from typing import Any
 
 from ceems_grpc.demo.schema import create_schema
 from ceems_grpc.store.sqlite.schema_versions import NEWEST
-from tests.model.databases import insert_rows
-from tests.store.files import PARIS, WINTER, unit
+from tests.support.databases import PARIS, WINTER, insert_rows, unit
 
 METRICS = {
     "total_time_seconds": json.dumps({"walltime": 3600, "alloc_cputime": 7200, "alloc_gputime": 3600}),

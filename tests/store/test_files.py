@@ -18,8 +18,8 @@ from ceems_grpc.store.errors import (
 )
 from ceems_grpc.store.sqlite.errors import first_failing_part
 from ceems_grpc.store.sqlite.store import SqliteStore
-from tests.store.files import make
-from tests.store.other_user import look_as_nobody, needs_root
+from tests.support.databases import make
+from tests.support.other_user import look_as_nobody, needs_root
 
 
 async def failure(path: Path) -> StoreError:

@@ -12,7 +12,7 @@ from ceems_grpc.store.columnar.local_time import guess_zone, is_ambiguous_bound,
 from ceems_grpc.store.plan import Instant, Scan, Table, Within
 from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.model.databases import ZONES, moments
-from tests.store.files import PARIS, make, unit
+from tests.support.databases import PARIS, make, unit
 
 TURN = ZONES["Europe/Paris"]  # 2025-10-26 03:00 +0200 becomes 02:00 +0100
 zones = st.sampled_from(sorted(ZONES))

@@ -27,7 +27,7 @@ from ceems_grpc.domain.service import Ceems
 from ceems_grpc.store.errors import StoreError, StoreSchemaError
 from ceems_grpc.store.plan import Aggregate, Key, Scan, Sum, Table
 from ceems_grpc.store.sqlite.store import SqliteStore
-from tests.store.files import PARIS, SUMMER, WINTER, make, unit
+from tests.support.databases import PARIS, SUMMER, WINTER, make, unit
 
 EVER = Window(0, 2**33)
 ANN, NAME = Viewer("ann"), Viewer("name")

@@ -41,8 +41,8 @@ from ceems_grpc.store.plan import Table
 from ceems_grpc.store.protocols import Store
 from ceems_grpc.store.sqlite.schema_versions import NEWEST, OLDEST, newer_schema
 from ceems_grpc.store.sqlite.store import SqliteStore
-from tests.store.files import PARIS, WINTER
 from tests.store.schemas import future_site, site
+from tests.support.databases import PARIS, WINTER
 from tests.support.plugin.ceems import ceems_plugin
 
 WINDOW = Window(WINTER - 3600, WINTER + 86_400)

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import json
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -226,13 +226,6 @@ def _query(ref_id: str, model: Mapping[str, Any]) -> pluginv2_pb2.DataQuery:
         intervalMS=1000,
         timeRange=pluginv2_pb2.TimeRange(fromEpochMS=1_676_934_000_000, toEpochMS=1_677_538_800_000),
     )
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait until something outside of this process is so."""
-    async with asyncio.timeout(_PATIENCE):
-        while not condition():  # noqa: ASYNC110 nobody tells us when
-            await asyncio.sleep(0.01)
 
 
 def lines(file: Path) -> list[str]:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.places import ROOT
+
 NOBODY = 65_534
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
@@ -49,12 +51,11 @@ class Sight:
 
 def look_as_nobody(path: Path) -> Sight:
     """Open the database at the path as user nobody."""
-    root = Path(__file__).parent.parent.parent
     done = subprocess.run(
         [sys.executable, "-c", _CHILD, str(path), str(NOBODY)],
         capture_output=True,
         check=False,
-        cwd=root,
+        cwd=ROOT,
         text=True,
         timeout=60,
     )

@@ -14,8 +14,8 @@ from ceems_grpc.store.postgres.store import PostgresStore
 from ceems_grpc.store.runtime.query_trace import Account
 from ceems_grpc.store.sqlite.source_rows import PythonRows
 from ceems_grpc.store.sqlite.store import SqliteStore
-from tests.mirror.sites import count
-from tests.postgres.servers import PASSWORD, SUPERUSER, Server
+from tests.support.mirrors import count
+from tests.support.postgres.servers import PASSWORD, SUPERUSER, Server
 
 
 def fed(

@@ -27,8 +27,10 @@ from typing import IO, Any
 
 import pytest
 
-HOST_FOLDER = Path(__file__).parent / "host"
-BUILD_FOLDER = Path(__file__).parents[2] / "build" / "interop"
+from tests.support.places import ROOT
+
+HOST_FOLDER = ROOT / "tests" / "interop" / "host"
+BUILD_FOLDER = ROOT / "build" / "interop"
 _SOURCES = ("*.go", "go.mod", "go.sum")
 
 Answer = dict[str, Any]

@@ -1,8 +1,12 @@
-"""Small CEEMS databases, written row by row as ceems_api_server writes them (WAL mode, local times of Europe/Paris)."""
+"""CEEMS databases with the rows that a test names, as ceems_api_server writes them: local times of Europe/Paris.
+
+Moments are seconds since 1970.
+"""
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
@@ -11,11 +15,67 @@ from zoneinfo import ZoneInfo
 from ceems_grpc.demo.schema import LATEST_VERSION, create_schema
 
 PARIS = ZoneInfo("Europe/Paris")
+SUMMER, WINTER = 1_751_356_800, 1_764_576_000  # 2025-07-01 and 2025-12-01, 08:00 UTC
+NOON = 1_750_000_000  # 2025-06-15, 15:06:40 UTC
+DAY = 86_400
 MANAGERS = {"slurm": "slurm", "os": "openstack", "k8s": "k8s"}
 TIMES = {"walltime": 100, "alloc_cputime": 100, "alloc_cpumemtime": 100, "alloc_gputime": 100, "alloc_gpumemtime": 100}
 
 
-class Site:
+def stamp(moment: int, zone: ZoneInfo = PARIS) -> str:
+    """Write a moment as columns such as started_at hold it."""
+    return datetime.fromtimestamp(moment, zone).strftime("%Y-%m-%dT%H:%M:%S%z")
+
+
+def local(moment: int, zone: ZoneInfo = PARIS) -> str:
+    """Write a moment as last_updated_at holds it."""
+    return datetime.fromtimestamp(moment, zone).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def insert_rows(connection: sqlite3.Connection, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows, each with whatever columns it has."""
+    for row in rows:
+        names = ", ".join(f'"{name}"' for name in row)
+        marks = ", ".join("?" * len(row))
+        connection.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", list(row.values()))
+
+
+def unit(index: int, ended: int = WINTER, zone: ZoneInfo = PARIS, **columns: Any) -> dict[str, Any]:
+    """Return a unit that ended at the moment, an hour after it started."""
+    return {
+        "cluster_id": "slurm-0",
+        "resource_manager": "slurm",
+        "uuid": str(index),
+        "project": "alpha",
+        "username": "ann",
+        "created_at": stamp(ended - 3600, zone),
+        "started_at": stamp(ended - 3600, zone),
+        "ended_at": stamp(ended, zone),
+        "created_at_ts": (ended - 3600) * 1000,
+        "started_at_ts": (ended - 3600) * 1000,
+        "ended_at_ts": ended * 1000,
+        "total_time_seconds": '{"walltime":3600}',
+        "ignore": 0,
+        "last_updated_at": local(ended, zone),
+        **columns,
+    }
+
+
+def make(
+    path: Path, units: list[dict[str, Any]] | int = 1, *, version: int = LATEST_VERSION, journal: str = "delete"
+) -> Path:
+    """Make a database with units; a number makes so many of them."""
+    rows = [unit(index) for index in range(units)] if isinstance(units, int) else units
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute(f"PRAGMA journal_mode = {journal}")
+        connection.execute("BEGIN")
+        create_schema(connection, version)
+        insert_rows(connection, "units", rows)
+        connection.execute("COMMIT")
+    return path
+
+
+class SiteDatabase:
     """A database that stays open for changes; moments are seconds since the epoch."""
 
     def __init__(self, path: Path, version: int = LATEST_VERSION) -> None:
@@ -99,56 +159,9 @@ class Site:
         }
 
     def _insert(self, table: str, row: Mapping[str, Any]) -> None:
-        names = ", ".join(f'"{name}"' for name in row)
-        values = [json.dumps(value) if isinstance(value, (dict, list)) else value for value in row.values()]
-        self.connection.execute(f"INSERT INTO {table} ({names}) VALUES ({', '.join('?' * len(row))})", values)
-
-
-def stamp(moment: int) -> str:
-    """Write a moment as columns such as started_at hold it."""
-    return datetime.fromtimestamp(moment, PARIS).strftime("%Y-%m-%dT%H:%M:%S%z")
-
-
-def local(moment: int) -> str:
-    """Write a moment as last_updated_at holds it."""
-    return datetime.fromtimestamp(moment, PARIS).strftime("%Y-%m-%dT%H:%M:%S")
+        written = {name: json.dumps(value) if isinstance(value, dict | list) else value for name, value in row.items()}
+        insert_rows(self.connection, table, [written])
 
 
 def _manager(cluster: str) -> str:
     return MANAGERS[cluster.partition("-")[0]]
-
-
-# A site with every kind of user. What belongs to whom can be told from each name.
-NOON = 1_750_000_000
-DAY = 86_400
-
-
-def write_people_site(path: Path) -> None:
-    """Write a site where ann and bob share project alpha, cat has beta; alpha on os-0 is another project, of dan.
-
-    alpha:svc is alpha's service account on slurm-0; root is an administrator; eve is known but has no project.
-    """
-    with Site(path) as site:
-        site.project("alpha", ["ann", "bob", "alpha:svc"])
-        site.project("beta", ["cat"])
-        site.project("alpha", ["dan"], cluster="os-0")
-        for name, projects, cluster in (
-            ("ann", ["alpha"], "slurm-0"), ("bob", ["alpha"], "slurm-0"), ("cat", ["beta"], "slurm-0"),
-            ("dan", ["alpha"], "os-0"), ("eve", [], "slurm-0"), ("alpha:svc", ["alpha"], "slurm-0"),
-        ):  # fmt: skip
-            site.user(name, projects, cluster=cluster)
-        site.admin("root")
-        owners = (("ann", "alpha", "slurm-0"), ("bob", "alpha", "slurm-0"), ("alpha:svc", "alpha", "slurm-0"),
-                  ("cat", "beta", "slurm-0"), ("dan", "alpha", "os-0"))  # fmt: skip
-        for user, project, cluster in owners:
-            key = f"only_{user.replace(':', '_')}"
-            metrics: dict[str, Any] = {
-                "total_cpu_energy_usage_kwh": {key: 1.5},
-                "total_cpu_emissions_gms": {f"{key}_total": 2.5},
-            }
-            site.unit(
-                f"unit-{user}", user, project, NOON, cluster=cluster, tags={"owner": f"tag-{user}"},
-                state=f"STATE-{user}", **metrics,
-            )  # fmt: skip
-            site.usage(user, project, NOON, cluster=cluster, **metrics)
-            site.usage(user, project, NOON // DAY * DAY, cluster=cluster, daily=True, **metrics)

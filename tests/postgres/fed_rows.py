@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from tests.postgres.servers import Server
+from tests.support.postgres.servers import Server
 
 _OWN = {"site", "part", "#row", "#digest", "#large", "#moment", "#day", "clusters", "#hour", "#units"}
 DATED_TABLES = ("units", "usage", "daily_usage")
@@ -15,7 +15,7 @@ TABLES = (*DATED_TABLES, "users", "projects", "admin_users")
 Row = dict[str, Any]
 
 
-def check_same(path: Path, server: Server, database: str, site: str = "a") -> None:
+def check_fed(path: Path, server: Server, database: str, site: str = "a") -> None:
     """Check that the rows of the file, and no others, are there, and that the rollups are the sums of them."""
     for table in TABLES:
         wanted = rows_of_file(path, table)

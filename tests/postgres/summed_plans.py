@@ -25,10 +25,10 @@ from ceems_grpc.store.plan import (
     WeightOf,
     Within,
 )
-from tests.mirror.plans import GROUPS, keys, renamed, some_pairs, words
 from tests.model.data import METRICS
 from tests.model.databases import KEYS, moments
 from tests.model.derived import WEIGHTS
+from tests.support.plans import GROUPS, keys, renamed, some_pairs, words
 
 _groups = st.sampled_from(GROUPS)
 _HOUR, _DAY = 3_600, 86_400

@@ -3,11 +3,11 @@
 import subprocess
 import sys
 from functools import cache
-from pathlib import Path
 
-from tests.postgres.servers import PASSWORD, SUPERUSER, Server, Shards
+from tests.support.places import ROOT
+from tests.support.postgres.servers import PASSWORD, SUPERUSER, Server, Shards
 
-SCRIPTS = Path(__file__).parents[2] / "deploy" / "postgres"
+SCRIPTS = ROOT / "deploy" / "postgres"
 PASSWORDS = {"owner_password": "of-the-owner", "feeder_password": "of the feeder's", "reader_password": 'of "reader"'}
 OWNER, FEEDER, READER = (PASSWORDS[f"{role}_password"] for role in ("owner", "feeder", "reader"))
 

@@ -1,6 +1,5 @@
 """A database as a site has it, in WAL mode with a writer, and stores that follow it."""
 
-import asyncio
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
@@ -18,7 +17,8 @@ from ceems_grpc.store.duckdb.store import MirroredStore, MirrorReader
 from ceems_grpc.store.plan import ALWAYS, Aggregate, AllKeys, Count, Key, KeyScan, Order, Scan, Sum, Table
 from ceems_grpc.store.protocols import Reader
 from ceems_grpc.store.sqlite.store import SqliteStore
-from tests.mirror.plans import Plan, ask, check_same
+from tests.support.compare import check_same
+from tests.support.plans import Plan, ask
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ZONE = ZoneInfo("Europe/Paris")
@@ -110,10 +110,3 @@ async def count(reader: Reader) -> int:
     """Return the number of units."""
     table = await reader.aggregate(Aggregate(Table.UNITS, (), (Count("units"),)))
     return int(table.column("units")[0].as_py())
-
-
-async def eventually(condition: Any, seconds: float = 60.0) -> None:
-    """Wait until the condition holds; fail after some time."""
-    async with asyncio.timeout(seconds):
-        while not await condition():  # noqa: ASYNC110 - another process, or the disk, makes it so
-            await asyncio.sleep(0.02)

@@ -1,9 +1,7 @@
-"""Random plans about the databases of `tests.model.databases`, and how two answers to one plan are compared."""
+"""Random plans about the databases of `tests.model.databases`."""
 
-import math
 from typing import Any
 
-import pyarrow as pa
 from hypothesis import strategies as st
 
 from ceems_grpc.store.plan import (
@@ -247,25 +245,3 @@ async def ask(reader: Reader, plan: Plan) -> Any:
             return await reader.keys(plan)
         case Distinct():
             return await reader.distinct(plan)
-
-
-def check_same(plan: Plan, mirrored: Any, live: Any) -> None:
-    """Fail where two answers differ: names, types, order and values; floats within a billionth."""
-    if not isinstance(live, pa.Table):
-        assert mirrored == live, (plan, mirrored, live)
-        return
-    assert mirrored.schema == live.schema, plan
-    if isinstance(plan, Aggregate) and not plan.order:  # then groups come in any order
-        by = [(name, "ascending") for name in plan.by]
-        mirrored, live = (table.sort_by(by) if by else table for table in (mirrored, live))
-    left, right = mirrored.to_pylist(), live.to_pylist()
-    assert len(left) == len(right), plan
-    for one, other in zip(left, right, strict=True):
-        for name, value in other.items():
-            assert _same(one[name], value), (plan, name, one[name], value)
-
-
-def _same(one: Any, other: Any) -> bool:
-    if isinstance(one, float) and isinstance(other, float):
-        return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-9)
-    return type(one) is type(other) and bool(one == other)

@@ -1,0 +1,1 @@
+"""Real PostgreSQL servers, and databases in them."""
