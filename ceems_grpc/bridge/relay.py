@@ -1,4 +1,4 @@
-"""A data source that a `ceems-grpc server` answers for; see `ceems_grpc.grafana.serve.relay.Relay`."""
+"""A data source that a `ceems-grpc server` answers for; see `ceems_grpc.grafana.backend.relay.Relay`."""
 
 import json
 import logging
@@ -11,7 +11,7 @@ from prometheus_client import Metric
 from ceems_grpc.bridge.remote_metrics import labelled
 from ceems_grpc.bridge.requests import without_secrets
 from ceems_grpc.grafana.backend.errors import ErrorSource, PluginError
-from ceems_grpc.grafana.serve.relay import PassedStatusError, RelayedCall
+from ceems_grpc.grafana.backend.relay import PassedStatusError, RelayedCall
 from ceems_grpc.pb import bridge_pb2, pluginv2_pb2
 from ceems_grpc.store.remote.connection import Connection, Metadata
 from ceems_grpc.store.remote.endpoint import Endpoint

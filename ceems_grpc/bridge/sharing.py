@@ -13,7 +13,7 @@ import msgspec
 from ceems_grpc.datasource import CeemsDataSource, grafana_row_limit
 from ceems_grpc.grafana.backend.context import PluginContext
 from ceems_grpc.grafana.backend.errors import ErrorSource, PluginError
-from ceems_grpc.grafana.serve.relay import Relay
+from ceems_grpc.grafana.backend.relay import Relay
 from ceems_grpc.settings import Settings, SettingsError
 from ceems_grpc.store.create import create_store
 from ceems_grpc.store.errors import StoreError

@@ -5,7 +5,7 @@ import pyarrow as pa
 from ceems_grpc.domain.answers.answer import Answer
 from ceems_grpc.domain.columns import Column, Kind, Unit
 from ceems_grpc.domain.questions.steps import Steps
-from ceems_grpc.grafana.data.frame import Field, FieldConfig, Frame, FrameMeta, FrameType, Notice
+from ceems_grpc.grafana import Field, FieldConfig, Frame, FrameMeta, FrameType, Notice
 from ceems_grpc.store.columnar.flatten import decode_list
 
 UNITS: dict[Unit, str] = {

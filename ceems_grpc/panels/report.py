@@ -11,8 +11,7 @@ from enum import Enum
 
 from ceems_grpc.domain.questions.model import Choice, Filter, OrderBy
 from ceems_grpc.domain.questions.window import Window
-from ceems_grpc.grafana.data.frame import Frame, FrameMeta
-from ceems_grpc.grafana.data.metadata import QueryStat
+from ceems_grpc.grafana import Frame, FrameMeta, QueryStat
 from ceems_grpc.store.runtime.query_trace import Account, Statement
 
 _LONGEST = 64 * 1024  # characters; each answer carries the text to the browser

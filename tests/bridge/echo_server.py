@@ -13,10 +13,10 @@ import pyarrow as pa
 from ceems_grpc.bridge.server import ServerSettings, run_server
 from ceems_grpc.cli.server import server_settings
 from ceems_grpc.cli.server_options import add_options
+from ceems_grpc.grafana import Field, Frame
 from ceems_grpc.grafana.backend.context import PluginContext
 from ceems_grpc.grafana.backend.datasource import DataSource
 from ceems_grpc.grafana.backend.query import DataQuery
-from ceems_grpc.grafana.data.frame import Field, Frame
 from ceems_grpc.grafana.serve.instances import InstanceManager
 from ceems_grpc.grafana.serve.telemetry.logs import start_logging
 from tests.support.plugin.echo import Echo

@@ -10,7 +10,7 @@ from rich.console import Console
 from ceems_grpc.cli.answer import Answer, Column, decode
 from ceems_grpc.cli.charts import print_charts
 from ceems_grpc.cli.tables import print_table
-from ceems_grpc.grafana.data.frame import Field, FieldConfig, Frame, FrameMeta, Notice
+from ceems_grpc.grafana import Field, FieldConfig, Frame, FrameMeta, Notice
 
 Values = Sequence[float | None]
 BLOCKS = "▁▂▃▄▅▆▇█"

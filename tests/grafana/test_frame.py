@@ -7,9 +7,9 @@ import doctest
 import pyarrow as pa
 import pytest
 
+from ceems_grpc.grafana import Field, Frame
 from ceems_grpc.grafana.data import frame as frame_module
 from ceems_grpc.grafana.data.columns import grafana_column
-from ceems_grpc.grafana.data.frame import Field, Frame
 
 
 def _data_address(array: pa.Array | pa.ChunkedArray) -> int:
@@ -55,7 +55,7 @@ def test_nulls_are_expected_where_there_are_some_or_where_stated(
 
 
 def test_nulls_in_a_field_said_to_have_none_are_refused() -> None:
-    with pytest.raises(ValueError, match="field 'v' is said to have no nulls but has 1"):
+    with pytest.raises(ValueError, match="field 'v' is declared not nullable but has 1 nulls"):
         Field("v", pa.array([1, None]), nullable=False).column()
 
 

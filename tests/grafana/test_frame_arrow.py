@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 
-from ceems_grpc.grafana.data.frame import DataLink, EnumConfig, Field, FieldConfig, Frame, FrameMeta, FrameType, Notice
+from ceems_grpc.grafana import DataLink, EnumConfig, Field, FieldConfig, Frame, FrameMeta, FrameType, Notice
 from tests.support.frame_tables import exact_cells, frames
 
 _SIMPLE_TYPES = {"bool": "boolean", "string": "string", "timestamp[ns]": "time", "binary": "other"}

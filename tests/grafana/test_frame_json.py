@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 
-from ceems_grpc.grafana.data.frame import Field, FieldConfig, Frame, FrameMeta, FrameType
+from ceems_grpc.grafana import Field, FieldConfig, Frame, FrameMeta, FrameType
 from tests.support.frame_tables import exact, exact_cells, frames
 
 _ENTITIES = {"NaN": float("nan"), "Inf": float("inf"), "NegInf": float("-inf")}
@@ -99,7 +99,7 @@ def test_integers_of_64_bits_are_whole_numbers() -> None:
 @pytest.mark.parametrize("cell", [b"", b"{", b"1,2", b"nope"])
 def test_a_json_cell_that_is_no_json_is_refused_with_its_row(cell: bytes) -> None:
     frame = Frame("f", [Field("tags", pa.array([b"{}", cell]))])
-    with pytest.raises(ValueError, match="field 'tags', row 1: the cell is no JSON text"):
+    with pytest.raises(ValueError, match="field 'tags', row 1: the cell is not JSON text"):
         frame.to_json()
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ceems_grpc.grafana.data.frame import DataLink, EnumConfig, FieldConfig, FrameMeta, FrameType, Notice, QueryStat
+from ceems_grpc.grafana import DataLink, EnumConfig, FieldConfig, FrameMeta, FrameType, Notice, QueryStat
 
 
 def test_unset_options_are_left_out() -> None:

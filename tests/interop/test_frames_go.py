@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 
-from ceems_grpc.grafana.data.frame import (
+from ceems_grpc.grafana import (
     DataLink,
     EnumConfig,
     Field,

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 from hypothesis import strategies as st
 
-from ceems_grpc.grafana.data.frame import EnumConfig, Field, FieldConfig, Frame
+from ceems_grpc.grafana import EnumConfig, Field, FieldConfig, Frame
 
 # JSON times are whole milliseconds, and Grafana's reader multiplies them: the last one that fits in 64 bits.
 _FIRST_TIME, _LAST_TIME = -9223372036854000000, 9223372036854775807

@@ -10,8 +10,8 @@ from ceems_grpc.grafana.backend.resource import ResourceRequest, ResourceRespons
 from ceems_grpc.grafana.backend.stream import PublishResult, StreamRequest, SubscribeResult
 
 if TYPE_CHECKING:
+    from ceems_grpc.grafana.backend.relay import Relay
     from ceems_grpc.grafana.data.frame import Frame
-    from ceems_grpc.grafana.serve.relay import Relay
 
 
 class DataSource(Protocol):

@@ -3,14 +3,15 @@
     {"schema": {"name", "refId", "meta", "fields": [{"name", "type", "typeInfo", "labels", "config"}]},
      "data": {"values": [[...], ...], "entities": [...], "nanos": [...]}}
 
-`values` holds one list per field. A time is whole milliseconds since 1970 (UTC); what is beyond them stands in `nanos`,
-from 0 to 999999. JSON has no NaN and no infinity: such cells are null and `entities` lists their rows. `entities` and
-`nanos` have one entry per field (null where there is nothing to say) and are left out when no field needs them. The
-order of the keys matters: Grafana's reader needs the schema before the data, and the values before the rest.
+`values` has one list per field. A time is in whole milliseconds since 1970 (UTC); `nanos` holds the rest, from 0 to
+999999 nanoseconds. JSON has no NaN and no infinity: such cells are null, and `entities` lists their rows. Both
+`entities` and `nanos` have one entry per field, which is null if the field needs none. They are left out if no field
+needs them. The order of the keys matters: Grafana's reader needs the schema before the data, and `values` first.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -20,31 +21,32 @@ import pyarrow.compute as pc
 from ceems_grpc.grafana.data.columns import TIMESTAMP, SentColumn
 
 if TYPE_CHECKING:
-    from ceems_grpc.grafana.data.frame import Field, Frame
+    from ceems_grpc.grafana.data.field import Field
+    from ceems_grpc.grafana.data.metadata import FrameHeader
 
 _NANOS_PER_MILLI = 1_000_000
 
 
-def encode(frame: Frame, *, schema: bool = True, data: bool = True) -> bytes:
-    """Return `frame`'s schema, data, or both as JSON (see `Frame.to_json`)."""
-    columns = [field.column() for field in frame.fields]
+def encode(header: FrameHeader | None, fields: Sequence[Field], *, data: bool) -> bytes:
+    """Return a frame's schema (if there is a header), its data, or both as JSON (see `Frame.to_json`)."""
+    columns = [field.column() for field in fields]
     parts: dict[str, Any] = {}
-    if schema:
-        parts["schema"] = _schema(frame, columns)
+    if header is not None:
+        parts["schema"] = _schema(header, fields, columns)
     if data:
-        parts["data"] = _data(frame, columns)
+        parts["data"] = _data(fields, columns)
     return msgspec.json.encode(parts)
 
 
-def _schema(frame: Frame, columns: list[SentColumn]) -> dict[str, Any]:
+def _schema(header: FrameHeader, fields: Sequence[Field], columns: Sequence[SentColumn]) -> dict[str, Any]:
     schema: dict[str, Any] = {}
-    if frame.name:
-        schema["name"] = frame.name
-    if frame.ref_id:
-        schema["refId"] = frame.ref_id
-    if frame.meta is not None:
-        schema["meta"] = frame.meta.as_json()
-    schema["fields"] = [_field(field, column) for field, column in zip(frame.fields, columns, strict=True)]
+    if header.name:
+        schema["name"] = header.name
+    if header.ref_id:
+        schema["refId"] = header.ref_id
+    if header.meta is not None:
+        schema["meta"] = header.meta.as_json()
+    schema["fields"] = [_field(field, column) for field, column in zip(fields, columns, strict=True)]
     return schema
 
 
@@ -59,7 +61,7 @@ def _field(field: Field, column: SentColumn) -> dict[str, Any]:
     return described
 
 
-def _data(frame: Frame, columns: list[SentColumn]) -> dict[str, Any]:
+def _data(fields: Sequence[Field], columns: Sequence[SentColumn]) -> dict[str, Any]:
     values: list[Any] = []
     entities: list[dict[str, list[int]] | None] = [None] * len(columns)
     nanos: list[list[int] | None] = [None] * len(columns)
@@ -74,7 +76,7 @@ def _data(frame: Frame, columns: list[SentColumn]) -> dict[str, Any]:
         elif pa.types.is_string(array.type):
             values.append(_texts(array))
         elif pa.types.is_binary(array.type):
-            values.append(_json_cells(frame.fields[index].name, array))
+            values.append(_json_cells(fields[index].name, array))
         else:
             values.append(array.to_pylist())
     data: dict[str, Any] = {"values": values}
@@ -86,9 +88,12 @@ def _data(frame: Frame, columns: list[SentColumn]) -> dict[str, Any]:
 
 
 def _time(array: pa.Array) -> tuple[list[int | None], list[int] | None]:
-    """Return milliseconds (rounded down, null where null) and the nanoseconds beyond them, None when all are 0."""
+    """Return milliseconds, rounded down, and the remaining nanoseconds, or None if all of these are 0.
+
+    A null stays null in the milliseconds and is 0 in the nanoseconds.
+    """
     nanoseconds = array.view(pa.int64())
-    quotient = pc.divide(nanoseconds, _NANOS_PER_MILLI)  # rounds towards zero, so times before 1970 need one less
+    quotient = pc.divide(nanoseconds, _NANOS_PER_MILLI)  # rounds towards zero: a time before 1970 needs one less
     rest = pc.subtract(nanoseconds, pc.multiply(quotient, _NANOS_PER_MILLI))
     before = pc.less(rest, 0)
     millis = pc.if_else(before, pc.subtract(quotient, 1), quotient)
@@ -99,13 +104,13 @@ def _time(array: pa.Array) -> tuple[list[int | None], list[int] | None]:
 def _floats(array: pa.Array) -> list[float | None]:
     """Return the numbers; the encoder writes NaN and infinities as null."""
     if array.type == pa.float32():
-        # The shortest text of a float32 (0.1) is much longer when read as the float64 that it is (0.10000000149011612).
+        # As a float64, a float32 has a much longer shortest text (0.10000000149011612 instead of 0.1).
         array = array.cast(pa.string()).cast(pa.float64())
     return list(array.to_pylist())
 
 
 def _entities(array: pa.Array) -> dict[str, list[int]] | None:
-    """Return the rows that hold NaN, infinity and minus infinity, or None."""
+    """Return the rows that hold NaN, infinity or minus infinity, or None if there are none."""
     if pc.all(pc.is_finite(array), min_count=0).as_py():
         return None
     kinds = {
@@ -121,18 +126,18 @@ def _texts(array: pa.Array) -> list[str | None]:
     try:
         return list(array.to_pylist())
     except UnicodeDecodeError:
-        # Databases hold text of any encoding, and Arrow does not look. Go writes the same mark for such bytes.
+        # A database may hold text in any encoding, and Arrow does not check it. Go uses the same replacement.
         cells = array.cast(pa.binary()).to_pylist()
         return [None if cell is None else cell.decode(errors="replace") for cell in cells]
 
 
 def _json_cells(name: str, array: pa.Array) -> list[msgspec.Raw | None]:
-    """Return JSON texts as they are. Raises ValueError for a cell that is none: it would break the whole frame."""
+    """Return JSON texts unchanged. Raises ValueError for a cell that is not JSON: it would break the whole frame."""
     cells: list[msgspec.Raw | None] = []
     decoder = msgspec.json.Decoder(msgspec.Raw)
     for row, cell in enumerate(array.to_pylist()):
         try:
             cells.append(None if cell is None else decoder.decode(cell))
         except msgspec.DecodeError as error:
-            raise ValueError(f"field {name!r}, row {row}: the cell is no JSON text: {error}") from error
+            raise ValueError(f"field {name!r}, row {row}: the cell is not JSON text: {error}") from error
     return cells

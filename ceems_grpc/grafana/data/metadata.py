@@ -121,3 +121,12 @@ class FrameMeta:
                 }
             ),
         }
+
+
+@dataclass(frozen=True, slots=True)
+class FrameHeader:
+    """What an encoded frame says about itself besides its fields: name, query, metadata."""
+
+    name: str
+    ref_id: str
+    meta: FrameMeta | None

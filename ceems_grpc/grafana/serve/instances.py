@@ -10,7 +10,7 @@ from typing import Protocol
 from ceems_grpc.grafana.backend.context import AppSettings, DataSourceSettings, PluginContext
 from ceems_grpc.grafana.backend.datasource import DataSource, Factory
 from ceems_grpc.grafana.backend.errors import PluginError
-from ceems_grpc.grafana.serve.relay import Leases, Relay
+from ceems_grpc.grafana.backend.relay import Relay
 
 _log = logging.getLogger(__name__)
 
@@ -18,15 +18,19 @@ _Key = tuple[int, str]
 _Settings = DataSourceSettings | AppSettings | None
 
 
-class Instances(Leases, Protocol):
-    """What services need of whoever keeps the live objects."""
+class Instances(Protocol):
+    """Where services get the data source that a request is for."""
 
     def get(self, context: PluginContext) -> AbstractAsyncContextManager[DataSource]:
-        """Lease the data source for the context's settings. Raises what making it raised."""
+        """Lease the data source for the context's settings. Raises the error that creating it raised."""
+        ...
+
+    def lease(self, context: PluginContext) -> AbstractAsyncContextManager[object]:
+        """Lease the data source or relay for the context's settings. Raises the error that creating it raised."""
         ...
 
     def relays(self) -> list[Relay]:
-        """Return the relays that are alive now."""
+        """Return the open relays."""
         ...
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from ceems_grpc.grafana import Field, Frame
 from ceems_grpc.grafana.backend.context import PluginContext
 from ceems_grpc.grafana.backend.datasource import DataSource
 from ceems_grpc.grafana.backend.diagnostics import HealthResult, HealthStatus
@@ -24,7 +25,6 @@ from ceems_grpc.grafana.backend.stream import (
     SubscribeResult,
     SubscribeStatus,
 )
-from ceems_grpc.grafana.data.frame import Field, Frame
 from ceems_grpc.grafana.serve.process import serve
 
 _log = logging.getLogger("echo")

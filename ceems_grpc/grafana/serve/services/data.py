@@ -12,8 +12,8 @@ from ceems_grpc.grafana.backend.context import PluginContext
 from ceems_grpc.grafana.backend.query import DataQuery
 from ceems_grpc.grafana.serve import memory
 from ceems_grpc.grafana.serve.instances import Instances
-from ceems_grpc.grafana.serve.relay import relayable
 from ceems_grpc.grafana.serve.services.call import FAILURES, Call, answering
+from ceems_grpc.grafana.serve.services.relaying import relayable
 from ceems_grpc.grafana.serve.services.rpc import Method, service
 from ceems_grpc.grafana.serve.telemetry import metrics
 from ceems_grpc.grafana.serve.telemetry.logs import log_fields

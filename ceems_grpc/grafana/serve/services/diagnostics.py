@@ -9,8 +9,8 @@ from prometheus_client import generate_latest
 
 from ceems_grpc.grafana.backend.context import PluginContext
 from ceems_grpc.grafana.serve.instances import Instances
-from ceems_grpc.grafana.serve.relay import relayable
 from ceems_grpc.grafana.serve.services.call import FAILURES, answering
+from ceems_grpc.grafana.serve.services.relaying import relayable
 from ceems_grpc.grafana.serve.services.rpc import service
 from ceems_grpc.grafana.serve.telemetry import metrics
 from ceems_grpc.pb import pluginv2_pb2 as pb

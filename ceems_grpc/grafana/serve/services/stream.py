@@ -16,8 +16,8 @@ from ceems_grpc.grafana.backend.stream import (
     SubscribeStatus,
 )
 from ceems_grpc.grafana.serve.instances import Instances
-from ceems_grpc.grafana.serve.relay import relayable
 from ceems_grpc.grafana.serve.services.call import FAILURES, Call, answering
+from ceems_grpc.grafana.serve.services.relaying import relayable
 from ceems_grpc.grafana.serve.services.rpc import Method, service, status_code
 from ceems_grpc.grafana.serve.telemetry import metrics
 from ceems_grpc.pb import pluginv2_pb2 as pb

@@ -1,18 +1,18 @@
-"""Data sources that another process answers for: requests go there, and its answers come back as they are."""
+"""Passes requests to data sources that run in another process; see `ceems_grpc.grafana.backend.relay`."""
 
 import json
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, aclosing
+from typing import Any, TypeAlias
 
 import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
-from prometheus_client import Metric
 
 from ceems_grpc.grafana.backend.context import PluginContext
 from ceems_grpc.grafana.backend.errors import PluginError
+from ceems_grpc.grafana.backend.relay import PassedStatusError, Relay, RelayedCall
+from ceems_grpc.grafana.serve.instances import Instances
 from ceems_grpc.grafana.serve.services.call import FAILURES, Call, answering, check_cancelled
 from ceems_grpc.grafana.serve.services.rpc import REQUEST_ID, Method, metadata_of, status_code
 from ceems_grpc.grafana.serve.telemetry import metrics
@@ -23,70 +23,17 @@ from ceems_grpc.pb import pluginv2_pb2 as pb
 Request: TypeAlias = Any
 _Rpc = grpc.aio.ServicerContext[Any, Any]
 
-_CARRIED = frozenset({"traceparent", "tracestate", "uber-trace-id", "baggage"})
+_FORWARDED_METADATA = frozenset({"traceparent", "tracestate", "uber-trace-id", "baggage"})
 
 
-class PassedStatusError(Exception):
-    """The other process ended a call with a gRPC status, which is to be passed on."""
-
-    def __init__(self, code: grpc.StatusCode, details: str) -> None:
-        super().__init__(details)
-        self.code = code
-        self.details = details
-
-
-@dataclass(frozen=True, slots=True)
-class RelayedCall:
-    """A call to pass on. ``timeout``: seconds that are left, None for any; ``metadata``: what is to go along."""
-
-    method: MethodDescriptor
-    request: Request
-    timeout: float | None
-    metadata: tuple[tuple[str, str], ...]
-
-    @property
-    def path(self) -> str:
-        """The method's name as gRPC writes it."""
-        return f"/{self.method.containing_service.full_name}/{self.method.name}"
-
-
-@runtime_checkable
-class Relay(Protocol):
-    """What stands in the place of a `DataSource`. Its methods run many times at once and may be cancelled."""
-
-    def pass_on(self, call: RelayedCall) -> AsyncGenerator[bytes, None]:
-        """Yield the answers as they are on the wire: exactly one if the method does not stream.
-
-        Raises `PluginError` when the other process cannot be asked, and `PassedStatusError`. Left half way, it is
-        closed, and ends the call there.
-        """
-        ...
-
-    async def metrics(self) -> Sequence[Metric]:
-        """Return what the other process counts, with labels that tell it from this one; nothing if it cannot be had."""
-        ...
-
-    async def close(self) -> None:
-        """Let go of connections. Called once, after the last call has ended."""
-        ...
-
-
-class Leases(Protocol):
-    """Where a service gets the object for a request; see `ceems_grpc.grafana.serve.instances.InstanceManager`."""
-
-    def lease(self, context: PluginContext) -> AbstractAsyncContextManager[object]:
-        """Lease the object for the context's settings."""
-        ...
-
-
-def relayable(instances: Leases, service: ServiceDescriptor, methods: Mapping[str, Method]) -> dict[str, Method]:
-    """Return the methods such that requests to a `Relay` are passed on, and all others answered as before."""
+def relayable(instances: Instances, service: ServiceDescriptor, methods: Mapping[str, Method]) -> dict[str, Method]:
+    """Wrap the methods so that requests to a `Relay` are passed on. All other requests are answered here, as before."""
     return {
         name: _relayable(instances, service.methods_by_name[name], answer_here) for name, answer_here in methods.items()
     }
 
 
-def _relayable(instances: Leases, method: MethodDescriptor, answer_here: Method) -> Method:
+def _relayable(instances: Instances, method: MethodDescriptor, answer_here: Method) -> Method:
     async def answer(request: Request, rpc: _Rpc) -> Message | bytes | None:
         context = PluginContext.from_proto(request.pluginContext)
         async with AsyncExitStack() as stack:
@@ -94,7 +41,7 @@ def _relayable(instances: Leases, method: MethodDescriptor, answer_here: Method)
                 datasource = await stack.enter_async_context(instances.lease(context))
             except FAILURES as error:
                 check_cancelled(error)
-                datasource = None  # The method meets the same failure, and knows how to tell it.
+                datasource = None  # The method meets the same failure and reports it.
             if not isinstance(datasource, Relay):
                 answered: Message | None = await answer_here(request, rpc)
                 return answered
@@ -109,7 +56,7 @@ async def _pass_on(
     broken: PassedStatusError | None = None
     headers = _headers(request)
     with answering(method.name[0].lower() + method.name[1:], context, rpc, headers) as call:
-        passed = RelayedCall(method, request, rpc.time_remaining(), _carried(rpc, call))
+        passed = RelayedCall(method, request, rpc.time_remaining(), _forwarded_metadata(rpc, call))
         started = False
         try:
             async with aclosing(relay.pass_on(passed)) as answers:
@@ -136,20 +83,22 @@ async def _pass_on(
     return None
 
 
-def _carried(rpc: _Rpc, call: Call) -> tuple[tuple[str, str], ...]:
-    """Return what goes along: Grafana's own metadata, whose trace this is, and the id that logs name it by."""
-    carried = {
-        name: value for name, value in metadata_of(rpc).items() if name in _CARRIED or name.startswith("x-grafana-")
+def _forwarded_metadata(rpc: _Rpc, call: Call) -> tuple[tuple[str, str], ...]:
+    """Return the metadata to send: Grafana's own, the trace context, and the request id for the other log."""
+    forwarded = {
+        name: value
+        for name, value in metadata_of(rpc).items()
+        if name in _FORWARDED_METADATA or name.startswith("x-grafana-")
     }
-    carried.setdefault(REQUEST_ID, call.request_id)
+    forwarded.setdefault(REQUEST_ID, call.request_id)
     trace = outgoing_trace()
     if trace:
-        carried.pop("uber-trace-id", None)
-    return tuple({**carried, **trace}.items())
+        forwarded.pop("uber-trace-id", None)
+    return tuple({**forwarded, **trace}.items())
 
 
 def _headers(request: Request) -> dict[str, str]:
-    """Return the request's headers, the first value of each; of some requests they have several."""
+    """Return the first value of each header. Headers of resource requests may have several values."""
     given = getattr(request, "headers", {})
     return {
         name: value if isinstance(value, str) else value.values[0]
@@ -162,7 +111,7 @@ def _count(call: Call, error: PassedStatusError) -> None:
     call.failure(PluginError(error.details or error.code.name, status=502))
 
 
-# ---- How each kind of request is told that the other process cannot be asked. None: by ending the call.
+# ---- Answers to each kind of request when the other process cannot be asked; none: the call ends with an error.
 
 
 def _query_data(request: pb.QueryDataRequest, failure: PluginError) -> Iterator[Message]:
