@@ -53,10 +53,10 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:  # noqa: ANN401 - ar
 
 def run(options: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
-    from ceems_grpc.migrate.dashboard import NotADashboardError, migrate  # noqa: PLC0415 - pyarrow comes with it
-    from ceems_grpc.migrate.panel import Options  # noqa: PLC0415 - as above
+    from ceems_grpc.migrate.dashboards.migration import NotADashboardError, migrate  # noqa: PLC0415 - pyarrow comes with it
+    from ceems_grpc.migrate.panels.panel import Options  # noqa: PLC0415 - as above
 
-    choice = Options(
+    settings = Options(
         datasource_uid=options.datasource_uid,
         admin_auto=options.admin_auto,
         short_links=options.short_links,
@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
         only_uids=tuple(options.infinity_uid),
     )
     try:
-        migration = migrate(_read(options.file), choice)
+        migration = migrate(_read(options.file), settings)
         if not options.check:
             _write(migration.dashboard, options.output)
     except OSError as error:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ceems_grpc.migrate.dashboard import migrate
-from ceems_grpc.migrate.panel import Options
+from ceems_grpc.migrate.dashboards.migration import migrate
+from ceems_grpc.migrate.panels.panel import Options
 from ceems_grpc.migrate.report import CEEMS, INFINITY, Json
 
 FOLDER = Path(__file__).parent / "dashboards"

@@ -17,9 +17,9 @@ from ceems_grpc.domain.questions.model import Viewer
 from ceems_grpc.domain.service import Ceems
 from ceems_grpc.grafana.backend.query import DataQuery, TimeRange
 from ceems_grpc.grafana.data.frame import Frame
-from ceems_grpc.migrate.api_call import read_call
+from ceems_grpc.migrate.queries.api_call import read_call
+from ceems_grpc.migrate.queries.target import rewrite_target
 from ceems_grpc.migrate.report import Json
-from ceems_grpc.migrate.target import rewrite_target
 from ceems_grpc.panels.answers import Panels
 from ceems_grpc.rest.router import Api
 from ceems_grpc.store.sqlite.store import SqliteStore

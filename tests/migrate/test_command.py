@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ceems_grpc.migrate.dashboard import migrate
-from ceems_grpc.migrate.panel import Options
+from ceems_grpc.migrate.dashboards.migration import migrate
+from ceems_grpc.migrate.panels.panel import Options
 from tests.migrate.boards import FOLDER, load
 
 _MAIN = """

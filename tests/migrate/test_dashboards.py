@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ceems_grpc.migrate.dashboard import NotADashboardError, migrate
-from ceems_grpc.migrate.panel import Options
+from ceems_grpc.migrate.dashboards.migration import NotADashboardError, migrate
+from ceems_grpc.migrate.panels.panel import Options
 from ceems_grpc.migrate.report import CEEMS, INFINITY, Json
 from ceems_grpc.panels.query_model import read_query
 from tests.migrate.boards import NAMES, filled, inner, is_infinity, load, migrated, our_targets, panel, panels, variable

@@ -8,15 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ceems_grpc.migrate.api_call import read_call
-from ceems_grpc.migrate.choice import choose
-from ceems_grpc.migrate.columns import field_name, make_field
-from ceems_grpc.migrate.computed import compute
-from ceems_grpc.migrate.expressions import Choose, Expression, Literal, Name, Not, Operation, evaluate, parse
+from ceems_grpc.migrate.dashboards.variables import _KINDS
+from ceems_grpc.migrate.expressions.evaluation import evaluate
+from ceems_grpc.migrate.expressions.parser import parse
+from ceems_grpc.migrate.expressions.tree import Choose, Expression, Literal, Name, Not, Operation
+from ceems_grpc.migrate.queries.api_call import read_call
+from ceems_grpc.migrate.queries.computed import compute
+from ceems_grpc.migrate.queries.draft import draft_query
+from ceems_grpc.migrate.queries.fields import field_name, make_query_field
+from ceems_grpc.migrate.queries.row_selector import root_rows, uql_rows
 from ceems_grpc.migrate.report import CannotRewriteError
-from ceems_grpc.migrate.rows import root_rows, uql_rows
-from ceems_grpc.migrate.variable_text import without_formats
-from ceems_grpc.migrate.variables import _KINDS
+from ceems_grpc.migrate.template_variables import without_formats
 
 FRONTEND = Path(__file__).parents[2] / "frontend" / "src"
 
@@ -64,9 +66,9 @@ def test_parameters_come_from_the_url_and_from_its_options() -> None:
 def test_a_window_with_one_end() -> None:
     call = read_call({"url": "/api/v1/usage/current?to=${__to:date:seconds}"})
     assert call is not None
-    choice = choose(call, admin_auto=False)
-    assert choice.time_from is None
-    assert "24 hours" in choice.notes[0]
+    draft = draft_query(call, admin_auto=False)
+    assert draft.time_from is None
+    assert "24 hours" in draft.notes[0]
 
 
 def test_formats_of_variables() -> None:
@@ -157,7 +159,7 @@ def test_any_text_is_an_expression_or_an_error(text: str) -> None:
 )
 def test_time_ranges_of_units_are_told_by_their_values(text: str, span: int | None) -> None:
     names = {"s": "started_at_ts", "e": "ended_at_ts"}
-    made = compute("x", parse(text), lambda name: make_field("units", names.get(name, name), name))
+    made = compute("x", parse(text), lambda name: make_query_field("units", names.get(name, name), name))
     fixed = made.steps[0]["options"]["binary"]["right"]["fixed"]
     assert fixed == str(span or 0)
     assert (made.dropped, bool(made.overrides)) == ((["x (part 1)"], False) if span else ([], True))
@@ -167,7 +169,7 @@ def test_time_ranges_of_units_are_told_by_their_values(text: str, span: int | No
 def test_other_choices_are_not_guessed(text: str) -> None:
     names = {"s": "started_at_ts", "e": "ended_at_ts"}
     with pytest.raises(CannotRewriteError):
-        compute("x", parse(text), lambda name: make_field("units", names.get(name, name), name))
+        compute("x", parse(text), lambda name: make_query_field("units", names.get(name, name), name))
 
 
 # Rows

@@ -4,14 +4,14 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
-from ceems_grpc.migrate.api_call import read_call
-from ceems_grpc.migrate.datasources import References, mixed, plugin_of, reference_type
-from ceems_grpc.migrate.field_config import rewrite_field_config
 from ceems_grpc.migrate.json_parts import objects
-from ceems_grpc.migrate.links import shorten_links
+from ceems_grpc.migrate.panels.field_config import rewrite_field_config
+from ceems_grpc.migrate.panels.links import shorten_links
+from ceems_grpc.migrate.panels.transformations import first_steps, rewrite_transformations
+from ceems_grpc.migrate.queries.api_call import read_call
+from ceems_grpc.migrate.queries.target import Rewritten, rewrite_target
+from ceems_grpc.migrate.references import References, mixed, plugin_of, reference_type
 from ceems_grpc.migrate.report import CEEMS, INFINITY, CannotRewriteError, Finding, Json
-from ceems_grpc.migrate.target import Rewritten, rewrite_target
-from ceems_grpc.migrate.transformations import first_steps, rewrite_transformations
 
 _KEPT = ("refId", "hide", "key")
 _EXPRESSIONS = {"__expr__", "grafana-expression"}

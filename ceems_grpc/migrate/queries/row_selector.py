@@ -3,9 +3,10 @@
 import re
 from dataclasses import dataclass, field
 
-from ceems_grpc.migrate.expressions import Expression, parse
+from ceems_grpc.migrate.expressions.parser import parse
+from ceems_grpc.migrate.expressions.tree import Expression
 from ceems_grpc.migrate.report import CannotRewriteError, Json
-from ceems_grpc.migrate.variable_text import clean
+from ceems_grpc.migrate.template_variables import clean
 
 _ROOT = re.compile(
     r"(?:\$\$?\.|\.)?data(?P<path>\.\w+)?(?:\[\]|\[\*\])?(?:\[(?P<predicate>[^\[\]]*[^\[\]\s*])\])?"
@@ -17,10 +18,11 @@ _ORDER = re.compile(r'\s*"(?P<name>[^"]+)"(?:\s+(?P<way>asc|desc))?\s*')
 
 
 @dataclass(slots=True)
-class Rows:
-    """Rows of ``data``. ``path``: a list inside each row whose items are the rows. ``order``: names, "-" descending.
+class RowSelector:
+    """The rows of ``data`` that a query takes.
 
-    ``columns`` are Infinity's column objects if the pipeline says which, else None.
+    ``path``: a list inside each row whose items are the rows. ``order``: names; "-" before a name means descending.
+    ``columns``: Infinity's column objects if the pipeline names columns, else None.
     """
 
     path: str = ""
@@ -30,7 +32,7 @@ class Rows:
     columns: list[Json] | None = None
 
 
-def rows_of(query: Json) -> Rows:
+def rows_of(query: Json) -> RowSelector:
     """Read which rows an Infinity query takes. Raises `CannotRewriteError` for what is more than choosing rows."""
     kind, parser = str(query.get("type") or "json"), str(query.get("parser") or "simple")
     if kind == "uql" or parser == "uql":
@@ -42,7 +44,7 @@ def rows_of(query: Json) -> Rows:
     return root_rows(str(query.get("root_selector") or ""))
 
 
-def root_rows(selector: str) -> Rows:
+def root_rows(selector: str) -> RowSelector:
     """Read a root selector: ``data``, ``$.data[]``, ``data.projects[*]``, ``data[state="X"]``, ``data^(>elapsed)``."""
     text = clean(selector)
     match = _ROOT.fullmatch(text)
@@ -50,7 +52,7 @@ def root_rows(selector: str) -> Rows:
         raise CannotRewriteError(
             f"the root selector '{text}' does more than take rows of 'data'" if text else "it has no root selector"
         )
-    rows = Rows(path=(match["path"] or "").removeprefix("."))
+    rows = RowSelector(path=(match["path"] or "").removeprefix("."))
     if predicate := match["predicate"]:
         if _INDEX.fullmatch(predicate):
             if predicate != "0":
@@ -66,9 +68,9 @@ def root_rows(selector: str) -> Rows:
     return rows
 
 
-def uql_rows(pipeline: str) -> Rows:
+def uql_rows(pipeline: str) -> RowSelector:
     """Read a UQL pipeline of parse-json, scope, jsonata, where, project, order by and limit."""
-    rows, found = Rows(), False
+    rows, found = RowSelector(), False
     for command in _split(pipeline, "|"):
         word, _, rest = command.strip().partition(" ")
         match word.lower():
@@ -95,7 +97,7 @@ def uql_rows(pipeline: str) -> Rows:
     return rows
 
 
-def _scoped(rows: Rows, text: str) -> Rows:
+def _scoped(rows: RowSelector, text: str) -> RowSelector:
     """Go into a list of each row: jsonata "[projects]", scope "projects"."""
     path = clean(text).strip("[]*").removeprefix("$.").removesuffix("[*]").removesuffix("[]")
     if not re.fullmatch(r"\w+", path) or rows.path:

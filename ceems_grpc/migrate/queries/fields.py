@@ -16,7 +16,7 @@ from ceems_grpc.domain.columns import (
 )
 from ceems_grpc.migrate.json_parts import objects
 from ceems_grpc.migrate.report import CannotRewriteError, Json
-from ceems_grpc.migrate.variable_text import VARIABLE, clean, has_variable
+from ceems_grpc.migrate.template_variables import VARIABLE, clean, has_variable
 
 COLUMNS: dict[str, dict[str, Column]] = {
     kind: {column.name: column for column in columns}
@@ -36,7 +36,7 @@ _QUOTED = re.compile(r"""\[\s*(?:"([^"\]]+)"|'([^'\]]+)')\s*\]|\.(?:"([^"]+)"|'(
 
 
 @dataclass(slots=True)
-class Field:
+class QueryField:
     """A field of a query and the name that the panel knows it by.
 
     ``name`` is a column or ``column.key``, and may hold variables. ``type_`` is Infinity's type. ``column`` is the
@@ -69,7 +69,7 @@ def field_name(selector: str) -> str:
     return re.sub(r"\.{2,}", ".", path)
 
 
-def make_field(query_type: str, selector: str, text: str = "", type_: str = "string") -> Field:
+def make_query_field(query_type: str, selector: str, text: str = "", type_: str = "string") -> QueryField:
     """Find the field for a selector. A column that the request never answers is a `CannotRewriteError`."""
     name = field_name(selector)
     head, _, key = name.partition(".")
@@ -78,17 +78,17 @@ def make_field(query_type: str, selector: str, text: str = "", type_: str = "str
         if has_variable(head):
             raise CannotRewriteError(f"the selector '{selector}' has a variable in place of a column")
         raise CannotRewriteError(f"{query_type} have no column '{name}'")
-    return Field(name, clean(text) or name, type_, column)
+    return QueryField(name, clean(text) or name, type_, column)
 
 
-def fields_of(query_type: str, columns: Any, asked: list[str]) -> list[Field]:  # noqa: ANN401 - from the dashboard
+def fields_of(query_type: str, columns: Any, asked: list[str]) -> list[QueryField]:  # noqa: ANN401 - from the dashboard
     """Read the columns of an Infinity query; without any, the ones that the request asked for (none means all)."""
     found = [column for column in objects(columns) if column.get("selector")]
     if not found:
-        return [make_field(query_type, name) for name in dict.fromkeys(asked) if name in COLUMNS[query_type]]
-    fields: list[Field] = []
+        return [make_query_field(query_type, name) for name in dict.fromkeys(asked) if name in COLUMNS[query_type]]
+    fields: list[QueryField] = []
     for column in found:
-        field = make_field(query_type, str(column["selector"]), str(column.get("text") or ""), _type(column))
+        field = make_query_field(query_type, str(column["selector"]), str(column.get("text") or ""), _type(column))
         same = next((other for other in fields if other.name == field.name), None)
         if same is not None and same.text != field.text:
             raise CannotRewriteError(f"'{field.name}' is there twice, as '{same.text}' and as '{field.text}'")
@@ -101,7 +101,7 @@ def _type(column: Json) -> str:
     return "" if column.get("untyped") else str(column.get("type") or "string")
 
 
-def _with_moments(fields: list[Field]) -> list[Field]:
+def _with_moments(fields: list[QueryField]) -> list[QueryField]:
     """Take the time field in place of milliseconds that the panel reads as a time, where it is still free."""
     for field in fields:
         moment = _MOMENTS.get(field.name)

@@ -1,65 +1,13 @@
-"""The expressions of Infinity: filters, computed columns, predicates of JSONata, ``where`` of UQL.
+"""The parser of Infinity's expressions: filters, computed columns, predicates of JSONata, ``where`` of UQL.
 
-One grammar covers them: ``or || and && ! == = != <> < <= > >= in + - * / ? :``, calls are not part of it.
+One grammar covers them: ``or || and && ! == = != <> < <= > >= in + - * / ? :``. Function calls are not part of it.
 """
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Union
 
+from ceems_grpc.migrate.expressions.tree import Choose, Expression, Literal, Name, Not, OneOf, Operation, Value
 from ceems_grpc.migrate.report import CannotRewriteError
-
-
-@dataclass(frozen=True, slots=True)
-class Name:
-    """A column, or a template variable outside of quotes."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Literal:
-    """A constant; None is null."""
-
-    value: str | float | bool | None
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """Two operands and one of ``|| && == != < <= > >= + - * /``."""
-
-    operator: str
-    left: "Expression"
-    right: "Expression"
-
-
-@dataclass(frozen=True, slots=True)
-class Not:
-    """A negation."""
-
-    inside: "Expression"
-
-
-@dataclass(frozen=True, slots=True)
-class OneOf:
-    """Membership in a list."""
-
-    value: "Expression"
-    among: tuple["Expression", ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Choose:
-    """``condition ? then : otherwise``."""
-
-    condition: "Expression"
-    then: "Expression"
-    otherwise: "Expression"
-
-
-Expression = Union[Name, Literal, Operation, Not, OneOf, Choose]  # noqa: UP007 - refers to itself through strings
-Value = str | float | bool | None
 
 _TOKEN = re.compile(
     r"""\s*(?:
@@ -86,51 +34,6 @@ def parse(text: str, *, quoted_names: bool = False) -> Expression:
     if parser.here:
         raise _wrong(text)
     return expression
-
-
-def evaluate(expression: Expression, values: Mapping[str, float]) -> float | bool:
-    """Compute an expression over numbers; a name that is not among them is a `KeyError`."""
-    match expression:
-        case Name(text):
-            return values[text]
-        case Literal(bool() | int() | float() as number):
-            return number
-        case Choose(condition, then, otherwise):
-            return evaluate(then if evaluate(condition, values) else otherwise, values)
-        case Not(inside):
-            return not evaluate(inside, values)
-        case Operation(operator, left, right):
-            return _compute(operator, evaluate(left, values), evaluate(right, values))
-        case _:
-            raise CannotRewriteError("it is not about numbers alone")
-
-
-def _compute(operator: str, left: float, right: float) -> float | bool:
-    match operator:
-        case "||":
-            return bool(left or right)
-        case "&&":
-            return bool(left and right)
-        case "==":
-            return left == right
-        case "!=":
-            return left != right
-        case "<":
-            return left < right
-        case "<=":
-            return left <= right
-        case ">":
-            return left > right
-        case ">=":
-            return left >= right
-        case "+":
-            return left + right
-        case "-":
-            return left - right
-        case "*":
-            return left * right
-        case _:
-            return left / right if right else float("nan")
 
 
 def _wrong(text: str) -> CannotRewriteError:

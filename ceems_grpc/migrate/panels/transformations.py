@@ -4,12 +4,12 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from ceems_grpc.migrate.columns import Field
-from ceems_grpc.migrate.computed import together
 from ceems_grpc.migrate.json_parts import as_object, as_text, objects
+from ceems_grpc.migrate.queries.computed import together
+from ceems_grpc.migrate.queries.fields import QueryField
+from ceems_grpc.migrate.queries.target import Rewritten, organise
 from ceems_grpc.migrate.report import CannotRewriteError, Json
-from ceems_grpc.migrate.target import Rewritten, organise
-from ceems_grpc.migrate.variable_text import VARIABLE, has_variable
+from ceems_grpc.migrate.template_variables import VARIABLE, has_variable
 
 _EXTRACTORS = {"", "json", "auto"}
 _JSON_KEY = re.compile(r"""\[\s*(?:"([^"]+)"|'([^']+)')\s*\]""")
@@ -37,7 +37,7 @@ def first_steps(rewritten: Sequence[Rewritten]) -> list[Json]:
     return steps
 
 
-def renaming(fields: Sequence[Field]) -> list[Json]:
+def renaming(fields: Sequence[QueryField]) -> list[Json]:
     """Return transformations that give fields their texts."""
     plain: dict[str, str] = {}
     steps: list[Json] = []
@@ -89,18 +89,20 @@ def _without_extractions(rewritten: Sequence[Rewritten], steps: list[Json]) -> l
     return kept
 
 
-def _extract(query: Rewritten, field: Field, paths: Any) -> None:  # noqa: ANN401 - from the dashboard
+def _extract(query: Rewritten, field: QueryField, paths: Any) -> None:  # noqa: ANN401 - from the dashboard
     """Put fields for the keys in place of the field for the object."""
     wanted = [path for path in objects(paths) if path.get("path")]
     place = query.fields.index(field)
     if not wanted:
         field.text = "$1"
         return
-    keys: list[Field] = []
+    keys: list[QueryField] = []
     for path in wanted:
         key = _JSON_KEY.sub(lambda match: "." + (match[1] or match[2]), str(path["path"])).removeprefix("$")
         keys.append(
-            Field(f"{field.name}.{key.removeprefix('.')}", str(path.get("alias") or path["path"]), "", field.column)
+            QueryField(
+                f"{field.name}.{key.removeprefix('.')}", str(path.get("alias") or path["path"]), "", field.column
+            )
         )
     query.fields[place : place + 1] = keys
 
@@ -146,7 +148,7 @@ def _without_sums(rewritten: Sequence[Rewritten], steps: list[Json]) -> list[Jso
         if sum_ is None or options.get("replaceFields"):
             continue
         alias = as_text(options.get("alias")) or " + ".join(operands)
-        query.fields.append(Field(sum_[0], alias, "number", sum_[1]))
+        query.fields.append(QueryField(sum_[0], alias, "number", sum_[1]))
         names[alias] = sum_[0]
         return [*steps[:index], *_without_sums(rewritten, steps[index + 1 :])]
     return steps

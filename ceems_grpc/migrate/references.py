@@ -7,7 +7,7 @@ from typing import Any
 
 from ceems_grpc.migrate.json_parts import as_object, objects
 from ceems_grpc.migrate.report import CEEMS, INFINITY, Json
-from ceems_grpc.migrate.variable_text import VARIABLE, variable_name
+from ceems_grpc.migrate.template_variables import VARIABLE, variable_name
 from ceems_grpc.version import VERSION
 
 NAME = "CEEMS"

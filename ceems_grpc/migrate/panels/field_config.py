@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from ceems_grpc.domain.columns import Kind, Unit
-from ceems_grpc.migrate.columns import Field
 from ceems_grpc.migrate.json_parts import as_object, objects
+from ceems_grpc.migrate.queries.fields import QueryField
+from ceems_grpc.migrate.queries.target import Rewritten
 from ceems_grpc.migrate.report import Json
-from ceems_grpc.migrate.target import Rewritten
 from ceems_grpc.panels.frames import UNITS
 
 _KINDS = {Kind.METRIC, Kind.DERIVED, Kind.TIME, Kind.COUNT}
@@ -31,7 +31,7 @@ def rewrite_field_config(panel: Json, rewritten: Sequence[Rewritten], *, renames
         panel["fieldConfig"] = config | {"overrides": [*front, *objects(config.get("overrides"))]}
 
 
-def _outvoted(defaults: Json, fields: Sequence[Field], *, renames: bool) -> list[str]:
+def _outvoted(defaults: Json, fields: Sequence[QueryField], *, renames: bool) -> list[str]:
     """Return the panel's defaults that our fields' own settings would hide."""
     units = {unit for field in fields if field.column.kind in _KINDS for unit in _units(field)}
     found: list[str] = []
@@ -44,7 +44,7 @@ def _outvoted(defaults: Json, fields: Sequence[Field], *, renames: bool) -> list
     return found
 
 
-def _units(field: Field) -> set[Unit]:
+def _units(field: QueryField) -> set[Unit]:
     if field.is_number and field.column.kind is Kind.TIME:
         return set()
     if not field.is_object:

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from ceems_grpc.migrate.api_call import ApiCall, read_call
-from ceems_grpc.migrate.choice import choose
-from ceems_grpc.migrate.columns import field_name
 from ceems_grpc.migrate.json_parts import objects
+from ceems_grpc.migrate.queries.api_call import ApiCall, read_call
+from ceems_grpc.migrate.queries.draft import draft_query
+from ceems_grpc.migrate.queries.fields import field_name
+from ceems_grpc.migrate.queries.row_selector import rows_of
 from ceems_grpc.migrate.report import CannotRewriteError, Json
-from ceems_grpc.migrate.rows import rows_of
 
 _KINDS = {
     ("users", "name"): "users",
@@ -60,22 +60,22 @@ def rewrite_variable_query(query: Json, *, admin_auto: bool = False) -> tuple[Js
     call = read_call(query)
     if call is None:
         return None
-    choice = choose(call, admin_auto=admin_auto)
+    draft = draft_query(call, admin_auto=admin_auto)
     rows = rows_of(query)
     if rows.condition is not None or rows.limit:
         raise CannotRewriteError("it keeps only some of the values")
     columns = query.get("columns") if rows.columns is None else rows.columns
     names = _value_names(columns, rows.path)
     kind = _kind(call, names)
-    found: Json = {"refId": "variable", "kind": kind, "admin": choice.query.get("admin", False)}
-    chosen = choice.query
+    found: Json = {"refId": "variable", "kind": kind, "admin": draft.query.get("admin", False)}
+    chosen = draft.query
     for key in _NARROWED_BY[kind]:
         if chosen.get(key):
             found[key] = chosen[key]
     for key in ("clusters", "projects", "users", "uuids"):
         if chosen.get(key) and key not in found and key != kind:
             raise CannotRewriteError(f"{kind} cannot be narrowed by {key}")
-    notes = choice.notes
+    notes = draft.notes
     if call.query_type in {"units", "usage"} and kind not in {"uuids", "states"}:
         notes.append(f"it listed the {kind} of units in the time range; it lists all {kind} now")
     if kind == "users" and found["admin"] is not True:

@@ -4,11 +4,11 @@ import re
 from typing import Any
 from urllib.parse import quote
 
-from ceems_grpc.migrate.columns import make_field
 from ceems_grpc.migrate.json_parts import as_object, objects
+from ceems_grpc.migrate.queries.fields import make_query_field
+from ceems_grpc.migrate.queries.target import Rewritten
 from ceems_grpc.migrate.report import Json
-from ceems_grpc.migrate.target import Rewritten
-from ceems_grpc.migrate.variable_text import clean
+from ceems_grpc.migrate.template_variables import clean
 
 _MANY = 8
 _FACT = re.compile(r"[?&]var-\w+=[^&]*\$\{__data\.fields[.\[]")
@@ -51,7 +51,7 @@ def _column(query: Rewritten, config: Any, name: str) -> str:  # noqa: ANN401 - 
         if field.name == name:
             return field.text
     if query.fields:  # without a choice of fields the answer has them all
-        query.fields.append(make_field("units", name))
+        query.fields.append(make_query_field("units", name))
         properties = [
             {"id": "custom.hidden", "value": True},  # up to Grafana 12.1
             {"id": "custom.hideFrom", "value": {"viz": True, "legend": True, "tooltip": True}},

@@ -8,7 +8,7 @@ from urllib.parse import unquote_plus
 from ceems_grpc.domain.questions.model import AsAdmin
 from ceems_grpc.migrate.json_parts import as_object, objects
 from ceems_grpc.migrate.report import CannotRewriteError, Json
-from ceems_grpc.migrate.variable_text import clean, is_variable
+from ceems_grpc.migrate.template_variables import clean, is_variable
 
 _VARIABLE = r"\$\{[\w-]+(?::\w+)?\}|\$\w+|\[\[\w+\]\]"
 _PATH = re.compile(

@@ -4,15 +4,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ceems_grpc.domain.columns import Kind
-from ceems_grpc.migrate.api_call import ApiCall, read_call
-from ceems_grpc.migrate.choice import choose
-from ceems_grpc.migrate.columns import COLUMNS, Field, fields_of, make_field
-from ceems_grpc.migrate.computed import compute, while_running
-from ceems_grpc.migrate.conditions import frontend_filters, read_conditions
-from ceems_grpc.migrate.expressions import Expression, parse
+from ceems_grpc.migrate.expressions.parser import parse
+from ceems_grpc.migrate.expressions.tree import Expression
 from ceems_grpc.migrate.json_parts import as_object, objects
+from ceems_grpc.migrate.queries.api_call import ApiCall, read_call
+from ceems_grpc.migrate.queries.computed import compute, while_running
+from ceems_grpc.migrate.queries.conditions import frontend_filters, read_conditions
+from ceems_grpc.migrate.queries.draft import draft_query
+from ceems_grpc.migrate.queries.fields import COLUMNS, QueryField, fields_of, make_query_field
+from ceems_grpc.migrate.queries.row_selector import RowSelector, rows_of
 from ceems_grpc.migrate.report import CannotRewriteError, Json
-from ceems_grpc.migrate.rows import Rows, rows_of
 
 _EVERYTHING = {"pagination_mode": {"", "none"}, "format": {"", "table", "timeseries"}}
 
@@ -26,7 +27,7 @@ class Rewritten:
 
     ref_id: str
     query: Json
-    fields: list[Field]
+    fields: list[QueryField]
     steps: list[Json] = field(default_factory=list)
     overrides: list[Json] = field(default_factory=list)
     time_from: str | None = None
@@ -49,14 +50,14 @@ def rewrite_target(target: Json, *, admin_auto: bool = False) -> Rewritten | Non
     if call is None:
         return None
     _check_settings(target)
-    choice = choose(call, admin_auto=admin_auto)
+    draft = draft_query(call, admin_auto=admin_auto)
     rows = rows_of(target)
     if rows.path:
         raise CannotRewriteError(f"its rows are the '{rows.path}' inside each row")
     columns = target.get("columns") if rows.columns is None else rows.columns
     fields = fields_of(call.query_type, columns, call.values("field"))
-    rewritten = Rewritten(str(target.get("refId") or ""), choice.query, fields)
-    rewritten.time_from, rewritten.notes = choice.time_from, choice.notes
+    rewritten = Rewritten(str(target.get("refId") or ""), draft.query, fields)
+    rewritten.time_from, rewritten.notes = draft.time_from, draft.notes
     find = _finder(call, rewritten)
     _choose_rows(target, rows, rewritten, find)
     _add_conversions(rewritten)
@@ -81,20 +82,20 @@ def _check_settings(target: Json) -> None:
         raise CannotRewriteError("its JSON options read the answer as something else than a list of rows")
 
 
-def _finder(call: ApiCall, rewritten: Rewritten) -> Callable[[str], Field]:
+def _finder(call: ApiCall, rewritten: Rewritten) -> Callable[[str], QueryField]:
     """Return what knows the field of a display text, of a field's name, or of a column that is not shown."""
 
-    def find(name: str) -> Field:
+    def find(name: str) -> QueryField:
         plain = name[1:-1] if name.startswith("[") and not name.startswith("[[") else name
         for field_ in rewritten.fields:
             if plain in {field_.text, field_.name, field_.text.replace(" ", "_")}:
                 return field_
-        return make_field(call.query_type, plain)
+        return make_query_field(call.query_type, plain)
 
     return find
 
 
-def _choose_rows(target: Json, rows: Rows, rewritten: Rewritten, find: Callable[[str], Field]) -> None:
+def _choose_rows(target: Json, rows: RowSelector, rewritten: Rewritten, find: Callable[[str], QueryField]) -> None:
     conditions: list[Expression] = [] if rows.condition is None else [rows.condition]
     if str(target.get("parser") or "simple") == "simple" and target.get("type", "json") != "uql":
         shown = frontend_filters(target.get("filters"))
@@ -110,7 +111,7 @@ def _choose_rows(target: Json, rows: Rows, rewritten: Rewritten, find: Callable[
         rewritten.query["orderBy"] = order
 
 
-def _filter(rewritten: Rewritten, condition: Expression, find: Callable[[str], Field]) -> None:
+def _filter(rewritten: Rewritten, condition: Expression, find: Callable[[str], QueryField]) -> None:
     found = read_conditions(rewritten.query_type, condition, find)
     if found.filters:
         rewritten.query.setdefault("filters", []).extend(found.filters)
@@ -122,7 +123,7 @@ def _filter(rewritten: Rewritten, condition: Expression, find: Callable[[str], F
     rewritten.steps += found.steps
 
 
-def _add_filters(target: Json, rewritten: Rewritten, find: Callable[[str], Field]) -> None:
+def _add_filters(target: Json, rewritten: Rewritten, find: Callable[[str], QueryField]) -> None:
     if text := str(target.get("filterExpression") or "").strip():
         _filter(rewritten, parse(text), find)
 
@@ -141,7 +142,7 @@ def _add_conversions(rewritten: Rewritten) -> None:
         rewritten.steps.append({"id": "convertFieldType", "options": {"conversions": wanted, "fields": {}}})
 
 
-def _add_computed(target: Json, rewritten: Rewritten, find: Callable[[str], Field]) -> None:
+def _add_computed(target: Json, rewritten: Rewritten, find: Callable[[str], QueryField]) -> None:
     dropped: list[str] = []
     for column in objects(target.get("computed_columns")):
         selector, alias = str(column.get("selector") or "").strip(), str(column.get("text") or "").strip()

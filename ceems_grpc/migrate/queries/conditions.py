@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ceems_grpc.domain.columns import GROUPS, Kind
-from ceems_grpc.migrate.columns import Field
-from ceems_grpc.migrate.expressions import Expression, Literal, Name, Not, OneOf, Operation
+from ceems_grpc.migrate.expressions.tree import Expression, Literal, Name, Not, OneOf, Operation
 from ceems_grpc.migrate.json_parts import objects
+from ceems_grpc.migrate.queries.fields import QueryField
 from ceems_grpc.migrate.report import CannotRewriteError, Json
 
 _FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
@@ -42,7 +42,7 @@ _FRONTEND = {
 
 @dataclass(frozen=True, slots=True)
 class _Comparison:
-    field: Field
+    field: QueryField
     operator: str
     values: tuple[str | float | None, ...]
 
@@ -84,7 +84,7 @@ def _constant(text: str) -> Literal:
         return Literal(text)
 
 
-def read_conditions(query_type: str, expression: Expression, find: Callable[[str], Field]) -> Conditions:
+def read_conditions(query_type: str, expression: Expression, find: Callable[[str], QueryField]) -> Conditions:
     """Turn an expression into filters. ``find`` knows the field of a column's name or display text.
 
     Numbers of usage are compared after summing, which only the panel can do: they become a transformation.
@@ -117,7 +117,7 @@ def _parts(expression: Expression, operator: str) -> list[Expression]:
             return [expression]
 
 
-def _comparison(expression: Expression, find: Callable[[str], Field]) -> _Comparison:
+def _comparison(expression: Expression, find: Callable[[str], QueryField]) -> _Comparison:
     match expression:
         case Not(inside):
             positive = _comparison(inside, find)
@@ -172,7 +172,7 @@ def _own_filter(query_type: str, part: _Comparison) -> Json | None:
     return {"key": name, "operator": part.operator, "value": values[0]}
 
 
-def _is_text(query_type: str, field_: Field) -> bool:
+def _is_text(query_type: str, field_: QueryField) -> bool:
     if query_type == "units":
         return field_.column.kind in {Kind.IDENTITY, Kind.TAG}
     return field_.name in _TEXT_COLUMNS[query_type]

@@ -6,16 +6,9 @@ from itertools import product
 from math import isclose
 
 from ceems_grpc.domain.columns import DERIVED, Column
-from ceems_grpc.migrate.columns import Field
-from ceems_grpc.migrate.expressions import (
-    Choose,
-    Expression,
-    Literal,
-    Name,
-    Not,
-    Operation,
-    evaluate,
-)
+from ceems_grpc.migrate.expressions.evaluation import evaluate
+from ceems_grpc.migrate.expressions.tree import Choose, Expression, Literal, Name, Not, Operation
+from ceems_grpc.migrate.queries.fields import QueryField
 from ceems_grpc.migrate.report import CannotRewriteError, Json
 
 _DERIVED: dict[str, Column] = {column.name: column for column in DERIVED}
@@ -29,7 +22,7 @@ class Computed:
     ``dropped``: helper columns to take out when all are made.
     """
 
-    sum: Field | None = None
+    sum: QueryField | None = None
     steps: list[Json] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
     overrides: list[Json] = field(default_factory=list)
@@ -52,12 +45,12 @@ def _half(name: str) -> str:
     return "cpu" if name.startswith("total_cpu_") else "gpu" if name.startswith("total_gpu_") else ""
 
 
-def compute(alias: str, expression: Expression, find: Callable[[str], Field]) -> Computed:
+def compute(alias: str, expression: Expression, find: Callable[[str], QueryField]) -> Computed:
     """Make a computed column: sums of CPU and GPU metrics, arithmetic, and the start and end of a unit's time range."""
     match expression:
         case Operation("+", Name(left), Name(right)):
             if (sum_ := together(find(left).name, find(right).name)) is not None:
-                return Computed(Field(sum_[0], alias, "number", sum_[1]))
+                return Computed(QueryField(sum_[0], alias, "number", sum_[1]))
     if _has_choice(expression):
         return _time_range(alias, expression, find)
     computed = Computed()
@@ -82,7 +75,12 @@ def by_name(name: str) -> Json:
 
 
 def _arithmetic(
-    alias: str, expression: Expression, find: Callable[[str], Field], computed: Computed, *, outermost: bool = False
+    alias: str,
+    expression: Expression,
+    find: Callable[[str], QueryField],
+    computed: Computed,
+    *,
+    outermost: bool = False,
 ) -> Json:
     match expression:
         case Literal(float() as number):
@@ -116,7 +114,7 @@ def _has_choice(expression: Expression) -> bool:
             return False
 
 
-def _time_range(alias: str, expression: Expression, find: Callable[[str], Field]) -> Computed:
+def _time_range(alias: str, expression: Expression, find: Callable[[str], QueryField]) -> Computed:
     """Make the ends of a unit's time range, for links: they are told by their values, however they are written."""
     started, ended = _texts(expression, find, "started_at_ts"), _texts(expression, find, "ended_at_ts")
     if _agrees(expression, started, ended, lambda _start, end: end):
@@ -154,7 +152,7 @@ def while_running(name: str) -> Json:
     return {"matcher": {"id": "byName", "options": name}, "properties": [{"id": "mappings", "value": [mapping]}]}
 
 
-def _texts(expression: Expression, find: Callable[[str], Field], column: str) -> set[str]:
+def _texts(expression: Expression, find: Callable[[str], QueryField], column: str) -> set[str]:
     names = {name for name in _names(expression) if name not in _PANEL_END}
     return {name for name in names if find(name).name == column}
 

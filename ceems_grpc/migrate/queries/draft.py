@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 
 from ceems_grpc.domain.columns import GROUPS
 from ceems_grpc.domain.questions.model import AsAdmin
-from ceems_grpc.migrate.api_call import ApiCall
+from ceems_grpc.migrate.queries.api_call import ApiCall
 from ceems_grpc.migrate.report import CannotRewriteError, Json
-from ceems_grpc.migrate.variable_text import has_variable, is_variable, variable_name, without_formats
+from ceems_grpc.migrate.template_variables import has_variable, is_variable, variable_name, without_formats
 
 _LISTS = {"cluster_id": "clusters", "project": "projects", "user": "users", "uuid": "uuids"}
 _KNOWN = {*_LISTS, "from", "to", "running", "field", "timezone", "groupby", "experimental"}
@@ -15,7 +15,7 @@ _DAY = "24h"
 
 
 @dataclass(slots=True)
-class Choice:
+class QueryDraft:
     """A query without its fields; ``time_from`` is the panel's relative time range that the request implies, if any."""
 
     query: Json
@@ -23,13 +23,13 @@ class Choice:
     notes: list[str] = field(default_factory=list)
 
 
-def choose(call: ApiCall, *, admin_auto: bool) -> Choice:
+def draft_query(call: ApiCall, *, admin_auto: bool) -> QueryDraft:
     """Turn a request into a query. ``admin_auto``: ask as an administrator only if the user is one."""
     unknown = sorted({name for name, _ in call.parameters} - _KNOWN)
     if unknown:
         raise CannotRewriteError(f"parameter '{unknown[0]}' is not one that a query knows")
-    choice = Choice({"queryType": call.query_type})
-    query = choice.query
+    draft = QueryDraft({"queryType": call.query_type})
+    query = draft.query
     if call.mode:
         query["mode"] = without_formats(call.mode)
     admin: AsAdmin = "auto" if admin_auto and call.admin else call.admin
@@ -37,16 +37,16 @@ def choose(call: ApiCall, *, admin_auto: bool) -> Choice:
         query["admin"] = admin
     for parameter, key in _LISTS.items():
         values = [without_formats(value) for value in call.values(parameter)]
-        if values and _counts(parameter, call, admin, choice.notes):
+        if values and _counts(parameter, call, admin, draft.notes):
             query[key] = list(dict.fromkeys(values))
     if call.query_type == "units" and call.has("running"):
         query["running"] = True
     if call.query_type == "usage":
-        _usage(call, choice)
+        _usage(call, draft)
     if zone := next(iter(call.values("timezone")), ""):
-        _timezone(zone, choice)
-    _window(call, choice)
-    return choice
+        _timezone(zone, draft)
+    _window(call, draft)
+    return draft
 
 
 def _counts(parameter: str, call: ApiCall, admin: AsAdmin, notes: list[str]) -> bool:
@@ -69,7 +69,7 @@ def _counts(parameter: str, call: ApiCall, admin: AsAdmin, notes: list[str]) -> 
     return True
 
 
-def _usage(call: ApiCall, choice: Choice) -> None:
+def _usage(call: ApiCall, draft: QueryDraft) -> None:
     if "," in "".join(call.values("groupby")):
         raise CannotRewriteError("'groupby' holds several names in one value")
     groups = [without_formats(value) for value in call.values("groupby")]
@@ -77,19 +77,19 @@ def _usage(call: ApiCall, choice: Choice) -> None:
     if wrong is not None:
         raise CannotRewriteError(f"usage cannot be grouped by '{wrong}'")
     if groups and call.mode != "global":
-        choice.query["groupBy"] = list(dict.fromkeys(groups))
+        draft.query["groupBy"] = list(dict.fromkeys(groups))
     if call.has("experimental") and call.mode != "global":
-        choice.query["source"] = "daily"
+        draft.query["source"] = "daily"
 
 
-def _timezone(zone: str, choice: Choice) -> None:
+def _timezone(zone: str, draft: QueryDraft) -> None:
     # Times are instants and shown in the dashboard's zone, so the dashboard's own zone need not be said.
     if variable_name(zone) != "__timezone":
-        choice.query["timezone"] = without_formats(zone)
-        choice.notes.append("times are shown in the time zone of the dashboard, whatever 'timezone' says")
+        draft.query["timezone"] = without_formats(zone)
+        draft.notes.append("times are shown in the time zone of the dashboard, whatever 'timezone' says")
 
 
-def _window(call: ApiCall, choice: Choice) -> None:
+def _window(call: ApiCall, draft: QueryDraft) -> None:
     has_window = call.query_type in {"units", "usage", "stats"} and call.mode != "global" and not call.values("uuid")
     if not has_window:
         return
@@ -98,6 +98,6 @@ def _window(call: ApiCall, choice: Choice) -> None:
             if not (is_variable(value) and re.match(r"\$\{?__" + name, value)):
                 raise CannotRewriteError(f"'{name}' is '{value}', not the time range of the panel")
     if not call.values("from") and not call.values("to"):
-        choice.time_from = _DAY
+        draft.time_from = _DAY
     elif not call.values("from"):
-        choice.notes.append("the request had no 'from' (24 hours before 'to'); the query takes the panel's time range")
+        draft.notes.append("the request had no 'from' (24 hours before 'to'); the query takes the panel's time range")

@@ -5,11 +5,11 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
-from ceems_grpc.migrate.datasources import References, plugin_of
+from ceems_grpc.migrate.dashboards.variables import infinity_query, rewrite_variable_query
 from ceems_grpc.migrate.json_parts import as_object, as_text, objects
-from ceems_grpc.migrate.panel import Options, reads_ceems, rewrite_panel
+from ceems_grpc.migrate.panels.panel import Options, reads_ceems, rewrite_panel
+from ceems_grpc.migrate.references import References, plugin_of
 from ceems_grpc.migrate.report import INFINITY, CannotRewriteError, Finding, Json
-from ceems_grpc.migrate.variables import infinity_query, rewrite_variable_query
 
 
 class NotADashboardError(Exception):

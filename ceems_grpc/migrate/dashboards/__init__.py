@@ -1,0 +1,1 @@
+"""Dashboards as a whole: the file, template variables and references to data sources."""

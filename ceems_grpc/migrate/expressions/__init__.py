@@ -1,0 +1,1 @@
+"""The expressions of Infinity: their syntax tree, their parser and their evaluation."""

@@ -1,0 +1,1 @@
+"""Panels: targets, transformations, display settings and data links."""
