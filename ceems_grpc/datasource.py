@@ -1,4 +1,4 @@
-"""One configured data source: its settings, its store, and the two faces of its questions."""
+"""One configured data source: its settings, its store, its panels and its REST API."""
 
 import asyncio
 import logging
@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from ceems_grpc.domain.errors import ErrorType, QuestionError, nobody
+from ceems_grpc.domain.errors import ErrorType, QuestionError, no_service_user
 from ceems_grpc.domain.questions.model import Viewer
 from ceems_grpc.domain.service import Ceems, Limits
 from ceems_grpc.grafana.backend.context import PluginContext
@@ -22,7 +22,7 @@ from ceems_grpc.grafana.backend.stream import (
     SubscribeStatus,
 )
 from ceems_grpc.grafana.data.frame import Frame
-from ceems_grpc.health import healthy
+from ceems_grpc.health import health_result
 from ceems_grpc.panels.answers import Panels
 from ceems_grpc.panels.live import Live
 from ceems_grpc.rest.router import Api, error_response
@@ -88,7 +88,7 @@ class CeemsDataSource:
             async with asyncio.timeout(self._seconds()):
                 viewer, statements = self._viewer(context), _is_grafana_admin(context)
                 if viewer is None:
-                    raise nobody()
+                    raise no_service_user()
                 return await self._panels.answer(viewer, query, statements=statements)
 
     async def call_resource(self, context: PluginContext, request: ResourceRequest) -> ResourceResponse:
@@ -108,7 +108,7 @@ class CeemsDataSource:
             _log.warning("health check failed", extra={"detail": error.detail})
             message = error.detail if _is_grafana_admin(context) else str(error)
             return HealthResult(HealthStatus.ERROR, message, {"verboseMessage": message})
-        return healthy(facts, full_path=_is_grafana_admin(context), now=datetime.now(UTC))
+        return health_result(facts, full_path=_is_grafana_admin(context), now=datetime.now(UTC))
 
     async def subscribe_stream(self, context: PluginContext, request: StreamRequest) -> SubscribeResult:
         """Let the channel's owner listen; see `ceems_grpc.panels.live`."""

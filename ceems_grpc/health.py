@@ -12,7 +12,7 @@ _STALE = timedelta(hours=1)
 _AHEAD = timedelta(minutes=5)
 
 
-def healthy(facts: Facts, *, full_path: bool, now: datetime) -> HealthResult:
+def health_result(facts: Facts, *, full_path: bool, now: datetime) -> HealthResult:
     """Say what a database holds; of several sources, each. One of them that does not answer is an error.
 
     ``full_path``: for administrators, who may see paths. ``now`` is in UTC; it is compared with what the writers of the

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from ceems_grpc.cli.answer import Answer, decode
+from ceems_grpc.cli.decoded_frame import DecodedFrame, decode
 from ceems_grpc.cli.errors import CommandError
 from ceems_grpc.datasource import CeemsDataSource, create_local_datasource
 from ceems_grpc.grafana.backend.context import DataSourceSettings, PluginContext, User
@@ -30,7 +30,7 @@ class Asker:
     login: str | None = None
     timezone: str = ""
 
-    async def ask(self, query: Mapping[str, object], start: datetime, end: datetime) -> tuple[Answer, ...]:
+    async def ask(self, query: Mapping[str, object], start: datetime, end: datetime) -> tuple[DecodedFrame, ...]:
         """Answer a panel's query over a time range. Raises `CommandError` with the answer's error."""
         asked = DataQuery("A", "", 0, timedelta(), TimeRange(start, end), json.dumps(query).encode())
         context, datasource = await self._open()

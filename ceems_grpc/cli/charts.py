@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from ceems_grpc.cli.answer import Answer, Column
+from ceems_grpc.cli.decoded_frame import DecodedFrame, FrameColumn
 from ceems_grpc.cli.values import text_of
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ Points = dict[datetime, float]
 
 @dataclass(frozen=True, slots=True)
 class _Series:
-    column: Column
+    column: FrameColumn
     points: Points
 
     @property
@@ -37,15 +37,15 @@ class _Series:
         return sum(map(abs, self.points.values()))
 
 
-def print_charts(console: Console, answers: Sequence[Answer]) -> None:
+def print_charts(console: Console, frames: Sequence[DecodedFrame]) -> None:
     """Draw the number columns of frames with a time column, grouped by name; every series has its own scale.
 
     Of many series those with the largest sums are drawn, and a line says so. Moments are in UTC.
     """
     from rich.text import Text  # noqa: PLC0415 - of an extra
 
-    times = sorted({moment for answer in answers for moment in _times(answer)})
-    series = [one for answer in answers for one in _series(answer) if one.points]
+    times = sorted({moment for frame in frames for moment in _times(frame)})
+    series = [one for frame in frames for one in _series(frame) if one.points]
     if not series:
         console.print("No values in this time range.", style="yellow")
         return
@@ -127,21 +127,21 @@ def _mean(values: Sequence[float]) -> float | None:
     return sum(values) / len(values) if values else None
 
 
-def _times(answer: Answer) -> list[datetime]:
-    for column in answer.columns:
+def _times(frame: DecodedFrame) -> list[datetime]:
+    for column in frame.columns:
         if pa.types.is_timestamp(column.data.type):
             return [moment for moment in column.data.to_pylist() if moment is not None]
     return []
 
 
-def _series(answer: Answer) -> Iterator[_Series]:
-    times = _times(answer)
-    for column in answer.columns:
+def _series(frame: DecodedFrame) -> Iterator[_Series]:
+    times = _times(frame)
+    for column in frame.columns:
         if pa.types.is_integer(column.data.type) or pa.types.is_floating(column.data.type):
             values = column.data.to_pylist()
             points = {at: float(value) for at, value in zip(times, values, strict=True) if value is not None}
             yield _Series(column, points)
 
 
-def _label(column: Column) -> str:
+def _label(column: FrameColumn) -> str:
     return ", ".join(column.labels.values()) or "all"

@@ -13,8 +13,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ceems_grpc.cli.answer import decode, notices
 from ceems_grpc.cli.charts import print_charts
+from ceems_grpc.cli.decoded_frame import decode, notices
 from ceems_grpc.cli.demo_db import describe, write
 from ceems_grpc.cli.errors import CommandError
 from ceems_grpc.cli.host import PluginHost
@@ -84,7 +84,7 @@ _STEPS = (
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write the database unless a good one is there, start the plugin, ask it, and print what it answers."""
+    """Write the database unless a good one is there, start the plugin, ask it, and print what it decoded."""
     console = open_console(record=options.svg is not None)
     console.print(_database(options), markup=False)
     settings = {"path": str(_PATH.absolute())}
@@ -116,14 +116,14 @@ def _show(console: Console, host: PluginHost, step: _Step) -> None:
     begin = time.monotonic()
     frames = host.query(step.query, now - timedelta(days=step.days), now)
     took = time.monotonic() - begin
-    answers = decode(frames)
+    decoded = decode(frames)
     if step.query["queryType"] == "usage-over-time":
         console.print()
-        print_charts(console, answers)
+        print_charts(console, decoded)
     else:
-        for answer in answers:
-            print_table(console, answer)
-    for text in notices(answers):
+        for frame in decoded:
+            print_table(console, frame)
+    for text in notices(decoded):
         console.print(f"Notice: {text}", style="yellow", markup=False)
     size = sum(map(len, frames)) / 1000
     console.print(

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from ceems_grpc.cli.answer import Answer, notices
 from ceems_grpc.cli.ask import Asker
+from ceems_grpc.cli.decoded_frame import DecodedFrame, notices
 from ceems_grpc.cli.errors import CommandError
 from ceems_grpc.cli.export import write_csv, write_json
 from ceems_grpc.cli.moments import moment
@@ -36,33 +36,33 @@ def run(options: argparse.Namespace) -> int:
     start, end = moment(options.start, now, zone), moment(options.end, now, zone, end=True)
     if start > end:
         raise CommandError(f"The time range ends before it starts: {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC.")
-    answers = asyncio.run(Asker(Path(options.path), options.user, options.timezone).ask(query, start, end))
+    frames = asyncio.run(Asker(Path(options.path), options.user, options.timezone).ask(query, start, end))
     if form == "csv":
-        write_csv(answers, sys.stdout)
+        write_csv(frames, sys.stdout)
     elif form == "json":
-        write_json(answers, sys.stdout)
+        write_json(frames, sys.stdout)
     else:
-        _show(answers, plot=form == "plot")
-        if shortened and any(answer.num_rows for answer in answers):
+        _show(frames, plot=form == "plot")
+        if shortened and any(frame.num_rows for frame in frames):
             print(_MORE_FIELDS)  # noqa: T201 - a person reads it
         return 0
-    for text in notices(answers):
+    for text in notices(frames):
         print(f"Notice: {text}", file=sys.stderr)  # noqa: T201 - a person reads it
     return 0
 
 
-def _show(answers: Sequence[Answer], *, plot: bool) -> None:
+def _show(frames: Sequence[DecodedFrame], *, plot: bool) -> None:
     from ceems_grpc.cli.charts import print_charts  # noqa: PLC0415 - not for csv and json
     from ceems_grpc.cli.tables import print_table  # noqa: PLC0415
     from ceems_grpc.cli.terminal import open_console  # noqa: PLC0415
 
     console = open_console()
     if plot:
-        print_charts(console, answers)
+        print_charts(console, frames)
     else:
-        for answer in answers:
-            print_table(console, answer)
-    for text in notices(answers):
+        for frame in frames:
+            print_table(console, frame)
+    for text in notices(frames):
         console.print(f"Notice: {text}", style="yellow", markup=False)
 
 

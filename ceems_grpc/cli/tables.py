@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from ceems_grpc.cli.answer import Answer, Column
+from ceems_grpc.cli.decoded_frame import DecodedFrame, FrameColumn
 from ceems_grpc.cli.values import text_of
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ _BETWEEN = 2
 _MOST_NAMES = 10
 
 
-def print_table(console: Console, answer: Answer) -> None:
+def print_table(console: Console, frame: DecodedFrame) -> None:
     """Print a frame as a table: as many columns as fit, and below it which do not.
 
     Columns that are empty in all rows are not shown either, so that the others have room.
@@ -29,17 +29,17 @@ def print_table(console: Console, answer: Answer) -> None:
     from rich.table import Table  # noqa: PLC0415 - of an extra
     from rich.text import Text  # noqa: PLC0415 - of an extra
 
-    if not answer.num_rows:
+    if not frame.num_rows:
         console.print("No rows.", style="yellow")
         return
-    cells = {index: _cells(column) for index, column in enumerate(answer.columns)}
+    cells = {index: _cells(column) for index, column in enumerate(frame.columns)}
     filled = [index for index, texts in cells.items() if any(texts)]
-    shown, left = _fitting(answer.columns, cells, filled, console.width)
+    shown, left = _fitting(frame.columns, cells, filled, console.width)
     # One of the spaces between columns is the box's own.
     padding = (0, _BETWEEN - 1, 0, 0)
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=padding, header_style="bold cyan")
     for index in shown:
-        column = answer.columns[index]
+        column = frame.columns[index]
         justify = "right" if _is_number(column.data.type) else "left"
         heading = Text("\n".join(_heading(column)))
         table.add_column(heading, justify=justify, vertical="bottom", no_wrap=True)  # type: ignore[arg-type]
@@ -47,13 +47,13 @@ def print_table(console: Console, answer: Answer) -> None:
         table.add_row(*map(Text, row))
     console.print(table)
     if left:
-        names = ", ".join(answer.columns[index].title for index in left[:_MOST_NAMES])
+        names = ", ".join(frame.columns[index].title for index in left[:_MOST_NAMES])
         names += f" and {len(left) - _MOST_NAMES} more" if len(left) > _MOST_NAMES else ""
         console.print(Text(f"Not shown for lack of room: {names}."), style="dim")
 
 
 def _fitting(
-    columns: Sequence[Column], cells: dict[int, list[str]], filled: list[int], width: int
+    columns: Sequence[FrameColumn], cells: dict[int, list[str]], filled: list[int], width: int
 ) -> tuple[list[int], list[int]]:
     """Return the columns that fit side by side, in their order, and the filled ones that do not."""
     shown: list[int] = []
@@ -67,7 +67,7 @@ def _fitting(
     return shown, filled[len(shown) :]
 
 
-def _cells(column: Column) -> list[str]:
+def _cells(column: FrameColumn) -> list[str]:
     values = column.data.to_pylist()
     moments = [value for value in values if isinstance(value, datetime)]
     if moments and all(moment.astimezone(UTC).time() == time() for moment in moments):
@@ -80,7 +80,7 @@ def _cut(text: str) -> str:
     return line if len(line) <= _WIDEST_CELL else line[: _WIDEST_CELL - 1] + "…"
 
 
-def _heading(column: Column) -> list[str]:
+def _heading(column: FrameColumn) -> list[str]:
     """Break a long name at its dots and underscores; labels get lines of their own."""
     lines: list[str] = []
     for part in column.name.split("."):

@@ -5,15 +5,15 @@ database, and everybody's month is not in a large one. Nothing is measured, so a
 """
 
 from ceems_grpc.domain.questions.model import (
-    Choice,
     Mode,
+    Selection,
     Source,
     StatsQuestion,
     UnitsQuestion,
     UsageOverTimeQuestion,
     UsageQuestion,
 )
-from ceems_grpc.domain.questions.steps import Step
+from ceems_grpc.domain.questions.steps import TimeStep
 from ceems_grpc.domain.questions.window import DAY, Window
 from ceems_grpc.store.runtime.admission import Size
 
@@ -22,12 +22,12 @@ LONGEST_SMALL = 1.25 * DAY
 LONGEST_SMALL_OF_FEW = 14.25 * DAY
 """Seconds of the units of one user, or of the users, projects or units that the question names."""
 
-Weighed = UnitsQuestion | UsageQuestion | UsageOverTimeQuestion | StatsQuestion
+CostedQuestion = UnitsQuestion | UsageQuestion | UsageOverTimeQuestion | StatsQuestion
 
 
-def size_of(question: Weighed, *, as_admin: bool) -> Size:
+def size_of(question: CostedQuestion, *, as_admin: bool) -> Size:
     """Return how much work the question is for somebody who asks as an administrator, or only for the own rows."""
-    few = not as_admin or _names_few(question.choice)
+    few = not as_admin or _names_few(question.selection)
     match question:
         case UnitsQuestion() if question.uuids:
             return Size.SMALL
@@ -40,12 +40,12 @@ def size_of(question: Weighed, *, as_admin: bool) -> Size:
     return _within(question.window, LONGEST_SMALL_OF_FEW if few else LONGEST_SMALL)
 
 
-def _by_hour(question: Weighed) -> bool:
-    return isinstance(question, UsageOverTimeQuestion) and question.step is Step.HOUR
+def _by_hour(question: CostedQuestion) -> bool:
+    return isinstance(question, UsageOverTimeQuestion) and question.step is TimeStep.HOUR
 
 
-def _names_few(choice: Choice) -> bool:
-    return bool(choice.users or choice.projects)
+def _names_few(selection: Selection) -> bool:
+    return bool(selection.users or selection.projects)
 
 
 def _within(window: Window, longest: float) -> Size:

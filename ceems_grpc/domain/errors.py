@@ -55,8 +55,8 @@ def no_user() -> QuestionError:
     return QuestionError(ErrorType.UNAUTHORIZED, "no user identified")
 
 
-def nobody() -> QuestionError:
-    """Make the error for a panel's query without a signed-in user, where the settings name nobody for that."""
+def no_service_user() -> QuestionError:
+    """Make the error for a panel's query without a signed-in user, where the settings name no service user."""
     message = (
         "no user identified: alert rules and public dashboards ask without a signed-in user; "
         "set serviceUser in the data source's settings, as whom they then ask"

@@ -15,7 +15,7 @@ from ceems_grpc.domain.answers import suggestions as suggest
 from ceems_grpc.domain.answers.answer import Answer
 from ceems_grpc.domain.answers.suggestions import Suggestions, SuggestQuestion
 from ceems_grpc.domain.cache import UsageCache
-from ceems_grpc.domain.cost import Weighed, size_of
+from ceems_grpc.domain.cost import CostedQuestion, size_of
 from ceems_grpc.domain.errors import no_user
 from ceems_grpc.domain.questions.model import (
     AsAdmin,
@@ -28,7 +28,7 @@ from ceems_grpc.domain.questions.model import (
     VerifyQuestion,
     Viewer,
 )
-from ceems_grpc.domain.questions.steps import Steps
+from ceems_grpc.domain.questions.steps import TimeSteps
 from ceems_grpc.domain.questions.window import Window, check_window
 from ceems_grpc.domain.read_ahead import read_ahead
 from ceems_grpc.domain.single_flight import Once
@@ -120,9 +120,9 @@ class Ceems:
         """Answer what was used; see `usage.usage`."""
         if question.mode is Mode.CURRENT:
             self._check(question.window)
-        limited = usage.normalised(self._limit(question))
+        limited = usage.normalize(self._limit(question))
         async with self._queue.turn(Size.SMALL), self._access(viewer, limited.admin) as access:
-            rights = await access.usage(limited.choice.users, limited.choice.projects)
+            rights = await access.usage(limited.selection.users, limited.selection.projects)
             if access.clusters is None:  # who administers some clusters only is asked about as asked
                 limited = replace(limited, admin=access.as_admin)
             # Only now: the first reader of a file in WAL mode makes an empty log beside it.
@@ -134,7 +134,7 @@ class Ceems:
 
         return await self._usage.get(key, work)
 
-    async def usage_over_time(self, viewer: Viewer | None, question: UsageOverTimeQuestion) -> tuple[Answer, Steps]:
+    async def usage_over_time(self, viewer: Viewer | None, question: UsageOverTimeQuestion) -> tuple[Answer, TimeSteps]:
         """Answer what was used step by step; see `usage.usage_over_time`."""
         self._check(question.window)
         return await self._once(viewer, question, lambda a: usage.usage_over_time(a, question))
@@ -228,10 +228,10 @@ def _with_missing(result: "_Result", missing: tuple[Missing, ...]) -> "_Result":
     match told if missing else None:
         case Answer() | Suggestions():
             told = replace(told, missing=missing)
-        case (Answer() as answer, Steps() as steps):
+        case (Answer() as answer, TimeSteps() as steps):
             told = replace(answer, missing=missing), steps
     return cast("_Result", told)
 
 
 _Result = TypeVar("_Result")
-_Asked = Weighed | DirectoryQuestion | SuggestQuestion
+_Asked = CostedQuestion | DirectoryQuestion | SuggestQuestion

@@ -13,7 +13,7 @@ from ceems_grpc.domain.questions.model import (
     UsageQuestion,
     Viewer,
 )
-from ceems_grpc.domain.questions.window import Window, within_dates
+from ceems_grpc.domain.questions.window import Window, clamp_to_dates
 from ceems_grpc.domain.service import Ceems
 from ceems_grpc.grafana.backend.query import DataQuery
 from ceems_grpc.grafana.data.frame import Frame
@@ -34,7 +34,9 @@ class Panels:
         began = time.perf_counter()
         model, kind = read_query(query.json, query.query_type)
         shape = model.shape(kind)
-        window = Window(within_dates(query.time_range.start_ms // 1000), within_dates(query.time_range.end_ms // 1000))
+        window = Window(
+            clamp_to_dates(query.time_range.start_ms // 1000), clamp_to_dates(query.time_range.end_ms // 1000)
+        )
         question = question_of(model, kind, window)
         with counted(kind) as done:
             if isinstance(question, UsageOverTimeQuestion):

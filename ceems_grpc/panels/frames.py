@@ -4,7 +4,7 @@ import pyarrow as pa
 
 from ceems_grpc.domain.answers.answer import Answer
 from ceems_grpc.domain.columns import Column, Kind, Unit
-from ceems_grpc.domain.questions.steps import Steps
+from ceems_grpc.domain.questions.steps import TimeSteps
 from ceems_grpc.grafana import Field, FieldConfig, Frame, FrameMeta, FrameType, Notice
 from ceems_grpc.store.columnar.flatten import decode_list
 
@@ -46,7 +46,7 @@ def numeric_frame(name: str, answer: Answer) -> Frame:
     return Frame(name, fields, _meta(answer, FrameType.NUMERIC_LONG, "table"))
 
 
-def series_frames(name: str, answer: Answer, groups: tuple[str, ...], steps: Steps, *, wide: bool) -> list[Frame]:
+def series_frames(name: str, answer: Answer, groups: tuple[str, ...], steps: TimeSteps, *, wide: bool) -> list[Frame]:
     """Return rows of (groups, step, values) as one series per group and value, steps without a row as nulls."""
     count = len(steps.starts)
     moments = pa.array([start * 1000 for start in steps.starts], pa.int64()).cast(_TIME)
@@ -99,7 +99,7 @@ def _config(column: Column, name: str) -> FieldConfig:
 
 
 def _meta(answer: Answer, type_: FrameType, visualisation: str) -> FrameMeta:
-    notices = tuple(Notice("warning", text) for text in answer.said)
+    notices = tuple(Notice("warning", text) for text in answer.notices)
     graph = visualisation == "graph"
     return FrameMeta(type=type_, notices=notices, preferred_visualisation="graph" if graph else "table")
 

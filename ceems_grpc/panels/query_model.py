@@ -7,19 +7,19 @@ import msgspec
 
 from ceems_grpc.domain.errors import bad_data
 from ceems_grpc.domain.questions.model import (
-    Choice,
     Directory,
     DirectoryQuestion,
     Filter,
     Mode,
     OrderBy,
+    Selection,
     Source,
     StatsQuestion,
     UnitsQuestion,
     UsageOverTimeQuestion,
     UsageQuestion,
 )
-from ceems_grpc.domain.questions.steps import Step
+from ceems_grpc.domain.questions.steps import TimeStep
 from ceems_grpc.domain.questions.window import Window
 from ceems_grpc.store.columnar.local_time import named_zone
 
@@ -91,7 +91,7 @@ def read_query(json: bytes, query_type: str = "") -> tuple[QueryModel, QueryType
 
 def question_of(model: QueryModel, kind: QueryType, window: Window) -> Question:
     """Turn a query into the question that it asks, over the panel's time range."""
-    choice = Choice(
+    selection = Selection(
         tuple(model.clusters),
         tuple(model.projects),
         tuple(model.users),
@@ -104,7 +104,7 @@ def question_of(model: QueryModel, kind: QueryType, window: Window) -> Question:
         case "units":
             return UnitsQuestion(
                 window,
-                choice,
+                selection,
                 tuple(model.uuids),
                 tuple(model.states),
                 model.running,
@@ -118,7 +118,7 @@ def question_of(model: QueryModel, kind: QueryType, window: Window) -> Question:
                 window,
                 mode,
                 Source(model.source or "units"),
-                choice,
+                selection,
                 tuple(model.group_by),
                 model.exact_group_by,
                 fields,
@@ -129,18 +129,18 @@ def question_of(model: QueryModel, kind: QueryType, window: Window) -> Question:
         case "usage-over-time":
             return UsageOverTimeQuestion(
                 window,
-                Step(model.step),
+                TimeStep(model.step),
                 _zone(model.timezone),
                 Source(model.source or "daily"),
-                choice,
+                selection,
                 tuple(model.group_by),
                 fields,
                 admin,
             )
         case "stats":
-            return StatsQuestion(window, mode, choice, fields, order, model.limit, admin)
+            return StatsQuestion(window, mode, selection, fields, order, model.limit, admin)
         case "users" | "projects" | "clusters":
-            return DirectoryQuestion(Directory(kind), choice, fields, order, model.limit, admin)
+            return DirectoryQuestion(Directory(kind), selection, fields, order, model.limit, admin)
 
 
 def _zone(name: str) -> ZoneInfo | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from enum import Enum
 
-from ceems_grpc.domain.questions.model import Choice, Filter, OrderBy
+from ceems_grpc.domain.questions.model import Filter, OrderBy, Selection
 from ceems_grpc.domain.questions.window import Window
 from ceems_grpc.grafana import Frame, FrameMeta, QueryStat
 from ceems_grpc.store.runtime.query_trace import Account, Statement
@@ -79,7 +79,7 @@ def describe(kind: str, question: object) -> str:
 def _asked(question: object) -> Iterable[tuple[str, object]]:
     for field in fields(question):  # type: ignore[arg-type]  # all questions are dataclasses
         value = getattr(question, field.name)
-        if isinstance(value, Choice):
+        if isinstance(value, Selection):
             yield from _asked(value)
         elif isinstance(value, Enum) or (value is not None and value is not False and value != ()):
             yield field.name, value

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ceems_grpc.domain.answers.suggestions import MOST, Suggest
+from ceems_grpc.domain.answers.suggestions import MOST, SuggestionKind
 from ceems_grpc.domain.columns import (
     CLUSTER_COLUMNS,
     PROJECT_COLUMNS,
@@ -145,7 +145,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("clusters/admin", "clusters", Access.ADMIN, "All clusters", (), CLUSTER_SHAPE),
     *(
         Endpoint(f"suggest/{kind}", f"suggest-{kind}", Access.USER, f"Suggestions for drop-downs: {kind}", _SUGGEST)
-        for kind in Suggest
+        for kind in SuggestionKind
     ),
     Endpoint("openapi.json", "openapi", Access.ANYBODY, "This document"),
 )

@@ -12,14 +12,14 @@ import msgspec
 import pyarrow as pa
 
 from ceems_grpc.domain.answers.answer import Answer, limit_warning
-from ceems_grpc.domain.answers.suggestions import Suggest, Suggestion, SuggestQuestion
+from ceems_grpc.domain.answers.suggestions import Suggestion, SuggestionKind, SuggestQuestion
 from ceems_grpc.domain.errors import ErrorType, QuestionError
 from ceems_grpc.domain.questions.fields import choose_fields
 from ceems_grpc.domain.questions.model import (
-    Choice,
     Directory,
     DirectoryQuestion,
     Mode,
+    Selection,
     Source,
     StatsQuestion,
     UnitsQuestion,
@@ -96,14 +96,14 @@ class Api:
             return await self._health()
         parameters = {name: values for name, values in parse_query(query).items() if endpoint.takes(name)}
         admin = endpoint.as_admin
-        choice = _choice(parameters)
+        selection = _choice(parameters)
         fields = _fields(parameters, endpoint)
         now = self._ceems.now()
         match endpoint.question:
             case "units":
                 units = UnitsQuestion(
                     window_of(parameters, now) if "uuid" not in parameters else window_of({}, now),
-                    choice,
+                    selection,
                     uuids=parameters.get("uuid", ()),
                     running=flag(parameters, "running"),
                     fields=fields,
@@ -115,7 +115,7 @@ class Api:
                     window_of(parameters, now),
                     Mode.CURRENT if which == "usage-current" else Mode.GLOBAL,
                     Source.DAILY if flag(parameters, "experimental") else Source.UNITS,
-                    choice,
+                    selection,
                     group_by=tuple(filter(None, parameters.get("groupby", ()))),
                     fields=fields,
                     admin=admin,
@@ -124,7 +124,7 @@ class Api:
             case "stats-current" | "stats-global" as which:
                 mode = Mode.CURRENT if which == "stats-current" else Mode.GLOBAL
                 answer = await self._ceems.stats(
-                    viewer, StatsQuestion(window_of(parameters, now), mode, choice, admin=admin)
+                    viewer, StatsQuestion(window_of(parameters, now), mode, selection, admin=admin)
                 )
             case "verify":
                 verification = VerifyQuestion(parameters.get("uuid", ()), parameters.get("cluster_id", ()))
@@ -137,13 +137,15 @@ class Api:
             case "openapi":
                 return ResourceResponse(200, _HEADERS, openapi_document())
             case which if which.startswith("suggest-"):
-                return await self._suggest(viewer, Suggest(which.removeprefix("suggest-")), choice, parameters)
+                return await self._suggest(
+                    viewer, SuggestionKind(which.removeprefix("suggest-")), selection, parameters
+                )
             case which:
                 kind = Directory(which)
                 if "admin" in parameters.get("role", ()):
                     kind = Directory.ADMINS
-                    choice = Choice()
-                answer = await self._ceems.directory(viewer, DirectoryQuestion(kind, choice, admin=admin))
+                    selection = Selection()
+                answer = await self._ceems.directory(viewer, DirectoryQuestion(kind, selection, admin=admin))
         assert endpoint.shape is not None  # noqa: S101 - all that get here answer rows
         return _rows(answer, endpoint.shape)
 
@@ -162,13 +164,13 @@ class Api:
         return ResourceResponse(200, _HEADERS, _units_body(first_batch, batches, warnings))
 
     async def _suggest(
-        self, viewer: Viewer | None, kind: Suggest, choice: Choice, parameters: Parameters
+        self, viewer: Viewer | None, kind: SuggestionKind, selection: Selection, parameters: Parameters
     ) -> ResourceResponse:
         question = SuggestQuestion(
             kind,
             first(parameters, "prefix"),
             count(parameters, "limit", 100),
-            choice,
+            selection,
             first(parameters, "column"),
             as_admin(parameters, "admin"),
         )
@@ -196,8 +198,8 @@ def _failure(error: StoreError) -> ResourceResponse:
     return error_response(500, ErrorType.INTERNAL, str(error))
 
 
-def _choice(parameters: Parameters) -> Choice:
-    return Choice(parameters.get("cluster_id", ()), parameters.get("project", ()), parameters.get("user", ()))
+def _choice(parameters: Parameters) -> Selection:
+    return Selection(parameters.get("cluster_id", ()), parameters.get("project", ()), parameters.get("user", ()))
 
 
 def _fields(parameters: Parameters, endpoint: Endpoint) -> tuple[str, ...]:
@@ -209,7 +211,7 @@ def _fields(parameters: Parameters, endpoint: Endpoint) -> tuple[str, ...]:
 
 
 def _rows(answer: Answer, shape: Shape) -> ResourceResponse:
-    body = _head() + b",".join(rows_of_table(answer.table, shape)) + _tail(answer.said)
+    body = _head() + b",".join(rows_of_table(answer.table, shape)) + _tail(answer.notices)
     kept = {} if answer.expires is None else {"Expires": format_datetime(_utc(answer.expires), usegmt=True)}
     return ResourceResponse(200, {**_HEADERS, **kept}, body)
 

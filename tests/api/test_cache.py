@@ -20,7 +20,7 @@ from ceems_grpc.domain.answers.answer import Answer
 from ceems_grpc.domain.cache import LIFETIME, MOST_BYTES, UsageCache
 from ceems_grpc.domain.columns import USAGE_COLUMNS
 from ceems_grpc.domain.errors import QuestionError
-from ceems_grpc.domain.questions.model import Choice, Directory, DirectoryQuestion, UsageQuestion, Viewer
+from ceems_grpc.domain.questions.model import Directory, DirectoryQuestion, Selection, UsageQuestion, Viewer
 from ceems_grpc.domain.questions.window import Window
 from ceems_grpc.domain.service import Ceems
 from ceems_grpc.pb import pluginv2_pb2 as pb
@@ -356,13 +356,13 @@ async def test_what_is_kept_is_bounded_by_bytes(ceems_and_clock: tuple[Ceems, Cl
     ceems._usage = UsageCache(most, timer=clock)
     ann = Viewer("ann")
     for number in range(100):
-        answer = await ceems.usage(ann, question(choice=Choice(projects=("alpha", f"p{number}"))))
+        answer = await ceems.usage(ann, question(selection=Selection(projects=("alpha", f"p{number}"))))
         assert answer.table.num_rows == 3
         assert ceems._usage._kept.currsize <= most
     assert 1 < len(ceems._usage._kept) < 100
     counted.clear()
-    assert (await ceems.usage(ann, question(choice=Choice(projects=("alpha", "p99"))))).expires is not None
-    assert (await ceems.usage(ann, question(choice=Choice(projects=("alpha", "p0"))))).expires is None
+    assert (await ceems.usage(ann, question(selection=Selection(projects=("alpha", "p99"))))).expires is not None
+    assert (await ceems.usage(ann, question(selection=Selection(projects=("alpha", "p0"))))).expires is None
     assert len(counted) == 1
     assert MOST_BYTES <= 256 * 1024 * 1024
 
@@ -383,7 +383,7 @@ async def test_the_metric_of_bytes_is_what_is_kept_after_answers_expired(ceems_a
     ceems, clock = ceems_and_clock
     before = bytes_reported()
     for number in range(3):
-        await ceems.usage(Viewer("ann"), question(choice=Choice(projects=("alpha", f"p{number}"))))
+        await ceems.usage(Viewer("ann"), question(selection=Selection(projects=("alpha", f"p{number}"))))
         assert bytes_reported() - before == ceems._usage._kept.currsize > 0
         clock.now += LIFETIME + 1
     await ceems.close()

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from ceems_grpc.cli.answer import Answer, Column, decode
 from ceems_grpc.cli.charts import print_charts
+from ceems_grpc.cli.decoded_frame import DecodedFrame, FrameColumn, decode
 from ceems_grpc.cli.tables import print_table
 from ceems_grpc.grafana import Field, FieldConfig, Frame, FrameMeta, Notice
 
@@ -16,7 +16,7 @@ Values = Sequence[float | None]
 BLOCKS = "▁▂▃▄▅▆▇█"
 
 
-def _answer(series: dict[str, Values], days: int, unit: str = "kwatth") -> Answer:
+def _frame(series: dict[str, Values], days: int, unit: str = "kwatth") -> DecodedFrame:
     start = datetime(2026, 1, 1, tzinfo=UTC)
     moments = pa.array([start + timedelta(days=day) for day in range(days)], pa.timestamp("ms", "UTC"))
     fields = [
@@ -24,18 +24,18 @@ def _answer(series: dict[str, Values], days: int, unit: str = "kwatth") -> Answe
         for name, values in series.items()
     ]
     meta = FrameMeta(notices=[Notice("warning", "careful")])
-    (answer,) = decode([Frame("f", [Field("time", moments), *fields], meta).to_arrow()])
-    return answer
+    (frame,) = decode([Frame("f", [Field("time", moments), *fields], meta).to_arrow()])
+    return frame
 
 
-def _draw(answer: Answer, width: int = 100) -> list[str]:
+def _draw(frame: DecodedFrame, width: int = 100) -> list[str]:
     file = io.StringIO()
-    print_charts(Console(file=file, width=width), [answer])
+    print_charts(Console(file=file, width=width), [frame])
     return file.getvalue().splitlines()
 
 
 def test_heights_are_proportional() -> None:
-    lines = _draw(_answer({"a": [0.0, 8.0, 16.0, 24.0, None]}, 5))
+    lines = _draw(_frame({"a": [0.0, 8.0, 16.0, 24.0, None]}, 5))
     assert lines[0] == "energy"
     rows = [line.partition("│")[2].ljust(30)[:30] for line in lines[1:4]]
     each = 6
@@ -48,7 +48,7 @@ def test_heights_are_proportional() -> None:
 
 
 def test_shares_are_not_summed() -> None:
-    lines = _draw(_answer({"a": [10.0, 30.0]}, 2, "percent"))
+    lines = _draw(_frame({"a": [10.0, 30.0]}, 2, "percent"))
     assert lines[3].endswith("mean 20.0 %")
 
 
@@ -56,14 +56,14 @@ def test_hours_are_named_on_the_axis() -> None:
     start = datetime(2026, 1, 1, tzinfo=UTC)
     moments = pa.array([start + timedelta(hours=hour) for hour in range(24)], pa.timestamp("ms", "UTC"))
     columns = (
-        Column("time", pa.chunked_array([moments]), "", {}),
-        Column("energy", pa.chunked_array([pa.array([1.0] * 24)]), "", {}),
+        FrameColumn("time", pa.chunked_array([moments]), "", {}),
+        FrameColumn("energy", pa.chunked_array([pa.array([1.0] * 24)]), "", {}),
     )
-    assert "└01 Jan 00:00" in _draw(Answer("f", columns, ()))[-1]
+    assert "└01 Jan 00:00" in _draw(DecodedFrame("f", columns, ()))[-1]
 
 
 def test_many_moments_share_columns_and_many_series_are_cut() -> None:
-    many = _answer({f"c{number}": [float(number + 1)] * 400 for number in range(15)}, 400)
+    many = _frame({f"c{number}": [float(number + 1)] * 400 for number in range(15)}, 400)
     lines = _draw(many)
     assert "Each column is the mean of 6 points." in lines
     assert lines[-1] == "The 12 largest of 15 series are drawn; narrow the question."
@@ -79,8 +79,8 @@ def test_many_moments_share_columns_and_many_series_are_cut() -> None:
     st.integers(50, 160),
 )
 def test_any_series_fits(series: list[Values], days: int, width: int) -> None:
-    answer = _answer({f"cluster {number}": values[:days] for number, values in enumerate(series)}, days)
-    lines = _draw(answer, width)
+    frame = _frame({f"cluster {number}": values[:days] for number, values in enumerate(series)}, days)
+    lines = _draw(frame, width)
     assert max(map(len, lines)) <= width
     drawn = sum(any(value is not None for value in values[:days]) for values in series)
     assert sum("│" in line for line in lines) == drawn * (3 if drawn <= 4 else 2)
@@ -90,26 +90,26 @@ def test_tables_show_what_fits_and_name_the_rest() -> None:
     texts = pa.chunked_array([pa.array(["x" * 60, None])])
     numbers = pa.chunked_array([pa.array([1.5, None])])
     nothing = pa.chunked_array([pa.array([None, None], pa.string())])
-    answer = Answer(
+    frame = DecodedFrame(
         "t",
         (
-            Column("text", texts, "", {}),
-            Column("nothing", nothing, "", {}),
-            Column("total_emissions_gms.rte_total", numbers, "massg", {"cluster": "c0"}),
+            FrameColumn("text", texts, "", {}),
+            FrameColumn("nothing", nothing, "", {}),
+            FrameColumn("total_emissions_gms.rte_total", numbers, "massg", {"cluster": "c0"}),
         ),
         (),
     )
     file = io.StringIO()
-    print_table(Console(file=file, width=60), answer)
+    print_table(Console(file=file, width=60), frame)
     assert file.getvalue().splitlines()[0].split() == ["total_emissions_"]
     assert "x" * 35 + "…  " in file.getvalue()
     assert "1.50 g" in file.getvalue()
     assert "nothing" not in file.getvalue()
     narrow = io.StringIO()
-    print_table(Console(file=narrow, width=40), answer)
+    print_table(Console(file=narrow, width=40), frame)
     assert "Not shown for lack of room:" in narrow.getvalue()
     assert "total_emissions_gms.rte_total{cluster=c0}" in narrow.getvalue().replace("\n", "")
 
 
 def test_notices_are_decoded() -> None:
-    assert _answer({"a": [1.0]}, 1).notices == ("careful",)
+    assert _frame({"a": [1.0]}, 1).notices == ("careful",)

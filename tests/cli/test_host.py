@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ceems_grpc.cli import host as host_module
-from ceems_grpc.cli.answer import decode, notices
+from ceems_grpc.cli.decoded_frame import decode, notices
 from ceems_grpc.cli.errors import CommandError
 from ceems_grpc.cli.host import PluginHost
 from ceems_grpc.pb import pluginv2_pb2
@@ -29,12 +29,12 @@ def test_asks_a_real_plugin(database: Path) -> None:
         assert health.status == pluginv2_pb2.CheckHealthResponse.OK
         assert json.loads(health.jsonDetails)["units"] == 800
         frames = host.query({"queryType": "units", "admin": True, "running": True, "limit": 7}, START, NOW)
-        (answer,) = decode(frames)
-        assert (answer.name, answer.num_rows) == ("units", 7)
-        assert notices([answer]) == (
+        (frame,) = decode(frames)
+        assert (frame.name, frame.num_rows) == ("units", 7)
+        assert notices([frame]) == (
             "Only the first 7 units are shown; there are more. Narrow the question, or raise the limit.",
         )
-        energy = next(column for column in answer.columns if column.title == "total_energy_usage_kwh.total")
+        energy = next(column for column in frame.columns if column.title == "total_energy_usage_kwh.total")
         assert energy.unit == "kwatth"
         assert host.stop() == 0
     assert not socket.exists()

@@ -13,10 +13,10 @@ from ceems_grpc.domain.access import Office, Rights
 from ceems_grpc.domain.errors import QuestionError
 from ceems_grpc.domain.questions.model import (
     AsAdmin,
-    Choice,
     Directory,
     DirectoryQuestion,
     Mode,
+    Selection,
     Source,
     StatsQuestion,
     UnitsQuestion,
@@ -78,20 +78,20 @@ def seen(table: object) -> Owners:
     return {(row["cluster_id"], row["project"], row["username"]) for row in rows}
 
 
-async def units_of(ceems: Ceems, login: str, choice: Choice, admin: AsAdmin = False) -> Owners:
-    return seen((await ceems.units(Viewer(login), UnitsQuestion(EVER, choice, admin=admin))).table)
+async def units_of(ceems: Ceems, login: str, selection: Selection, admin: AsAdmin = False) -> Owners:
+    return seen((await ceems.units(Viewer(login), UnitsQuestion(EVER, selection, admin=admin))).table)
 
 
-async def usage_of(ceems: Ceems, login: str, choice: Choice, admin: AsAdmin = False) -> Owners:
+async def usage_of(ceems: Ceems, login: str, selection: Selection, admin: AsAdmin = False) -> Owners:
     """Return whose usage is seen, which must be the same in every mode."""
     groups = ("cluster_id", "project", "username")
     answers = []
     for mode, source in ((Mode.CURRENT, Source.UNITS), (Mode.CURRENT, Source.DAILY), (Mode.GLOBAL, Source.UNITS)):
-        question = UsageQuestion(EVER, mode, source, choice, group_by=groups, admin=admin)
+        question = UsageQuestion(EVER, mode, source, selection, group_by=groups, admin=admin)
         answers.append(seen((await ceems.usage(Viewer(login), question)).table))
     for source in Source:
         over_time = UsageOverTimeQuestion(
-            EVER, source=source, choice=choice, group_by=groups, fields=("num_units",), admin=admin
+            EVER, source=source, selection=selection, group_by=groups, fields=("num_units",), admin=admin
         )
         answer, _ = await ceems.usage_over_time(Viewer(login), over_time)
         answers.append(seen(answer.table))
@@ -105,48 +105,51 @@ BETA = {("c1", "beta", "cat")}
 
 
 async def test_units_are_ones_own(ceems: Ceems) -> None:
-    assert await units_of(ceems, "ann", Choice()) == {("c1", "alpha", "ann"), ("c2", "gone", "ann")}
-    assert await units_of(ceems, "nobody", Choice()) == set()
-    assert await units_of(ceems, "root", Choice()) == set(), "an administrator who asks as oneself is like others"
+    assert await units_of(ceems, "ann", Selection()) == {("c1", "alpha", "ann"), ("c2", "gone", "ann")}
+    assert await units_of(ceems, "nobody", Selection()) == set()
+    assert await units_of(ceems, "root", Selection()) == set(), "an administrator who asks as oneself is like others"
 
 
 async def test_units_of_the_service_account_when_its_project_is_asked_on_the_members_cluster(ceems: Ceems) -> None:
-    alpha = Choice(projects=("alpha",))
+    alpha = Selection(projects=("alpha",))
     assert await units_of(ceems, "ann", alpha) == {("c1", "alpha", "ann"), ("c1", "alpha", "alpha:svc")}
     assert await units_of(ceems, "cat", alpha) == {("c2", "alpha", "cat"), ("c2", "alpha", "alpha:svc")}
     assert await units_of(ceems, "eve", alpha) == set()
 
 
 async def test_other_users_are_not_had_by_naming_them(ceems: Ceems) -> None:
-    assert await units_of(ceems, "ann", Choice(users=("bob",))) == set()
-    assert await units_of(ceems, "ann", Choice(users=("ann", "bob"))) == {("c1", "alpha", "ann"), ("c2", "gone", "ann")}
-    assert await usage_of(ceems, "ann", Choice(users=("cat",))) == set()
+    assert await units_of(ceems, "ann", Selection(users=("bob",))) == set()
+    assert await units_of(ceems, "ann", Selection(users=("ann", "bob"))) == {
+        ("c1", "alpha", "ann"),
+        ("c2", "gone", "ann"),
+    }
+    assert await usage_of(ceems, "ann", Selection(users=("cat",))) == set()
 
 
 async def test_usage_is_that_of_all_members_of_ones_projects_on_their_cluster(ceems: Ceems) -> None:
-    assert await usage_of(ceems, "ann", Choice()) == ALPHA_1
-    assert await usage_of(ceems, "cat", Choice()) == ALPHA_2 | BETA
-    assert await usage_of(ceems, "eve", Choice()) == set()
+    assert await usage_of(ceems, "ann", Selection()) == ALPHA_1
+    assert await usage_of(ceems, "cat", Selection()) == ALPHA_2 | BETA
+    assert await usage_of(ceems, "eve", Selection()) == set()
 
 
 async def test_a_service_account_opens_no_other_project(ceems: Ceems) -> None:
-    assert await usage_of(ceems, "ann", Choice(projects=("alpha", "beta"))) == ALPHA_1
-    assert await usage_of(ceems, "eve", Choice(projects=("alpha", "beta"))) == set()
+    assert await usage_of(ceems, "ann", Selection(projects=("alpha", "beta"))) == ALPHA_1
+    assert await usage_of(ceems, "eve", Selection(projects=("alpha", "beta"))) == set()
 
 
 async def test_administrators(ceems: Ceems) -> None:
     everything = set(OWNERS)
-    assert await units_of(ceems, "root", Choice(), admin=True) == everything
-    assert await usage_of(ceems, "root", Choice(), admin=True) == everything
-    assert await units_of(ceems, "root", Choice(projects=("beta",)), admin=True) == BETA
-    assert await usage_of(ceems, "root", Choice(projects=("beta",)), admin=True) == BETA
-    assert await units_of(ceems, "root", Choice(users=("bob",)), admin=True) == {("c1", "alpha", "bob")}
-    assert await usage_of(ceems, "root", Choice(users=("bob",)), admin=True) == ALPHA_1
+    assert await units_of(ceems, "root", Selection(), admin=True) == everything
+    assert await usage_of(ceems, "root", Selection(), admin=True) == everything
+    assert await units_of(ceems, "root", Selection(projects=("beta",)), admin=True) == BETA
+    assert await usage_of(ceems, "root", Selection(projects=("beta",)), admin=True) == BETA
+    assert await units_of(ceems, "root", Selection(users=("bob",)), admin=True) == {("c1", "alpha", "bob")}
+    assert await usage_of(ceems, "root", Selection(users=("bob",)), admin=True) == ALPHA_1
 
 
 async def test_auto_is_an_administrator_who_is_one_and_else_oneself(ceems: Ceems) -> None:
-    assert await units_of(ceems, "root", Choice(), admin="auto") == set(OWNERS)
-    assert await units_of(ceems, "bob", Choice(), admin="auto") == {("c1", "alpha", "bob")}
+    assert await units_of(ceems, "root", Selection(), admin="auto") == set(OWNERS)
+    assert await units_of(ceems, "bob", Selection(), admin="auto") == {("c1", "alpha", "bob")}
 
 
 async def test_a_role_may_make_an_administrator(ceems: Ceems) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from ceems_grpc.domain.answers.answer import Answer
 from ceems_grpc.domain.errors import QuestionError
 from ceems_grpc.domain.questions.model import Source, UnitsQuestion, UsageOverTimeQuestion, UsageQuestion, Viewer
-from ceems_grpc.domain.questions.steps import Step
+from ceems_grpc.domain.questions.steps import TimeStep
 from ceems_grpc.domain.service import Ceems
 from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.model.compare import differences, model_rows, rows_of
@@ -186,7 +186,7 @@ def test_usage(case: tuple[Contents, list[tuple[UsageQuestion, Viewer | None]]])
 def zone_of_steps(question: UsageOverTimeQuestion, site: ZoneInfo) -> ZoneInfo:
     if question.zone is not None:
         return question.zone
-    days = question.source is Source.DAILY and question.step is not Step.HOUR
+    days = question.source is Source.DAILY and question.step is not TimeStep.HOUR
     return ZoneInfo("UTC") if days else site
 
 

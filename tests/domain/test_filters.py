@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ceems_grpc.domain.errors import QuestionError
-from ceems_grpc.domain.questions.model import Choice, Filter, UnitsQuestion, Viewer
+from ceems_grpc.domain.questions.model import Filter, Selection, UnitsQuestion, Viewer
 from ceems_grpc.domain.questions.window import Window
 from ceems_grpc.domain.service import Ceems
 from ceems_grpc.store.sqlite.store import SqliteStore
@@ -23,7 +23,9 @@ async def found(path: Path, key: str, operator: str, *values: str) -> str:
     """Return the uuids of the units that pass, as one text."""
     ceems = Ceems(SqliteStore(path, zone=PARIS))
     try:
-        question = UnitsQuestion(Window(0, 2**33), Choice(filters=(Filter(key, operator, values),)), fields=("uuid",))
+        question = UnitsQuestion(
+            Window(0, 2**33), Selection(filters=(Filter(key, operator, values),)), fields=("uuid",)
+        )
         return "".join((await ceems.units(Viewer("ann"), question)).table.column("uuid").to_pylist())
     finally:
         await ceems.close()

@@ -4,22 +4,22 @@ from typing import Any
 
 import pytest
 
-from ceems_grpc.domain.cost import Weighed, size_of
+from ceems_grpc.domain.cost import CostedQuestion, size_of
 from ceems_grpc.domain.questions.model import (
-    Choice,
     Mode,
+    Selection,
     Source,
     StatsQuestion,
     UnitsQuestion,
     UsageOverTimeQuestion,
     UsageQuestion,
 )
-from ceems_grpc.domain.questions.steps import Step
+from ceems_grpc.domain.questions.steps import TimeStep
 from ceems_grpc.domain.questions.window import DAY, Window
 from ceems_grpc.store.runtime.admission import Size
 
 NOW = 1_764_576_000
-ONE_USER = Choice(users=("ann",))
+ONE_USER = Selection(users=("ann",))
 
 
 def days(count: float) -> Window:
@@ -33,10 +33,10 @@ def days(count: float) -> Window:
         ({}, True, 1, Size.SMALL),
         ({}, True, 2, Size.LARGE),
         ({}, True, 365, Size.LARGE),
-        ({"choice": Choice(clusters=("slurm-0",))}, True, 30, Size.LARGE),
-        ({"choice": ONE_USER}, True, 14, Size.SMALL),
-        ({"choice": Choice(projects=("alpha",))}, True, 14, Size.SMALL),
-        ({"choice": ONE_USER}, True, 30, Size.LARGE),
+        ({"selection": Selection(clusters=("slurm-0",))}, True, 30, Size.LARGE),
+        ({"selection": ONE_USER}, True, 14, Size.SMALL),
+        ({"selection": Selection(projects=("alpha",))}, True, 14, Size.SMALL),
+        ({"selection": ONE_USER}, True, 30, Size.LARGE),
         ({}, False, 14, Size.SMALL),
         ({}, False, 30, Size.LARGE),
     ],
@@ -58,11 +58,11 @@ def test_everybodys_day_is_small_and_so_is_a_fortnight_of_few(
         (UsageQuestion(days(365), source=Source.DAILY), Size.LARGE),
         (UsageOverTimeQuestion(days(30)), Size.SMALL),
         (UsageOverTimeQuestion(days(365)), Size.LARGE),
-        (UsageOverTimeQuestion(days(7), step=Step.HOUR), Size.LARGE),
+        (UsageOverTimeQuestion(days(7), step=TimeStep.HOUR), Size.LARGE),
         (UsageOverTimeQuestion(days(7), source=Source.UNITS), Size.LARGE),
     ],
 )
-def test_what_is_read_counts_not_how_long_the_window_is(question: Weighed, size: Size) -> None:
+def test_what_is_read_counts_not_how_long_the_window_is(question: CostedQuestion, size: Size) -> None:
     assert size_of(question, as_admin=True) is size
 
 

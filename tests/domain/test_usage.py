@@ -5,7 +5,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from ceems_grpc.domain.questions.model import Choice, Mode, OrderBy, Source, UsageQuestion, Viewer
+from ceems_grpc.domain.questions.model import Mode, OrderBy, Selection, Source, UsageQuestion, Viewer
 from ceems_grpc.domain.questions.window import Window
 from ceems_grpc.domain.service import Ceems
 from ceems_grpc.store.sqlite.store import SqliteStore
@@ -38,7 +38,9 @@ async def test_a_sum_over_nothing_is_no_row_but_a_sum_of_no_units_is(tmp_path: P
     assert await ask(path, whole) == [{"num_units": 0, "total_time_seconds.walltime": 5.0}]
     none = UsageQuestion(EVER, exact_groups=True, fields=fields, admin=True)
     assert await ask(path, none) == []
-    elsewhere = UsageQuestion(EVER, Mode.GLOBAL, choice=Choice(("d",)), exact_groups=True, fields=fields, admin=True)
+    elsewhere = UsageQuestion(
+        EVER, Mode.GLOBAL, selection=Selection(("d",)), exact_groups=True, fields=fields, admin=True
+    )
     assert await ask(path, elsewhere) == []
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ceems_grpc.domain.columns import GROUPS
-from ceems_grpc.domain.questions.model import Choice, StatsQuestion, UsageQuestion, Viewer
+from ceems_grpc.domain.questions.model import Selection, StatsQuestion, UsageQuestion, Viewer
 from ceems_grpc.domain.questions.window import Window
 from ceems_grpc.domain.service import Ceems
 from ceems_grpc.store.duckdb.store import MirroredStore
@@ -48,9 +48,13 @@ async def test_keys_that_no_row_of_the_answer_has_are_left_out(site: Path, live:
         everything = UsageQuestion(_EVER, admin=True)
         shown = {await check(store, live, everything)}
         for cluster in clusters:
-            shown.add(await check(store, live, UsageQuestion(_EVER, choice=Choice(clusters=(cluster,)), admin=True)))
+            shown.add(
+                await check(store, live, UsageQuestion(_EVER, selection=Selection(clusters=(cluster,)), admin=True))
+            )
         for project in projects[:5]:
-            shown.add(await check(store, live, UsageQuestion(_EVER, choice=Choice(projects=(project,)), admin=True)))
+            shown.add(
+                await check(store, live, UsageQuestion(_EVER, selection=Selection(projects=(project,)), admin=True))
+            )
         assert len(shown) > 1, "all clusters have the same keys"
         await check(store, live, UsageQuestion(Window(1, 2), admin=True))
         await check(store, live, UsageQuestion(Window(1, 2), admin=True, exact_groups=True, group_by=()))

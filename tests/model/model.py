@@ -14,12 +14,12 @@ from zoneinfo import ZoneInfo
 
 from ceems_grpc.domain.questions.model import (
     AsAdmin,
-    Choice,
     Directory,
     DirectoryQuestion,
     Filter,
     Mode,
     OrderBy,
+    Selection,
     Source,
     StatsQuestion,
     UnitsQuestion,
@@ -28,7 +28,7 @@ from ceems_grpc.domain.questions.model import (
     VerifyQuestion,
     Viewer,
 )
-from ceems_grpc.domain.questions.steps import Step
+from ceems_grpc.domain.questions.steps import TimeStep
 from ceems_grpc.domain.questions.window import Window
 from tests.model.data import METRICS, OBJECTS, Row, list_of, metric, object_of, read_tables, updated
 from tests.model.derived import WEIGHTS, Metrics, derived, used_of_row
@@ -71,21 +71,21 @@ class Model:
             for row in self.tables["projects"]
         )
 
-    def sees_unit(self, viewer: Viewer, admin: bool, choice: Choice, row: Row) -> bool:
-        service = {f"{project}:svc": project for project in choice.projects}
+    def sees_unit(self, viewer: Viewer, admin: bool, selection: Selection, row: Row) -> bool:
+        service = {f"{project}:svc": project for project in selection.projects}
         if admin:
-            return not choice.users or row["username"] in choice.users or row["username"] in service
+            return not selection.users or row["username"] in selection.users or row["username"] in service
         own = row["username"] == viewer.login
         ours = row["username"] in service and self.is_member(viewer.login, row["cluster_id"], service[row["username"]])
-        return (own or ours) and (not choice.users or row["username"] in choice.users)
+        return (own or ours) and (not selection.users or row["username"] in selection.users)
 
-    def sees_usage(self, viewer: Viewer, admin: bool, choice: Choice, row: Row) -> bool:
+    def sees_usage(self, viewer: Viewer, admin: bool, selection: Selection, row: Row) -> bool:
         cluster, project = row["cluster_id"], row["project"]
-        services = tuple(f"{name}:svc" for name in choice.projects)
+        services = tuple(f"{name}:svc" for name in selection.projects)
         if admin:
-            named = choice.users + services
-            return not choice.users or any(self.is_member(user, cluster, project) for user in named)
-        if choice.users and row["username"] not in choice.users:
+            named = selection.users + services
+            return not selection.users or any(self.is_member(user, cluster, project) for user in named)
+        if selection.users and row["username"] not in selection.users:
             return False
         return self.is_member(viewer.login, cluster, project)
 
@@ -120,8 +120,8 @@ class Model:
                 row["ignore"] == 0
                 and timely
                 and (not question.states or row["state"] in question.states)
-                and is_chosen(question.choice, row)
-                and self.sees_unit(viewer, admin, question.choice, row)
+                and is_chosen(question.selection, row)
+                and self.sees_unit(viewer, admin, question.selection, row)
             ):
                 found.append(row)
         return sorted(found, key=by("cluster_id", "uuid", "started_at_ts", "id"))
@@ -142,8 +142,8 @@ class Model:
             row
             for row in self.tables[table]
             if (question.mode is Mode.GLOBAL or start <= updated(row, self.zone) <= end)
-            and is_chosen(question.choice, row)
-            and self.sees_usage(viewer, admin, question.choice, row)
+            and is_chosen(question.selection, row)
+            and self.sees_usage(viewer, admin, question.selection, row)
         ]
         if question.mode is Mode.GLOBAL and not question.exact_groups:
             answer = []
@@ -183,7 +183,7 @@ class Model:
         admin = self.acts_as_admin(viewer, question.admin)
         assert viewer is not None
         window = question.window
-        daily = question.source is Source.DAILY and question.step is not Step.HOUR
+        daily = question.source is Source.DAILY and question.step is not TimeStep.HOUR
         daily = daily and (question.zone is None or str(question.zone) == "UTC")
         edges = step_edges(window, question.step, ZoneInfo("UTC") if daily else question.zone or self.zone)
         if daily:
@@ -194,9 +194,9 @@ class Model:
         parts = []
         for row in self.tables["daily_usage" if daily else "units"]:
             moment = updated(row, self.zone)
-            if not (start <= moment <= end and is_chosen(question.choice, row)):
+            if not (start <= moment <= end and is_chosen(question.selection, row)):
                 continue
-            if not self.sees_usage(viewer, admin, question.choice, row):
+            if not self.sees_usage(viewer, admin, question.selection, row):
                 continue
             if daily:
                 here = max(index for index, edge in enumerate(edges[:-1]) if index == 0 or edge <= moment)
@@ -228,8 +228,8 @@ class Model:
         for row in self.tables["units"]:
             ended = row["ended_at_ts"]
             timely = question.mode is Mode.GLOBAL or ended == 0 or window.start <= ended // 1000 <= window.end
-            named = not question.choice.users or row["username"] in question.choice.users
-            if timely and named and (admin or row["username"] == viewer.login) and is_chosen(question.choice, row):
+            named = not question.selection.users or row["username"] in question.selection.users
+            if timely and named and (admin or row["username"] == viewer.login) and is_chosen(question.selection, row):
                 rows.append(row)
         answer = []
         for (cluster,), members in grouped(rows, ("cluster_id",)).items():
@@ -250,7 +250,7 @@ class Model:
         """Return users, projects, administrators or clusters."""
         admin = self.acts_as_admin(viewer, question.admin)
         assert viewer is not None
-        choice, login = question.choice, viewer.login
+        selection, login = question.selection, viewer.login
         rows: Iterable[Row]
         match question.directory:
             case Directory.PROJECTS:
@@ -258,16 +258,16 @@ class Model:
                     row
                     for row in self.tables["projects"]
                     if (admin or login in list_of(row["users"]))
-                    and (not choice.projects or row["name"] in choice.projects)
-                    and (not choice.users or any(user in list_of(row["users"]) for user in choice.users))
-                    and of_cluster(choice, row)
+                    and (not selection.projects or row["name"] in selection.projects)
+                    and (not selection.users or any(user in list_of(row["users"]) for user in selection.users))
+                    and of_cluster(selection, row)
                 ]
             case Directory.CLUSTERS:
                 source = self.tables["units"] if admin else self.tables["projects"]
                 pairs = {
                     (row["cluster_id"], row["resource_manager"])
                     for row in source
-                    if (admin or login in list_of(row["users"])) and of_cluster(choice, row)
+                    if (admin or login in list_of(row["users"])) and of_cluster(selection, row)
                 }
                 return sorted(({"id": one, "manager": two} for one, two in pairs), key=by("id", "manager"))
             case Directory.USERS | Directory.ADMINS:
@@ -275,9 +275,9 @@ class Model:
                     row
                     for row in self.tables["users" if question.directory is Directory.USERS else "admin_users"]
                     if (admin or row["name"] == login)
-                    and (not choice.users or row["name"] in choice.users)
-                    and (not choice.projects or any(name in list_of(row["projects"]) for name in choice.projects))
-                    and of_cluster(choice, row)
+                    and (not selection.users or row["name"] in selection.users)
+                    and (not selection.projects or any(name in list_of(row["projects"]) for name in selection.projects))
+                    and of_cluster(selection, row)
                 ]
         if question.directory is Directory.ADMINS:
             return list(rows)
@@ -304,17 +304,17 @@ def by(*names: str) -> Callable[[Row], tuple[Any, ...]]:
     return lambda row: tuple((row[name] is None, "" if row[name] is None else row[name]) for name in names)
 
 
-def of_cluster(choice: Choice, row: Row) -> bool:
-    return (not choice.clusters or row["cluster_id"] in choice.clusters) and (
-        not choice.resource_managers or row["resource_manager"] in choice.resource_managers
+def of_cluster(selection: Selection, row: Row) -> bool:
+    return (not selection.clusters or row["cluster_id"] in selection.clusters) and (
+        not selection.resource_managers or row["resource_manager"] in selection.resource_managers
     )
 
 
-def is_chosen(choice: Choice, row: Row) -> bool:
+def is_chosen(selection: Selection, row: Row) -> bool:
     return (
-        of_cluster(choice, row)
-        and (not choice.projects or row["project"] in choice.projects)
-        and all(passes(condition, row) for condition in choice.filters)
+        of_cluster(selection, row)
+        and (not selection.projects or row["project"] in selection.projects)
+        and all(passes(condition, row) for condition in selection.filters)
     )
 
 
@@ -375,7 +375,7 @@ def summed(rows: list[Row]) -> Row:
     return {"num_units": sum(row["count"] for row in rows), **metrics, **derived(metrics, used)}
 
 
-def step_edges(window: Window, step: Step, zone: ZoneInfo) -> list[int]:
+def step_edges(window: Window, step: TimeStep, zone: ZoneInfo) -> list[int]:
     """Return where the steps start that the window touches, and where the last one ends.
 
     Found by walking through the local times in half hours, at whose ends all of today's zones change hour and offset.
@@ -384,11 +384,11 @@ def step_edges(window: Window, step: Step, zone: ZoneInfo) -> list[int]:
     def label(moment: int) -> tuple[Any, ...]:
         local = datetime.fromtimestamp(moment, zone)
         match step:
-            case Step.HOUR:
+            case TimeStep.HOUR:
                 return (local.date(), local.hour, local.utcoffset())
-            case Step.DAY:
+            case TimeStep.DAY:
                 return (local.date(),)
-            case Step.WEEK:
+            case TimeStep.WEEK:
                 return tuple(local.isocalendar())[:2]
         return (local.year, local.month)
 

@@ -6,12 +6,12 @@ from hypothesis import strategies as st
 
 from ceems_grpc.domain.questions.model import (
     AsAdmin,
-    Choice,
     Directory,
     DirectoryQuestion,
     Filter,
     Mode,
     OrderBy,
+    Selection,
     Source,
     StatsQuestion,
     UnitsQuestion,
@@ -20,7 +20,7 @@ from ceems_grpc.domain.questions.model import (
     VerifyQuestion,
     Viewer,
 )
-from ceems_grpc.domain.questions.steps import Step
+from ceems_grpc.domain.questions.steps import TimeStep
 from ceems_grpc.domain.questions.window import Window
 from tests.model.data import METRICS, PLAIN_UNIT_COLUMNS, UNIT_COLUMNS, USAGE_COLUMNS
 from tests.model.databases import CLUSTERS, KEYS, LOGINS, PROJECTS, SPAN, STATES, TIME_KEYS, USERS, UUIDS, moments
@@ -71,9 +71,9 @@ _text_filters = st.builds(
 
 
 @st.composite
-def choices(draw: st.DrawFn, filters: st.SearchStrategy[Filter] | None = None) -> Choice:
-    """Return a choice of rows."""
-    return Choice(
+def selections(draw: st.DrawFn, filters: st.SearchStrategy[Filter] | None = None) -> Selection:
+    """Return a selection of rows."""
+    return Selection(
         draw(some(tuple(CLUSTERS))),
         draw(some(PROJECTS)),
         draw(some(USERS)),
@@ -100,7 +100,7 @@ def unit_questions(draw: st.DrawFn, turn: int) -> UnitsQuestion:
     """Return a question about units."""
     return UnitsQuestion(
         draw(windows(turn)),
-        draw(choices(_numeric_filters | _text_filters)),
+        draw(selections(_numeric_filters | _text_filters)),
         draw(some(UUIDS, 3)),
         draw(some(STATES)),
         draw(st.booleans()),
@@ -119,7 +119,7 @@ def usage_questions(draw: st.DrawFn, turn: int) -> UsageQuestion:
         draw(windows(turn)),
         mode,
         draw(st.sampled_from(Source)),
-        draw(choices()),
+        draw(selections()),
         draw(_groups),
         draw(st.booleans()),
         draw(some((*USAGE_COLUMNS, *DERIVED), 5)),
@@ -132,25 +132,25 @@ def over_time_questions(draw: st.DrawFn, turn: int) -> UsageOverTimeQuestion:
     """Return a question about usage over time."""
     fields = draw(st.lists(st.sampled_from((*METRICS, *DERIVED, "num_units")), min_size=1, max_size=4, unique=True))
     window = draw(windows(turn).filter(lambda window: window.start <= window.end))
-    step = draw(st.sampled_from(Step))
+    step = draw(st.sampled_from(TimeStep))
     zones = ("Europe/Paris", "America/New_York", "Asia/Kolkata", "UTC")
-    zone = None if step is not Step.HOUR and draw(st.booleans()) else ZoneInfo(draw(st.sampled_from(zones)))
+    zone = None if step is not TimeStep.HOUR and draw(st.booleans()) else ZoneInfo(draw(st.sampled_from(zones)))
     source = draw(st.sampled_from(Source))
     return UsageOverTimeQuestion(
-        window, step, zone, source, draw(choices()), draw(_groups), tuple(fields), draw(as_admin)
+        window, step, zone, source, draw(selections()), draw(_groups), tuple(fields), draw(as_admin)
     )
 
 
 @st.composite
 def stats_questions(draw: st.DrawFn, turn: int) -> StatsQuestion:
     """Return a question about counts."""
-    return StatsQuestion(draw(windows(turn)), draw(st.sampled_from(Mode)), draw(choices()), admin=draw(as_admin))
+    return StatsQuestion(draw(windows(turn)), draw(st.sampled_from(Mode)), draw(selections()), admin=draw(as_admin))
 
 
 @st.composite
 def directory_questions(draw: st.DrawFn) -> DirectoryQuestion:
     """Return a question about who and what there is."""
-    return DirectoryQuestion(draw(st.sampled_from(Directory)), draw(choices()), admin=draw(as_admin))
+    return DirectoryQuestion(draw(st.sampled_from(Directory)), draw(selections()), admin=draw(as_admin))
 
 
 verify_questions = st.builds(

@@ -6,10 +6,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from ceems_grpc.domain.questions.model import (
-    Choice,
     Directory,
     DirectoryQuestion,
     Mode,
+    Selection,
     Source,
     StatsQuestion,
     UnitsQuestion,
@@ -52,7 +52,7 @@ class RestModel:
         def values(name: str) -> tuple[str, ...]:
             return tuple(value for key, value in pairs if key == name)
 
-        choice = Choice(
+        selection = Selection(
             values("cluster_id"),
             values("project") if not path.startswith("users") else (),
             values("user") if admin else (),
@@ -64,7 +64,11 @@ class RestModel:
                 rows = self.model.unit_rows(
                     viewer,
                     UnitsQuestion(
-                        window, choice, uuids=values("uuid"), running=any(k == "running" for k, _ in pairs), admin=admin
+                        window,
+                        selection,
+                        uuids=values("uuid"),
+                        running=any(k == "running" for k, _ in pairs),
+                        admin=admin,
                     ),
                 )
                 zone = next(iter(values("timezone")), "")
@@ -80,19 +84,19 @@ class RestModel:
                     self._window(pairs) if current else Window(0, 0),
                     Mode(mode),
                     Source.DAILY if experimental else Source.UNITS,
-                    choice,
+                    selection,
                     group_by=tuple(filter(None, values("groupby"))) if current else (),
                     admin=admin,
                 )
                 return [shown(row, fields) for row in self.model.usage(viewer, question)]
             case ["stats", mode]:
                 window = self._window(pairs) if mode == "current" else Window(0, 0)
-                return self.model.stats(viewer, StatsQuestion(window, Mode(mode), choice, admin=admin))
+                return self.model.stats(viewer, StatsQuestion(window, Mode(mode), selection, admin=admin))
             case [what]:
                 kind = Directory(what)
                 if path == "users/admin" and "admin" in values("role"):
-                    kind, choice = Directory.ADMINS, Choice()
-                rows = self.model.directory(viewer, DirectoryQuestion(kind, choice, admin=admin))
+                    kind, selection = Directory.ADMINS, Selection()
+                rows = self.model.directory(viewer, DirectoryQuestion(kind, selection, admin=admin))
                 return [list_json(row) for row in rows]
         raise AssertionError(path)
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ceems_grpc.domain.questions.model import Choice, Filter, UnitsQuestion, Viewer
+from ceems_grpc.domain.questions.model import Filter, Selection, UnitsQuestion, Viewer
 from ceems_grpc.domain.questions.window import LAST_SECOND, Window
 from ceems_grpc.domain.service import Ceems
 from ceems_grpc.grafana.backend.context import from_epoch_ms
@@ -180,7 +180,7 @@ def test_long_texts_are_shortened() -> None:
 
 _NAMES = st.text(max_size=8)
 _CHOICES = st.builds(
-    Choice,
+    Selection,
     clusters=st.tuples(_NAMES),
     users=st.lists(_NAMES, max_size=3).map(tuple),
     filters=st.lists(st.builds(Filter, _NAMES, st.just("="), st.tuples(_NAMES)), max_size=2).map(tuple),
@@ -192,7 +192,7 @@ _SECONDS = st.integers(0, LAST_SECOND)
 def test_every_question_can_be_described(question: UnitsQuestion) -> None:
     text = describe("units", question)
     assert text.startswith("units; ")
-    for user in question.choice.users:
+    for user in question.selection.users:
         assert user in text
     assert describe("units", replace(question, running=True)) != describe("units", replace(question, running=False))
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ceems_grpc.domain.questions.model import Choice, Source, UsageOverTimeQuestion, UsageQuestion, Viewer
-from ceems_grpc.domain.questions.steps import Step, steps_of
+from ceems_grpc.domain.questions.model import Selection, Source, UsageOverTimeQuestion, UsageQuestion, Viewer
+from ceems_grpc.domain.questions.steps import TimeStep, steps_of
 from ceems_grpc.domain.questions.window import Window
 from ceems_grpc.domain.service import Ceems
 from ceems_grpc.store.sqlite.store import SqliteStore
@@ -25,12 +25,12 @@ ZONES = st.sampled_from(["UTC", "Europe/Paris", "America/New_York", "Asia/Kolkat
 @given(
     start=st.integers(FIRST, LAST),
     length=st.integers(0, 20 * 86_400),
-    step=st.sampled_from(Step),
+    step=st.sampled_from(TimeStep),
     zone=ZONES,
     groups=st.sampled_from([(), ("cluster_id",), ("project", "username")]),
 )
 def test_steps_add_up_to_the_usage_of_the_window(
-    start: int, length: int, step: Step, zone: str, groups: tuple[str, ...]
+    start: int, length: int, step: TimeStep, zone: str, groups: tuple[str, ...]
 ) -> None:
     window = Window(start, start + length)
 
@@ -39,7 +39,9 @@ def test_steps_add_up_to_the_usage_of_the_window(
         try:
             over_time, _ = await ceems.usage_over_time(
                 ADMIN,
-                UsageOverTimeQuestion(window, step, ZoneInfo(zone), Source.UNITS, Choice(), groups, FIELDS, admin=True),
+                UsageOverTimeQuestion(
+                    window, step, ZoneInfo(zone), Source.UNITS, Selection(), groups, FIELDS, admin=True
+                ),
             )
             whole = await ceems.usage(
                 ADMIN,
@@ -64,9 +66,11 @@ def _sums(table: pa.Table, groups: tuple[str, ...]) -> dict[tuple[str, ...], dic
     return sums
 
 
-@given(start=st.integers(0, 2_000_000_000), length=st.integers(0, 400 * 86_400), zone=ZONES, step=st.sampled_from(Step))
-def test_steps_cover_the_window_without_gaps(start: int, length: int, zone: str, step: Step) -> None:
-    if step is Step.HOUR:
+@given(
+    start=st.integers(0, 2_000_000_000), length=st.integers(0, 400 * 86_400), zone=ZONES, step=st.sampled_from(TimeStep)
+)
+def test_steps_cover_the_window_without_gaps(start: int, length: int, zone: str, step: TimeStep) -> None:
+    if step is TimeStep.HOUR:
         length = min(length, 30 * 86_400)
     window = Window(start, start + length)
     steps = steps_of(window, step, ZoneInfo(zone))
@@ -80,5 +84,5 @@ def test_steps_cover_the_window_without_gaps(start: int, length: int, zone: str,
 def test_the_hour_that_happens_twice_is_two_steps() -> None:
     # Clocks went back in Paris on 26 October 2025 at 01:00 UTC: a day of 25 hours.
     day = Window(1_761_429_600, 1_761_429_600 + 25 * 3600 - 1)
-    assert len(steps_of(day, Step.HOUR, ZoneInfo("Europe/Paris")).starts) == 25
-    assert len(steps_of(day, Step.DAY, ZoneInfo("Europe/Paris")).starts) == 1
+    assert len(steps_of(day, TimeStep.HOUR, ZoneInfo("Europe/Paris")).starts) == 25
+    assert len(steps_of(day, TimeStep.DAY, ZoneInfo("Europe/Paris")).starts) == 1

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ceems_grpc.health import healthy
+from ceems_grpc.health import health_result
 from ceems_grpc.pb import pluginv2_pb2 as pb
 from ceems_grpc.store.errors import (
     StoreBusyError,
@@ -321,6 +321,6 @@ async def test_health_warns_of_feeders_that_are_not_done_or_gone(
         )
         facts = await store.facts()
     assert "last wrote" in facts.parts[0].problem
-    message = healthy(facts, full_path=False, now=datetime.now(UTC)).message
+    message = health_result(facts, full_path=False, now=datetime.now(UTC)).message
     assert "here: " in message
     assert "last wrote" in message

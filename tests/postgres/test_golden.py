@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.golden.both_faces import differences
+from tests.golden.panels_and_rest import differences
 from tests.support.plugin.ceems import COMMAND, CeemsPlugin
 from tests.support.plugin.process import running
 from tests.support.postgres.servers import PASSWORD, SUPERUSER, Server, Shards

@@ -12,7 +12,7 @@ import pytest
 
 from ceems_grpc.pb import pluginv2_pb2 as pb
 from tests.bridge.servers import Files, serving
-from tests.golden.both_faces import differences
+from tests.golden.panels_and_rest import differences
 from tests.sources.sites import ENERGY, MILLISECONDS, WINDOW, Several, write_site
 from tests.sources.test_recordings import split_by_cluster
 from tests.support.databases import PARIS

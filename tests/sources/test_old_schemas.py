@@ -101,8 +101,8 @@ async def test_a_source_without_a_table_is_named_or_not_needed(tmp_path: Path) -
     answer = await ceems.usage(Viewer("root"), daily)
     assert answer.table.column("cluster_id").unique().to_pylist() == ["slurm-n"]
     answer = await ceems.usage(Viewer("ann"), daily := replace(daily, admin=False))
-    assert "os-old" in answer.said[0]
-    assert (await ceems.usage(Viewer("ann"), replace(daily, source=Source.UNITS))).said == ()
+    assert "os-old" in answer.notices[0]
+    assert (await ceems.usage(Viewer("ann"), replace(daily, source=Source.UNITS))).notices == ()
     await ceems.close()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.golden.both_faces import differences
+from tests.golden.panels_and_rest import differences
 from tests.support.plugin.ceems import COMMAND, CeemsPlugin
 from tests.support.plugin.process import running
 from tests.support.recordings import ALL, Recordings

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ceems_grpc.domain.answers.answer import Answer
-from ceems_grpc.domain.answers.suggestions import Suggest, SuggestQuestion
+from ceems_grpc.domain.answers.suggestions import SuggestionKind, SuggestQuestion
 from ceems_grpc.domain.errors import QuestionError
 from ceems_grpc.domain.questions.model import (
     DirectoryQuestion,
@@ -35,7 +35,7 @@ from tests.support.compare import check_same
 
 Case = tuple[tuple[Contents, dict[str, int], int], list[tuple[Any, Viewer | None]]]
 _suggestions = st.builds(
-    SuggestQuestion, st.sampled_from(Suggest), st.sampled_from(["", "a", "s"]), st.sampled_from([1, 100])
+    SuggestQuestion, st.sampled_from(SuggestionKind), st.sampled_from(["", "a", "s"]), st.sampled_from([1, 100])
 )
 
 
@@ -96,7 +96,7 @@ async def streamed(ceems: Ceems, question: UnitsQuestion, viewer: Viewer | None)
 def same(question: Any, got: Any, wanted: Any) -> None:
     """Fail where answers differ."""
     if isinstance(wanted, Answer):
-        assert (got.said, got.columns) == (wanted.said, wanted.columns)
+        assert (got.notices, got.columns) == (wanted.notices, wanted.columns)
         check_same(question, got.table, wanted.table)
     elif isinstance(wanted, tuple) and isinstance(wanted[0], Answer | pa.Table):
         same(question, got[0], wanted[0])

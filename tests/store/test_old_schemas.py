@@ -11,11 +11,11 @@ import pytest
 
 from ceems_grpc.domain.errors import QuestionError
 from ceems_grpc.domain.questions.model import (
-    Choice,
     Directory,
     DirectoryQuestion,
     Filter,
     Mode,
+    Selection,
     Source,
     StatsQuestion,
     UnitsQuestion,
@@ -70,9 +70,9 @@ async def test_a_filter_on_a_column_that_an_old_file_lacks_is_told(tmp_path: Pat
     path = make(tmp_path / "ceems.db", version=8)
     ceems = Ceems(SqliteStore(path, zone=PARIS))
     for operator in (">", "!="):
-        choice = Choice(filters=(Filter("total_egress_stats.bytes", operator, ("1",)),))
+        selection = Selection(filters=(Filter("total_egress_stats.bytes", operator, ("1",)),))
         with pytest.raises(StoreError, match="lacks a table or column"):
-            await ceems.units(ANN, UnitsQuestion(EVER, choice))
+            await ceems.units(ANN, UnitsQuestion(EVER, selection))
     await ceems.close()
 
 

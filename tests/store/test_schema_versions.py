@@ -13,14 +13,14 @@ import pyarrow as pa
 import pytest
 
 from ceems_grpc.demo.schema import LATEST_VERSION
-from ceems_grpc.domain.answers.suggestions import Suggest, SuggestQuestion
+from ceems_grpc.domain.answers.suggestions import SuggestionKind, SuggestQuestion
 from ceems_grpc.domain.errors import QuestionError
 from ceems_grpc.domain.questions.model import (
-    Choice,
     Directory,
     DirectoryQuestion,
     Filter,
     Mode,
+    Selection,
     Source,
     StatsQuestion,
     UnitsQuestion,
@@ -29,11 +29,11 @@ from ceems_grpc.domain.questions.model import (
     VerifyQuestion,
     Viewer,
 )
-from ceems_grpc.domain.questions.steps import Step
+from ceems_grpc.domain.questions.steps import TimeStep
 from ceems_grpc.domain.questions.window import Window
 from ceems_grpc.domain.service import Ceems
 from ceems_grpc.grafana.backend.diagnostics import HealthStatus
-from ceems_grpc.health import healthy
+from ceems_grpc.health import health_result
 from ceems_grpc.store.duckdb.follower import MirrorSettings
 from ceems_grpc.store.duckdb.store import MirroredStore, MirrorReader
 from ceems_grpc.store.errors import StoreError, StoreSchemaError
@@ -65,19 +65,19 @@ QUESTIONS: dict[str, Ask] = {
     "usage": lambda c, v, admin: _table(c.usage(v, UsageQuestion(WINDOW, admin=admin))),
     "usage ever": lambda c, v, admin: _table(c.usage(v, UsageQuestion(WINDOW, Mode.GLOBAL, admin=admin))),
     "usage by days": lambda c, v, admin: _table(c.usage(v, UsageQuestion(WINDOW, source=Source.DAILY, admin=admin))),
-    "usage by hour": lambda c, v, admin: _over_time(c, v, admin, Step.HOUR),
-    "usage by day": lambda c, v, admin: _over_time(c, v, admin, Step.DAY),
+    "usage by hour": lambda c, v, admin: _over_time(c, v, admin, TimeStep.HOUR),
+    "usage by day": lambda c, v, admin: _over_time(c, v, admin, TimeStep.DAY),
     "stats": lambda c, v, admin: _table(c.stats(v, StatsQuestion(WINDOW, admin=admin))),
     "stats ever": lambda c, v, admin: _table(c.stats(v, StatsQuestion(WINDOW, Mode.GLOBAL, admin=admin))),
     "users": lambda c, v, admin: _table(c.directory(v, DirectoryQuestion(Directory.USERS, admin=admin))),
     "projects": lambda c, v, admin: _table(c.directory(v, DirectoryQuestion(Directory.PROJECTS, admin=admin))),
     "clusters": lambda c, v, admin: _table(c.directory(v, DirectoryQuestion(Directory.CLUSTERS, admin=admin))),
-    "names": lambda c, v, admin: c.suggest(v, SuggestQuestion(Suggest.USERS, admin=admin)),
-    "uuids": lambda c, v, admin: c.suggest(v, SuggestQuestion(Suggest.UUIDS, admin=admin)),
+    "names": lambda c, v, admin: c.suggest(v, SuggestQuestion(SuggestionKind.USERS, admin=admin)),
+    "uuids": lambda c, v, admin: c.suggest(v, SuggestQuestion(SuggestionKind.UUIDS, admin=admin)),
 }
 
 
-async def _over_time(ceems: Ceems, viewer: Viewer, admin: bool, step: Step) -> Any:
+async def _over_time(ceems: Ceems, viewer: Viewer, admin: bool, step: TimeStep) -> Any:
     answer, _ = await ceems.usage_over_time(viewer, UsageOverTimeQuestion(WINDOW, step, admin=admin))
     return answer.table.to_pylist()
 
@@ -177,7 +177,7 @@ async def test_a_version_to_come_is_warned_of_in_health_and_once_in_the_log(
         with closing(sqlite3.connect(store.path)) as writer:
             writer.execute("CREATE TABLE more (id integer)")  # the schema is read again
         facts = await store.facts()
-    health = healthy(facts, full_path=False, now=datetime.fromtimestamp(WINTER + 60, UTC))
+    health = health_result(facts, full_path=False, now=datetime.fromtimestamp(WINTER + 60, UTC))
     assert health.status is HealthStatus.OK
     assert "schema version 12 is newer than the newest that this plugin knows (9)" in health.message
     assert [warning for warning in health.details["warnings"] if "newer" in warning]
@@ -185,7 +185,7 @@ async def test_a_version_to_come_is_warned_of_in_health_and_once_in_the_log(
     assert "schema version 12" in caplog.text
     await store.close()
     known = SqliteStore(site(tmp_path / "known.db", NEWEST), zone=PARIS)
-    health = healthy(await known.facts(), full_path=False, now=datetime.fromtimestamp(WINTER + 60, UTC))
+    health = health_result(await known.facts(), full_path=False, now=datetime.fromtimestamp(WINTER + 60, UTC))
     assert "newer" not in health.message
     await known.close()
 
@@ -201,9 +201,9 @@ async def test_columns_that_are_gone_are_named(tmp_path: Path, version: int, wit
     ceems = Ceems(store)
 
     async def refused(key: str, operator: str, value: str) -> str:
-        choice = Choice(filters=(Filter(key, operator, (value,)),))
+        selection = Selection(filters=(Filter(key, operator, (value,)),))
         with pytest.raises(StoreError) as caught:
-            await ceems.units(MEMBER, UnitsQuestion(WINDOW, choice, fields=("uuid",)))
+            await ceems.units(MEMBER, UnitsQuestion(WINDOW, selection, fields=("uuid",)))
         return str(caught.value)
 
     assert ": no column name. It was made by another version of CEEMS" in await refused("name", "=", "x")

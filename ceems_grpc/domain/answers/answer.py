@@ -25,7 +25,7 @@ class Answer:
     missing: tuple[Missing, ...] = ()
 
     @property
-    def said(self) -> tuple[str, ...]:
+    def notices(self) -> tuple[str, ...]:
         """All that its reader should be told: what is missing, and the warnings."""
         return (*(missing.sentence for missing in self.missing), *self.warnings)
 
@@ -34,7 +34,7 @@ class Answer:
         return self.columns[name.partition(".")[0]]
 
 
-def cut(table: pa.Table, limit: int | None, what: str) -> tuple[pa.Table, tuple[str, ...]]:
+def truncate(table: pa.Table, limit: int | None, what: str) -> tuple[pa.Table, tuple[str, ...]]:
     """Cut a table down to a limit, and say so if that cut something off."""
     if limit is None or table.num_rows <= limit:
         return table, ()

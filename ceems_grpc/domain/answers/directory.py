@@ -5,11 +5,11 @@ from dataclasses import replace
 import pyarrow as pa
 
 from ceems_grpc.domain.access import Access
-from ceems_grpc.domain.answers.answer import Answer, cut
+from ceems_grpc.domain.answers.answer import Answer, truncate
 from ceems_grpc.domain.columns import CLUSTER_COLUMNS, PROJECT_COLUMNS, USER_COLUMNS, Column
 from ceems_grpc.domain.errors import ErrorType, QuestionError, bad_data
 from ceems_grpc.domain.questions.fields import choose_fields
-from ceems_grpc.domain.questions.filters import chosen
+from ceems_grpc.domain.questions.filters import selected_rows
 from ceems_grpc.domain.questions.model import Directory, DirectoryQuestion, VerifyQuestion
 from ceems_grpc.domain.questions.ordering import check_order, sort_table
 from ceems_grpc.store.missing import require_whole
@@ -47,7 +47,7 @@ async def directory(access: Access, question: DirectoryQuestion) -> Answer:
     check_order(question.order, frozenset(by_name))
     table = await (_clusters(access, question) if source is Table.UNITS else _rows(access, question, source, columns))
     table = sort_table(table, question.order)
-    table, warnings = cut(table, question.limit, str(question.directory))
+    table, warnings = truncate(table, question.limit, str(question.directory))
     return Answer(fields.select(table), by_name, warnings + fields.warnings())
 
 
@@ -74,19 +74,21 @@ async def verify(access: Access, question: VerifyQuestion) -> None:
 
 
 async def _rows(access: Access, question: DirectoryQuestion, source: Table, columns: tuple[Column, ...]) -> pa.Table:
-    choice = question.choice
+    selection = question.selection
     conditions: list[Condition] = [
         # In these tables the project or user is the name.
-        chosen(replace(choice, projects=()), frozenset({"cluster_id", "resource_manager", "name", "uid"}), frozenset())
+        selected_rows(
+            replace(selection, projects=()), frozenset({"cluster_id", "resource_manager", "name", "uid"}), frozenset()
+        )
     ]
     login = access.viewer.login
     if source is Table.PROJECTS:
-        conditions += [In("name", choice.projects)] if choice.projects else []
-        conditions += [Holds("users", choice.users)] if choice.users else []
+        conditions += [In("name", selection.projects)] if selection.projects else []
+        conditions += [Holds("users", selection.users)] if selection.users else []
         conditions.append(access.either(ALWAYS, Holds("users", (login,))))
     else:
-        conditions += [In("name", choice.users)] if choice.users else []
-        conditions += [Holds("projects", choice.projects)] if choice.projects else []
+        conditions += [In("name", selection.users)] if selection.users else []
+        conditions += [Holds("projects", selection.projects)] if selection.projects else []
         own = In("name", (login,))
         if source is Table.ADMIN_USERS and access.as_admin and access.clusters is not None:
             conditions.append(AnyOf((Holds("clusters", access.clusters), own)))  # its rows are of no one cluster
@@ -99,7 +101,7 @@ async def _rows(access: Access, question: DirectoryQuestion, source: Table, colu
 
 async def _clusters(access: Access, question: DirectoryQuestion) -> pa.Table:
     names = frozenset({"cluster_id", "resource_manager"})
-    where = chosen(replace(question.choice, projects=(), users=()), names, frozenset())
+    where = selected_rows(replace(question.selection, projects=(), users=()), names, frozenset())
     source = Table.UNITS
     if not access.as_admin:
         source = Table.PROJECTS

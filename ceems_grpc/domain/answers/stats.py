@@ -4,10 +4,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ceems_grpc.domain.access import Access
-from ceems_grpc.domain.answers.answer import Answer, cut
+from ceems_grpc.domain.answers.answer import Answer, truncate
 from ceems_grpc.domain.columns import STATS_COLUMNS
 from ceems_grpc.domain.questions.fields import choose_fields
-from ceems_grpc.domain.questions.filters import chosen
+from ceems_grpc.domain.questions.filters import selected_rows
 from ceems_grpc.domain.questions.model import Mode, StatsQuestion
 from ceems_grpc.domain.questions.ordering import check_order, sort_table
 from ceems_grpc.store.plan import (
@@ -41,16 +41,16 @@ async def stats(access: Access, question: StatsQuestion) -> Answer:
     """Answer with one row per cluster: over all units for administrators, over the own units for others."""
     fields = choose_fields(question.fields, STATS_COLUMNS)
     check_order(question.order, frozenset(_COLUMNS))
-    conditions: list[Condition] = [chosen(question.choice, _PLAIN, frozenset())]
+    conditions: list[Condition] = [selected_rows(question.selection, _PLAIN, frozenset())]
     conditions.append(access.either(ALWAYS, In("username", (access.viewer.login,))))
-    if question.choice.users:
-        conditions.append(In("username", question.choice.users))
+    if question.selection.users:
+        conditions.append(In("username", question.selection.users))
     if question.mode is Mode.CURRENT:
         window = question.window
         conditions.append(AnyOf((Within(Instant.ENDED, window.start, window.end), Running())))
     plan = Aggregate(Table.UNITS, _GROUPS, _COUNTS, AllOf(tuple(conditions)))
     table = sort_table(_by_cluster(await access.reader.aggregate(plan)), question.order)
-    table, warnings = cut(table, question.limit, "clusters")
+    table, warnings = truncate(table, question.limit, "clusters")
     return Answer(fields.select(table), _COLUMNS, warnings + fields.warnings())
 
 

@@ -23,7 +23,7 @@ from ceems_grpc.domain.columns import (
     Kind,
     Unit,
 )
-from ceems_grpc.domain.questions.model import AsAdmin, Choice
+from ceems_grpc.domain.questions.model import AsAdmin, Selection
 from ceems_grpc.store.columnar.flatten import decode_list, decode_object
 from ceems_grpc.store.missing import Missing
 from ceems_grpc.store.plan import (
@@ -54,7 +54,7 @@ _COLUMNS: dict[str, tuple[Column, ...]] = {
 _EMISSIONS = ("total_cpu_emissions_gms", "total_gpu_emissions_gms")
 
 
-class Suggest(StrEnum):
+class SuggestionKind(StrEnum):
     """What is looked for."""
 
     USERS = "users"
@@ -78,10 +78,10 @@ class SuggestQuestion:
     ``column.key``; of fields, the query type (units, usage ...).
     """
 
-    kind: Suggest
+    kind: SuggestionKind
     prefix: str = ""
     limit: int = 100
-    choice: Choice = field(default_factory=Choice)
+    selection: Selection = field(default_factory=Selection)
     column: str = ""
     admin: AsAdmin = "auto"
 
@@ -110,7 +110,7 @@ async def suggest(access: Access, question: SuggestQuestion) -> Suggestions:
     """Return the first suggestions in order."""
     prefix = question.prefix.casefold()
     found = [s for s in await _candidates(access, question) if s.value.casefold().startswith(prefix)]
-    if question.kind is not Suggest.FIELDS:
+    if question.kind is not SuggestionKind.FIELDS:
         found.sort(key=lambda suggestion: suggestion.value)
     limit = min(question.limit, MOST)
     return Suggestions(found[:limit], len(found) > limit)
@@ -118,29 +118,29 @@ async def suggest(access: Access, question: SuggestQuestion) -> Suggestions:
 
 async def _candidates(access: Access, question: SuggestQuestion) -> list[Suggestion]:
     match question.kind:
-        case Suggest.USERS:
+        case SuggestionKind.USERS:
             return _values(await _users(access, question))
-        case Suggest.PROJECTS:
+        case SuggestionKind.PROJECTS:
             return _values(await _projects(access, question))
-        case Suggest.CLUSTERS:
+        case SuggestionKind.CLUSTERS:
             return [Suggestion(cluster, cluster, manager) for cluster, manager in await _clusters(access, question)]
-        case Suggest.RESOURCE_MANAGERS:
+        case SuggestionKind.RESOURCE_MANAGERS:
             return _values({manager for _, manager in await _clusters(access, question)})
-        case Suggest.UUIDS:
+        case SuggestionKind.UUIDS:
             return await _uuids(access, question)
-        case Suggest.STATES:
+        case SuggestionKind.STATES:
             return _values(await _recent(access, question, "state"))
-        case Suggest.METRIC_KEYS:
+        case SuggestionKind.METRIC_KEYS:
             columns = tuple(c.name for c in METRICS if not question.column or c.name == question.column)
             return _values(await _metric_keys(access, question, columns))
-        case Suggest.EMISSION_PROVIDERS:
+        case SuggestionKind.EMISSION_PROVIDERS:
             keys = await _metric_keys(access, question, _EMISSIONS)
             return [Suggestion(key, key.removesuffix("_total")) for key in sorted(keys)]
-        case Suggest.TAG_KEYS:
+        case SuggestionKind.TAG_KEYS:
             return await _tag_keys(access, question)
-        case Suggest.TAG_VALUES:
+        case SuggestionKind.TAG_VALUES:
             return _values(await _tag_values(access, question))
-        case Suggest.FIELDS:
+        case SuggestionKind.FIELDS:
             return await _fields(access, question)
 
 
@@ -156,7 +156,7 @@ async def _users(access: Access, question: SuggestQuestion) -> set[str]:
                 access.either(ALWAYS, NEVER),
                 *_clusters_chosen(question),
                 StartsWith("name", question.prefix),
-                *([Holds("projects", question.choice.projects)] if question.choice.projects else []),
+                *([Holds("projects", question.selection.projects)] if question.selection.projects else []),
             )
         )
         found = await _distinct(access, Distinct(Table.USERS, ("name",), where, MOST + 1))
@@ -164,7 +164,7 @@ async def _users(access: Access, question: SuggestQuestion) -> set[str]:
             return found
     # Members of a project see each other's usage, so they may see each other's names.
     members: set[str] = {access.viewer.login}
-    wanted = [In("name", question.choice.projects)] if question.choice.projects else []
+    wanted = [In("name", question.selection.projects)] if question.selection.projects else []
     where = AllOf((*_clusters_chosen(question), *wanted, Holds("users", (access.viewer.login,))))
     for text in (await access.reader.table(Scan(Table.PROJECTS, ("users",), where))).column(0).to_pylist():
         members.update(map(str, decode_list(text)))
@@ -172,7 +172,7 @@ async def _users(access: Access, question: SuggestQuestion) -> set[str]:
 
 
 async def _projects(access: Access, question: SuggestQuestion) -> set[str]:
-    users = question.choice.users
+    users = question.selection.users
     mine = access.either(Holds("users", users) if users else ALWAYS, Holds("users", (access.viewer.login,)))
     where = AllOf((*_clusters_chosen(question), mine, StartsWith("name", question.prefix)))
     return await _distinct(access, Distinct(Table.PROJECTS, ("name",), where, MOST + 1))
@@ -278,13 +278,13 @@ def _field(column: Column, key: str) -> Suggestion:
 
 
 def _clusters_chosen(question: SuggestQuestion) -> tuple[Condition, ...]:
-    return (In("cluster_id", question.choice.clusters),) if question.choice.clusters else ()
+    return (In("cluster_id", question.selection.clusters),) if question.selection.clusters else ()
 
 
 async def _visible_units(access: Access, question: SuggestQuestion) -> Condition:
-    choice = question.choice
-    conditions = [await access.units(choice.users if access.as_admin else (), choice.projects)]
+    selection = question.selection
+    conditions = [await access.units(selection.users if access.as_admin else (), selection.projects)]
     conditions += _clusters_chosen(question)
-    if choice.projects:
-        conditions.append(In("project", choice.projects))
+    if selection.projects:
+        conditions.append(In("project", selection.projects))
     return AllOf(tuple(conditions))

@@ -8,11 +8,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ceems_grpc.domain.access import Access
-from ceems_grpc.domain.answers.answer import Answer, cut, limit_warning
+from ceems_grpc.domain.answers.answer import Answer, limit_warning, truncate
 from ceems_grpc.domain.answers.derived import add_derived, derived_among, with_needs
 from ceems_grpc.domain.columns import DERIVED, METRIC_NAMES, UNIT_COLUMNS, Kind
 from ceems_grpc.domain.questions.fields import Fields, choose_fields
-from ceems_grpc.domain.questions.filters import chosen
+from ceems_grpc.domain.questions.filters import selected_rows
 from ceems_grpc.domain.questions.model import OrderBy, UnitsQuestion
 from ceems_grpc.domain.questions.ordering import check_order, sort_table
 from ceems_grpc.store.columnar.json_rows import JsonScan, JsonText, WritesJson
@@ -62,7 +62,7 @@ async def units_table(access: Access, question: UnitsQuestion) -> Answer:
     table = add_derived(table, derived_among(fields.mentioned(question.order)))
     if by_database is None:
         table = sort_table(table, question.order)
-    table, warnings = cut(table, limit, "units")
+    table, warnings = truncate(table, limit, "units")
     return Answer(fields.select(table), columns, warnings + fields.warnings())
 
 
@@ -102,9 +102,9 @@ def _batches(
 async def _scan(access: Access, question: UnitsQuestion, columns: tuple[str | AllKeys, ...]) -> Scan:
     conditions: list[Condition] = [
         Compare("ignore", "=", 0),
-        await access.units(question.choice.users, question.choice.projects),
-        chosen(question.choice, _PLAIN, _OBJECTS),
-        *access.named(question.choice.users),
+        await access.units(question.selection.users, question.selection.projects),
+        selected_rows(question.selection, _PLAIN, _OBJECTS),
+        *access.named(question.selection.users),
     ]
     if question.states:
         conditions.append(In("state", question.states))

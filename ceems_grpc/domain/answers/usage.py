@@ -11,15 +11,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ceems_grpc.domain.access import Access
-from ceems_grpc.domain.answers.answer import Answer, cut
+from ceems_grpc.domain.answers.answer import Answer, truncate
 from ceems_grpc.domain.answers.derived import WEIGHTED_SUM, add_derived, derived_among, with_needs
 from ceems_grpc.domain.columns import DERIVED, GROUPS, METRIC_NAMES, METRICS, USAGE_COLUMNS, WEIGHTS, Column
 from ceems_grpc.domain.errors import bad_data
 from ceems_grpc.domain.questions.fields import choose_fields
-from ceems_grpc.domain.questions.filters import chosen
-from ceems_grpc.domain.questions.model import Choice, Mode, Source, UsageOverTimeQuestion, UsageQuestion
+from ceems_grpc.domain.questions.filters import selected_rows
+from ceems_grpc.domain.questions.model import Mode, Selection, Source, UsageOverTimeQuestion, UsageQuestion
 from ceems_grpc.domain.questions.ordering import check_order, sort_table
-from ceems_grpc.domain.questions.steps import Step, Steps, steps_of
+from ceems_grpc.domain.questions.steps import TimeStep, TimeSteps, steps_of
 from ceems_grpc.domain.questions.window import DAY, Window
 from ceems_grpc.store.plan import (
     Aggregate,
@@ -54,7 +54,7 @@ Keys = dict[str, tuple[str, ...]]
 """The keys of each metric."""
 
 
-def normalised(question: UsageQuestion) -> UsageQuestion:
+def normalize(question: UsageQuestion) -> UsageQuestion:
     """Return the question in the form that equal questions share: its window is the one that is really summed."""
     if question.mode is Mode.GLOBAL:
         return replace(question, window=Window(0, 0), source=Source.UNITS)
@@ -62,13 +62,13 @@ def normalised(question: UsageQuestion) -> UsageQuestion:
 
 
 async def usage(access: Access, question: UsageQuestion) -> Answer:
-    """Answer a `normalised` question with one row per group; metrics are taken apart by key."""
+    """Answer a question in the form of `normalize`: one row per group, one column per key of a metric."""
     fields = choose_fields(question.fields, _COLUMNS.values(), _default_columns(question))
     check_order(question.order, frozenset(_COLUMNS))
     by = groups_of(question)
     current = question.mode is Mode.CURRENT
     window = question.window if current else None
-    where = await _where(access, question.choice, window, METRIC_NAMES if current else frozenset())
+    where = await _where(access, question.selection, window, METRIC_NAMES if current else frozenset())
     mentioned = fields.mentioned(question.order)
     metrics = _metrics_of(mentioned)
     if question.mode is Mode.GLOBAL and not question.exact_groups:
@@ -77,11 +77,11 @@ async def usage(access: Access, question: UsageQuestion) -> Answer:
         table = await _summed(access.reader, question, by, where, metrics)
     table = add_derived(table, derived_among(mentioned))
     table = sort_table(table, question.order)
-    table, warnings = cut(table, question.limit, "rows")
+    table, warnings = truncate(table, question.limit, "rows")
     return Answer(fields.select(table), _COLUMNS, warnings + fields.warnings())
 
 
-async def usage_over_time(access: Access, question: UsageOverTimeQuestion) -> tuple[Answer, Steps]:
+async def usage_over_time(access: Access, question: UsageOverTimeQuestion) -> tuple[Answer, TimeSteps]:
     """Answer with one row per group and step: groups, ``step`` (index into the steps), metrics.
 
     Days, weeks and months of UTC come from daily_usage, where every UTC day that the window touches counts as a whole.
@@ -105,7 +105,7 @@ async def usage_over_time(access: Access, question: UsageOverTimeQuestion) -> tu
 
 
 def _days_serve(reader: Reader, question: UsageOverTimeQuestion) -> bool:
-    if question.source is Source.UNITS or question.step is Step.HOUR:
+    if question.source is Source.UNITS or question.step is TimeStep.HOUR:
         return False
     if not reader.has(Table.DAILY_USAGE):
         return False
@@ -113,11 +113,11 @@ def _days_serve(reader: Reader, question: UsageOverTimeQuestion) -> bool:
 
 
 async def _from_days(
-    access: Access, question: UsageOverTimeQuestion, groups: tuple[str, ...], metrics: tuple[str, ...], steps: Steps
+    access: Access, question: UsageOverTimeQuestion, groups: tuple[str, ...], metrics: tuple[str, ...], steps: TimeSteps
 ) -> tuple[pa.Table, Keys]:
     reader = access.reader
     window = Window(question.window.start // DAY * DAY, question.window.end)
-    where = await _where(access, question.choice, window, frozenset())
+    where = await _where(access, question.selection, window, frozenset())
     keys = await reader.keys(KeyScan(Table.DAILY_USAGE, _readable(reader, Table.DAILY_USAGE, metrics), where))
     measures = (Sum("num_units", "num_units"), *_measures(keys))
     days = await reader.aggregate(Aggregate(Table.DAILY_USAGE, groups, measures, where, day=True))
@@ -130,11 +130,11 @@ async def _from_days(
 
 
 async def _from_units(
-    access: Access, question: UsageOverTimeQuestion, groups: tuple[str, ...], metrics: tuple[str, ...], steps: Steps
+    access: Access, question: UsageOverTimeQuestion, groups: tuple[str, ...], metrics: tuple[str, ...], steps: TimeSteps
 ) -> tuple[pa.Table, Keys]:
     reader = access.reader
     window = question.window.rounded()
-    where = await _where(access, question.choice, window, METRIC_NAMES)
+    where = await _where(access, question.selection, window, METRIC_NAMES)
     keys = await reader.keys(KeyScan(Table.UNITS, _readable(reader, Table.UNITS, metrics), where))
     measures = (Count("num_units"), *_measures(keys))
     first, last = max(window.start, steps.starts[0]), min(window.end, steps.end)
@@ -159,11 +159,11 @@ def check_groups(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-async def _where(access: Access, choice: Choice, window: Window | None, objects: frozenset[str]) -> Condition:
+async def _where(access: Access, selection: Selection, window: Window | None, objects: frozenset[str]) -> Condition:
     conditions: list[Condition] = [
-        await access.usage(choice.users, choice.projects),
-        chosen(choice, _PLAIN, objects),
-        *access.named(choice.users),
+        await access.usage(selection.users, selection.projects),
+        selected_rows(selection, _PLAIN, objects),
+        *access.named(selection.users),
     ]
     if window is not None:
         conditions.append(Within(Instant.UPDATED, window.start, window.end))

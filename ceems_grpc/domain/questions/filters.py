@@ -1,29 +1,29 @@
-"""The choice of rows and free filters of a question, as conditions of a plan."""
+"""The selection of rows and free filters of a question, as conditions of a plan."""
 
 import math
 
 from ceems_grpc.domain.errors import bad_data
-from ceems_grpc.domain.questions.model import Choice, Filter
+from ceems_grpc.domain.questions.model import Filter, Selection
 from ceems_grpc.store.plan import AllOf, Compare, Condition, In, Key, Operand
 
 _NUMBERS = {"<", "<=", ">", ">="}
 _TEXTS = {"=", "!=", "=|", "!=|"}
 
 
-def chosen(choice: Choice, columns: frozenset[str], objects: frozenset[str]) -> Condition:
+def selected_rows(selection: Selection, columns: frozenset[str], objects: frozenset[str]) -> Condition:
     """Return the condition for clusters, projects, resource managers and filters (users are a matter of access).
 
     ``columns``: plain columns that the table has; ``objects``: its JSON columns, of which filters may name keys.
     """
     parts: list[Condition] = []
     for column, values in (
-        ("cluster_id", choice.clusters),
-        ("project", choice.projects),
-        ("resource_manager", choice.resource_managers),
+        ("cluster_id", selection.clusters),
+        ("project", selection.projects),
+        ("resource_manager", selection.resource_managers),
     ):
         if values:
             parts.append(In(column, values))
-    parts += [_filter(filter_, columns, objects) for filter_ in choice.filters]
+    parts += [_filter(filter_, columns, objects) for filter_ in selection.filters]
     return AllOf(tuple(parts))
 
 

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from ceems_grpc.domain.questions.steps import Step
+from ceems_grpc.domain.questions.steps import TimeStep
 from ceems_grpc.domain.questions.window import Window
 
 
@@ -31,7 +31,7 @@ class Filter:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class Selection:
     """Which rows: several kinds intersect, several values of a kind unite, an empty kind is no condition."""
 
     clusters: tuple[str, ...] = ()
@@ -73,7 +73,7 @@ class UnitsQuestion:
     """Units that ended within the window, and those that run if asked; with uuids, those units at any time."""
 
     window: Window
-    choice: Choice = field(default_factory=Choice)
+    selection: Selection = field(default_factory=Selection)
     uuids: tuple[str, ...] = ()
     states: tuple[str, ...] = ()
     running: bool = False
@@ -90,7 +90,7 @@ class UsageQuestion:
     window: Window
     mode: Mode = Mode.CURRENT
     source: Source = Source.UNITS
-    choice: Choice = field(default_factory=Choice)
+    selection: Selection = field(default_factory=Selection)
     group_by: tuple[str, ...] = ()
     exact_groups: bool = False
     fields: tuple[str, ...] = ()
@@ -104,10 +104,10 @@ class UsageOverTimeQuestion:
     """Usage per step of time and group; ``zone``: whose days, weeks and months (None: UTC's, or the site's by hour)."""
 
     window: Window
-    step: Step = Step.DAY
+    step: TimeStep = TimeStep.DAY
     zone: ZoneInfo | None = None
     source: Source = Source.DAILY
-    choice: Choice = field(default_factory=Choice)
+    selection: Selection = field(default_factory=Selection)
     group_by: tuple[str, ...] = ()
     fields: tuple[str, ...] = ()
     admin: AsAdmin = False
@@ -119,7 +119,7 @@ class StatsQuestion:
 
     window: Window
     mode: Mode = Mode.CURRENT
-    choice: Choice = field(default_factory=Choice)
+    selection: Selection = field(default_factory=Selection)
     fields: tuple[str, ...] = ()
     order: tuple[OrderBy, ...] = ()
     limit: int | None = None
@@ -140,7 +140,7 @@ class DirectoryQuestion:
     """Users, projects, clusters or administrators."""
 
     directory: Directory
-    choice: Choice = field(default_factory=Choice)
+    selection: Selection = field(default_factory=Selection)
     fields: tuple[str, ...] = ()
     order: tuple[OrderBy, ...] = ()
     limit: int | None = None

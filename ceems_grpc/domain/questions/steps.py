@@ -11,7 +11,7 @@ from ceems_grpc.domain.questions.window import Window
 MOST_STEPS = 10_000
 
 
-class Step(StrEnum):
+class TimeStep(StrEnum):
     """How long a step is. Weeks start on Monday."""
 
     HOUR = "hour"
@@ -21,7 +21,7 @@ class Step(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Steps:
+class TimeSteps:
     """Consecutive steps; ``starts`` are seconds since the epoch, ``end`` is where the last one ends."""
 
     starts: tuple[int, ...]
@@ -32,7 +32,7 @@ class Steps:
         return min(max(bisect_right(self.starts, moment) - 1, 0), len(self.starts) - 1)
 
 
-def steps_of(window: Window, step: Step, zone: tzinfo) -> Steps:
+def steps_of(window: Window, step: TimeStep, zone: tzinfo) -> TimeSteps:
     """Return all steps that the window touches, in the zone's own hours, days, weeks or months."""
     if window.end < window.start:
         raise bad_data("the window ends before it starts")
@@ -42,7 +42,7 @@ def steps_of(window: Window, step: Step, zone: tzinfo) -> Steps:
         raise bad_data("the window reaches beyond the years that dates have") from None
 
 
-def _steps_of(window: Window, step: Step, zone: tzinfo) -> Steps:
+def _steps_of(window: Window, step: TimeStep, zone: tzinfo) -> TimeSteps:
     start = _floor(datetime.fromtimestamp(window.start, zone), step)
     starts: list[int] = []
     while (moment := int(start.timestamp())) <= window.end:
@@ -51,27 +51,27 @@ def _steps_of(window: Window, step: Step, zone: tzinfo) -> Steps:
         if len(starts) > MOST_STEPS:
             raise bad_data(f"the window has more than {MOST_STEPS} steps of one {step}; choose a longer step")
         start = _next(start, step)
-    return Steps(tuple(starts), int(start.timestamp()))
+    return TimeSteps(tuple(starts), int(start.timestamp()))
 
 
-def _floor(moment: datetime, step: Step) -> datetime:
+def _floor(moment: datetime, step: TimeStep) -> datetime:
     # Hours are floored as moments, so that the hour that happens twice is two steps.
-    if step is Step.HOUR:
+    if step is TimeStep.HOUR:
         past = timedelta(minutes=moment.minute, seconds=moment.second)
         return datetime.fromtimestamp(moment.timestamp() - past.total_seconds(), moment.tzinfo)
     day = moment.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
-    if step is Step.WEEK:
+    if step is TimeStep.WEEK:
         return day - timedelta(days=day.weekday())
-    return day.replace(day=1) if step is Step.MONTH else day
+    return day.replace(day=1) if step is TimeStep.MONTH else day
 
 
-def _next(start: datetime, step: Step) -> datetime:
+def _next(start: datetime, step: TimeStep) -> datetime:
     match step:
-        case Step.HOUR:
+        case TimeStep.HOUR:
             return datetime.fromtimestamp(start.timestamp() + 3600, start.tzinfo)
-        case Step.DAY:
+        case TimeStep.DAY:
             return start + timedelta(days=1)
-        case Step.WEEK:
+        case TimeStep.WEEK:
             return start + timedelta(days=7)
-        case Step.MONTH:
+        case TimeStep.MONTH:
             return (start + timedelta(days=32)).replace(day=1)

@@ -24,11 +24,11 @@ class Window:
 
 
 def seconds_of(value: int) -> int:
-    """Return a timestamp of the API, which takes seconds and milliseconds, as `within_dates` has it."""
-    return within_dates(value // 1000 if abs(value) >= _MILLISECONDS_FROM else value)
+    """Return a timestamp of the API, which takes seconds and milliseconds, as `clamp_to_dates` has it."""
+    return clamp_to_dates(value // 1000 if abs(value) >= _MILLISECONDS_FROM else value)
 
 
-def within_dates(seconds: int) -> int:
+def clamp_to_dates(seconds: int) -> int:
     """Return the nearest moment within the years 1970 to 9999: nothing was before, and dates do not go further."""
     return min(max(seconds, 0), LAST_SECOND)
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class FrameColumn:
     """A field of a frame. ``unit`` is a unit id of Grafana's; ``labels`` tell apart fields of one name."""
 
     name: str
@@ -24,11 +24,11 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class DecodedFrame:
     """A frame: its columns, all of one length, and what Grafana would warn of in the panel's corner."""
 
     name: str
-    columns: tuple[Column, ...]
+    columns: tuple[FrameColumn, ...]
     notices: tuple[str, ...]
 
     @property
@@ -37,26 +37,26 @@ class Answer:
         return len(self.columns[0].data) if self.columns else 0
 
 
-def decode(frames: Sequence[bytes]) -> tuple[Answer, ...]:
+def decode(files: Sequence[bytes]) -> tuple[DecodedFrame, ...]:
     """Decode frames, each one Arrow IPC file as `ceems_grpc.grafana.data.frame.Frame.to_arrow` writes it."""
-    return tuple(_answer(pa.ipc.open_file(pa.py_buffer(frame)).read_all()) for frame in frames)
+    return tuple(_frame(pa.ipc.open_file(pa.py_buffer(file)).read_all()) for file in files)
 
 
-def notices(answers: Sequence[Answer]) -> tuple[str, ...]:
+def notices(frames: Sequence[DecodedFrame]) -> tuple[str, ...]:
     """Return the notices of all frames, each once."""
-    return tuple(dict.fromkeys(text for answer in answers for text in answer.notices))
+    return tuple(dict.fromkeys(text for frame in frames for text in frame.notices))
 
 
-def _answer(table: pa.Table) -> Answer:
+def _frame(table: pa.Table) -> DecodedFrame:
     metadata = table.schema.metadata or {}
     meta = json.loads(metadata.get(b"meta", b"{}"))
     columns = tuple(_column(field, data) for field, data in zip(table.schema, table.columns, strict=True))
-    return Answer(
+    return DecodedFrame(
         metadata.get(b"name", b"").decode(), columns, tuple(str(notice["text"]) for notice in meta.get("notices", []))
     )
 
 
-def _column(field: pa.Field, data: pa.ChunkedArray) -> Column:
+def _column(field: pa.Field, data: pa.ChunkedArray) -> FrameColumn:
     metadata = field.metadata or {}
     config = json.loads(metadata.get(b"config", b"{}"))
-    return Column(field.name, data, str(config.get("unit", "")), json.loads(metadata.get(b"labels", b"{}")))
+    return FrameColumn(field.name, data, str(config.get("unit", "")), json.loads(metadata.get(b"labels", b"{}")))
