@@ -2,7 +2,7 @@ const fs = require('fs');
 const path = require('path');
 const CopyWebpackPlugin = require('copy-webpack-plugin');
 const TerserPlugin = require('terser-webpack-plugin');
-const { addBuildMode } = require('./build/addBuildMode');
+const { stampPlugin } = require('./build/stampPlugin');
 
 const root = path.resolve(__dirname, '..');
 const plugin = JSON.parse(fs.readFileSync(path.join(root, 'plugin.json'), 'utf8'));
@@ -73,7 +73,7 @@ module.exports = (_env, { mode = 'production' }) => ({
   plugins: [
     new CopyWebpackPlugin({
       patterns: [
-        { from: path.join(root, 'plugin.json'), to: '.', transform: (content) => addBuildMode(content, mode) },
+        { from: path.join(root, 'plugin.json'), to: '.', transform: (content) => stampPlugin(content, mode) },
         { from: path.join(root, 'README.md'), to: '.' },
         { from: path.join(root, 'CHANGELOG.md'), to: '.' },
         { from: path.join(root, 'LICENSE'), to: 'LICENSE', toType: 'file' },

@@ -28,6 +28,7 @@ from pathlib import Path
 import yaml  # type: ignore[import-untyped]  # of another package's needs, without types
 from plugin_zip import write_zip
 
+from ceems_grpc.version import VERSION
 from tests.package.plugin_folders import write_frontend, write_program
 from tests.support.places import ROOT, SYNTHETIC
 from tests.support.plugin.ceems import CeemsPlugin
@@ -174,7 +175,7 @@ class Host:
         script = f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m ceems_grpc "$@"\n'
         write_frontend(plugin)
         write_program(plugin, "gpx_ceems_linux_amd64", script)
-        write_zip(plugin, target / f"{ID}-0.1.0.zip", top=ID, when=datetime(2026, 1, 1, tzinfo=UTC))
+        write_zip(plugin, target / f"{ID}-{VERSION}.zip", top=ID, when=datetime(2026, 1, 1, tzinfo=UTC))
 
 
 @contextmanager
