@@ -1,4 +1,4 @@
-# The plugin's folder and its zip; docs/packaging.md explains. The Makefile beside the sources includes this file.
+# The plugin's folder, its zip and its release notes; docs/packaging.md describes them. The Makefile includes this file.
 VENV     ?= .venv
 BIN      ?= $(VENV)/bin
 PB       ?= ceems_grpc/pb
@@ -6,18 +6,23 @@ PROGRAM  := build/program/.built
 FRONTEND := build/frontend/.built
 MODULES  := frontend/node_modules/.installed
 
-.PHONY: dist package zip grafana
+.PHONY: dist package zip program notes grafana
 
-dist: $(PROGRAM) $(FRONTEND) ## make dist/, the folder that Grafana loads (needs Node)
+dist: $(PROGRAM) $(FRONTEND) ## build dist/, the folder that Grafana loads (needs Node)
 	$(BIN)/python packaging/plugin_folder.py
 
-package: dist ## make build/ceems-ceems-datasource-VERSION.zip for Grafana's installer
+package: dist ## build build/ceems-ceems-datasource-VERSION.zip for Grafana's installer
 	$(BIN)/python packaging/plugin_zip.py
 
-zip: ## pack dist/ as it is, for example after it was signed
+zip: ## pack dist/ as it is, for example after signing it
 	$(BIN)/python packaging/plugin_zip.py
 
-grafana: ## run a Grafana of this machine with the plugin in dist/ and a demo database
+program: $(PROGRAM) ## build only the program for this platform, in build/program/
+
+notes: setup ## print this version's section of CHANGELOG.md (TAG=v1.2.3 also checks the tag)
+	@$(BIN)/python packaging/release_notes.py $(TAG)
+
+grafana: ## run the Grafana of this machine with the plugin in dist/ and a demo database
 	@test -f dist/plugin.json || $(MAKE) dist
 	@$(BIN)/python packaging/run_grafana.py $(GRAFANA_OPTIONS)
 
