@@ -1,19 +1,24 @@
-# `make demo` and `make test` are all a newcomer needs; `make help` lists the rest.
+# Start with `make demo` and `make test`; `make help` lists the other targets.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PB     := ceems_grpc/pb
 PROTOS := $(sort $(wildcard proto/*.proto))
 
+# Tests without servers, browsers or long runs: what `make quick` runs.
+UNIT_TESTS := tests/domain tests/store tests/panels
+# `make test COVERAGE=1` also prints the coverage of lines and branches by the tests that run in pytest's own process.
+COVERAGE_OPTIONS := --cov --cov-report=term:skip-covered
+
 .DEFAULT_GOAL := help
 include packaging/package.mk
 
-.PHONY: audit bench bench-scale help setup proto demo test lint types imports python frontend lock dashboards clean soak
+.PHONY: help setup proto demo test quick lint types imports unit python frontend lock bench bench-scale soak audit dashboards clean
 
-help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+help: ## list these targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 13
 
-setup: $(VENV)/.installed proto ## make .venv with everything that the project needs
+setup: $(VENV)/.installed proto ## create .venv with everything that the project needs
 
 $(VENV)/.installed: pyproject.toml requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed (set PYTHON=...)")'
@@ -29,10 +34,15 @@ $(PB)/.generated: $(PROTOS) $(VENV)/.installed
 	$(BIN)/python -m grpc_tools.protoc --proto_path=ceems_grpc/pb=proto --python_out=. --pyi_out=. --grpc_python_out=. $(PROTOS:proto/%=ceems_grpc/pb/%)
 	touch $(PB)/__init__.py $@
 
-demo: setup ## write a demo database, start the plugin as Grafana does and show what it answers
+demo: setup ## write a demo database, start the plugin as Grafana does, and print its answers
 	$(BIN)/ceems-grpc demo
 
-test: lint types imports python frontend ## everything that CI runs
+test: lint types imports python frontend ## run everything that CI runs
+
+quick: ## lint, check types and run the unit tests: under a minute on two cores
+	$(MAKE) --no-print-directory setup
+	$(MAKE) --no-print-directory --jobs 2 --output-sync lint types imports
+	$(MAKE) --no-print-directory unit
 
 lint: setup
 	$(BIN)/ruff check .
@@ -45,15 +55,18 @@ types: setup
 imports: setup
 	$(BIN)/lint-imports
 
-# The editors are tried in a browser where their modules are; without Node these tests say that they are skipped.
-# Each process takes neighbours, for which servers and databases are then made once (worksteal).
+unit: setup
+	$(BIN)/pytest -q -n auto $(UNIT_TESTS)
+
+# Without Node.js the browser tests are skipped and say so. With worksteal, a worker takes neighbouring tests, which share
+# servers and databases.
 python: setup
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory frontend/node_modules/.installed; fi
-	$(BIN)/pytest -n auto --dist worksteal
+	$(BIN)/pytest -n auto --dist worksteal $(if $(COVERAGE),$(COVERAGE_OPTIONS))
 
-frontend: ## lint, type check, test and build the browser's side (needs Node)
+frontend: ## lint, type-check, test and build the frontend (needs Node)
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory frontend-all; \
-	else echo "SKIPPED: Node.js is not installed, so the browser's side was not tried"; fi
+	else echo "SKIPPED: Node.js is not installed, so the frontend was not tested"; fi
 
 .PHONY: frontend-all
 frontend-all: frontend/node_modules/.installed
@@ -63,28 +76,28 @@ frontend/node_modules/.installed: frontend/package.json frontend/package-lock.js
 	cd frontend && npm ci --no-audit --no-fund --loglevel=error
 	touch $@
 
-lock: ## renew requirements.lock (needs uv)
+lock: ## update requirements.lock (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra dev pyproject.toml -o requirements.lock
 
-bench: setup ## measure against plain SQL on a database of a million units (half an hour the first time)
+bench: setup ## compare with plain SQL on a database of a million units (the first run takes half an hour)
 	$(BIN)/python -m bench.run
 
-bench-scale: setup ## measure ten million units over two PostgreSQL shards (UNITS=10000000; needs PostgreSQL, and 30 GB the first time)
+bench-scale: setup ## measure ten million units on two PostgreSQL shards (UNITS=10000000; needs PostgreSQL and 30 GB)
 	$(BIN)/python -m bench.scale --units $(or $(UNITS),10000000)
 
-soak: setup ## ask as 32 clients for ten minutes beside a writer that never rests (SECONDS=600), change settings 10,000 times, try all faults
+soak: setup ## load test: 32 clients and a writer for ten minutes (SECONDS=600), 10,000 changes of settings, all faults
 	$(BIN)/python -m tests.load.mix --seconds $(or $(SECONDS),600) --pause 30 --strict
 	$(BIN)/python -m tests.faults.settings --changes 10000
 	$(BIN)/pytest tests/faults
 
-# Both ask for what is known of the locked versions; what cannot be asked about is a failure, not a pass.
-audit: setup ## look for known weaknesses in what is depended on (needs PyPI and the npm registry)
+# Both look up the locked versions. A version that cannot be looked up counts as a failure.
+audit: setup ## check dependencies for known vulnerabilities (needs PyPI and the npm registry)
 	$(BIN)/pip-audit --strict --disable-pip --require-hashes -r requirements.lock
 	@if command -v npm >/dev/null; then cd frontend && npm audit --omit=dev --audit-level=moderate; \
-	else echo "npm is not installed, so the browser's side was not audited"; exit 1; fi
+	else echo "npm is not installed, so the frontend was not audited"; exit 1; fi
 
-dashboards: setup ## write the dashboards that ship with the plugin
+dashboards: setup ## generate the dashboards that ship with the plugin
 	$(BIN)/python dashboards/make.py
 
-clean: ## remove what the targets made
+clean: ## remove everything that the targets created
 	rm -rf $(VENV) $(PB) build dist demo frontend/node_modules
