@@ -49,7 +49,7 @@ def test_called_targets_are_found_in_scripts() -> None:
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 def test_a_workflow_calls_targets_and_scripts_that_exist(path: Path) -> None:
-    called = []
+    called: list[str] = []
     for step in _steps(path):
         assert ("run" in step) != ("uses" in step), step
         called += _called_targets(step.get("run", ""))
