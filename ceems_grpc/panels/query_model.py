@@ -1,5 +1,6 @@
 """The query model of panels: JSON from Grafana, checked and turned into a question. docs/query.md describes it."""
 
+import re
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
@@ -34,6 +35,13 @@ _FORMATS: dict[str, tuple[Format, ...]] = {
     "stats": ("table", "numeric"),
     "usage-over-time": ("wide", "multi"),
 }
+
+
+# The JSON escape of one half without that of the other half. msgspec refuses it too, with messages that do not tell.
+_HALF_OF_A_PAIR = re.compile(
+    rb"(?<!\\)(?:\\\\)*"
+    rb"(?:\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F])"
+)
 
 
 class FilterModel(msgspec.Struct, rename="camel"):
@@ -81,8 +89,11 @@ def read_query(json: bytes, query_type: str = "") -> tuple[QueryModel, QueryType
     try:
         model = msgspec.json.decode(json or b"{}", type=QueryModel)
         kind = model.query_type or msgspec.convert(query_type or "units", QueryType)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise bad_data(f"the query cannot be read: {error}") from None
+    except UnicodeDecodeError:
+        raise bad_data("the query cannot be read: it is not valid UTF-8") from None
+    except (msgspec.DecodeError, RecursionError) as error:
+        why = "a text has half of a surrogate pair, which is no character" if _HALF_OF_A_PAIR.search(json) else error
+        raise bad_data(f"the query cannot be read: {why}") from None
     for texts in (model.clusters, model.projects, model.users, model.uuids, model.states, model.fields):
         if any("\0" in text for text in texts):
             raise bad_data("the query cannot be read: NUL is not allowed in text")

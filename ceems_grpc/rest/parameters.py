@@ -14,6 +14,7 @@ MOST_VALUES = 5_000
 MOST_CHARACTERS = 1_000
 MOMENTS = range(-(2**63), 2**63)
 """What the API takes for an integer."""
+_HALF_OF_A_PAIR = re.compile("[\ud800-\udfff]")
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 
 Parameters = Mapping[str, tuple[str, ...]]
@@ -22,11 +23,13 @@ Parameters = Mapping[str, tuple[str, ...]]
 def parse_query(query: str) -> Parameters:
     """Split a query string into the values of each parameter, in their order.
 
-    Raises bad_data for what no question can mean: bytes that are not UTF-8, NUL, more than 5,000 values, a value of
-    more than 1,000 characters.
+    Raises bad_data for what no question can mean: bytes that are not UTF-8, half of a surrogate pair, NUL, more than
+    5,000 values, a value of more than 1,000 characters.
     """
     if len(query) > MOST_BYTES:
         raise bad_data(f"the query string is longer than {MOST_BYTES} bytes")
+    if _HALF_OF_A_PAIR.search(query):
+        raise bad_data("the query string has half of a surrogate pair, which is no character")
     try:
         pairs = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=4 * MOST_VALUES)
     except UnicodeDecodeError:
