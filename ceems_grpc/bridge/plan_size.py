@@ -4,8 +4,20 @@ So a plan is judged as `ceems_grpc.domain.cost` judges a question: by its span o
 """
 
 from ceems_grpc.domain.cost import LONGEST_SMALL, LONGEST_SMALL_OF_FEW
-from ceems_grpc.store.plan import AllOf, AnyOf, Condition, Distinct, In, KeyScan, PairIn, Running, Spread, Table, Within
-from ceems_grpc.store.plan.codec import Plan
+from ceems_grpc.store.plan import (
+    AllOf,
+    AnyOf,
+    Condition,
+    Distinct,
+    In,
+    KeyScan,
+    PairIn,
+    Plan,
+    Running,
+    Spread,
+    Table,
+    Within,
+)
 from ceems_grpc.store.runtime.admission import Size
 
 _FEW = {"username", "project", "uuid"}

@@ -10,7 +10,7 @@ import secrets
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import grpc
@@ -23,8 +23,8 @@ from ceems_grpc.pb import store_pb2 as pb
 from ceems_grpc.store.columnar.zone_text import write_zone
 from ceems_grpc.store.errors import StoreBusyError, StoreError
 from ceems_grpc.store.merged.source_handle import Part, Session
-from ceems_grpc.store.plan import Aggregate, Distinct, KeyScan, Scan, Spread, Table
-from ceems_grpc.store.plan.codec import COLUMNS, Plan, read_plan
+from ceems_grpc.store.plan import Aggregate, Distinct, KeyScan, Plan, Scan, Spread, Table
+from ceems_grpc.store.plan.codec import COLUMNS, decode_plan
 from ceems_grpc.store.protocols import Reader, Store
 from ceems_grpc.store.remote.store import names_of
 from ceems_grpc.store.runtime.admission import Queue, Size
@@ -125,7 +125,7 @@ class StoreService:
             if held is None:
                 raise StoreBusyError("Its server has closed the question; ask again.")
             try:
-                plan = read_plan(request.plan)
+                plan = decode_plan(request.plan)
             except ValueError as error:
                 raise StoreError(
                     "Its server is of another version; install the same on both hosts.", str(error)
@@ -198,7 +198,7 @@ class StoreService:
         if self._limits.rows is None or scan.table is not Table.UNITS:
             return scan
         most = self._limits.rows + 2
-        return replace(scan, limit=most if scan.limit is None else min(scan.limit, most))
+        return msgspec.structs.replace(scan, limit=most if scan.limit is None else min(scan.limit, most))
 
     def _check_rows(self, scan: Scan, rows: int) -> None:
         if self._limits.rows is not None and scan.table is Table.UNITS and rows > self._limits.rows + 1:

@@ -19,6 +19,7 @@ from ceems_grpc.pb import pluginv2_pb2 as pb
 from ceems_grpc.store.remote.diagnose import diagnose
 from ceems_grpc.store.remote.endpoint import Endpoint
 from ceems_grpc.store.remote.errors import Cause
+from ceems_grpc.store.remote.protocol import PROTOCOL
 from tests.bridge.authority import Authority
 from tests.bridge.servers import BridgedPlugin, Files, Server, bridged, serving
 from tests.support.plugin.process import Plugin
@@ -108,12 +109,12 @@ async def test_a_name_that_is_not_in_the_certificate(plugin: Plugin, tmp_path: P
         assert (await named.query("user0000", {"A": {"queryType": "units"}}, WINDOW))["A"].status == 200
 
 
-async def test_a_server_of_another_version(plugin: Plugin, files: Files, database: Path) -> None:
+async def test_a_server_of_an_older_version(plugin: Plugin, files: Files, database: Path) -> None:
     async with serving(*files.tls, *files.tokens, "--database", str(database), command=OLD) as server:
         status, said = await trouble_of(bridged(plugin, files, server.port))
         assert status == 502
         assert said.startswith(
-            f"localhost:{server.port}: this ceems-grpc server is version 0.0.1 and speaks protocol 0"
+            f"localhost:{server.port}: this ceems-grpc server is version 0.0.1 and speaks protocol {PROTOCOL - 1}"
         )
         assert "the plugin in Grafana is version" in said
         assert said.endswith("install the same version on both hosts")

@@ -336,15 +336,16 @@ async def test_files_that_cannot_be_used_are_told_at_the_start(tmp_path: Path, s
     assert BAD_FILES[spoil] in str(refused.value)
 
 
-async def test_another_version_of_the_plugin_is_told_by_the_server(files: Files, server: Server) -> None:
+@pytest.mark.parametrize("spoken", [PROTOCOL - 1, 999])
+async def test_another_version_of_the_plugin_is_told_by_the_server(files: Files, server: Server, spoken: int) -> None:
     credentials = grpc.ssl_channel_credentials(files.authority.certificate.encode())
     async with grpc.aio.secure_channel(f"localhost:{server.port}", credentials) as channel:
         hello: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary("/ceems.v1.Bridge/Hello")
-        metadata = [("authorization", f"Bearer {files.token}"), (PROTOCOL_KEY, "999"), (VERSION_KEY, "99.1.2")]
+        metadata = [("authorization", f"Bearer {files.token}"), (PROTOCOL_KEY, str(spoken)), (VERSION_KEY, "99.1.2")]
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await hello(b"", metadata=metadata, timeout=10)
     assert refused.value.code() is grpc.StatusCode.FAILED_PRECONDITION
-    assert "version 99.1.2 and speaks protocol 999: install the same version" in (refused.value.details() or "")
+    assert f"version 99.1.2 and speaks protocol {spoken}: install the same version" in (refused.value.details() or "")
 
 
 async def test_a_method_that_only_other_versions_have(files: Files, server: Server) -> None:

@@ -5,7 +5,6 @@ import json
 import sqlite3
 import tempfile
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from ceems_grpc.domain.questions.model import UnitsQuestion, Viewer
 from ceems_grpc.domain.questions.window import Window

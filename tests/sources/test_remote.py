@@ -4,11 +4,13 @@ import asyncio
 import os
 import signal
 import sqlite3
+import sys
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 import pytest
 
@@ -18,6 +20,7 @@ from ceems_grpc.store.plan import (
     AllKeys,
     Count,
     Distinct,
+    In,
     Key,
     KeyScan,
     Order,
@@ -27,6 +30,7 @@ from ceems_grpc.store.plan import (
     Table,
 )
 from ceems_grpc.store.remote.endpoint import Endpoint
+from ceems_grpc.store.remote.protocol import PROTOCOL
 from ceems_grpc.store.remote.store import RemoteStore
 from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.bridge.servers import Files, Server, serving
@@ -87,7 +91,7 @@ async def test_a_server_answers_plans_as_the_file_does(sites: tuple[Path, Path],
             for plan in PLANS:
                 check_same(plan, await ask(other, plan), await ask(one, plan))
             scan = Scan(Table.UNITS, ("uuid", "username"), order=(Order("uuid"),))
-            for wanted in (scan, replace(scan, limit=0)):
+            for wanted in (scan, msgspec.structs.replace(scan, limit=0)):
                 got = [
                     pa.Table.from_batches([batch async for batch in reader.batches(wanted)]) for reader in (other, one)
                 ]
@@ -160,6 +164,26 @@ async def test_what_goes_wrong_there_is_told_here(sites: tuple[Path, Path], keys
         assert str(sites[1]) in missing.value.detail
         for store in (stranger, distrustful, remote):
             await store.close()
+
+
+async def test_a_server_of_an_older_version_is_told_from_one_that_fails(sites: tuple[Path, Path], keys: Files) -> None:
+    older = (sys.executable, "-m", "tests.bridge.old_server")
+    async with serving(*arguments(sites[1], keys), command=older) as server:
+        remote = RemoteStore(endpoint(keys, server))
+        with pytest.raises(StoreError, match=r"^Its server is of another version; install the same on both") as caught:
+            async with remote.read():
+                pass
+        assert f"speaks protocol {PROTOCOL - 1}, the plugin in Grafana is version" in caught.value.detail
+        await remote.close()
+
+
+async def test_half_of_a_surrogate_pair_is_refused_before_it_is_sent(sites: tuple[Path, Path], keys: Files) -> None:
+    async with serving(*arguments(sites[1], keys)) as server:
+        remote = RemoteStore(endpoint(keys, server))
+        async with remote.read() as reader:
+            with pytest.raises(StoreError, match="half of a surrogate pair"):
+                await reader.table(Scan(Table.UNITS, ("uuid",), In("name", ("\ud800",))))
+        await remote.close()
 
 
 async def test_a_site_behind_a_server_is_merged_with_a_file(

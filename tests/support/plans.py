@@ -173,7 +173,7 @@ def _measures(table: Table, turn: int) -> st.SearchStrategy[Measure]:
 
 def renamed(measure: Any, name: str) -> Any:
     """Return the measure with another name."""
-    fields = {field: getattr(measure, field) for field in measure.__dataclass_fields__}
+    fields = {field: getattr(measure, field) for field in measure.__struct_fields__}
     return type(measure)(**{**fields, "name": name})
 
 

@@ -1,11 +1,11 @@
 """Answers about units: rows of table units that are not ignored, by cluster, uuid and start."""
 
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
 from datetime import datetime, tzinfo
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from msgspec.structs import replace
 
 from ceems_grpc.domain.access import Access
 from ceems_grpc.domain.answers.answer import Answer, limit_warning, truncate

@@ -9,13 +9,13 @@ import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
 from datetime import UTC, tzinfo
 from functools import partial
 from itertools import combinations
 from typing import Any, TypeVar
 
 import pyarrow as pa
+from msgspec.structs import replace
 
 from ceems_grpc.store.columnar.group_merge import merge_groups, nulls_first, part_measures, part_of_groups
 from ceems_grpc.store.columnar.local_time import SEVERAL_ZONES

@@ -1,4 +1,4 @@
-"""Plans: the vocabulary in which the domain asks a store, and what checks, writes and prunes them."""
+"""Plans: the vocabulary in which the domain asks a store, and the code that checks, encodes and prunes them."""
 
 from ceems_grpc.store.plan.vocabulary import (
     ALWAYS,
@@ -23,6 +23,8 @@ from ceems_grpc.store.plan.vocabulary import (
     Operand,
     Order,
     PairIn,
+    Plan,
+    PlanPart,
     Running,
     Scan,
     Spread,
@@ -58,6 +60,8 @@ __all__ = [
     "Operand",
     "Order",
     "PairIn",
+    "Plan",
+    "PlanPart",
     "Running",
     "Scan",
     "Spread",

@@ -1,41 +1,47 @@
-"""Whether a plan that came from another host is about the CEEMS schema, before anything is made of it."""
+"""Checks whether a plan from another host keeps to the CEEMS schema and within bounds, before a store sees it."""
 
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import fields, is_dataclass
-from typing import Any
+from collections.abc import Collection, Mapping
 
-from ceems_grpc.store.plan import OPERATORS, Aggregate, Compare, Distinct, KeyScan, Order, Scan, Spread, Table
+from ceems_grpc.store.plan.vocabulary import OPERATORS, Aggregate, Compare, Order, Plan, PlanPart, Spread, Table
 
-_NAMING = {"columns", "column", "by", "operand"}  # fields that hold names of columns
+_NAMES_COLUMNS = {"columns", "column", "by", "operand"}  # fields whose texts are names of columns
 _INTEGERS = range(-(2**63), 2**63)
+_DEEPEST = 100
 
 
-def check_plan(plan: Scan | Aggregate | Spread | KeyScan | Distinct, columns: Mapping[Table, Collection[str]]) -> None:
-    """Raise `ValueError` for names that are no columns of the plan's table, unknown operators and boundless integers.
+def check_plan(plan: Plan, columns: Mapping[Table, Collection[str]]) -> None:
+    """Raise `ValueError` for an unknown column or operator, an integer of over 64 bits, and too many levels.
 
-    ``columns``: those that a table may have. An aggregation may also be ordered by what it answers.
+    ``columns``: those that each table can have. An aggregate can also be ordered by the columns of its answer.
     """
     known = columns[Table.UNITS if isinstance(plan, Spread) else plan.table]
     answered = {"day", *(measure.name for measure in plan.measures)} if isinstance(plan, Aggregate) else set()
-    for name in _names(plan, answered):
-        if name not in known:
-            raise ValueError(f"there is no column '{name[:100]}'")
+    _check(plan, known, answered, 0)
 
 
-def _names(part: Any, answered: Collection[str]) -> Iterator[str]:  # noqa: ANN401 - any part of a plan
-    """Yield the names of columns; check what else there is."""
-    if isinstance(part, tuple):
-        for item in part:
-            yield from _names(item, answered)
-    elif isinstance(part, int) and part not in _INTEGERS:
+def _check(value: object, known: Collection[str], answered: Collection[str], depth: int) -> None:
+    if isinstance(value, str):
+        return
+    if depth > _DEEPEST:
+        raise ValueError("the plan is nested too deeply")
+    if isinstance(value, tuple):
+        for item in value:
+            _check(item, known, answered, depth + 1)
+    elif isinstance(value, int) and value not in _INTEGERS:
         raise ValueError("an integer has more than 64 bits")
-    elif is_dataclass(part):
-        if isinstance(part, Compare) and part.operator not in OPERATORS:
-            raise ValueError(f"there is no operator '{part.operator[:100]}'")
-        if isinstance(part, Order) and str(part.operand) in answered:
+    elif isinstance(value, PlanPart):
+        if isinstance(value, Compare) and value.operator not in OPERATORS:
+            raise ValueError(f"there is no operator '{value.operator[:100]}'")
+        if isinstance(value, Order) and str(value.operand) in answered:
             return
-        for field in fields(part):
-            value = getattr(part, field.name)
-            if field.name in _NAMING:
-                yield from (name for name in (value if isinstance(value, tuple) else (value,)) if isinstance(name, str))
-            yield from _names(value, answered)
+        for field in value.__struct_fields__:
+            inner = getattr(value, field)
+            if field in _NAMES_COLUMNS:
+                _check_names(inner, known)
+            _check(inner, known, answered, depth + 1)
+
+
+def _check_names(value: object, known: Collection[str]) -> None:
+    for name in value if isinstance(value, tuple) else (value,):
+        if isinstance(name, str) and name not in known:
+            raise ValueError(f"there is no column '{name[:100]}'")

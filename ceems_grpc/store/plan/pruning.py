@@ -1,7 +1,8 @@
 """What a condition says about where its rows can be, and what is left of it in a database that lacks columns."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from ceems_grpc.store.plan import (
     ALWAYS,

@@ -1,11 +1,16 @@
-"""The vocabulary in which the domain asks a store: what to read, under which condition, summed how.
+"""The vocabulary in which the domain asks a store: which rows to read, on which condition, and how to sum them.
 
-A plan names tables and columns of the CEEMS schema, never SQL, so that every engine can answer it in its own way.
-Values inside the JSON columns (metrics, allocation, tags) are named by `Key`; moments are whole seconds since 1970.
+A plan names tables and columns of the CEEMS schema and never holds SQL, so that every engine can answer it in its own
+way. `Key` names a value inside a JSON column (metrics, allocation, tags). Times are whole seconds since 1970-01-01 UTC.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
+
+
+class PlanPart(msgspec.Struct, frozen=True, tag=True, tag_field="is", forbid_unknown_fields=True):
+    """Base of all parts of a plan: immutable, hashable, and tagged with its class name where a plan is encoded."""
 
 
 class Table(StrEnum):
@@ -19,78 +24,74 @@ class Table(StrEnum):
     ADMIN_USERS = "admin_users"
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(PlanPart, frozen=True):
     """One value in a JSON object column, for example ``Key("total_cpu_emissions_gms", "rte_total")``."""
 
     column: str
     name: str
 
     def __str__(self) -> str:
-        """Return the dotted name, ``column.key``, by which answers call the value."""
+        """Return the dotted name of the value in answers, ``column.key``."""
         return f"{self.column}.{self.name}"
 
 
 Operand = str | Key
-"""A plain column by its name, or a value inside a JSON column."""
+"""The name of a plain column, or a value inside a JSON column."""
 
 
 class Instant(StrEnum):
-    """Moments that a row has, whatever the engine keeps them as."""
+    """The times of a row that a condition can be about; how they are stored depends on the engine."""
 
-    ENDED = "ended"  # when a unit ended; units that run have none
-    UPDATED = "updated"  # when the writer last touched a row; of daily_usage, the start of the row's UTC day
+    ENDED = "ended"  # when a unit ended; a running unit has none
+    UPDATED = "updated"  # when the writer last changed the row; in daily_usage, the start of the row's UTC day
 
 
-@dataclass(frozen=True, slots=True)
-class In:
-    """The operand is (or, negated, is not or has no value) one of the values; no values: never (always)."""
+class In(PlanPart, frozen=True):
+    """The operand is one of the values. With no values, the condition is never true.
+
+    ``negate``: the operand is none of the values or is null. With no values, the condition is then always true.
+    """
 
     operand: Operand
     values: tuple[str, ...]
     negate: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class PairIn:
-    """Both columns together are one of the pairs, for example (cluster_id, project)."""
+class PairIn(PlanPart, frozen=True):
+    """The values of two columns, for example (cluster_id, project), are together one of the pairs."""
 
     columns: tuple[str, str]
     pairs: tuple[tuple[str, str], ...]
 
 
 OPERATORS = {"<": "<", "<=": "<=", ">": ">", ">=": ">=", "=": "=", "!=": "<>"}
-"""How a comparison is written in a plan, and in SQL."""
+"""The operators of `Compare`, and how SQL writes each."""
 
 
-@dataclass(frozen=True, slots=True)
-class Compare:
-    """The operand is a number and stands in that relation to the value; rows without the value do not pass."""
+class Compare(PlanPart, frozen=True):
+    """The operand, as a number, compares so to the value. Rows without the operand do not match."""
 
     operand: Operand
     operator: str  # one of < <= > >= = !=
     value: float
 
 
-@dataclass(frozen=True, slots=True)
-class Holds:
-    """A JSON array column (projects.users, users.projects) holds one of the values."""
+class Holds(PlanPart, frozen=True):
+    """A column with a JSON array (projects.users, users.projects) contains at least one of the values."""
 
     column: str
     values: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class StartsWith:
-    """A text column starts with the prefix, case ignored for ASCII letters."""
+class StartsWith(PlanPart, frozen=True):
+    """A text starts with the prefix. Case is ignored for ASCII letters only."""
 
     operand: Operand
     prefix: str
 
 
-@dataclass(frozen=True, slots=True)
-class Within:
-    """The moment lies in [start, end], both whole seconds since the epoch and both included."""
+class Within(PlanPart, frozen=True):
+    """The time lies in [start, end], both in whole seconds since 1970 and both included."""
 
     instant: Instant
     start: int
@@ -98,28 +99,25 @@ class Within:
 
     @property
     def milliseconds(self) -> tuple[int, int]:
-        """The bounds for ended_at_ts, which has milliseconds: ended_at has not, and the API compares whole seconds.
+        """The bounds for ended_at_ts, which is in milliseconds, so that whole seconds compare as in the API.
 
-        0, which says that a unit runs, is never within them.
+        0, which marks a running unit, is never within the bounds.
         """
         return max(self.start * 1000, 1), self.end * 1000 + 999
 
 
-@dataclass(frozen=True, slots=True)
-class Running:
+class Running(PlanPart, frozen=True):
     """The unit has not ended."""
 
 
-@dataclass(frozen=True, slots=True)
-class AllOf:
-    """Every part holds; no parts: always."""
+class AllOf(PlanPart, frozen=True):
+    """All parts are true. Without parts, the condition is always true."""
 
     parts: tuple["Condition", ...]
 
 
-@dataclass(frozen=True, slots=True)
-class AnyOf:
-    """At least one part holds; no parts: never."""
+class AnyOf(PlanPart, frozen=True):
+    """At least one part is true. Without parts, the condition is never true."""
 
     parts: tuple["Condition", ...]
 
@@ -131,7 +129,10 @@ NEVER = AnyOf(())
 
 
 def ended_or_running(where: Condition) -> tuple[Within, tuple[Condition, ...]] | None:
-    """Return the window of a condition about units that "ended within it, or run", and its other parts; else None."""
+    """Split a condition that has a part "ended within a window, or is running" into the window and the other parts.
+
+    Returns None when the condition has no such part.
+    """
     if isinstance(where, AllOf):
         for index, part in enumerate(where.parts):
             match part:
@@ -140,11 +141,10 @@ def ended_or_running(where: Condition) -> tuple[Within, tuple[Condition, ...]] |
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
-    """Sort by the operand (a column of the table or of the answer); rows without a value come last.
+class Order(PlanPart, frozen=True):
+    """Sort by the operand, which is a column of the table or of the answer. Nulls sort last.
 
-    ``numeric``: the operand is a metric's value; what is no number counts as 0 there.
+    ``numeric``: the operand is the value of a metric; anything that is not a number sorts as 0.
     """
 
     operand: Operand
@@ -152,21 +152,19 @@ class Order:
     numeric: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class AllKeys:
-    """Every value that rows of the answer hold in a JSON column, one answer column each (``column.key``).
+class AllKeys(PlanPart, frozen=True):
+    """Every key that the answered rows have in a JSON column, each as a column of the answer (``column.key``).
 
-    Numeric columns become float64, where text such as ``NaN`` or ``+Inf`` counts as 0 as the CEEMS API has it.
-    Others (allocation, tags) become int64, float64 or text by what they hold; nested values become JSON text.
+    ``numeric``: the columns are float64, and text such as ``NaN`` or ``+Inf`` counts as 0, as in the CEEMS API.
+    Otherwise (allocation, tags) each is int64, float64 or text, depending on its values. Nested values are JSON text.
     """
 
     column: str
     numeric: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Scan:
-    """Rows of a table. JSON columns named plainly come as JSON text, `AllKeys` as one column per key."""
+class Scan(PlanPart, frozen=True):
+    """Rows of a table. A JSON column named plainly is returned as JSON text, `AllKeys` as one column per key."""
 
     table: Table
     columns: tuple[str | AllKeys, ...]
@@ -175,50 +173,44 @@ class Scan:
     limit: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Count:
-    """Number of rows."""
+class Count(PlanPart, frozen=True):
+    """The number of rows."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class CountIf:
-    """Number of rows for which the condition holds."""
+class CountIf(PlanPart, frozen=True):
+    """The number of rows for which the condition is true."""
 
     name: str
     condition: Condition
 
 
-@dataclass(frozen=True, slots=True)
-class Sum:
-    """Sum over the rows that have the value (float64; null where no row has it), or of an integer column (int64)."""
+class Sum(PlanPart, frozen=True):
+    """The sum over the rows that have the value: float64 and null if no row has it, or int64 for an integer column."""
 
     name: str
     operand: Operand
 
 
-@dataclass(frozen=True, slots=True)
-class WeightedSum:
-    """Sum of value times weight over the rows that have the value; a missing weight is 0. Null where no row has it."""
+class WeightedSum(PlanPart, frozen=True):
+    """The sum of value times weight over the rows that have the value; null if none has. A missing weight is 0."""
 
     name: str
     value: Key
     weight: Key
 
 
-@dataclass(frozen=True, slots=True)
-class WeightOf:
-    """Sum of the weight over the rows that have the value: what divides a `WeightedSum` into a mean."""
+class WeightOf(PlanPart, frozen=True):
+    """The sum of the weight over the rows that have the value: the divisor that turns a `WeightedSum` into a mean."""
 
     name: str
     value: Key
     weight: Key
 
 
-@dataclass(frozen=True, slots=True)
-class FirstBy:
-    """The column's value in the row that comes first by the other column (least value of both)."""
+class FirstBy(PlanPart, frozen=True):
+    """The column's value in the row with the least value of the column ``by``; in a tie, the least value."""
 
     name: str
     column: str
@@ -228,11 +220,10 @@ class FirstBy:
 Measure = Count | CountIf | Sum | WeightedSum | WeightOf | FirstBy
 
 
-@dataclass(frozen=True, slots=True)
-class Aggregate:
-    """One row per group with its measures. Without groups: one row over everything, also over no rows.
+class Aggregate(PlanPart, frozen=True):
+    """One row per group, with its measures. Without groups: one row over all rows, even if there are none.
 
-    ``day``: groups also by the UTC day of the row (`Instant.UPDATED`), as an int64 column ``day`` of seconds.
+    ``day``: also group by the UTC day of the row (`Instant.UPDATED`); the int64 column ``day`` is its start in seconds.
     """
 
     table: Table
@@ -243,14 +234,14 @@ class Aggregate:
     day: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """Measures of units per group and step of time, each unit spread over the time it ran.
+class Spread(PlanPart, frozen=True):
+    """Measures of units per group and time step, where each unit is spread over the time it ran.
 
-    ``starts`` are the steps' starts in seconds, ascending; a step ends where the next starts, the last at ``end``. A
-    unit ran from its start to its end (while it runs: to its last update), of which the part within [``first``,
-    ``last``] counts: a step has the share of a unit's sums that it has of that part. A unit without such a part counts
-    whole in the step of its last update; so does its `Count` always. The answer has an int64 column ``step`` (index).
+    ``starts`` are the starts of the steps in seconds, ascending. A step ends where the next starts; the last ends at
+    ``end``. A unit runs from its start to its end, or to its last update while it is running. Only the part of that
+    time within [``first``, ``last``] counts, and a step gets the share of the unit's sums that it has of that part. A
+    unit without such a part counts whole in the step of its last update; a unit's `Count` always does. The answer has
+    an int64 column ``step``, the index of the step.
     """
 
     by: tuple[str, ...]
@@ -262,9 +253,11 @@ class Spread:
     last: int
 
 
-@dataclass(frozen=True, slots=True)
-class KeyScan:
-    """Which keys the rows hold in each of the JSON columns; ``recent``: only of the rows that were added last."""
+class KeyScan(PlanPart, frozen=True):
+    """The keys that the rows have in each of the JSON columns.
+
+    ``recent``: looks only at this many rows, those that were added last.
+    """
 
     table: Table
     columns: tuple[str, ...]
@@ -272,12 +265,18 @@ class KeyScan:
     recent: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Distinct:
-    """The different values of columns taken together, in order; ``recent``: only of the rows that were added last."""
+class Distinct(PlanPart, frozen=True):
+    """The distinct combinations of values of the columns, in ascending order.
+
+    ``recent``: looks only at this many rows, those that were added last.
+    """
 
     table: Table
     columns: tuple[str, ...]
     where: Condition = ALWAYS
     limit: int | None = None
     recent: int | None = None
+
+
+Plan = Scan | Aggregate | Spread | KeyScan | Distinct
+"""Everything that a store can be asked."""

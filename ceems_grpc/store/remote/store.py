@@ -15,8 +15,8 @@ from ceems_grpc.pb import store_pb2 as pb
 from ceems_grpc.store import errors
 from ceems_grpc.store.columnar.zone_text import read_zone
 from ceems_grpc.store.errors import StoreBusyError, StoreError, StorePermissionError
-from ceems_grpc.store.plan import Aggregate, Distinct, KeyScan, Scan, Spread, Table
-from ceems_grpc.store.plan.codec import Plan, write_plan
+from ceems_grpc.store.plan import Aggregate, Distinct, KeyScan, Plan, Scan, Spread, Table
+from ceems_grpc.store.plan.codec import encode_plan
 from ceems_grpc.store.protocols import Facts
 from ceems_grpc.store.remote.connection import Connection
 from ceems_grpc.store.remote.endpoint import Endpoint
@@ -77,7 +77,11 @@ class RemoteStore:
 
     def ask(self, reader: bytes, plan: Plan, *, by_batches: bool = False) -> AsyncGenerator[pb.AskResponse, None]:
         """Yield the parts of the answer of an open reader."""
-        request = pb.AskRequest(reader=reader, plan=write_plan(plan), by_batches=by_batches)
+        try:
+            encoded = encode_plan(plan)
+        except UnicodeEncodeError:
+            raise StoreError("The question has a text with half of a surrogate pair, which is no character.") from None
+        request = pb.AskRequest(reader=reader, plan=encoded, by_batches=by_batches)
         return self._stream("Ask", request, pb.AskResponse)
 
     def _connected(self) -> Connection:
