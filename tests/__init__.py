@@ -1,0 +1,1 @@
+"""All tests of the Python code; docs/testing.md describes each folder."""

@@ -1,0 +1,1 @@
+"""Tests of alert rules: the example rules, and the frames that Grafana evaluates."""

@@ -17,6 +17,7 @@ SOURCE = {"uid": "ceems", "json_data": {"path": str(SYNTHETIC)}}
 YEAR = {"from_ms": 1_735_689_600_000, "to_ms": 1_767_225_600_000}
 EMPTY = {"from_ms": 0, "to_ms": 86_400_000}
 FORMATS = ("arrow", "json")
+pytestmark = pytest.mark.go
 ENERGY = "total_energy_usage_kwh.total"
 
 NUMBERS: list[tuple[dict[str, Any], set[str]]] = [

@@ -1,0 +1,1 @@
+"""Tests of the editors in a real browser, with the real plugin behind them."""

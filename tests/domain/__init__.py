@@ -1,0 +1,1 @@
+"""Tests of questions, access rights, windows and answers, without a plugin process."""

@@ -1,1 +1,1 @@
-"""What can befall a database, its mirror and the process, each on the real process."""
+"""Tests of failures of the database, its mirror and the process, on the real process."""

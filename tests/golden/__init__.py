@@ -1,0 +1,1 @@
+"""Tests against answers that were recorded from the reference server."""

@@ -1,0 +1,1 @@
+"""Tests of Grafana's plugin protocol: frames, services and the life of a process."""

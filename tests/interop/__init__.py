@@ -1,1 +1,1 @@
-"""Tests against Grafana's own Go SDK and go-plugin, through the Go program in `host/`."""
+"""Tests with Grafana's own Go SDK and go-plugin, through the Go program in `host/`."""

@@ -1,1 +1,1 @@
-"""Many clients at once beside a writer that never rests."""
+"""Tests with many clients at the same time, next to a process that keeps writing."""

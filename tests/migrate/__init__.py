@@ -1,0 +1,1 @@
+"""Tests of `ceems-grpc migrate-dashboard`."""

@@ -1,1 +1,1 @@
-"""The column mirror against the live file that it follows."""
+"""Tests of the DuckDB mirror: it answers as the live file does, and it follows the file."""

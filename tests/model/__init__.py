@@ -1,1 +1,1 @@
-"""A plain model of what the CEEMS API answers, to hold the real code against."""
+"""An independent model of the CEEMS API, as an oracle for the real code."""

@@ -75,6 +75,7 @@ def test_grafana_can_load_the_folder(plugin_folder: Path) -> None:
         assert f"\n{library} " in licences
 
 
+@pytest.mark.go
 def test_health_units_and_usage_come_from_the_package(host: PluginHost) -> None:
     health = host.ask("health", user="admin", data_source=SOURCE)
     assert health["status"] == "OK"
@@ -88,6 +89,7 @@ def test_health_units_and_usage_come_from_the_package(host: PluginHost) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells which files a process has open (/proc)")
+@pytest.mark.go
 def test_it_uses_nothing_of_the_host_but_the_c_library(host: PluginHost, plugin_folder: Path) -> None:
     _ask(host, {"queryType": "usage", "admin": True}, {"queryType": "usage-over-time", "admin": True})
     process = Path("/proc", str(host.started["pid"]))
@@ -128,6 +130,7 @@ def test_it_answers_where_there_is_no_python(plugin_folder: Path, program: Path,
     assert "OK          the plugin can answer" in checked
 
 
+@pytest.mark.go
 def test_mutual_tls_is_in_the_package(plugin_folder: Path, program: Path) -> None:
     with PluginHost([program], cwd=plugin_folder, auto_mtls=True) as host:
         assert host.ask("health", user="admin", data_source=SOURCE)["status"] == "OK"

@@ -20,6 +20,7 @@ from tests.support.places import SYNTHETIC
 from tests.support.postgres.servers import PASSWORD, Server, empty_database, server
 
 __all__ = ["empty_database", "server"]
+pytestmark = pytest.mark.go
 USAGE = {"ref_id": "A", "model": {"queryType": "usage", "admin": True}, **YEAR}
 
 
@@ -46,6 +47,7 @@ async def test_it_is_the_server_too(program: Path, tmp_path: Path) -> None:
         await asyncio.to_thread(check)
 
 
+@pytest.mark.postgres
 def test_it_feeds_postgresql_and_answers_from_there(
     program: Path, server: Server, empty_database: str, tmp_path: Path
 ) -> None:

@@ -115,6 +115,7 @@ async def test_a_server_on_another_host(tmp_path: Path, expected: list[dict[str,
         assert host.restarted() == ["ceems_api_server", "grafana-server"]
 
 
+@pytest.mark.postgres
 async def test_postgresql(tmp_path: Path, postgres: Server, expected: list[dict[str, Any]]) -> None:
     metrics = free_port()
     replaced = {
@@ -158,6 +159,7 @@ def superuser(server: Server) -> dict[str, str]:
     return {"PGHOST": "127.0.0.1", "PGPORT": str(server.port), "PGUSER": SUPERUSER, "PGPASSWORD": PASSWORD}
 
 
+@pytest.mark.postgres
 async def test_postgresql_on_several_servers(tmp_path: Path, expected: list[dict[str, Any]]) -> None:
     with ExitStack() as stack:
         coordinator = stack.enter_context(running())

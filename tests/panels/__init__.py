@@ -1,0 +1,1 @@
+"""Tests of panel queries and of live channels."""

@@ -1,0 +1,1 @@
+"""Tests of databases in PostgreSQL: schema, feed, reading and shards."""

@@ -24,6 +24,7 @@ from tests.support.postgres.setup import FEEDER, READER, new_sharded_database
 from tests.support.postgres.stores import fed
 from tests.support.recordings import ALL
 
+pytestmark = pytest.mark.postgres
 MIRRORED = 33 * 1024 * 1024  # bytes; smaller files have no mirror
 
 

@@ -1,0 +1,1 @@
+"""Tests of reading live SQLite files, of all versions of the schema."""
