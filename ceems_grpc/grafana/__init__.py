@@ -33,9 +33,11 @@ if TYPE_CHECKING:
     from ceems_grpc.grafana.data.field_config import DataLink as DataLink
     from ceems_grpc.grafana.data.field_config import EnumConfig as EnumConfig
     from ceems_grpc.grafana.data.field_config import FieldConfig as FieldConfig
+    from ceems_grpc.grafana.data.field_config import TypeConfig as TypeConfig
     from ceems_grpc.grafana.data.frame import Frame as Frame
     from ceems_grpc.grafana.data.metadata import FrameMeta as FrameMeta
     from ceems_grpc.grafana.data.metadata import FrameType as FrameType
+    from ceems_grpc.grafana.data.metadata import InspectTab as InspectTab
     from ceems_grpc.grafana.data.metadata import Notice as Notice
     from ceems_grpc.grafana.data.metadata import QueryStat as QueryStat
     from ceems_grpc.grafana.serve.process import serve as serve
@@ -49,9 +51,9 @@ _MODULES = {
     "backend.resource": ("ResourceRequest", "ResourceResponse"),
     "backend.stream": ("PublishResult", "PublishStatus", "StreamRequest", "SubscribeResult", "SubscribeStatus"),
     "data.field": ("Field",),
-    "data.field_config": ("DataLink", "EnumConfig", "FieldConfig"),
+    "data.field_config": ("DataLink", "EnumConfig", "FieldConfig", "TypeConfig"),
     "data.frame": ("Frame",),
-    "data.metadata": ("FrameMeta", "FrameType", "Notice", "QueryStat"),
+    "data.metadata": ("FrameMeta", "FrameType", "InspectTab", "Notice", "QueryStat"),
     "serve.process": ("serve",),
 }
 _HOMES = {name: f"{__name__}.{module}" for module, names in _MODULES.items() for name in names}

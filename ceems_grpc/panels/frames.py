@@ -99,7 +99,7 @@ def _config(column: Column, name: str) -> FieldConfig:
 
 
 def _meta(answer: Answer, type_: FrameType, visualisation: str) -> FrameMeta:
-    notices = tuple(Notice("warning", text) for text in answer.notices)
+    notices = [Notice("warning", text) for text in answer.notices]
     graph = visualisation == "graph"
     return FrameMeta(type=type_, notices=notices, preferred_visualisation="graph" if graph else "table")
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from enum import Enum
 
+import msgspec
+
 from ceems_grpc.domain.questions.model import Filter, OrderBy, Selection
 from ceems_grpc.domain.questions.window import Window
 from ceems_grpc.grafana import Frame, FrameMeta, QueryStat
@@ -37,26 +39,30 @@ def reported(
     first = frames[0]
     text = executed_text(describe(kind, question), account, statements=statements)
     stats = query_stats(sum(frame.num_rows for frame in frames), account, times)
-    meta = replace(first.meta or FrameMeta(), executed_query=text, stats=stats)
+    meta = msgspec.structs.replace(first.meta or FrameMeta(), executed_query=text, stats=stats)
     return [replace(first, meta=meta), *frames[1:]]
 
 
-def query_stats(rows: int, account: Account, times: Times) -> tuple[QueryStat, ...]:
+def query_stats(rows: int, account: Account, times: Times) -> list[QueryStat]:
     """Return rows, where they are from, and the milliseconds of waiting, of the engine, of the frames and of all."""
-    stats = [QueryStat("Rows of the answer", rows)]
+    stats = [_stat("Rows of the answer", rows)]
     for store in account.stores:
         read = [statement for statement in account.statements if statement.store == store]
-        stats.append(QueryStat(f"Statements, {store}", len(read)))
-        stats.append(QueryStat(f"Rows read, {store}", sum(statement.rows for statement in read)))
+        stats.append(_stat(f"Statements, {store}", len(read)))
+        stats.append(_stat(f"Rows read, {store}", sum(statement.rows for statement in read)))
     if account.kept_for is not None:
-        stats.append(QueryStat("Kept for", round(account.kept_for, 1), "s"))
+        stats.append(_stat("Kept for", round(account.kept_for, 1), "s"))
     stats += [
-        QueryStat("Waiting", _milliseconds(account.waited), "ms"),
-        QueryStat("Engine", _milliseconds(account.engine_seconds), "ms"),
-        QueryStat("Frames", _milliseconds(times.frames), "ms"),
-        QueryStat("Total in the plugin", _milliseconds(times.total), "ms"),
+        _stat("Waiting", _milliseconds(account.waited), "ms"),
+        _stat("Engine", _milliseconds(account.engine_seconds), "ms"),
+        _stat("Frames", _milliseconds(times.frames), "ms"),
+        _stat("Total in the plugin", _milliseconds(times.total), "ms"),
     ]
-    return tuple(stats)
+    return stats
+
+
+def _stat(name: str, value: float, unit: str = "") -> QueryStat:
+    return QueryStat(display_name=name, value=value, unit=unit)
 
 
 def executed_text(description: str, account: Account, *, statements: bool) -> str:

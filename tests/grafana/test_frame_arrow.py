@@ -7,11 +7,12 @@ import json
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 
-from ceems_grpc.grafana import DataLink, EnumConfig, Field, FieldConfig, Frame, FrameMeta, FrameType, Notice
+from ceems_grpc.grafana import DataLink, EnumConfig, Field, FieldConfig, Frame, FrameMeta, FrameType, Notice, TypeConfig
 from tests.support.frame_tables import exact_cells, frames
 
 _SIMPLE_TYPES = {"bool": "boolean", "string": "string", "timestamp[ns]": "time", "binary": "other"}
@@ -128,7 +129,7 @@ def test_a_value_that_does_not_fit_is_refused_by_field_name(array: pa.Array, rea
 
 
 def test_an_enum_is_written_as_indexes() -> None:
-    config = FieldConfig(enum=EnumConfig(["idle", "busy"]))
+    config = FieldConfig(type=TypeConfig(EnumConfig(["idle", "busy"])))
     field = _read(Frame("f", [Field("state", pa.array([0, 1, None]), config=config)]).to_arrow()).schema.field(0)
     assert field.type == pa.uint16()
     assert field.metadata[b"tstype"] == b"enum"
@@ -138,18 +139,18 @@ def test_an_enum_is_written_as_indexes() -> None:
 @pytest.mark.parametrize(("array", "error"), [(pa.array(["idle"]), TypeError), (pa.array([-1]), ValueError)])
 def test_an_enum_of_anything_but_indexes_is_refused(array: pa.Array, error: type[Exception]) -> None:
     with pytest.raises(error, match="field 'state'"):
-        Frame("f", [Field("state", array, config=FieldConfig(enum=EnumConfig(["idle"])))]).to_arrow()
+        Frame("f", [Field("state", array, config=FieldConfig(type=TypeConfig(EnumConfig(["idle"]))))]).to_arrow()
 
 
 def test_metadata_stands_where_grafana_looks_for_it() -> None:
     meta = FrameMeta(type=FrameType.NUMERIC_WIDE, executed_query="select 1", notices=[Notice("warning", "old data")])
-    config = FieldConfig(unit="watt", decimals=0, links=[DataLink("Job", "/d/job")])
+    config = FieldConfig(unit="watt", decimals=0, links=[DataLink(title="Job", url="/d/job")])
     frame = Frame("f", [Field("v", pa.array([1]), {"b": "2", "a": "1"}, config)], meta, "A")
     schema = _read(frame.to_arrow()).schema
     assert set(schema.metadata) == {b"name", b"refId", b"meta"}
-    assert json.loads(schema.metadata[b"meta"]) == meta.as_json()
+    assert json.loads(schema.metadata[b"meta"]) == json.loads(msgspec.json.encode(meta))
     assert schema.field(0).metadata[b"labels"] == b'{"a":"1","b":"2"}'
-    assert json.loads(schema.field(0).metadata[b"config"]) == config.as_json()
+    assert json.loads(schema.field(0).metadata[b"config"]) == json.loads(msgspec.json.encode(config))
 
 
 @pytest.mark.parametrize("fields", [[], [Field("v", pa.array([], pa.float64()))]], ids=["no fields", "no rows"])

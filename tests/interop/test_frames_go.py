@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Literal
 
+import msgspec
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -17,10 +18,11 @@ from ceems_grpc.grafana import (
     Frame,
     FrameMeta,
     FrameType,
+    InspectTab,
     Notice,
     QueryStat,
+    TypeConfig,
 )
-from ceems_grpc.grafana.data.metadata import Inspect
 from tests.support.frame_tables import CELLS, exact, exact_cells, frames
 from tests.support.go_host import FrameDecoder
 
@@ -135,9 +137,9 @@ def test_the_sdk_reads_all_display_options(decoder: FrameDecoder, format_name: F
         filterable=False,
         writeable=True,
         links=[
-            DataLink("Job", "/d/${__value.raw}"),
-            DataLink("Here", "/", False),
-            DataLink("Explore", "", internal={}),
+            DataLink(title="Job", url="/d/${__value.raw}", target_blank=True),
+            DataLink(title="Here", url="/"),
+            DataLink(title="Explore", target_blank=True, internal={}),
         ],
         no_value="-",
         thresholds={"mode": "absolute", "steps": [{"value": None, "color": "green"}, {"value": 10, "color": "red"}]},
@@ -147,12 +149,12 @@ def test_the_sdk_reads_all_display_options(decoder: FrameDecoder, format_name: F
             {"type": "range", "options": {"from": 1, "to": 2, "result": {"text": "low"}}},
             {"type": "special", "options": {"match": "null", "result": {"text": "none"}}},
         ],
-        enum=EnumConfig(["off", "on"], color=["red", "green"], icon=["a", "b"], description=["c", "d"]),
+        type=TypeConfig(EnumConfig(["off", "on"], color=["red", "green"], icon=["a", "b"], description=["c", "d"])),
         custom={"width": 120, "cellOptions": {"type": "gauge"}},
     )
     frame = Frame("f", [Field("v", pa.array([0, 1], pa.int8()), config=config)])
     (field,) = _decode(decoder, frame, format_name)["fields"]
-    assert field["config"] == config.as_json()
+    assert field["config"] == json.loads(msgspec.json.encode(config))
     assert (field["type"], field["values"]) == ("enum", [0, 1])
 
 
@@ -165,8 +167,15 @@ def test_the_sdk_reads_all_metadata(decoder: FrameDecoder, frame_type: FrameType
         path="a/b",
         path_separator="/",
         custom={"window": [1, 2]},
-        stats=[QueryStat("Rows read", 12.5, "short", 1), QueryStat("Nothing", 0)],
-        notices=[Notice("info", "a"), Notice("warning", "b", "/x", "meta"), Notice("error", "c", inspect="stats")],
+        stats=[
+            QueryStat(display_name="Rows read", value=12.5, unit="short", decimals=1),
+            QueryStat(display_name="Nothing", value=0),
+        ],
+        notices=[
+            Notice("info", "a"),
+            Notice("warning", "b", "/x", InspectTab.META),
+            Notice("error", "c", inspect=InspectTab.STATS),
+        ],
         channel="ds/uid/path",
         preferred_visualisation="graph",
         preferred_visualisation_plugin_id="table",
@@ -175,14 +184,14 @@ def test_the_sdk_reads_all_metadata(decoder: FrameDecoder, frame_type: FrameType
         unique_row_id_fields=[0],
     )
     frame = Frame("f", [Field("v", pa.array([1]))], meta, "A")
-    assert _decode(decoder, frame, format_name)["meta"] == meta.as_json()
+    assert _decode(decoder, frame, format_name)["meta"] == json.loads(msgspec.json.encode(meta))
 
 
 @pytest.mark.parametrize("format_name", FORMATS)
 def test_a_notice_opens_the_tab_that_was_meant(decoder: FrameDecoder, format_name: Format) -> None:
-    tabs: list[Inspect] = ["", "meta", "error", "data", "stats"]
+    tabs = [None, *InspectTab]
     frame = Frame("f", meta=FrameMeta(notices=[Notice("info", "look", inspect=tab) for tab in tabs]))
-    assert _decode(decoder, frame, format_name)["tabs"] == tabs
+    assert _decode(decoder, frame, format_name)["tabs"] == ["", "meta", "error", "data", "stats"]
 
 
 @pytest.mark.parametrize("format_name", FORMATS)

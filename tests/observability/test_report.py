@@ -119,7 +119,7 @@ async def test_the_mirror_and_twins_are_told(tmp_path: Path) -> None:
         assert frame.meta
         assert "-- mirror (duckdb): " in frame.meta.executed_query
         assert "database" not in frame.meta.executed_query
-        assert {stat.name for stat in frame.meta.stats} >= {"Statements, mirror", "Rows read, mirror"}
+        assert {stat.display_name for stat in frame.meta.stats} >= {"Statements, mirror", "Rows read, mirror"}
         twins = await asyncio.gather(
             *[panels.answer(root, query(queryType="units"), statements=True) for _ in range(3)]
         )
@@ -138,7 +138,7 @@ async def test_waiting_is_counted_and_accounts_do_not_mix(tmp_path: Path) -> Non
     root = Viewer("root", admin_by_role=True)
     found = await asyncio.gather(*[panels.answer(root, query(queryType=kind), statements=True) for kind in kinds])
     metas = [frames[0].meta for frames in found]
-    waited = [stat.value for meta in metas if meta for stat in meta.stats if stat.name == "Waiting"]
+    waited = [stat.value for meta in metas if meta for stat in meta.stats if stat.display_name == "Waiting"]
     assert max(waited) > 0
     for kind, meta in zip(kinds, metas, strict=True):
         assert meta is not None
@@ -156,7 +156,7 @@ async def test_sources_are_named() -> None:
                 await asyncio.to_thread(lambda: enter("mirror", "duckdb", "SELECT 1").ran(0.0, 3))
         enter("database", "sqlite", "SELECT 2")
     assert done.stores == ("site-a mirror", "site-b mirror", "database")
-    names = [stat.name for stat in query_stats(0, done, Times(1.0, 0.5))]
+    names = [stat.display_name for stat in query_stats(0, done, Times(1.0, 0.5))]
     assert "Rows read, site-b mirror" in names
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 from hypothesis import strategies as st
 
-from ceems_grpc.grafana import EnumConfig, Field, FieldConfig, Frame
+from ceems_grpc.grafana import EnumConfig, Field, FieldConfig, Frame, TypeConfig
 
 # JSON times are whole milliseconds, and Grafana's reader multiplies them: the last one that fits in 64 bits.
 _FIRST_TIME, _LAST_TIME = -9223372036854000000, 9223372036854775807
@@ -36,7 +36,7 @@ CELLS: dict[pa.DataType, st.SearchStrategy[Any]] = {
 
 _NAMES = st.text(max_size=8)
 _LABELS = st.dictionaries(st.text(min_size=1, max_size=5), st.text(max_size=5), max_size=3)
-_ENUM = FieldConfig(enum=EnumConfig(["a", "b"]))
+_ENUM = FieldConfig(type=TypeConfig(EnumConfig(["a", "b"])))
 
 
 @st.composite

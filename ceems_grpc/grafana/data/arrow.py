@@ -31,7 +31,7 @@ def encode(header: FrameHeader, fields: Sequence[Field]) -> bytes:
     columns = [field.column() for field in fields]
     metadata = {"name": header.name, "refId": header.ref_id}
     if header.meta is not None:
-        metadata["meta"] = _text(header.meta.as_json())
+        metadata["meta"] = _text(header.meta)
     schema = pa.schema(
         [_arrow_field(field, column) for field, column in zip(fields, columns, strict=True)], metadata=metadata
     )
@@ -48,7 +48,7 @@ def _arrow_field(field: Field, column: SentColumn) -> pa.Field:
     if field.labels:
         metadata["labels"] = _text(dict(field.labels))
     if field.config is not None:
-        metadata["config"] = _text(field.config.as_json())
+        metadata["config"] = _text(field.config)
     return pa.field(field.name, column.array.type, column.nullable, metadata)
 
 

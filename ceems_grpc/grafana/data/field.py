@@ -31,7 +31,7 @@ class Field:
         Raises TypeError or ValueError as `grafana_column` does, and ValueError if `nullable` is False and the column
         has nulls.
         """
-        enum = self.config is not None and self.config.enum is not None
+        enum = self.config is not None and self.config.type is not None and self.config.type.enum is not None
         array = grafana_column(self.name, self.data, enum=enum)
         if self.nullable is False and array.null_count:
             raise ValueError(f"field {self.name!r} is declared not nullable but has {array.null_count} nulls")

@@ -45,7 +45,7 @@ def _schema(header: FrameHeader, fields: Sequence[Field], columns: Sequence[Sent
     if header.ref_id:
         schema["refId"] = header.ref_id
     if header.meta is not None:
-        schema["meta"] = header.meta.as_json()
+        schema["meta"] = header.meta
     schema["fields"] = [_field(field, column) for field, column in zip(fields, columns, strict=True)]
     return schema
 
@@ -57,7 +57,7 @@ def _field(field: Field, column: SentColumn) -> dict[str, Any]:
     if field.labels:
         described["labels"] = dict(sorted(field.labels.items()))
     if field.config is not None:
-        described["config"] = field.config.as_json()
+        described["config"] = field.config
     return described
 
 
