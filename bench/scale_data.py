@@ -21,7 +21,8 @@ import msgspec
 
 from bench.questions import ZONE
 from bench.scale_servers import SHARDS
-from ceems_grpc.store.columnar.layout import DAY, LISTS, MOMENT, list_column, quote, text
+from ceems_grpc.schema import LISTS
+from ceems_grpc.store.columnar.layout import DAY, MOMENT, list_column, quote, text
 from ceems_grpc.store.plan import Table
 from ceems_grpc.store.postgres.feed.rollups import DAY_SECONDS, rebuild_statements
 from ceems_grpc.store.postgres.schema import LARGE_TABLES, PART, SITE, Leaf, TableCatalog, leaves, part_of

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ceems_grpc.grafana.backend.diagnostics import HealthResult, HealthStatus
+from ceems_grpc.schema import newer_schema
 from ceems_grpc.store.protocols import Facts, PartFacts
-from ceems_grpc.store.sqlite.schema_versions import newer_schema
 
 _STALE = timedelta(hours=1)
 _AHEAD = timedelta(minutes=5)

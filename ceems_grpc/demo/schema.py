@@ -18,9 +18,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Final
 
-from ceems_grpc.store.sqlite.schema_versions import NEWEST
-
-LATEST_VERSION: Final = NEWEST
+LATEST_VERSION: Final = 9
 
 METRIC_COLUMNS: Final = (
     "total_time_seconds",

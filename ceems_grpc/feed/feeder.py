@@ -10,7 +10,7 @@ from datetime import tzinfo
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from ceems_grpc.domain.columns import WEIGHTS
+from ceems_grpc.schema import WEIGHTS
 from ceems_grpc.store.columnar.layout import quote, text
 from ceems_grpc.store.columnar.zone_text import text_of_zone
 from ceems_grpc.store.errors import StoreError
@@ -20,7 +20,7 @@ from ceems_grpc.store.postgres.errors import explain, explain_connect
 from ceems_grpc.store.postgres.feed.apply import ClusterTakenError
 from ceems_grpc.store.postgres.feed.state import Site, lock_site
 from ceems_grpc.store.postgres.feed.write import PostgresTarget
-from ceems_grpc.store.postgres.schema import LAYOUT_VERSION, setup_statements
+from ceems_grpc.store.postgres.schema import POSTGRES_LAYOUT_VERSION, setup_statements
 from ceems_grpc.store.protocols import Facts
 from ceems_grpc.store.sqlite.source_rows import AdbcRows, Rows
 from ceems_grpc.store.sqlite.store import SqliteStore
@@ -158,12 +158,12 @@ def ensure_tables(connection: Connection, schema: str) -> None:
     if not found:
         _make_tables(connection, schema)
     rows = connection.fetch(f"SELECT version FROM {quote(schema)}.layout").column(0).to_pylist()  # noqa: S608
-    if rows != [LAYOUT_VERSION]:
+    if rows != [POSTGRES_LAYOUT_VERSION]:
         has = rows[0] if rows else "no version"
         raise FeedError(
-            f"The tables in schema '{schema}' have layout {has}, and this program writes layout {LAYOUT_VERSION}. "
-            "Use the version of ceems-grpc that made them, or feed into a new schema (--schema) and drop this one when "
-            "that is filled."
+            f"The tables in schema '{schema}' have layout {has}, and this program writes layout"
+            f" {POSTGRES_LAYOUT_VERSION}. Use the version of ceems-grpc that made them, or feed into a new schema"
+            " (--schema) and drop this one when that is filled."
         )
 
 

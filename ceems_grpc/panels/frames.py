@@ -6,6 +6,7 @@ from ceems_grpc.domain.answers.answer import Answer
 from ceems_grpc.domain.columns import Column, Kind, Unit
 from ceems_grpc.domain.questions.steps import TimeSteps
 from ceems_grpc.grafana import Field, FieldConfig, Frame, FrameMeta, FrameType, Notice
+from ceems_grpc.schema import Type
 from ceems_grpc.store.columnar.flatten import decode_list
 
 UNITS: dict[Unit, str] = {
@@ -22,7 +23,6 @@ UNITS: dict[Unit, str] = {
 }
 """Grafana's unit ids, see valueFormats/categories.ts of @grafana/data."""
 
-_LISTS = {"projects", "users", "tags"}
 _TIME = pa.timestamp("ms", "UTC")
 
 
@@ -81,7 +81,7 @@ def series_frames(name: str, answer: Answer, groups: tuple[str, ...], steps: Tim
 def _field(answer: Answer, name: str) -> Field:
     column = answer.column_of(name)
     data = answer.table.column(name)
-    if column.name in _LISTS and column.kind is Kind.IDENTITY:
+    if column.type is Type.LIST:
         data = pa.chunked_array([pa.array([_joined(text) for text in data.to_pylist()], pa.string())])
     return Field(name, data, config=_config(column, name))
 
@@ -90,8 +90,9 @@ def _config(column: Column, name: str) -> FieldConfig:
     key = name.partition(".")[2]
     unit = column.unit_of(key)
     percent = unit is Unit.PERCENT
+    more = f": {key}" if key else ", comma-separated" if column.type is Type.LIST else ""
     return FieldConfig(
-        description=f"{column.description}: {key}" if key else column.description,
+        description=column.description + more,
         unit="locale" if column.kind is Kind.COUNT else UNITS[unit],  # counts are shown exactly
         min=0 if percent else None,
         max=100 if percent else None,

@@ -16,7 +16,7 @@ import pytest
 from ceems_grpc.domain.questions.model import Viewer
 from ceems_grpc.domain.service import Ceems
 from ceems_grpc.rest.router import Api
-from ceems_grpc.store.columnar.layout import LAYOUT_VERSION
+from ceems_grpc.store.columnar.layout import COLUMN_LAYOUT_VERSION
 from ceems_grpc.store.duckdb.files import memory_folders
 from ceems_grpc.store.duckdb.follower import MirrorSettings
 from ceems_grpc.store.duckdb.store import MirroredStore
@@ -80,7 +80,7 @@ async def test_a_mirror_that_is_not_right_is_made_anew(site: Path, tmp_path: Pat
                     duck.execute("DROP TABLE state")
                 else:
                     old, new = {
-                        "another layout": (f'"layout_version":{LAYOUT_VERSION}', '"layout_version":0'),
+                        "another layout": (f'"layout_version":{COLUMN_LAYOUT_VERSION}', '"layout_version":0'),
                         "another database": ("ceems.db", "other.db"),
                     }[damage]
                     duck.execute("UPDATE state SET json = replace(json, ?, ?)", [old, new])

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ceems_grpc.demo.schema import create_schema
-from ceems_grpc.store.sqlite.schema_versions import NEWEST
+from ceems_grpc.schema import NEWEST_VERSION
 from tests.support.databases import PARIS, WINTER, insert_rows, unit
 
 METRICS = {
@@ -48,9 +48,9 @@ def site(path: Path, version: int) -> Path:
 
 def future_site(path: Path) -> Path:
     """Write the site as a version to come may have it: more tables and columns, and columns in another order."""
-    site(path, NEWEST)
+    site(path, NEWEST_VERSION)
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute(f"UPDATE schema_migrations SET version = {NEWEST + 3}")
+        connection.execute(f"UPDATE schema_migrations SET version = {NEWEST_VERSION + 3}")
         connection.execute("CREATE TABLE partitions (id integer PRIMARY KEY, name text)")
         connection.execute(
             "CREATE TABLE units_new (avg_npu_usage text DEFAULT '{\"global\":1}', planet text DEFAULT 'x')"

@@ -34,12 +34,12 @@ from ceems_grpc.domain.questions.window import Window
 from ceems_grpc.domain.service import Ceems
 from ceems_grpc.grafana.backend.diagnostics import HealthStatus
 from ceems_grpc.health import health_result
+from ceems_grpc.schema import NEWEST_VERSION, OLDEST_VERSION, newer_schema
 from ceems_grpc.store.duckdb.follower import MirrorSettings
 from ceems_grpc.store.duckdb.store import MirroredStore, MirrorReader
 from ceems_grpc.store.errors import StoreError, StoreSchemaError
 from ceems_grpc.store.plan import Table
 from ceems_grpc.store.protocols import Store
-from ceems_grpc.store.sqlite.schema_versions import NEWEST, OLDEST, newer_schema
 from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.store.schemas import future_site, site
 from tests.support.databases import PARIS, WINTER
@@ -47,7 +47,7 @@ from tests.support.plugin.ceems import ceems_plugin
 
 WINDOW = Window(WINTER - 3600, WINTER + 86_400)
 MEMBER, ROOT = Viewer("a"), Viewer("root")
-VERSIONS = range(OLDEST, NEWEST + 1)
+VERSIONS = range(OLDEST_VERSION, NEWEST_VERSION + 1)
 RENAMED = "total_egress_stats"  # by version 9
 
 Ask = Callable[[Ceems, Viewer, bool], Awaitable[Any]]
@@ -107,15 +107,15 @@ async def mirrored(path: Path, folder: Path) -> MirroredStore:
 
 
 def test_the_versions_are_those_that_the_demo_writes() -> None:
-    assert (OLDEST, NEWEST, LATEST_VERSION) == (4, 9, 9)
+    assert (OLDEST_VERSION, NEWEST_VERSION, LATEST_VERSION) == (4, 9, 9)
     assert newer_schema(0) is None
-    assert newer_schema(NEWEST) is None
+    assert newer_schema(NEWEST_VERSION) is None
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("with_mirror", [False, True], ids=["file", "mirror"])
 async def test_every_version_answers_what_it_holds(tmp_path: Path, version: int, with_mirror: bool) -> None:
-    newest = SqliteStore(site(tmp_path / "newest.db", NEWEST), zone=PARIS)
+    newest = SqliteStore(site(tmp_path / "newest.db", NEWEST_VERSION), zone=PARIS)
     path = site(tmp_path / "ceems.db", version)
     store: Store = await mirrored(path, tmp_path / "m") if with_mirror else SqliteStore(path, zone=PARIS)
     wanted = await answers(newest, MEMBER, admin=False)
@@ -130,7 +130,7 @@ async def test_every_version_answers_what_it_holds(tmp_path: Path, version: int,
 
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_administrators_of_every_version(tmp_path: Path, version: int) -> None:
-    newest = SqliteStore(site(tmp_path / "newest.db", NEWEST), zone=PARIS)
+    newest = SqliteStore(site(tmp_path / "newest.db", NEWEST_VERSION), zone=PARIS)
     store = SqliteStore(site(tmp_path / "ceems.db", version), zone=PARIS)
     wanted = await answers(newest, ROOT, admin=True)
     found = await answers(store, ROOT, admin=True)
@@ -159,7 +159,7 @@ async def test_versions_that_are_too_old_say_so(tmp_path: Path, version: int) ->
 
 @pytest.mark.parametrize("with_mirror", [False, True], ids=["file", "mirror"])
 async def test_a_version_to_come_answers_as_before(tmp_path: Path, with_mirror: bool) -> None:
-    newest = site(tmp_path / "newest.db", NEWEST)
+    newest = site(tmp_path / "newest.db", NEWEST_VERSION)
     future = future_site(tmp_path / "ceems.db")
     for viewer, admin in ((MEMBER, False), (ROOT, True)):
         store = await mirrored(future, tmp_path / f"m{admin}") if with_mirror else SqliteStore(future, zone=PARIS)
@@ -184,7 +184,7 @@ async def test_a_version_to_come_is_warned_of_in_health_and_once_in_the_log(
     assert len(caplog.records) == 1
     assert "schema version 12" in caplog.text
     await store.close()
-    known = SqliteStore(site(tmp_path / "known.db", NEWEST), zone=PARIS)
+    known = SqliteStore(site(tmp_path / "known.db", NEWEST_VERSION), zone=PARIS)
     health = health_result(await known.facts(), full_path=False, now=datetime.fromtimestamp(WINTER + 60, UTC))
     assert "newer" not in health.message
     await known.close()
@@ -230,7 +230,7 @@ async def test_tables_that_are_gone_are_named(tmp_path: Path) -> None:
 
 
 async def test_panels_tell_it_to_everybody(tmp_path: Path) -> None:
-    path = site(tmp_path / "ceems.db", OLDEST)
+    path = site(tmp_path / "ceems.db", OLDEST_VERSION)
     window = (WINDOW.start * 1000, WINDOW.end * 1000)
     async with ceems_plugin(path, timezone="Europe/Paris") as ceems:
         model = {"queryType": "usage", "source": "daily"}

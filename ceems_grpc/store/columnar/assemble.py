@@ -2,8 +2,8 @@
 
 import pyarrow as pa
 
+from ceems_grpc.schema import INTEGERS, is_metric
 from ceems_grpc.store.columnar.flatten import flatten
-from ceems_grpc.store.columnar.layout import INTEGERS, is_metric
 from ceems_grpc.store.plan import AllKeys, Count, CountIf, FirstBy, Measure, Scan, Sum
 from ceems_grpc.store.runtime.cancellation import check_wanted
 

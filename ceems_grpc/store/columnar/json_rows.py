@@ -21,7 +21,8 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ceems_grpc.store.columnar.layout import INTEGERS, OBJECTS, TableLayout, is_metric, quote, text
+from ceems_grpc.schema import INTEGERS, OBJECTS, is_metric
+from ceems_grpc.store.columnar.layout import TableLayout, quote, text
 from ceems_grpc.store.plan import Scan
 
 _STRING = r'"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"'

@@ -11,10 +11,11 @@ What cannot be told from these columns exactly, in ``inexact``, is asked of the 
 
 import msgspec
 
+from ceems_grpc.schema import is_metric
 from ceems_grpc.store.columnar.file_version import Version
-from ceems_grpc.store.plan import Key, Table
+from ceems_grpc.store.plan import Key
 
-LAYOUT_VERSION = 2
+COLUMN_LAYOUT_VERSION = 2
 """Another number for every change of what is kept how: mirrors with another one are made anew."""
 
 ROW = "#row"  # SQLite's row id
@@ -22,11 +23,6 @@ MOMENT = "#moment"  # last_updated_at in seconds since the epoch, by the rule of
 DAY = "#day"  # start of the UTC day of last_updated_at, in seconds since the epoch
 GROUP = "#group"  # of a unit: the number of its combination of cluster, project, user and so on; see mirror_groups
 LARGE = "#large"  # the row may not fit on one page of the database
-INTEGERS = frozenset({"created_at_ts", "started_at_ts", "ended_at_ts", "num_units", "num_updates", "id", "ignore"})
-LISTS = {Table.PROJECTS: ("users",), Table.USERS: ("projects",), Table.ADMIN_USERS: ("projects", "users")}
-DATED = frozenset({Table.UNITS, Table.USAGE, Table.DAILY_USAGE})
-OBJECTS = ("allocation", "tags")  # JSON objects that are kept as text
-_METRICS = ("total_", "avg_")
 
 
 class CannotMirrorError(Exception):
@@ -97,11 +93,6 @@ class Meta(msgspec.Struct):
     source: str
     version: Version
     layout: Layout
-
-
-def is_metric(column: str) -> bool:
-    """Tell whether a column holds a JSON object of numbers, by CEEMS's way of naming them."""
-    return column.startswith(_METRICS)
 
 
 def list_column(column: str) -> str:

@@ -16,18 +16,15 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ceems_grpc.schema import INTEGERS, LISTS, METRIC_TABLES, is_metric
 from ceems_grpc.store.columnar.json_rows import fits_metric, note_texts
 from ceems_grpc.store.columnar.layout import (
-    DATED,
     DAY,
-    INTEGERS,
     LARGE,
-    LISTS,
     MOMENT,
     ROW,
     CannotMirrorError,
     TableLayout,
-    is_metric,
     list_column,
     quote,
     text,
@@ -108,7 +105,7 @@ class TypedRows:
         if self._table is Table.UNITS:
             note_texts(self._layout, rows)
         typed[LARGE] = self._large(rows)
-        if self._table in DATED and "last_updated_at" in rows.column_names:
+        if self._table in METRIC_TABLES and "last_updated_at" in rows.column_names:
             ended = rows.column("ended_at_ts") if "ended_at_ts" in rows.column_names else None
             typed[MOMENT], typed[DAY], exact = self._moments.of(rows.column("last_updated_at"), ended)
             if not exact:

@@ -5,23 +5,10 @@ Names are quoted, values are parameters. What the columns cannot tell exactly ra
 
 from collections.abc import Iterator
 
+from ceems_grpc.schema import INTEGERS, LISTS, OBJECTS, is_metric
 from ceems_grpc.store.columnar.assemble import is_of_integers
 from ceems_grpc.store.columnar.json_rows import JsonScan
-from ceems_grpc.store.columnar.layout import (
-    DAY,
-    GROUP,
-    INTEGERS,
-    LISTS,
-    MOMENT,
-    OBJECTS,
-    ROW,
-    Layout,
-    TableLayout,
-    is_metric,
-    list_column,
-    quote,
-    text,
-)
+from ceems_grpc.store.columnar.layout import DAY, GROUP, MOMENT, ROW, Layout, TableLayout, list_column, quote, text
 from ceems_grpc.store.duckdb.objects import ASK_LIVE, as_number, can_tell, is_one_of, lists_of_keys
 from ceems_grpc.store.errors import lacking, no_table
 from ceems_grpc.store.plan import (

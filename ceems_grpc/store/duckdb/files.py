@@ -15,7 +15,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ceems_grpc.store.columnar.layout import LAYOUT_VERSION, Meta
+from ceems_grpc.store.columnar.layout import COLUMN_LAYOUT_VERSION, Meta
 from ceems_grpc.store.columnar.zone_text import zone_of_text
 from ceems_grpc.store.duckdb.counts import UnitCounts, counting_of, read_counts
 from ceems_grpc.store.duckdb.groups import read_groups
@@ -173,7 +173,7 @@ def read_meta(connection: duckdb.DuckDBPyConnection) -> Meta:
         meta = msgspec.json.decode(rows[0][0], type=Meta)
     except msgspec.DecodeError as error:
         raise ValueError("the mirror has another layout") from error
-    if meta.layout_version != LAYOUT_VERSION:
+    if meta.layout_version != COLUMN_LAYOUT_VERSION:
         raise ValueError("the mirror has another layout")
     return meta
 

@@ -10,18 +10,18 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ceems_grpc.schema import GROUPS
 from ceems_grpc.store.columnar.group_merge import merge_groups, part_measures, part_of_groups
 from ceems_grpc.store.columnar.layout import GROUP, TableLayout, quote
 from ceems_grpc.store.plan import Aggregate, FirstBy
 
 _TABLE = quote("#groups")
-_GROUPED = ("cluster_id", "resource_manager", "project", "groupname", "username")
 _Texts = tuple[str | None, ...]
 
 
 def grouped_columns(layout: TableLayout) -> tuple[str, ...]:
     """Return the columns by which the table's rows are grouped: those that it has of the usual ones."""
-    return tuple(name for name in _GROUPED if name in layout.columns)
+    return tuple(name for name in GROUPS if name in layout.columns)
 
 
 def can_group(layout: TableLayout, plan: Aggregate) -> bool:

@@ -6,19 +6,8 @@ import duckdb
 import msgspec
 import pyarrow as pa
 
-from ceems_grpc.store.columnar.layout import (
-    DATED,
-    DAY,
-    GROUP,
-    INTEGERS,
-    LARGE,
-    MOMENT,
-    ROW,
-    Meta,
-    TableLayout,
-    list_column,
-    quote,
-)
+from ceems_grpc.schema import INTEGERS, METRIC_TABLES
+from ceems_grpc.store.columnar.layout import DAY, GROUP, LARGE, MOMENT, ROW, Meta, TableLayout, list_column, quote
 from ceems_grpc.store.columnar.typed_rows import lists_of
 from ceems_grpc.store.duckdb.files import Mirror
 from ceems_grpc.store.duckdb.groups import create_groups, number_groups
@@ -139,7 +128,7 @@ def _create(duck: duckdb.DuckDBPyConnection, table: Table, layout: TableLayout) 
         columns.append(f"{quote(GROUP)} INTEGER")
     columns += [f"{quote(name)} {'BIGINT' if name in INTEGERS else 'VARCHAR'}" for name in layout.plain]
     columns += [f"{quote(list_column(column))} VARCHAR[]" for column in lists_of(table, layout)]
-    if table in DATED:
+    if table in METRIC_TABLES:
         columns += [f"{quote(MOMENT)} BIGINT", f"{quote(DAY)} BIGINT"]
     duck.execute(f"CREATE TABLE {quote(table)} ({', '.join(columns)})")
 

@@ -8,7 +8,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ceems_grpc.store.columnar.layout import LAYOUT_VERSION, ROW, Layout, Meta, quote
+from ceems_grpc.store.columnar.layout import COLUMN_LAYOUT_VERSION, ROW, Layout, Meta, quote
 from ceems_grpc.store.columnar.typed_rows import TypedRows
 from ceems_grpc.store.columnar.zone_text import zone_of_text
 from ceems_grpc.store.follow.target import Target
@@ -59,7 +59,7 @@ def catch_up(
         try:
             seen.remember(changes, meta.version, version)
             if _Change(target, rows, changes, layout, seen=seen, duck=duck).make():
-                target.commit(Meta(os.urandom(8).hex(), LAYOUT_VERSION, meta.source, version, layout))
+                target.commit(Meta(os.urandom(8).hex(), COLUMN_LAYOUT_VERSION, meta.source, version, layout))
                 done = True
         finally:
             if not done:

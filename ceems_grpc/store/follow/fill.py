@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from ceems_grpc.store.columnar.layout import LAYOUT_VERSION, Meta
+from ceems_grpc.store.columnar.layout import COLUMN_LAYOUT_VERSION, Meta
 from ceems_grpc.store.columnar.typed_rows import TypedRows, ahead
 from ceems_grpc.store.columnar.zone_text import zone_of_text
 from ceems_grpc.store.follow.target import NewTarget
@@ -42,7 +42,7 @@ def fill_target(
                 typed = TypedRows(Table(name), table, zone_of_text(zone), page_size, duck)
                 with _typed(typed, rows.batches(typed.source()), threads=threads) as tables:
                     target.rewrite(Table(name), table, tables)
-            meta = Meta(os.urandom(8).hex(), LAYOUT_VERSION, str(source.absolute()), version, layout)
+            meta = Meta(os.urandom(8).hex(), COLUMN_LAYOUT_VERSION, str(source.absolute()), version, layout)
             target.commit(meta)
         except BaseException:
             target.rollback()

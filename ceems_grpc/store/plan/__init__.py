@@ -1,5 +1,6 @@
 """Plans: the vocabulary in which the domain asks a store, and the code that checks, encodes and prunes them."""
 
+from ceems_grpc.schema import Table
 from ceems_grpc.store.plan.vocabulary import (
     ALWAYS,
     NEVER,
@@ -30,7 +31,6 @@ from ceems_grpc.store.plan.vocabulary import (
     Spread,
     StartsWith,
     Sum,
-    Table,
     WeightedSum,
     WeightOf,
     Within,

@@ -2,7 +2,8 @@
 
 from collections.abc import Collection, Mapping
 
-from ceems_grpc.store.plan.vocabulary import OPERATORS, Aggregate, Compare, Order, Plan, PlanPart, Spread, Table
+from ceems_grpc.schema import Table
+from ceems_grpc.store.plan.vocabulary import OPERATORS, Aggregate, Compare, Order, Plan, PlanPart, Spread
 
 _NAMES_COLUMNS = {"columns", "column", "by", "operand"}  # fields whose texts are names of columns
 _INTEGERS = range(-(2**63), 2**63)

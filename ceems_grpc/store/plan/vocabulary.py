@@ -8,20 +8,11 @@ from enum import StrEnum
 
 import msgspec
 
+from ceems_grpc.schema import Table
+
 
 class PlanPart(msgspec.Struct, frozen=True, tag=True, tag_field="is", forbid_unknown_fields=True):
     """Base of all parts of a plan: immutable, hashable, and tagged with its class name where a plan is encoded."""
-
-
-class Table(StrEnum):
-    """The tables that hold answers."""
-
-    UNITS = "units"
-    USAGE = "usage"
-    DAILY_USAGE = "daily_usage"
-    USERS = "users"
-    PROJECTS = "projects"
-    ADMIN_USERS = "admin_users"
 
 
 class Key(PlanPart, frozen=True):

@@ -13,8 +13,9 @@ from functools import partial
 
 import msgspec
 
+from ceems_grpc.schema import INTEGERS, LISTS, OBJECTS, is_metric
 from ceems_grpc.store.columnar.assemble import is_of_integers
-from ceems_grpc.store.columnar.layout import DAY, INTEGERS, LISTS, MOMENT, ROW, is_metric, list_column, quote, text
+from ceems_grpc.store.columnar.layout import DAY, MOMENT, ROW, list_column, quote, text
 from ceems_grpc.store.errors import lacking, no_table
 from ceems_grpc.store.plan import (
     OPERATORS,
@@ -47,7 +48,7 @@ from ceems_grpc.store.plan import (
     WeightOf,
     Within,
 )
-from ceems_grpc.store.postgres.schema import JSON_OBJECTS, LARGE_TABLES, PART, SITE, TableCatalog, json_column
+from ceems_grpc.store.postgres.schema import LARGE_TABLES, PART, SITE, TableCatalog, json_column
 from ceems_grpc.store.sql.rules import LOWER, UPPER, ascii_lower, integers_meant, json_key, numbers_of
 
 _NAN, _INFINITY = "'NaN'::float8", "'Infinity'::float8"
@@ -510,7 +511,7 @@ class PostgresSql:
     def _value(self, key: Key) -> str | None:
         """Write the value of a key of a JSON column that is no metric; None where no row can have it."""
         self._exists(key.column)
-        if self.table is not Table.UNITS or key.column not in JSON_OBJECTS:
+        if self.table is not Table.UNITS or key.column not in OBJECTS:
             raise lacking(f"column {key.column} with keys")
         if not _storable([key.name]):
             return None

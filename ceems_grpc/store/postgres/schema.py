@@ -15,10 +15,11 @@ from typing import Literal
 
 import msgspec
 
-from ceems_grpc.store.columnar.layout import DAY, INTEGERS, LARGE, LISTS, MOMENT, ROW, list_column, quote, text
+from ceems_grpc.schema import ADMINISTERED, COLUMNS, GROUPS, INTEGERS, LISTS, METRIC_TABLES, OBJECTS, is_metric
+from ceems_grpc.store.columnar.layout import DAY, LARGE, MOMENT, ROW, list_column, quote, text
 from ceems_grpc.store.plan import Table
 
-LAYOUT_VERSION = 1
+POSTGRES_LAYOUT_VERSION = 1
 """Another number for every change of the tables; feeders and readers refuse tables with another one."""
 
 PARTS = 64
@@ -36,33 +37,10 @@ DIGEST = "#digest"
 """The column by which the feeder tells whether a row is another than before; see `postgres_rows`."""
 HOURLY = "units_hourly"
 DAILY = "units_daily"
-GROUPS = ("cluster_id", "resource_manager", "project", "groupname", "username")
-"""The columns that rows of the rollups are told apart by, besides site, part and time."""
-
-LARGE_TABLES = (Table.UNITS, Table.USAGE, Table.DAILY_USAGE)
-SMALL_TABLES = (Table.USERS, Table.PROJECTS, Table.ADMIN_USERS)
-JSON_OBJECTS = ("allocation", "tags")
+LARGE_TABLES = METRIC_TABLES
+SMALL_TABLES = tuple(table for table in Table if table not in LARGE_TABLES)
 
 Kind = Literal["local", "foreign", "citus"]
-
-_PLAIN: dict[Table, tuple[str, ...]] = {
-    Table.UNITS: (
-        *("id", "created_at_ts", "started_at_ts", "ended_at_ts", "num_updates", "ignore"),
-        *("resource_manager", "cluster_id", "uuid", "name", "project", "groupname", "username"),
-        *("created_at", "started_at", "ended_at", "elapsed", "state", "allocation", "tags", "last_updated_at"),
-    ),
-    Table.USAGE: (
-        *("id", "num_units", "num_updates"),
-        *("resource_manager", "cluster_id", "project", "groupname", "username", "last_updated_at"),
-    ),
-    Table.USERS: ("id", "uid", "cluster_id", "resource_manager", "name", "projects", "tags", "last_updated_at"),
-    Table.PROJECTS: ("id", "uid", "cluster_id", "resource_manager", "name", "users", "tags", "last_updated_at"),
-    Table.ADMIN_USERS: (
-        *("id", "uid", "cluster_id", "resource_manager", "name", "source", "projects", "users", "tags"),
-        "last_updated_at",
-    ),
-}
-_PLAIN[Table.DAILY_USAGE] = _PLAIN[Table.USAGE]
 
 _INDEXES: dict[Table, tuple[tuple[str, ...], ...]] = {
     Table.UNITS: (("username", "ended_at_ts"), ("project", "ended_at_ts"), ("ended_at_ts",), (MOMENT,), ("uuid",)),
@@ -162,7 +140,7 @@ def setup_statements(schema: str, servers: Sequence[str] = (), *, citus: bool = 
             made.append(
                 f"SELECT create_distributed_table({text(f'{space}.{table}')}, 'part', colocate_with => {text(place)})"
             )
-    made.append(f"INSERT INTO {space}.layout VALUES ({LAYOUT_VERSION}, {text(kind)})")  # noqa: S608 - constants
+    made.append(f"INSERT INTO {space}.layout VALUES ({POSTGRES_LAYOUT_VERSION}, {text(kind)})")  # noqa: S608 - constants
     return made
 
 
@@ -210,10 +188,16 @@ def _columns(table: Table) -> list[str]:
     columns = [f'{SITE} text COLLATE "C" NOT NULL', f"{PART} smallint NOT NULL", f"{quote(ROW)} bigint NOT NULL"]
     columns += [f"{quote(DIGEST)} bigint", f"{quote(LARGE)} boolean"]
     columns += [f"{quote(MOMENT)} bigint", f"{quote(DAY)} bigint"]
-    columns += [f"{quote(name)} {type_of(name)}" for name in _PLAIN[table]]
+    columns += [f"{quote(name)} {type_of(name)}" for name in _plain(table)]
     if table is Table.UNITS:
-        columns += [f"{quote(json_column(name))} jsonb" for name in JSON_OBJECTS]
+        columns += [f"{quote(json_column(name))} jsonb" for name in OBJECTS]
     return columns
+
+
+def _plain(table: Table) -> list[str]:
+    """Return the columns that are kept as they are. Integers come first, which wastes no space on alignment."""
+    plain = (column for column in COLUMNS[table] if not is_metric(column))
+    return sorted(plain, key=lambda column: column not in INTEGERS)
 
 
 def _indexes(schema: str, table: Table, name: str) -> list[str]:
@@ -228,10 +212,10 @@ def _indexes(schema: str, table: Table, name: str) -> list[str]:
 def _small_table(schema: str, table: Table) -> str:
     columns = [f'{SITE} text COLLATE "C" NOT NULL', f"{quote(ROW)} bigint NOT NULL"]
     columns += [f"{quote(DIGEST)} bigint", f"{quote(LARGE)} boolean"]
-    columns += [f"{quote(name)} {type_of(name)}" for name in _PLAIN[table]]
+    columns += [f"{quote(name)} {type_of(name)}" for name in _plain(table)]
     columns += [f'{quote(list_column(name))} text[] COLLATE "C"' for name in LISTS[table]]
     if table is Table.ADMIN_USERS:
-        columns.append('clusters text COLLATE "C"')
+        columns.append(f"{ADMINISTERED} {type_of(ADMINISTERED)}")
     columns.append(f"PRIMARY KEY ({SITE}, {quote(ROW)})")
     return f"CREATE TABLE {quote(schema)}.{quote(table)} ({', '.join(columns)})"
 

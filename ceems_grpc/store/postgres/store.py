@@ -19,8 +19,9 @@ from typing import Any, TypeVar
 import msgspec
 import pyarrow as pa
 
+from ceems_grpc.schema import is_metric
 from ceems_grpc.store.columnar.assemble import put_together, type_of, type_of_measure
-from ceems_grpc.store.columnar.layout import is_metric, quote, text
+from ceems_grpc.store.columnar.layout import quote, text
 from ceems_grpc.store.columnar.local_time import SEVERAL_ZONES
 from ceems_grpc.store.columnar.zone_text import zone_of_text
 from ceems_grpc.store.errors import StoreBusyError, StoreError
@@ -37,7 +38,7 @@ from ceems_grpc.store.postgres.errors import (
     not_set_up,
     too_old,
 )
-from ceems_grpc.store.postgres.schema import LAYOUT_VERSION, TableCatalog
+from ceems_grpc.store.postgres.schema import POSTGRES_LAYOUT_VERSION, TableCatalog
 from ceems_grpc.store.protocols import Facts, PartFacts
 from ceems_grpc.store.runtime.query_trace import enter, waiting
 
@@ -201,13 +202,13 @@ class PostgresStore:
 
     def _state_of(self, connection: Connection, rows: list[dict[str, Any]]) -> State:
         version = rows[0]["version"] if rows else 0
-        if version < LAYOUT_VERSION:
-            raise too_old(self._address, self._schema, version, LAYOUT_VERSION)
-        if version > LAYOUT_VERSION and not self._warned:
+        if version < POSTGRES_LAYOUT_VERSION:
+            raise too_old(self._address, self._schema, version, POSTGRES_LAYOUT_VERSION)
+        if version > POSTGRES_LAYOUT_VERSION and not self._warned:
             self._warned = True
             _log.warning(
                 "the tables in PostgreSQL were made by a newer feeder: update the plugin",
-                extra={"database": self._address.shown, "version": version, "known": LAYOUT_VERSION},
+                extra={"database": self._address.shown, "version": version, "known": POSTGRES_LAYOUT_VERSION},
             )
         sites = tuple(_site(row) for row in rows if row["site"] is not None)
         if not sites:
@@ -252,9 +253,9 @@ class PostgresStore:
         except Error as error:
             return not_set_up(self._address, self._schema) if is_no_such(error) else self.explain(error)
         versions = rows.column(0).to_pylist()
-        if not versions or versions[0] > LAYOUT_VERSION:
+        if not versions or versions[0] > POSTGRES_LAYOUT_VERSION:
             return not_set_up(self._address, self._schema)
-        return too_old(self._address, self._schema, versions[0], LAYOUT_VERSION)
+        return too_old(self._address, self._schema, versions[0], POSTGRES_LAYOUT_VERSION)
 
 
 class Lease:

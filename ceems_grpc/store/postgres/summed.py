@@ -7,7 +7,8 @@ its two ends from the units themselves. See `postgres_rollups` for what the sums
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ceems_grpc.store.columnar.layout import DAY, MOMENT, is_metric, quote
+from ceems_grpc.schema import GROUPS, TIMES, is_metric
+from ceems_grpc.store.columnar.layout import DAY, MOMENT, quote
 from ceems_grpc.store.plan import (
     Aggregate,
     AllOf,
@@ -32,7 +33,6 @@ from ceems_grpc.store.plan import (
 from ceems_grpc.store.postgres.dialect import Catalog, PostgresSql, group_by, summed
 from ceems_grpc.store.postgres.schema import (
     DAILY,
-    GROUPS,
     HOUR,
     HOURLY,
     PART,
@@ -42,7 +42,6 @@ from ceems_grpc.store.postgres.schema import (
 )
 
 _HOUR, _DAY = 3_600, 86_400
-_TIME = "total_time_seconds"
 
 Span = tuple[int, int]
 """Seconds since 1970, from the first (included) to the second (not included)."""
@@ -177,7 +176,7 @@ def _is_kept(catalog: Catalog, measure: Measure) -> bool:
             return is_metric(key.column)
         case WeightedSum(_, value, weight) | WeightOf(_, value, weight):
             kept = catalog.tables[Table.UNITS].weights.get(value.column)
-            return kept is not None and weight == Key(_TIME, kept)
+            return kept is not None and weight == Key(TIMES, kept)
     return False
 
 

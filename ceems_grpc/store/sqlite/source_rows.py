@@ -16,8 +16,9 @@ from urllib.parse import quote as quote_url
 import msgspec
 import pyarrow as pa
 
+from ceems_grpc.schema import INTEGERS
 from ceems_grpc.store.columnar.file_version import Version
-from ceems_grpc.store.columnar.layout import INTEGERS, ROW, CannotMirrorError, Layout, TableLayout
+from ceems_grpc.store.columnar.layout import ROW, CannotMirrorError, Layout, TableLayout
 from ceems_grpc.store.plan import Table
 from ceems_grpc.store.sqlite.guard import GuardedConnection
 from ceems_grpc.store.sqlite.wal import read_version

@@ -22,6 +22,8 @@ from weakref import WeakSet
 import aiosqlite
 import pyarrow as pa
 
+from ceems_grpc.schema import OLDEST_VERSION, newer_schema
+from ceems_grpc.store.columnar.assemble import type_of, type_of_measure
 from ceems_grpc.store.columnar.file_version import Version
 from ceems_grpc.store.columnar.flatten import flatten
 from ceems_grpc.store.columnar.local_time import guess_zone, moment_of
@@ -29,18 +31,11 @@ from ceems_grpc.store.errors import StoreBusyError, StoreMissingError, StoreSche
 from ceems_grpc.store.plan import (
     Aggregate,
     AllKeys,
-    Count,
-    CountIf,
     Distinct,
-    FirstBy,
     KeyScan,
-    Measure,
     Scan,
     Spread,
-    Sum,
     Table,
-    WeightedSum,
-    WeightOf,
 )
 from ceems_grpc.store.protocols import Facts
 from ceems_grpc.store.runtime.cancellation import in_thread, while_wanted
@@ -49,13 +44,11 @@ from ceems_grpc.store.runtime.query_trace import waiting
 from ceems_grpc.store.sqlite.dialect import MOMENT_FUNCTION, SqliteSql
 from ceems_grpc.store.sqlite.errors import check_wal, explain, explain_path
 from ceems_grpc.store.sqlite.guard import GuardedConnection
-from ceems_grpc.store.sqlite.schema_versions import OLDEST, newer_schema
 from ceems_grpc.store.sqlite.shm_guard import FileIdentity, enter, identity_of, leave, opened
 from ceems_grpc.store.sqlite.wal import may_read, read_version, wants_gap
 
 _log = logging.getLogger(__name__)
 
-_INTEGERS = {"created_at_ts", "started_at_ts", "ended_at_ts", "num_units", "num_updates", "id", "ignore"}
 _ROWS_A_FETCH = 4096
 _LARGE_LOG = 8 * 1024 * 1024  # bytes; SQLite begins to fold the log in at 4 MiB
 _GAP = 5.0  # seconds that a question waits for a writer while the log is large
@@ -276,7 +269,7 @@ class SqliteStore:
             if table not in columns and version:
                 raise StoreSchemaError(
                     f"The database is of schema version {version}, which has no table {table}; "
-                    f"the oldest that can be read is {OLDEST}: update CEEMS.",
+                    f"the oldest that can be read is {OLDEST_VERSION}: update CEEMS.",
                 )
             if table not in columns:
                 raise StoreSchemaError(
@@ -348,7 +341,7 @@ class SqliteReader:
         names = [column for column in scan.columns if isinstance(column, str)]
         if len(names) != len(scan.columns):
             raise ValueError("batches() gives JSON columns as text; use table() for AllKeys")
-        schema = pa.schema([(name, _type_of(name)) for name in names])
+        schema = pa.schema([(name, type_of(name)) for name in names])
         empty = True
         async for rows in self._fetch(*self._write(scan.table, lambda sql: sql.scan(scan))):
             empty = False
@@ -359,14 +352,14 @@ class SqliteReader:
     async def aggregate(self, plan: Aggregate) -> pa.Table:
         """Return one row per group."""
         fields = [(name, pa.string()) for name in plan.by] + ([("day", pa.int64())] if plan.day else [])
-        fields += [(measure.name, _measure_type(measure)) for measure in plan.measures]
+        fields += [(measure.name, type_of_measure(measure)) for measure in plan.measures]
         rows = await self._all(*self._write(plan.table, lambda sql: sql.aggregate(plan)))
         return pa.Table.from_batches([_batch(pa.schema(fields), rows)])
 
     async def spread(self, plan: Spread) -> pa.Table:
         """Return one row per group and step."""
         fields = [(name, pa.string()) for name in plan.by] + [("step", pa.int64())]
-        fields += [(measure.name, _measure_type(measure)) for measure in plan.measures]
+        fields += [(measure.name, type_of_measure(measure)) for measure in plan.measures]
         rows = await self._all(*self._write(Table.UNITS, lambda sql: sql.spread(plan)))
         return pa.Table.from_batches([_batch(pa.schema(fields), rows)])
 
@@ -380,7 +373,7 @@ class SqliteReader:
 
     async def distinct(self, plan: Distinct) -> pa.Table:
         """Return the different values of the columns, ordered by them."""
-        schema = pa.schema([(name, _type_of(name)) for name in plan.columns])
+        schema = pa.schema([(name, type_of(name)) for name in plan.columns])
         rows = await self._all(*self._write(plan.table, lambda sql: sql.distinct(plan)))
         return pa.Table.from_batches([_batch(schema, rows)])
 
@@ -508,20 +501,6 @@ def _number_of(version: object) -> int:
     return version if isinstance(version, int) else 0
 
 
-def _type_of(column: str) -> pa.DataType:
-    return pa.int64() if column in _INTEGERS else pa.string()
-
-
-def _measure_type(measure: Measure) -> pa.DataType:
-    match measure:
-        case Count() | CountIf() | Sum(_, str()):
-            return pa.int64()
-        case FirstBy():
-            return pa.string()
-        case Sum() | WeightedSum() | WeightOf():
-            return pa.float64()
-
-
 def _batch(schema: pa.Schema, rows: list[tuple[Any, ...]]) -> pa.RecordBatch:
     columns: list[tuple[Any, ...]] = list(zip(*rows, strict=True)) if rows else [() for _ in schema]
     return pa.RecordBatch.from_arrays(
@@ -557,5 +536,5 @@ def _flat_table(scan: Scan, rows: list[tuple[Any, ...]]) -> pa.Table:
             for key, array in flatten(values, numeric=column.numeric).items():
                 arrays[f"{column.column}.{key}"] = array
         else:
-            arrays[column] = _column(values, _type_of(column))
+            arrays[column] = _column(values, type_of(column))
     return pa.table(arrays)

@@ -5,7 +5,8 @@ from contextlib import contextmanager, suppress
 
 import msgspec
 
-from ceems_grpc.store.columnar.layout import CannotMirrorError, TableLayout, is_metric, quote, text
+from ceems_grpc.schema import is_metric
+from ceems_grpc.store.columnar.layout import CannotMirrorError, TableLayout, quote, text
 from ceems_grpc.store.plan import Table
 from ceems_grpc.store.postgres.connection import Connection, Error
 from ceems_grpc.store.postgres.feed.rollups import rollup_columns

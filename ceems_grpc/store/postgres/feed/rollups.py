@@ -7,11 +7,11 @@ are the sums of what is there, whatever happened.
 
 from collections.abc import Collection, Iterable
 
+from ceems_grpc.schema import GROUPS, TIMES
 from ceems_grpc.store.columnar.layout import DAY, MOMENT, quote, text
 from ceems_grpc.store.plan import Table
 from ceems_grpc.store.postgres.schema import (
     DAILY,
-    GROUPS,
     HOUR,
     HOURLY,
     PART,
@@ -24,7 +24,6 @@ from ceems_grpc.store.postgres.schema import (
 
 HOUR_SECONDS = 3_600
 DAY_SECONDS = 86_400
-_WEIGHTS_OF = "total_time_seconds"
 _MOST_RANGES = 40  # statements; more separate hours than that are read in one go
 
 
@@ -36,7 +35,7 @@ def hour_of(moment: int) -> int:
 def rollup_columns(catalog: TableCatalog) -> dict[str, str]:
     """Return the measures' columns of the rollups, and the expression over units that each sums."""
     columns: dict[str, str] = {}
-    time = catalog.keys.get(_WEIGHTS_OF, {})
+    time = catalog.keys.get(TIMES, {})
     for metric, keys in catalog.keys.items():
         for place in keys.values():
             value = _shown(place, catalog)

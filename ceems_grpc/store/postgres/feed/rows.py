@@ -9,9 +9,10 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ceems_grpc.store.columnar.layout import ROW, is_metric, quote, text
+from ceems_grpc.schema import OBJECTS, is_metric
+from ceems_grpc.store.columnar.layout import ROW, quote, text
 from ceems_grpc.store.plan import Table
-from ceems_grpc.store.postgres.schema import DIGEST, JSON_OBJECTS, LARGE_TABLES, PART, SITE, json_column, part_of
+from ceems_grpc.store.postgres.schema import DIGEST, LARGE_TABLES, PART, SITE, json_column, part_of
 
 # PostgreSQL ends a product that has no double with an error, where others have 0 or infinity.
 _TINY, _HUGE = 1e-150, 1e150
@@ -39,7 +40,7 @@ class RowMaker:
             elif not is_metric(name):
                 made[name] = column
         if table is Table.UNITS:
-            made |= {json_column(name): _jsonb(made[name]) for name in JSON_OBJECTS if name in made}
+            made |= {json_column(name): _jsonb(made[name]) for name in OBJECTS if name in made}
         found = pa.table(made)
         found = found.append_column(DIGEST, self._digests(found))
         found = found.append_column(SITE, pa.array([self._site] * found.num_rows, pa.string()))

@@ -18,8 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ceems_grpc.store.columnar.layout import (
+    COLUMN_LAYOUT_VERSION,
     LARGE,
-    LAYOUT_VERSION,
     MOMENT,
     ROW,
     CannotMirrorError,
@@ -91,7 +91,7 @@ class PostgresTarget:
     def meta(self) -> Meta | None:
         """What PostgreSQL shows of the site; None while it is not filled."""
         meta = self._state.meta
-        return meta if meta is not None and meta.layout_version == LAYOUT_VERSION else None
+        return meta if meta is not None and meta.layout_version == COLUMN_LAYOUT_VERSION else None
 
     @property
     def worn(self) -> bool:

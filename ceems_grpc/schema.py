@@ -1,0 +1,303 @@
+"""The columns of the CEEMS database, each described once: where it is, what it holds, and how units sum it up.
+
+A new column of CEEMS is one more row here. What stores, questions and answers need to know of columns is derived from
+these rows. A column that has no row is understood by its name; see `column_named`.
+
+The schema's version is the number of the last migration that ran (pkg/api/db/migrations of ceems-dev/ceems).
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+OLDEST_VERSION = 4
+"""The oldest schema that can be read. Older ones have no projects, which decide who may see which rows."""
+NEWEST_VERSION = 9
+"""The newest schema that is described here. Newer ones are read too: their columns are looked up, not assumed."""
+
+
+class Table(StrEnum):
+    """The tables of the database."""
+
+    UNITS = "units"
+    USAGE = "usage"
+    DAILY_USAGE = "daily_usage"
+    USERS = "users"
+    PROJECTS = "projects"
+    ADMIN_USERS = "admin_users"
+
+
+TABLE_VERSIONS = {
+    Table.UNITS: 1,
+    Table.USAGE: 2,
+    Table.USERS: 3,
+    Table.PROJECTS: 4,
+    Table.ADMIN_USERS: 5,
+    Table.DAILY_USAGE: 7,
+}
+"""The version of the schema that each table came with."""
+
+METRIC_TABLES = (Table.UNITS, Table.USAGE, Table.DAILY_USAGE)
+"""The tables of metrics: the large ones, whose rows are looked for by the moment of their last update."""
+_TOTALS = (Table.USAGE, Table.DAILY_USAGE)
+_CLUSTERED = (*METRIC_TABLES, Table.USERS, Table.PROJECTS)
+_ADMINS = (Table.ADMIN_USERS,)
+
+
+class Type(StrEnum):
+    """How the database stores a column."""
+
+    INTEGER = "integer"
+    TEXT = "text"
+    OBJECT = "object"  # a JSON object, as text
+    LIST = "list"  # a JSON array of texts, as text
+
+
+class Kind(StrEnum):
+    """What a column means to those who read answers."""
+
+    IDENTITY = "identity"  # who or what the row is about
+    TIME = "time"  # a moment: local text with an offset, or milliseconds since 1970
+    COUNT = "count"
+    METRIC = "metric"  # a number for each key; which keys there are differs between sites
+    DERIVED = "derived"  # as a metric, but computed from others: no column of the database
+    ALLOCATION = "allocation"  # a number for each resource that the unit was given
+    TAG = "tag"  # any value for each key
+    INTERNAL = "internal"  # what the writer keeps for itself; no answer shows it
+
+
+class Unit(StrEnum):
+    """Physical units of values."""
+
+    NONE = ""
+    PERCENT = "percent"
+    KWH = "kWh"
+    GRAMS = "g"
+    SECONDS = "s"
+    BYTES = "B"
+    COUNT = "count"
+    KWH_PER_HOUR = "kWh/h"
+    GRAMS_PER_HOUR = "g/h"
+    MOMENT = "moment"
+
+
+class Aggregation(StrEnum):
+    """How the values of several units become one."""
+
+    SUM = "sum"
+    MEAN = "mean"  # weighted by a key of total_time_seconds
+    MIN = "min"
+    MAX = "max"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of the database, or of an answer.
+
+    ``tables``: which have it, none for a column of answers alone. ``since`` and ``until``: the first and the last
+    version of the schema that has it (None: the newest has it), for tables that the version has.
+    ``aggregation``: of metrics. ``weight``: the key of `TIMES` that weighs a mean.
+    """
+
+    name: str
+    kind: Kind
+    description: str
+    unit: Unit = Unit.NONE
+    type: Type = Type.TEXT
+    tables: tuple[Table, ...] = ()
+    since: int = 1
+    until: int | None = None
+    aggregation: Aggregation | None = None
+    weight: str = ""
+
+    @property
+    def has_keys(self) -> bool:
+        """Tell whether the column is an object that answers take apart by keys."""
+        return self.type is Type.OBJECT
+
+    @property
+    def is_answered(self) -> bool:
+        """Tell whether answers show the column."""
+        return self.kind is not Kind.INTERNAL and self.until is None
+
+    def unit_of(self, key: str) -> Unit:
+        """Return the unit of one key."""
+        if self.name == TIMES and key == "alloc_cpumemtime":
+            return Unit.NONE  # memory times seconds: of mebibytes or of bytes, as the resource manager has it
+        if self.name.endswith("_stats"):
+            return Unit.BYTES if "bytes" in key else Unit.COUNT
+        if self.kind is Kind.ALLOCATION and key == "mem":
+            return Unit.NONE  # bytes for Slurm, mebibytes for OpenStack: no unit fits all
+        return self.unit
+
+
+# What a column's name says
+
+TIMES = "total_time_seconds"
+"""The metric of times: its keys weigh means."""
+WALL_TIME = "walltime"
+_WEIGHTS = {
+    "cpu": "alloc_cputime",
+    "cpu_mem": "alloc_cpumemtime",
+    "gpu": "alloc_gputime",
+    "gpu_mem": "alloc_gpumemtime",
+}
+_RESOURCE = re.compile(r"_(cpu_mem|cpu|gpu_mem|gpu)(?:_|$)")
+_AGGREGATIONS = {
+    "total_": Aggregation.SUM,
+    "avg_": Aggregation.MEAN,
+    "min_": Aggregation.MIN,
+    "max_": Aggregation.MAX,
+}
+_TAKEN_APART = tuple(prefix for prefix, how in _AGGREGATIONS.items() if how in {Aggregation.SUM, Aggregation.MEAN})
+
+
+def column_named(name: str, *, is_object: bool) -> Column:
+    """Return what the name of a column says of it, for columns that CEEMS has and no row describes.
+
+    ``is_object``: its values are JSON objects. Such a column is a metric where its name starts as those of metrics do:
+    ``total_`` is summed, ``avg_`` is a mean with the weight of the resource that the name tells (else wall time),
+    ``min_`` and ``max_`` are the least and the greatest value. Other objects are like tags. All else is plain text.
+    """
+    description = name.replace("_", " ").strip().capitalize()
+    if not is_object:
+        return Column(name, Kind.IDENTITY, description)
+    aggregation = next((found for prefix, found in _AGGREGATIONS.items() if name.startswith(prefix)), None)
+    if aggregation is None:
+        return Column(name, Kind.TAG, description, type=Type.OBJECT)
+    weight = ""
+    if aggregation is Aggregation.MEAN:
+        resource = _RESOURCE.search(name)
+        weight = _WEIGHTS[resource[1]] if resource else WALL_TIME
+    return Column(name, Kind.METRIC, description, type=Type.OBJECT, aggregation=aggregation, weight=weight)
+
+
+def is_metric(name: str) -> bool:
+    """Tell whether stores take a column apart into numbers: an object of totals or averages, by its name."""
+    return name.startswith(_TAKEN_APART)
+
+
+# The columns, in the order in which the API shows them
+
+
+def _id(name: str, description: str, *tables: Table) -> Column:
+    return Column(name, Kind.IDENTITY, description, tables=tables)
+
+
+def _moment(name: str, description: str) -> Column:
+    return Column(name, Kind.TIME, description, Unit.MOMENT, tables=(Table.UNITS,))
+
+
+def _milliseconds(name: str, description: str) -> Column:
+    return Column(name, Kind.TIME, description, type=Type.INTEGER, tables=(Table.UNITS,))
+
+
+def _metric(name: str, unit: Unit, description: str, *, since: int = 1, until: int | None = None) -> Column:
+    found = column_named(name, is_object=True)
+    return replace(found, unit=unit, description=description, tables=METRIC_TABLES, since=since, until=until)
+
+
+def _list(name: str, description: str, *tables: Table, until: int | None = None) -> Column:
+    return Column(name, Kind.IDENTITY, description, type=Type.LIST, tables=tables, until=until)
+
+
+def _internal(name: str, description: str, *tables: Table, type_: Type = Type.INTEGER) -> Column:
+    return Column(name, Kind.INTERNAL, description, type=type_, tables=tables)
+
+
+_ROWS = (
+    _internal("id", "Number of the row, which is never used again", *Table),
+    _id("uid", "Identifier that the cluster has for the user", Table.USERS),
+    _id("uid", "Identifier that the cluster has for the project", Table.PROJECTS),
+    _id("cluster_id", "Cluster that the unit ran on", *_CLUSTERED),
+    _id("resource_manager", "Kind of cluster: slurm, openstack, k8s ...", *_CLUSTERED),
+    Column("num_units", Kind.COUNT, "Number of units", Unit.COUNT, Type.INTEGER, _TOTALS),
+    _id("uuid", "Identifier of the unit: job id, VM or pod UUID", Table.UNITS),
+    _id("name", "Name of the unit", Table.UNITS),
+    _id("name", "Name of the user", Table.USERS),
+    _id("name", "Name of the project", Table.PROJECTS),
+    _id("project", "Account in batch systems, tenant in OpenStack, namespace in Kubernetes", *METRIC_TABLES),
+    _id("groupname", "User's group", *METRIC_TABLES),
+    _id("username", "User", *METRIC_TABLES),
+    _moment("created_at", "When the unit was created"),
+    _moment("started_at", "When the unit started"),
+    _moment("ended_at", "When the unit ended; empty while it runs"),
+    _milliseconds("created_at_ts", "When the unit was created, in milliseconds since 1970"),
+    _milliseconds("started_at_ts", "When the unit started, in milliseconds since 1970"),
+    _milliseconds("ended_at_ts", "When the unit ended, in milliseconds since 1970; 0 while it runs"),
+    _id("elapsed", "How long the unit has run, as days-hours:minutes:seconds", Table.UNITS),
+    _id("state", "State of the unit, in the words of its resource manager", Table.UNITS),
+    Column("allocation", Kind.ALLOCATION, "What the unit was given", type=Type.OBJECT, tables=(Table.UNITS,)),
+    _metric(TIMES, Unit.SECONDS, "Wall time, and allocated CPU, memory and GPU time"),
+    _metric("avg_cpu_usage", Unit.PERCENT, "Average CPU usage"),
+    _metric("avg_cpu_mem_usage", Unit.PERCENT, "Average CPU memory usage"),
+    _metric("total_cpu_energy_usage_kwh", Unit.KWH, "Energy used by CPUs and hosts"),
+    _metric("total_cpu_emissions_gms", Unit.GRAMS, "Emissions (CO2 equivalent) of CPUs and hosts, by provider"),
+    _metric("avg_gpu_usage", Unit.PERCENT, "Average GPU usage"),
+    _metric("avg_gpu_mem_usage", Unit.PERCENT, "Average GPU memory usage"),
+    _metric("total_gpu_energy_usage_kwh", Unit.KWH, "Energy used by GPUs"),
+    _metric("total_gpu_emissions_gms", Unit.GRAMS, "Emissions (CO2 equivalent) of GPUs, by provider"),
+    _metric("total_io_write_stats", Unit.COUNT, "Written to disk"),
+    _metric("total_io_read_stats", Unit.COUNT, "Read from disk"),
+    _metric("total_ingress_stats", Unit.COUNT, "Received from the network"),
+    _metric("total_egress_stats", Unit.COUNT, "Sent to the network", since=9),
+    _metric("total_outgress_stats", Unit.COUNT, "Sent to the network, as it was called before", until=8),
+    _list("projects", "Projects of the user", Table.USERS),
+    _list("users", "Members of the project", Table.PROJECTS),
+    _list("tags", "Tags", Table.USERS, Table.PROJECTS),
+    Column("tags", Kind.TAG, "Further facts that the resource manager keeps", type=Type.OBJECT, tables=(Table.UNITS,)),
+    Column("source", Kind.IDENTITY, "Where the names of administrators are from", tables=_ADMINS, until=7),
+    _list("users", "Names of administrators from the source", *_ADMINS, until=7),
+    _internal("ignore", "1 where answers leave the unit out, else 0", Table.UNITS),
+    _internal("num_updates", "How often the writer has updated the row", *METRIC_TABLES),
+    _internal("last_updated_at", "When the writer last updated the row, in local time", *Table, type_=Type.TEXT),
+)
+# Since version 8, rows of administrators are like those of users.
+_ADMINISTRATORS = tuple(
+    replace(column, tables=_ADMINS, since=8)
+    for column in _ROWS
+    if Table.USERS in column.tables and Table.ADMIN_USERS not in column.tables
+)
+
+COLUMNS: Mapping[Table, Mapping[str, Column]] = {
+    table: {column.name: column for column in (*_ROWS, *_ADMINISTRATORS) if table in column.tables} for table in Table
+}
+"""The columns of each table by name: all that any version of the schema has had."""
+
+ADMINISTERED = "clusters"
+"""The clusters that an administrator is one of: a column of admin_users in stores that hold several sites."""
+
+METRICS = tuple(column for column in COLUMNS[Table.UNITS].values() if column.kind is Kind.METRIC and column.is_answered)
+
+WEIGHTS = {column.name: column.weight for column in METRICS if column.weight}
+"""The key of `TIMES` that weighs each mean."""
+
+GROUPS = tuple(name for name, column in COLUMNS[Table.USAGE].items() if column.kind is Kind.IDENTITY)
+"""The columns by which usage may be grouped."""
+
+INTEGERS = frozenset(column.name for column in _ROWS if column.type is Type.INTEGER)
+
+OBJECTS = tuple(
+    name
+    for name, column in COLUMNS[Table.UNITS].items()
+    if column.type is Type.OBJECT and column.kind is not Kind.METRIC
+)
+"""The columns of JSON objects that are no metrics."""
+
+LISTS = {
+    table: names
+    for table, columns in COLUMNS.items()
+    if (names := tuple(name for name in columns if name in {Table.USERS, Table.PROJECTS}))
+}
+"""The columns of each table that hold a JSON array of names, in which users and projects are looked for."""
+
+
+def newer_schema(version: int) -> str | None:
+    """Return a sentence about a version that is newer than those described here; None for the others."""
+    if version <= NEWEST_VERSION:
+        return None
+    return (
+        f"its schema version {version} is newer than the newest that this plugin knows ({NEWEST_VERSION}): questions"
+        " are answered as far as the known tables and columns are there; look for an update of the plugin"
+    )
