@@ -25,7 +25,8 @@ from ceems_grpc.grafana.data.frame import Frame
 from ceems_grpc.health import health_result
 from ceems_grpc.panels.answers import Panels
 from ceems_grpc.panels.live import Live
-from ceems_grpc.rest.router import Api, error_response
+from ceems_grpc.rest.responses import error_response
+from ceems_grpc.rest.router import Api
 from ceems_grpc.settings import PluginSettings, Settings, SettingsError, plugin_settings
 from ceems_grpc.store.create import create_store
 from ceems_grpc.store.errors import StoreBusyError, StoreError

@@ -1,15 +1,16 @@
-"""The OpenAPI 3.1 document of what is served, made from the same definitions that the code uses."""
+"""The OpenAPI 3.1 document of the API, made from its route table."""
 
-from functools import cache
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from ceems_grpc.domain.answers.suggestions import MOST
 from ceems_grpc.domain.columns import Column, Kind
-from ceems_grpc.rest.endpoints import ENDPOINTS, Access, Endpoint, Parameter
+from ceems_grpc.rest.handlers.status import HEALTHY, UNHEALTHY
 from ceems_grpc.rest.json_shapes import Shape
 from ceems_grpc.rest.parameters import MOMENTS, MOST_CHARACTERS, MOST_VALUES
+from ceems_grpc.rest.route import Audience, Content, Parameter, ParameterKind, Route
 from ceems_grpc.version import VERSION
 
 Json = dict[str, Any]
@@ -33,90 +34,90 @@ _ERROR: Json = {
 }
 _REASONS = {
     "400": "The question is malformed",
-    "401": "Nobody is signed in",
-    "403": "The signed-in user may not ask this",
+    "401": "No user is signed in",
+    "403": "The signed-in user may not ask this question",
     "405": "Only GET, HEAD and OPTIONS are served",
     "500": "The database does not answer",
     "503": "The database is busy",
 }
 
 
-@cache
-def openapi_document() -> bytes:
+def openapi_document(routes: Sequence[Route]) -> bytes:
     """Return the document as JSON."""
-    paths = {f"/{endpoint.path}": {"get": _operation(endpoint)} for endpoint in ENDPOINTS}
     document = {
         "openapi": "3.1.0",
         "info": {
             "title": "CEEMS API",
             "version": VERSION,
             "description": (
-                "The CEEMS REST API as this data source serves it. Who asks is the user signed in to Grafana. "
-                "Every path is also served below api/v1/. Timestamps are seconds or milliseconds since 1970."
+                "The CEEMS REST API as this data source serves it. Questions are asked as the user who is signed in to "
+                "Grafana. Every path is also served below api/v1/. Timestamps are seconds or milliseconds since 1970."
             ),
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/api/datasources/uid/{uid}/resources", "variables": {"uid": {"default": "ceems"}}}],
-        "paths": paths,
+        "paths": {f"/{route.path}": {"get": _operation(route)} for route in routes},
         "components": {"schemas": {"Error": _ERROR, "Suggestion": _SUGGESTION}},
     }
     return msgspec.json.encode(document)
 
 
-def _operation(endpoint: Endpoint) -> Json:
+def _operation(route: Route) -> Json:
     refused = ["405"]
-    if endpoint.question != "health":
+    if route.reads_query:
         refused += ["400"]
-    if endpoint.access is not Access.ANYBODY:
+    if route.audience is not Audience.ANYBODY:
         refused += ["401", "500", "503"]
-    if endpoint.as_admin or endpoint.question == "verify" or endpoint.question.startswith("suggest-"):
+    if route.as_admin or route.may_forbid:
         refused += ["403"]
-    responses: Json = {"200": _success(endpoint)}
-    if endpoint.question == "health":
-        responses["503"] = {"description": "The database does not answer", "content": _text("KO")}
+    responses: Json = {"200": _success(route)}
+    if route.content is Content.TEXT:
+        responses["503"] = {"description": "The database does not answer", "content": _text(UNHEALTHY)}
     for status in sorted(set(refused) - responses.keys()):
         content = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
         responses[status] = {"description": _REASONS[status], "content": content}
     return {
-        "operationId": endpoint.path.replace("/", "-").replace(".", "-"),
-        "summary": endpoint.summary,
-        "parameters": [_parameter(parameter) for parameter in endpoint.parameters],
+        "operationId": route.path.replace("/", "-").replace(".", "-"),
+        "summary": route.summary,
+        "parameters": [_parameter(parameter) for parameter in route.parameters],
         "responses": responses,
     }
 
 
+_ONE_TEXT: Json = {"type": "string", "maxLength": MOST_CHARACTERS}
+_SCHEMAS: dict[ParameterKind, Json] = {
+    ParameterKind.TEXT: _ONE_TEXT,
+    ParameterKind.TEXTS: {"type": "array", "items": _ONE_TEXT, "maxItems": MOST_VALUES},
+    ParameterKind.MOMENT: {"type": "integer", "minimum": MOMENTS[0], "maximum": MOMENTS[-1]},
+    ParameterKind.SWITCH: _ONE_TEXT,
+    ParameterKind.COUNT: {"type": "integer", "minimum": 1, "maximum": MOST},
+    ParameterKind.ADMIN: {"type": "string", "enum": ["auto", "true", "false"]},
+}
+
+
 def _parameter(parameter: Parameter) -> Json:
-    text: Json = {"type": "string", "maxLength": MOST_CHARACTERS}
-    schemas: dict[str, Json] = {
-        "texts": {"type": "array", "items": text, "maxItems": MOST_VALUES},
-        "text": text,
-        "moment": {"type": "integer", "minimum": MOMENTS[0], "maximum": MOMENTS[-1]},
-        "switch": text,
-        "count": {"type": "integer", "minimum": 1, "maximum": MOST},
-        "choice": {"type": "string", "enum": ["auto", "true", "false"]},
-    }
     return {
         "name": parameter.name,
         "in": "query",
         "description": parameter.description,
-        "schema": schemas[parameter.kind],
-        **({"style": "form", "explode": True} if parameter.kind == "texts" else {}),
-        **({"allowEmptyValue": True} if parameter.kind == "switch" else {}),
+        "schema": _SCHEMAS[parameter.kind],
+        **({"style": "form", "explode": True} if parameter.kind is ParameterKind.TEXTS else {}),
+        **({"allowEmptyValue": True} if parameter.kind is ParameterKind.SWITCH else {}),
     }
 
 
-def _success(endpoint: Endpoint) -> Json:
-    match endpoint.question:
-        case "health":
-            return {"description": "The database answers", "content": _text("CEEMS API Server is healthy")}
-        case "openapi":
-            return {"description": endpoint.summary, "content": {"application/json": {"schema": {"type": "object"}}}}
-        case "verify":
+def _success(route: Route) -> Json:
+    match route.content:
+        case Content.TEXT:
+            return {"description": "The database answers", "content": _text(HEALTHY)}
+        case Content.DOCUMENT:
+            return {"description": route.summary, "content": {"application/json": {"schema": {"type": "object"}}}}
+        case Content.NULL:
             data: Json = {"type": "null"}
-        case question if question.startswith("suggest-"):
+        case Content.SUGGESTIONS:
             data = {"type": "array", "items": {"$ref": "#/components/schemas/Suggestion"}}
-        case _:
-            data = {"type": "array", "items": _row(endpoint.shape) if endpoint.shape else {"type": "object"}}
+        case Content.ROWS:
+            data = {"type": "array", "items": _row(route.shape) if route.shape else {"type": "object"}}
     schema: Json = {
         "type": "object",
         "required": ["status", "data"],
@@ -127,7 +128,7 @@ def _success(endpoint: Endpoint) -> Json:
             "warnings": {"type": "array", "items": {"type": "string"}},
         },
     }
-    return {"description": endpoint.summary, "content": {"application/json": {"schema": schema}}}
+    return {"description": route.summary, "content": {"application/json": {"schema": schema}}}
 
 
 def _text(value: str) -> Json:

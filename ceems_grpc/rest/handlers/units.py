@@ -1,0 +1,65 @@
+"""Units, streamed: rows are written while the database is read."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+import pyarrow as pa
+
+from ceems_grpc.domain.questions.model import UnitsQuestion
+from ceems_grpc.domain.questions.window import make_window
+from ceems_grpc.grafana import ResourceResponse
+from ceems_grpc.rest.json_shapes import batch_json
+from ceems_grpc.rest.parameters import first, flag
+from ceems_grpc.rest.responses import BEFORE_ROWS, HEADERS, after_rows
+from ceems_grpc.rest.route import Call
+from ceems_grpc.rest.row_shapes import UNIT_SHAPE
+from ceems_grpc.store.columnar.json_rows import JsonText
+
+_ROWS_A_PART = 2048
+_BYTES_A_PART = 128 * 1024  # a larger message is held up until its reader has taken half of it
+
+
+async def units(call: Call) -> ResourceResponse:
+    """Respond with units, part by part. With uuids, the window does not matter."""
+    given = call.parameters
+    fields = call.fields
+    question = UnitsQuestion(
+        call.window if "uuid" not in given else make_window(None, None, call.now),
+        call.selection,
+        uuids=given.get("uuid", ()),
+        running=flag(given, "running"),
+        fields=fields,
+        admin=call.admin,
+    )
+    warnings: list[str] = []
+    batches = call.ceems.units_stream(call.viewer, question, first(given, "timezone"), warnings)
+    first_batch = await anext(batches)  # an error before the first rows becomes a status
+    return ResourceResponse(200, HEADERS, _body(first_batch, batches, warnings))
+
+
+async def _body(
+    item: pa.RecordBatch | JsonText, items: AsyncGenerator[pa.RecordBatch | JsonText, None], warnings: list[str]
+) -> AsyncGenerator[bytes, None]:
+    between = BEFORE_ROWS
+    async with aclosing(items):  # stops the reading when the client has left
+        while True:
+            async for text in _texts(item):
+                yield between + text[:_BYTES_A_PART]
+                for start in range(_BYTES_A_PART, len(text), _BYTES_A_PART):
+                    yield text[start : start + _BYTES_A_PART]
+                between = b","
+            try:
+                item = await anext(items)
+            except StopAsyncIteration:
+                break
+    yield (BEFORE_ROWS if between != b"," else b"") + after_rows(warnings)
+
+
+async def _texts(item: pa.RecordBatch | JsonText) -> AsyncGenerator[bytes, None]:
+    """Yield rows as JSON joined by commas, at most 2,048 rows at a time."""
+    if isinstance(item, JsonText):
+        yield item.text
+        return
+    for start in range(0, item.num_rows, _ROWS_A_PART):
+        yield await asyncio.to_thread(batch_json, item.slice(start, _ROWS_A_PART), UNIT_SHAPE)
