@@ -42,14 +42,14 @@ _DEFAULT_ROW_LIMIT = 1_000_000
 
 
 async def create_local_datasource(context: PluginContext, plugin: PluginSettings | None = None) -> "CeemsDataSource":
-    """Make the data source that the context's settings describe; wrong settings are a `PluginError`."""
+    """Open the data source that the context's settings describe. Wrong settings are a `PluginError`."""
     settings = read_settings(context, plugin)
     uid = context.data_source.uid if context.data_source else ""
     return CeemsDataSource(settings, grafana_row_limit(context), uid=uid)
 
 
 def read_settings(context: PluginContext, plugin: PluginSettings | None = None) -> Settings:
-    """Read the settings of the context's data source; wrong ones, and a context without one, are a `PluginError`."""
+    """Read the settings of the context's data source. Wrong settings, or no data source, are a `PluginError`."""
     if context.data_source is None:
         raise PluginError("No data source is named in the request.", status=400)
     try:
@@ -61,7 +61,7 @@ def read_settings(context: PluginContext, plugin: PluginSettings | None = None) 
 
 
 class CeemsDataSource:
-    """A CEEMS database, asked through Grafana; see `ceems_grpc.grafana.backend.datasource.DataSource`."""
+    """A CEEMS database as a data source; see `ceems_grpc.grafana.backend.datasource.DataSource`."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class CeemsDataSource:
         store: Store | None = None,
         queue: Queue | None = None,
     ) -> None:
-        """Open what the settings name, or answer from a ``store`` that is open, which has this ``queue``."""
+        """Open the sources of the settings, or use an open ``store`` and its ``queue``."""
         self._settings = settings
         self._store = store or create_store(settings.sources, settings.store)
         limits = Limits(settings.max_query_window, settings.row_limit or row_limit)
@@ -93,16 +93,16 @@ class CeemsDataSource:
                 return await self._panels.answer(viewer, query, statements=statements)
 
     async def call_resource(self, context: PluginContext, request: ResourceRequest) -> ResourceResponse:
-        """Answer a request to the CEEMS API. Who asks is the context's user; headers and parameters change nothing."""
+        """Answer a request to the CEEMS API as the context's user; headers and parameters cannot change the user."""
         try:
-            with failures_counted():  # the API counts those that it tells itself
+            with failures_counted():  # the API counts the errors that it turns into responses
                 async with asyncio.timeout(self._seconds()):
                     return await self._api.answer(self._viewer(context), request.method, request.path, request.query)
         except TimeoutError:
             return error_response(503, ErrorType.TIMEOUT, f"the question took longer than {self._seconds():g} s")
 
     async def check_health(self, context: PluginContext) -> HealthResult:
-        """Open the database and say what it holds."""
+        """Open the database and describe it."""
         try:
             facts = await self._ceems.facts()
         except StoreError as error:
@@ -112,13 +112,13 @@ class CeemsDataSource:
         return health_result(facts, full_path=_is_grafana_admin(context), now=datetime.now(UTC))
 
     async def subscribe_stream(self, context: PluginContext, request: StreamRequest) -> SubscribeResult:
-        """Let the channel's owner listen; see `ceems_grpc.panels.live`."""
+        """Let the owner of a channel subscribe to it; see `ceems_grpc.panels.live`."""
         with self._failures(context):
             frame = await self._live.subscribe(self._viewer(context), request.path, request.data)
         return SubscribeResult(SubscribeStatus.OK, frame)
 
     async def publish_stream(self, context: PluginContext, request: StreamRequest) -> PublishResult:
-        """Nobody may send: channels go from the database to dashboards."""
+        """Refuse: channels send from the database to dashboards only."""
         return PublishResult(PublishStatus.PERMISSION_DENIED)
 
     async def run_stream(self, context: PluginContext, request: StreamRequest) -> AsyncIterator[Frame | bytes]:
@@ -144,7 +144,7 @@ class CeemsDataSource:
 
     @contextmanager
     def _failures(self, context: PluginContext) -> Iterator[None]:
-        """Turn what questions and stores raise into errors that Grafana shows."""
+        """Turn exceptions of questions and stores into errors that Grafana shows."""
         try:
             with failures_counted():
                 yield
@@ -162,11 +162,11 @@ class CeemsDataSource:
 
 
 def _is_grafana_admin(context: PluginContext) -> bool:
-    """Tell whether the user may see paths: who administers the organisation configured them."""
+    """Tell whether the user may see paths: administrators of the organisation configure them."""
     return context.user is not None and context.user.role == "Admin" and not context.user.is_scheduler
 
 
 def grafana_row_limit(context: PluginContext) -> int:
-    """Return how many rows Grafana allows in an answer of a database."""
+    """Return the largest number of rows that Grafana allows a database to return."""
     text = context.grafana_config.get("GF_SQL_ROW_LIMIT", "")
     return int(text) if text.isdigit() and int(text) > 0 else _DEFAULT_ROW_LIMIT

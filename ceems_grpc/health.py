@@ -1,4 +1,4 @@
-"""What a health check says about a database, or about each of several sources."""
+"""The result of a health check of a database, or of each of several sources."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -13,10 +13,10 @@ _AHEAD = timedelta(minutes=5)
 
 
 def health_result(facts: Facts, *, full_path: bool, now: datetime) -> HealthResult:
-    """Say what a database holds; of several sources, each. One of them that does not answer is an error.
+    """Describe a database, or each of several sources. A source that does not answer makes the result an error.
 
-    ``full_path``: for administrators, who may see paths. ``now`` is in UTC; it is compared with what the writers of the
-    databases wrote, and so with their clocks.
+    ``full_path``: for administrators, who may see paths. ``now``: in UTC. It is compared with times that the writers of
+    the databases wrote, so with their clocks.
     """
     if facts.parts:
         return _several(facts, full_path=full_path, now=now)

@@ -1,1 +1,1 @@
-"""The domain: questions about units, usage and stats, who may ask them, and their answers."""
+"""The domain: questions about units, usage and stats, the rules for who may ask them, and their answers."""

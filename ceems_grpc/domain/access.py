@@ -1,10 +1,12 @@
 """Who may see what. Every answer goes through these rules.
 
-Administrators are the names in table admin_users; where a store holds several sites, each row says which clusters it
-is about (column ``clusters``), and elsewhere its names are users like any other. A user sees the own units, and of the
-service account ``P:svc`` of a project P, when P is asked for and the user is a member of P on that cluster. Usage is
-seen by all members of a project.
-Membership counts per cluster: a project of the same name elsewhere is another project.
+Administrators are the names in table admin_users. If a store holds several sites, each row of that table names the
+clusters that it applies to (column ``clusters``); on other clusters its names are ordinary users.
+
+A user sees their own units. A user also sees the units of the service account ``P:svc`` of a project P if the question
+names P and the user is a member of P on that cluster. All members of a project see its usage.
+
+Membership is per cluster: a project of the same name on another cluster is another project.
 """
 
 import time
@@ -40,9 +42,10 @@ def service_account(project: str) -> str:
 
 
 class Rights:
-    """Who is an administrator and who is a member of what, remembered for a few seconds.
+    """A short-lived cache of who is an administrator, and of who is a member of which projects.
 
-    Asked with every question, and changed only when CEEMS writes; who loses a right loses it within ``LIFETIME``.
+    Every question needs these rights, and they change only when CEEMS writes. A revoked right is lost within
+    ``LIFETIME``.
     """
 
     LIFETIME = 10.0  # seconds
@@ -77,7 +80,7 @@ class Rights:
                 if not missing_of(reader):
                     self._pairs[login] = known
             pairs.update(known)
-        return tuple(sorted(pairs, key=lambda pair: tuple(map(str, pair))))  # either may be null
+        return tuple(sorted(pairs, key=lambda pair: tuple(map(str, pair))))  # both parts are nullable
 
 
 async def _office(reader: Reader, login: str) -> Office:
@@ -101,8 +104,8 @@ async def _office(reader: Reader, login: str) -> Office:
 class Access:
     """What one viewer may see in one reader.
 
-    ``clusters``: of an administrator, which clusters (None: all). ``also_own``: whether an administrator of some
-    clusters also sees what any user would see, elsewhere.
+    ``clusters``: the clusters that an administrator administers (None: all). ``also_own``: whether an administrator of
+    some clusters sees on the other clusters what an ordinary user would see.
     """
 
     reader: Reader
@@ -117,9 +120,9 @@ class Access:
         return await self.rights.memberships(self.reader, logins)
 
     async def units(self, users: tuple[str, ...], projects: tuple[str, ...]) -> Condition:
-        """Return which units to answer when these users and projects are asked for."""
+        """Return the condition for units of the users and projects that a question names."""
         services = tuple(map(service_account, projects))
-        # An administrator who names users also gets the service accounts of the projects asked for.
+        # An administrator who names users also gets the service accounts of the projects that the question names.
         all_: Condition = In("username", users + services) if users else ALWAYS
         if self._sees_all:
             return all_
@@ -130,23 +133,23 @@ class Access:
         return self.either(all_, self._own(AnyOf(tuple(own)), users))
 
     async def usage(self, users: tuple[str, ...], projects: tuple[str, ...]) -> Condition:
-        """Return whose usage to answer: the rows of all projects that contain one of the users."""
+        """Return the condition for usage: the rows of all projects that have one of the users as a member."""
         all_: Condition = ALWAYS
         if self.as_admin and users:
             named = users + tuple(map(service_account, projects))
             all_ = PairIn(("cluster_id", "project"), await self.memberships(named))
         if self._sees_all:
             return all_
-        # Not of the projects that a service account is a member of: those need not be the viewer's.
+        # Projects of a service account are left out: the viewer need not be a member of them.
         own = PairIn(("cluster_id", "project"), await self.memberships((self.viewer.login,)))
         return self.either(all_, self._own(own, users))
 
     def named(self, users: tuple[str, ...]) -> tuple[Condition, ...]:
-        """Return the condition of a member who names users: just their rows. Administrators' users count above."""
+        """Return the condition for a member who names users: only their rows. `usage` handles administrators."""
         return () if self.as_admin or not users else (In("username", users),)
 
     def either(self, all_: Condition, own: Condition) -> Condition:
-        """Return the first condition for what the viewer administers, and the second for the rest that is seen."""
+        """Return ``all_`` for the clusters that the viewer administers, and ``own`` for the others that are visible."""
         if not self.as_admin:
             return own
         if self.clusters is None:
@@ -159,7 +162,7 @@ class Access:
         return self.as_admin and self.clusters is None
 
     def _own(self, own: Condition, users: tuple[str, ...]) -> Condition:
-        # Of a member who names users `named` says the same; an administrator of other clusters is a member here.
+        # `named` adds this condition for members. An administrator of other clusters is a member here.
         return AllOf((own, In("username", users))) if self.as_admin and users else own
 
     async def _service_accounts(self, projects: tuple[str, ...]) -> Pairs:
@@ -170,7 +173,7 @@ class Access:
 
 
 async def open_access(reader: Reader, viewer: Viewer, admin: AsAdmin, rights: Rights) -> Access:
-    """Return what the viewer may see; asking as an administrator without being one is an error (403)."""
+    """Return what the viewer may see. Asking as an administrator without being one is an error (403)."""
     if admin is False:
         return Access(reader, viewer, as_admin=False, rights=rights)
     office = Office(True) if viewer.admin_by_role else await rights.office(reader, viewer.login)

@@ -1,7 +1,7 @@
-"""Answers about usage, kept for a quarter of an hour as the CEEMS API keeps them.
+"""A cache of usage answers. As in the CEEMS API, an answer lives for a quarter of an hour.
 
-A kept answer is given again only to the same user, for the same rounded question, with the same rights, and while the
-database is the same: a member who was removed, or a row that was written, makes another key.
+The key of an answer holds the user, the rounded question, the user's rights and the version of the database. A cached
+answer is therefore not used after a member was removed or a row was written.
 """
 
 import time
@@ -17,13 +17,13 @@ from ceems_grpc.store.runtime.query_trace import Statement, account, join, kept
 
 LIFETIME = 900.0  # seconds
 MOST_BYTES = 32 * 1024 * 1024
-_COLUMN_BYTES = 1024  # of a column beside its values, which are few in most answers: measured 700 to 1,000
+_COLUMN_BYTES = 1024  # overhead of a column, which outweighs the few values of most answers: measured 700 to 1,000
 _LOOKUPS = Counter("ceems_usage_cache_lookups", "Look-ups in the cache of usage answers", ["result"])
 _BYTES = Gauge("ceems_usage_cache_bytes", "Bytes that the kept usage answers take")
 
 
 class UsageCache:
-    """Keeps answers by key, up to a number of bytes; equal questions that run at the same time run once."""
+    """Caches answers by key, up to a number of bytes. Equal questions at the same time run once."""
 
     def __init__(self, most_bytes: int = MOST_BYTES, timer: Callable[[], float] = time.time) -> None:
         self._timer = timer
@@ -32,12 +32,12 @@ class UsageCache:
         self._reported = 0
 
     async def get(self, key: Hashable, work: Callable[[], Awaitable[Answer]]) -> Answer:
-        """Return the kept answer (``expires`` says until when it is kept), or do the work and keep its answer."""
+        """Return the cached answer (valid until its ``expires``), or do the work and cache its answer."""
         found = self._kept.get(key)
         if found is not None:
             _LOOKUPS.labels("hit").inc()
             answer, statements = found
-            assert answer.expires is not None  # noqa: S101 - all that is kept expires
+            assert answer.expires is not None  # noqa: S101 - every cached answer expires
             kept(LIFETIME - (answer.expires - self._timer()), statements)
             return answer
         _LOOKUPS.labels("miss").inc()
@@ -58,12 +58,12 @@ class UsageCache:
         self._report()
 
     def _report(self) -> None:
-        size = int(self._kept.currsize)  # asking drops what has expired
+        size = int(self._kept.currsize)  # reading the size drops expired answers
         _BYTES.inc(size - self._reported)
         self._reported = size
 
 
-_Kept = tuple[Answer, tuple[Statement, ...]]  # an answer, and the statements that it was made by
+_Kept = tuple[Answer, tuple[Statement, ...]]  # an answer, and the statements that made it
 
 
 def _size(entry: _Kept) -> int:

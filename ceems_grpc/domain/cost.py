@@ -1,7 +1,7 @@
-"""Which questions are large: those whose window, for as many people as they ask about, takes many rows.
+"""How much work a question is: a long window over many users reads many rows.
 
-How many rows that is differs from site to site, but everybody's day and a user's own fortnight are quick in every
-database, and everybody's month is not in a large one. Nothing is measured, so a question always waits in the same lane.
+The number of rows differs between sites. One day of all users and two weeks of one user are quick in every database;
+one month of all users is slow in a large one. Nothing is measured, so equal questions always wait in the same lane.
 """
 
 from ceems_grpc.domain.questions.model import (
@@ -18,15 +18,15 @@ from ceems_grpc.domain.questions.window import DAY, Window
 from ceems_grpc.store.runtime.admission import Size
 
 LONGEST_SMALL = 1.25 * DAY
-"""Seconds of everybody's units that are small work; a day, and what rounding adds to it."""
+"""The longest window, in seconds, over which the units of all users are small work: a day and its rounding."""
 LONGEST_SMALL_OF_FEW = 14.25 * DAY
-"""Seconds of the units of one user, or of the users, projects or units that the question names."""
+"""The same for one user, or for the users and projects that the question names."""
 
 CostedQuestion = UnitsQuestion | UsageQuestion | UsageOverTimeQuestion | StatsQuestion
 
 
 def size_of(question: CostedQuestion, *, as_admin: bool) -> Size:
-    """Return how much work the question is for somebody who asks as an administrator, or only for the own rows."""
+    """Return how much work the question is. ``as_admin``: for an administrator, otherwise for a user's own rows."""
     few = not as_admin or _names_few(question.selection)
     match question:
         case UnitsQuestion() if question.uuids:

@@ -1,4 +1,4 @@
-"""Questions that cannot be answered, with the words and kinds of the CEEMS API."""
+"""Errors of questions, with the texts and types of the CEEMS API."""
 
 from enum import StrEnum
 
@@ -30,9 +30,9 @@ _LONGEST = 1_000  # characters
 
 
 class QuestionError(Exception):
-    """A question that gets an error for an answer; the message may be shown to whoever asked.
+    """A question that cannot be answered. The message may be shown to the viewer.
 
-    Messages repeat what was asked; so that they stay readable, and small in logs, long ones are cut.
+    Messages quote the question. Long messages are cut, so that they stay readable and do not fill logs.
     """
 
     def __init__(self, type_: ErrorType, message: str) -> None:
@@ -46,7 +46,7 @@ class QuestionError(Exception):
 
 
 def bad_data(message: str) -> QuestionError:
-    """Make the error for a question that is malformed."""
+    """Make the error for a malformed question."""
     return QuestionError(ErrorType.BAD_DATA, message)
 
 
@@ -56,14 +56,14 @@ def no_user() -> QuestionError:
 
 
 def no_service_user() -> QuestionError:
-    """Make the error for a panel's query without a signed-in user, where the settings name no service user."""
+    """Make the error for a panel query without a signed-in user if the settings have no service user."""
     message = (
-        "no user identified: alert rules and public dashboards ask without a signed-in user; "
-        "set serviceUser in the data source's settings, as whom they then ask"
+        "no user identified: alert rules and public dashboards have no signed-in user; "
+        "set serviceUser in the data source's settings to the user that they ask as"
     )
     return QuestionError(ErrorType.UNAUTHORIZED, message)
 
 
 def not_an_admin() -> QuestionError:
-    """Make the error for an administrator's question by somebody else."""
+    """Make the error for an administrator's question from a user who is not an administrator."""
     return QuestionError(ErrorType.FORBIDDEN, "current user does not have admin privileges")

@@ -1,4 +1,4 @@
-"""Reading ahead of a slow consumer: a read transaction ends when the rows are read, not when they are sent."""
+"""Reading ahead of a slow consumer, so that a read transaction ends when the rows are read, not when they are sent."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -9,19 +9,19 @@ from ceems_grpc.domain.errors import ErrorType, QuestionError
 
 _Item = TypeVar("_Item")
 _AHEAD = 16  # items
-_PATIENCE = 60.0  # seconds for which a consumer may take nothing before the read is given up
+_PATIENCE = 60.0  # seconds without a taken item after which the read is abandoned
 
 
 async def read_ahead(source: AsyncGenerator[_Item, None]) -> AsyncGenerator[_Item, None]:
-    """Yield the items of a source that a task of its own runs ahead, up to 16 items.
+    """Yield the items of a source, which a separate task reads up to 16 items ahead.
 
-    A consumer that takes nothing for a minute gets an error (503), since it would hold back the database's writer.
+    A consumer that takes no item for a minute gets an error (503): a longer read would hold up the database's writer.
     """
     queue: asyncio.Queue[_Item | Exception | None] = asyncio.Queue(_AHEAD)
 
     def hand_over(error: Exception) -> None:
         if queue.full():
-            queue.get_nowait()  # the consumer gets an error, so it misses nothing
+            queue.get_nowait()  # the consumer gets the error instead of this item
         queue.put_nowait(error)
 
     async def run() -> None:
@@ -33,8 +33,8 @@ async def read_ahead(source: AsyncGenerator[_Item, None]) -> AsyncGenerator[_Ite
         except asyncio.CancelledError:
             raise
         except TimeoutError:
-            hand_over(QuestionError(ErrorType.TIMEOUT, "the answer was read too slowly, and given up"))
-        except Exception as error:  # the consumer's to see
+            hand_over(QuestionError(ErrorType.TIMEOUT, "the answer was read too slowly and was abandoned"))
+        except Exception as error:  # raised again in the consumer
             hand_over(error)
         else:
             await queue.put(None)

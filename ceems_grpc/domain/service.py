@@ -1,4 +1,4 @@
-"""All questions in one place: who asks, within which limits, from which store."""
+"""The entry point of all questions: it checks the viewer and the limits, then asks the store."""
 
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
@@ -42,7 +42,7 @@ _Limited = TypeVar("_Limited", UnitsQuestion, UsageQuestion, StatsQuestion, Dire
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """``max_window``: longest window that may be asked for (None: any); ``rows``: most rows of an answer."""
+    """``max_window``: the longest window of a question (None: any). ``rows``: the most rows of an answer."""
 
     max_window: timedelta | None = None
     rows: int | None = None
@@ -51,8 +51,8 @@ class Limits:
 class Ceems:
     """Answers questions from a store.
 
-    Every method takes the viewer (None: nobody is signed in) and raises `QuestionError` for questions that get an
-    error for an answer, `StoreError` where the store cannot answer.
+    Every method takes the viewer (None: no user is signed in). It raises `QuestionError` for a question that is wrong
+    or not allowed, and `StoreError` if the store cannot answer.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Ceems:
         clock: Callable[[], float] = time.time,
         queue: Queue | None = None,
     ) -> None:
-        """Answer from an open store; ``queue``: that of the store, if others ask it too."""
+        """Answer from an open store. ``queue``: the queue of the store, if others use it too."""
         self.store = store
         self.limits = limits or Limits()
         self._clock = clock
@@ -72,7 +72,7 @@ class Ceems:
         self._queue = queue or Queue()
 
     async def close(self) -> None:
-        """Let go of the store and of kept answers."""
+        """Close the store and drop cached answers."""
         self._usage.clear()
         await self.store.close()
 
@@ -81,7 +81,7 @@ class Ceems:
         return int(self._clock())
 
     async def units(self, viewer: Viewer | None, question: UnitsQuestion) -> Answer:
-        """Answer which units there are, as a table; see `units.units_table`."""
+        """Return units as a table; see `units.units_table`."""
         self._check_units(question)
         limited = self._limit(question)
         return await self._once(viewer, limited, lambda access: units.units_table(access, limited))
@@ -89,7 +89,7 @@ class Ceems:
     def units_stream(
         self, viewer: Viewer | None, question: UnitsQuestion, timezone: str | None, warnings: list[str]
     ) -> AsyncGenerator[pa.RecordBatch | JsonText, None]:
-        """Answer the same bit by bit; see `units.units_batches`. Rows are read ahead of a slow consumer."""
+        """Return units batch by batch; see `units.units_batches`. Rows are read ahead of a slow consumer."""
 
         async def run() -> AsyncGenerator[pa.RecordBatch | JsonText, None]:
             self._check_units(question)
@@ -102,7 +102,7 @@ class Ceems:
         return read_ahead(run())
 
     async def require(self, viewer: Viewer | None, admin: AsAdmin) -> None:
-        """Return if the viewer may ask at all; else raise the API's error (401, 403)."""
+        """Return if the viewer may ask questions; otherwise raise the API's error (401, 403)."""
         async with self._queue.turn(Size.SMALL), self._access(viewer, admin):
             pass
 
@@ -112,20 +112,20 @@ class Ceems:
         return facts
 
     async def reach(self) -> None:
-        """Return if the database can be opened; raise `StoreError` if not."""
+        """Return if the database can be opened; otherwise raise `StoreError`."""
         async with self._queue.turn(Size.SMALL), self.store.read():
             pass
 
     async def usage(self, viewer: Viewer | None, question: UsageQuestion) -> Answer:
-        """Answer what was used; see `usage.usage`."""
+        """Return usage; see `usage.usage`."""
         if question.mode is Mode.CURRENT:
             self._check(question.window)
         limited = usage.normalize(self._limit(question))
         async with self._queue.turn(Size.SMALL), self._access(viewer, limited.admin) as access:
             rights = await access.usage(limited.selection.users, limited.selection.projects)
-            if access.clusters is None:  # who administers some clusters only is asked about as asked
+            if access.clusters is None:  # an administrator of some clusters keeps the question's own choice
                 limited = replace(limited, admin=access.as_admin)
-            # Only now: the first reader of a file in WAL mode makes an empty log beside it.
+            # Only now: the first reader of a file in WAL mode creates an empty log next to it.
             key = (viewer, rights, limited, await self.store.version())
 
         async def work() -> Answer:
@@ -135,24 +135,24 @@ class Ceems:
         return await self._usage.get(key, work)
 
     async def usage_over_time(self, viewer: Viewer | None, question: UsageOverTimeQuestion) -> tuple[Answer, TimeSteps]:
-        """Answer what was used step by step; see `usage.usage_over_time`."""
+        """Return usage per time step; see `usage.usage_over_time`."""
         self._check(question.window)
         return await self._once(viewer, question, lambda a: usage.usage_over_time(a, question))
 
     async def stats(self, viewer: Viewer | None, question: StatsQuestion) -> Answer:
-        """Answer how many units, projects and users there are; see `stats.stats`."""
+        """Return the numbers of units, projects and users; see `stats.stats`."""
         if question.mode is Mode.CURRENT:
             self._check(question.window)
         limited = self._limit(question)
         return await self._once(viewer, limited, lambda access: stats.stats(access, limited))
 
     async def directory(self, viewer: Viewer | None, question: DirectoryQuestion) -> Answer:
-        """Answer which users, projects, clusters or administrators there are; see `directory.directory`."""
+        """Return users, projects, clusters or administrators; see `directory.directory`."""
         limited = self._limit(question)
         return await self._once(viewer, limited, lambda access: directory.directory(access, limited))
 
     async def verify(self, viewer: Viewer | None, question: VerifyQuestion) -> None:
-        """Return if the units are the viewer's to see; see `directory.verify`."""
+        """Return if the viewer may see the units; see `directory.verify`."""
         await self._ask(viewer, False, lambda access: directory.verify(access, question))
 
     async def suggest(self, viewer: Viewer | None, question: SuggestQuestion) -> Suggestions:
@@ -179,7 +179,7 @@ class Ceems:
             return _with_missing(await answer(access), missing_of(access.reader))
 
     async def _size(self, viewer: Viewer | None, question: "_Asked") -> Size:
-        """Return how much work a question is; who may not ask as an administrator is told before it waits."""
+        """Return how much work a question is. A viewer who may not ask as an administrator gets the error at once."""
         if isinstance(question, DirectoryQuestion | SuggestQuestion):
             return Size.SMALL
         own, everybody = (size_of(question, as_admin=as_admin) for as_admin in (False, True))
@@ -187,7 +187,7 @@ class Ceems:
             return own if question.admin is False else everybody
         if viewer is not None:
             office = Office(True) if viewer.admin_by_role else self._rights.known(viewer.login)
-            if office is not None and office.is_admin:  # who is not may have to be told so at once
+            if office is not None and office.is_admin:  # anybody else may get an error at once
                 return everybody
         async with self._queue.turn(Size.SMALL), self._access(viewer, question.admin) as access:
             return everybody if access.as_admin else own
@@ -202,7 +202,7 @@ class Ceems:
         question: "_Asked",
         answer: Callable[[Access], Awaitable["_Result"]],
     ) -> "_Result":
-        """Ask; the same question of the same viewer that comes while it runs waits for its answer."""
+        """Ask. If the same viewer asks the same question while it runs, the two share the answer."""
 
         async def work() -> _Result:
             return await self._ask(viewer, question.admin, answer, await self._size(viewer, question))
@@ -223,7 +223,7 @@ class Ceems:
 
 
 def _with_missing(result: "_Result", missing: tuple[Missing, ...]) -> "_Result":
-    """Put into an answer what it lacks of sources that could not be asked."""
+    """Add to an answer what it lacks because a source could not be asked."""
     told: Any = result
     match told if missing else None:
         case Answer() | Suggestions():

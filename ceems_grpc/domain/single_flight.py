@@ -1,4 +1,4 @@
-"""Equal work asked for at the same time is done once."""
+"""Runs equal work once when several callers ask for it at the same time."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable

@@ -1,1 +1,1 @@
-"""Panel queries: a query model in, data frames out."""
+"""Panel queries: from a query model to data frames."""

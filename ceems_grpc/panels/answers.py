@@ -1,4 +1,4 @@
-"""Panel queries, answered with data frames."""
+"""Answers to panel queries, as data frames."""
 
 import time
 from dataclasses import replace
@@ -30,7 +30,7 @@ class Panels:
         self._ceems = ceems
 
     async def answer(self, viewer: Viewer | None, query: DataQuery, *, statements: bool = False) -> list[Frame]:
-        """Answer one query; ``statements``: its report may show SQL. Raises `QuestionError` and `StoreError`."""
+        """Answer one query. ``statements``: the report may show SQL. Raises `QuestionError` and `StoreError`."""
         began = time.perf_counter()
         model, kind = read_query(query.json, query.query_type)
         shape = model.shape(kind)
@@ -64,7 +64,7 @@ class Panels:
 
 
 def _with_labels(question: TableQuestion) -> TableQuestion:
-    """Ask also for what tells rows apart: in a numeric frame these columns label the numbers."""
+    """Add the columns that identify a row: in a numeric frame they label the numbers."""
     if isinstance(question, UsageQuestion) and question.fields:
         return replace(question, fields=(*groups_of(question), *question.fields))
     if isinstance(question, StatsQuestion) and question.fields:

@@ -1,4 +1,4 @@
-"""Answers as data frames: types and units of fields, frame types that alerting understands, notices."""
+"""Answers as data frames: the types and units of fields, the frame types of alerting, notices."""
 
 import pyarrow as pa
 
@@ -41,13 +41,13 @@ def numeric_frame(name: str, answer: Answer) -> Frame:
         or pa.types.is_integer(answer.table.schema.field(column).type)
         or pa.types.is_floating(answer.table.schema.field(column).type)
     ]
-    # Alert rules take only a frame without fields for no data.
+    # Only a frame without fields means "no data" to alert rules.
     fields = tuple(_field(answer, column) for column in kept) if answer.table.num_rows else ()
     return Frame(name, fields, _meta(answer, FrameType.NUMERIC_LONG, "table"))
 
 
 def series_frames(name: str, answer: Answer, groups: tuple[str, ...], steps: TimeSteps, *, wide: bool) -> list[Frame]:
-    """Return rows of (groups, step, values) as one series per group and value, steps without a row as nulls."""
+    """Return rows of (groups, step, values) as one series per group and value. Steps without a row are null."""
     count = len(steps.starts)
     moments = pa.array([start * 1000 for start in steps.starts], pa.int64()).cast(_TIME)
     interval = (steps.end - steps.starts[0]) / count * 1000
@@ -71,7 +71,7 @@ def series_frames(name: str, answer: Answer, groups: tuple[str, ...], steps: Tim
             named = {group: text or "" for group, text in zip(groups, label, strict=True)}
             series.append(Field(column, pa.array(line, type_), named, _config(answer.column_of(column), column)))
     if not series:
-        return [Frame(name, (), _meta(answer, FrameType.TIMESERIES_WIDE, "graph"))]  # so alert rules know it: no data
+        return [Frame(name, (), _meta(answer, FrameType.TIMESERIES_WIDE, "graph"))]  # "no data" to alert rules
     if wide:
         return [Frame(name, (time, *series), _meta(answer, FrameType.TIMESERIES_WIDE, "graph"))]
     meta = _meta(answer, FrameType.TIMESERIES_MULTI, "graph")
@@ -93,7 +93,7 @@ def _config(column: Column, name: str) -> FieldConfig:
     more = f": {key}" if key else ", comma-separated" if column.type is Type.LIST else ""
     return FieldConfig(
         description=column.description + more,
-        unit="locale" if column.kind is Kind.COUNT else UNITS[unit],  # counts are shown exactly
+        unit="locale" if column.kind is Kind.COUNT else UNITS[unit],  # shows counts exactly
         min=0 if percent else None,
         max=100 if percent else None,
     )

@@ -1,8 +1,8 @@
-"""Live channels: a frame at first, then one whenever the database has changed.
+"""Live channels: one frame at the start, then one after each change of the database.
 
-Grafana runs a channel once and sends what comes from it to everybody who listens to it. So a channel belongs to one
-user: ``units/running/KEY`` and ``stats/KEY``, with `channel_key` of the login, and anything after it to tell apart
-channels of one user. A channel without a key belongs to whoever listens first while it runs; others are refused.
+Grafana runs a channel once and sends its frames to all subscribers. A channel therefore belongs to one user. Its path
+is ``units/running/KEY`` or ``stats/KEY``, where KEY is the `channel_key` of the login; a suffix distinguishes channels
+of one user. A channel without a key belongs to its first subscriber as long as it runs; others are refused.
 """
 
 import asyncio
@@ -20,13 +20,13 @@ from ceems_grpc.panels.frames import table_frame
 from ceems_grpc.panels.query_model import QueryType, question_of, read_query
 from ceems_grpc.telemetry.questions import STREAMS
 
-_POLL = 2.0  # seconds between looks at the database file
-_HOLD = 15.0  # seconds for which a channel stays its listener's until it runs, and between two looks
+_POLL = 2.0  # seconds between two polls of the database's version
+_HOLD = 15.0  # seconds for which a channel stays with its owner before it runs, and between two polls
 _CHANNELS: dict[str, QueryType] = {"units/running": "units", "stats": "stats"}
 
 
 def channel_key(login: str) -> str:
-    """Return a login in characters that channels may have."""
+    """Encode a login in characters that the path of a channel may have."""
     return urlsafe_b64encode(login.encode()).decode().rstrip("=")
 
 
@@ -40,12 +40,12 @@ class Live:
         self._owners: dict[str, tuple[str, float]] = {}
 
     async def subscribe(self, viewer: Viewer | None, path: str, data: bytes) -> Frame:
-        """Return the first frame for whoever may listen. Raises `QuestionError` (401, 403, 404) for others."""
+        """Return the first frame to a viewer who may subscribe. Raises `QuestionError` (401, 403, 404) for others."""
         self._claim(viewer, path)
         return await self._frame(viewer, path, data)
 
     async def run(self, viewer: Viewer | None, path: str, data: bytes) -> AsyncIterator[Frame]:
-        """Yield a frame now and after each change of the database; what may be seen is looked up anew each time."""
+        """Yield a frame now and after each change of the database. Rights are checked again for each frame."""
         self._claim(viewer, path)
         STREAMS.inc()
         try:
@@ -60,7 +60,7 @@ class Live:
             self._owners.pop(path, None)
 
     def _claim(self, viewer: Viewer | None, path: str) -> None:
-        """Make the viewer the channel's owner for a while, or refuse."""
+        """Make the viewer the owner of the channel for `_HOLD` seconds, or refuse."""
         if viewer is None:
             raise no_user()
         channel, rest = _split(path)
@@ -78,10 +78,10 @@ class Live:
         now = self._ceems.now()
         question = question_of(model, kind, make_window(None, None, now))
         if isinstance(question, UnitsQuestion):
-            # In a window that is empty no unit has ended: what is left are those that run.
+            # In an empty window no unit has ended, so only running units are left.
             answer = await self._ceems.units(viewer, replace(question, window=Window(now + 1, now), running=True))
         else:
-            assert isinstance(question, StatsQuestion)  # noqa: S101 - the channels ask nothing else
+            assert isinstance(question, StatsQuestion)  # noqa: S101 - there are two kinds of channels
             answer = await self._ceems.stats(viewer, question)
         return table_frame(kind, answer)
 

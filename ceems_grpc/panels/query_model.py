@@ -1,4 +1,4 @@
-"""The query model of panels: JSON from Grafana, checked and turned into a question. docs/query.md describes it."""
+"""The query model of panels: JSON from Grafana, decoded, checked and turned into a question; see docs/query.md."""
 
 import re
 from typing import Annotated, Literal
@@ -53,7 +53,7 @@ class FilterModel(msgspec.Struct, rename="camel"):
 
 
 class QueryModel(msgspec.Struct, rename="camel"):
-    """The query as the editor saves it. Keys that Grafana adds (refId, datasource, hide ...) are passed over."""
+    """The query as the editor saves it. Keys that Grafana adds (refId, datasource, hide ...) are ignored."""
 
     query_type: QueryType | Literal[""] = ""
     mode: Literal["current", "global"] = "current"
@@ -77,7 +77,7 @@ class QueryModel(msgspec.Struct, rename="camel"):
     format: Format = ""
 
     def shape(self, query_type: QueryType) -> Format:
-        """Return the format of the frames; one that does not go with the query type is an error."""
+        """Return the format of the frames. A format that the query type does not have is an error."""
         formats = _FORMATS.get(query_type, ("table",))
         if self.format and self.format not in formats:
             raise bad_data(f"format '{self.format}' does not go with {query_type}: use {' or '.join(formats)}")
@@ -85,7 +85,7 @@ class QueryModel(msgspec.Struct, rename="camel"):
 
 
 def read_query(json: bytes, query_type: str = "") -> tuple[QueryModel, QueryType]:
-    """Decode a query; ``query_type`` is what Grafana's envelope says, used where the JSON does not say it itself."""
+    """Decode a query. ``query_type``: the type in Grafana's envelope, used if the JSON has none."""
     try:
         model = msgspec.json.decode(json or b"{}", type=QueryModel)
         kind = model.query_type or msgspec.convert(query_type or "units", QueryType)
@@ -101,7 +101,7 @@ def read_query(json: bytes, query_type: str = "") -> tuple[QueryModel, QueryType
 
 
 def question_of(model: QueryModel, kind: QueryType, window: Window) -> Question:
-    """Turn a query into the question that it asks, over the panel's time range."""
+    """Return the question that a query asks over the panel's time range."""
     selection = Selection(
         tuple(model.clusters),
         tuple(model.projects),

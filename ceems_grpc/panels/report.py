@@ -1,7 +1,7 @@
-"""What Grafana's query inspector shows of a query: how it was answered, and with which numbers.
+"""The report of a query in Grafana's query inspector: how it was answered, and in which time.
 
-Who administers the organisation of Grafana sees the statements as they ran, with their parameters; everybody else a
-description of the question: statements name users and projects that the asker need not know of.
+Administrators of the Grafana organisation see the statements that ran, with their parameters. Other users see only a
+description of the question, because statements name users and projects that they need not know.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,12 +16,12 @@ from ceems_grpc.domain.questions.window import Window
 from ceems_grpc.grafana import Frame, FrameMeta, QueryStat
 from ceems_grpc.store.runtime.query_trace import Account, Statement
 
-_LONGEST = 64 * 1024  # characters; each answer carries the text to the browser
+_LONGEST = 64 * 1024  # characters; every answer sends this text to the browser
 
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Seconds that a query took until its frames were made, and of these the seconds for making them."""
+    """Seconds that a query took in total, and the seconds of these in which its frames were made."""
 
     total: float
     frames: float
@@ -30,9 +30,9 @@ class Times:
 def reported(
     frames: list[Frame], kind: str, question: object, account: Account, times: Times, *, statements: bool
 ) -> list[Frame]:
-    """Return the frames with the report in the first of them: the inspector adds up what all frames say.
+    """Return the frames with the report in the first one only, because the inspector adds up all frames.
 
-    ``question`` is one of `ceems_grpc.domain.questions.model`; ``statements``: whether the asker may see SQL.
+    ``question`` is one of `ceems_grpc.domain.questions.model`. ``statements``: whether the user may see SQL.
     """
     if not frames:
         return frames
@@ -44,7 +44,7 @@ def reported(
 
 
 def query_stats(rows: int, account: Account, times: Times) -> list[QueryStat]:
-    """Return rows, where they are from, and the milliseconds of waiting, of the engine, of the frames and of all."""
+    """Return numbers of rows and statements by store, and milliseconds of waiting, engine, frames and in total."""
     stats = [_stat("Rows of the answer", rows)]
     for store in account.stores:
         read = [statement for statement in account.statements if statement.store == store]
@@ -66,7 +66,7 @@ def _stat(name: str, value: float, unit: str = "") -> QueryStat:
 
 
 def executed_text(description: str, account: Account, *, statements: bool) -> str:
-    """Return what the inspector's Query tab shows."""
+    """Return the text for the inspector's Query tab."""
     lines = [description, *_origin(account)]
     if not statements:
         return "\n".join(lines)
@@ -77,7 +77,7 @@ def executed_text(description: str, account: Account, *, statements: bool) -> st
 
 
 def describe(kind: str, question: object) -> str:
-    """Return a question in one line: what is asked, and each part of it that is not left to its default."""
+    """Describe a question in one line: its kind, and every part that differs from the default."""
     parts = [_part(name, value) for name, value in _asked(question)]
     return "; ".join([kind, *parts])
 

@@ -1,1 +1,1 @@
-"""The CEEMS REST API: a URL in, JSON out."""
+"""The CEEMS REST API: from a URL to JSON."""

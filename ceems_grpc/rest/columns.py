@@ -1,7 +1,7 @@
 """Columns of a batch as pieces of JSON objects, made by Arrow and not cell by cell.
 
-Each column becomes an array of ``"name":value`` texts, null where a row does not show it; rows are joined from these.
-What Arrow cannot write as it is (texts to be escaped, metrics in another form than the API's) is left to the caller.
+Each column becomes an array of texts ``"name":value``, null if the row leaves the key out. Rows are joined from these.
+Arrow cannot write texts that need escapes, or metrics in another form than the API's: the caller writes these.
 """
 
 import pyarrow as pa

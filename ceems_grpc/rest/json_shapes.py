@@ -1,4 +1,4 @@
-"""Answers as JSON, in the shapes of the CEEMS API: which keys, in which order, and what is left out when empty."""
+"""Answers as JSON in the shapes of the CEEMS API: the keys, their order, and which empty values are left out."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -20,7 +20,7 @@ _EMPTY_TEXTS = {None, "", "{}", "[]", "null"}
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How rows of one kind are written. ``always``: keys that are there even when empty; ``lists``: JSON arrays."""
+    """How rows of one kind are written. ``always``: keys that stay even if empty. ``lists``: JSON arrays."""
 
     columns: tuple[Column, ...]
     always: frozenset[str]
@@ -58,7 +58,7 @@ def _pieces(values: pa.Array, column: Column, shape: Shape) -> pa.Array:
 
 
 def rows_of_table(table: pa.Table, shape: Shape) -> Iterator[bytes]:
-    """Write the rows of a table whose metrics are taken apart (``column.key``)."""
+    """Write the rows of a table with one column per key of a metric (``column.key``)."""
     parts: list[Iterable[bytes]] = []
     names = table.column_names
     for column in shape.columns:
@@ -76,9 +76,9 @@ def rows_of_table(table: pa.Table, shape: Shape) -> Iterator[bytes]:
 
 
 def number(value: float) -> bytes:
-    """Write a number as the API does: whole numbers as integers, others with 8 decimals, what is not finite as 0.
+    """Write a number as the API does: whole numbers as integers, others with 8 decimals, non-finite ones as 0.
 
-    Trailing zeros are not written; they mean the same number.
+    Trailing zeros are left out.
     """
     if value != value or value in (float("inf"), float("-inf")):  # noqa: PLR0124 - NaN differs from itself
         return b"0"
@@ -99,7 +99,7 @@ def _nothing(name: str, shape: Shape) -> bytes:
 
 
 def _fragments(values: list[Any], column: Column, shape: Shape) -> Iterator[bytes]:
-    """Yield ``"name":value`` for each row, or nothing where the value is empty and need not be there."""
+    """Yield ``"name":value`` for each row, or empty bytes if the value is empty and may be left out."""
     name = column.name
     prefix = _prefix(name)
     empty = prefix + _nothing(name, shape) if name in shape.always else b""
@@ -134,13 +134,13 @@ def _metric(text: str) -> bytes:
 def _object(text: str) -> bytes:
     if text in _EMPTY_TEXTS:
         return b""
-    try:  # what is an object already goes out as it is
+    try:  # the text of an object is used unchanged
         return text.encode() if _objects_only.decode(text) else b""
     except msgspec.DecodeError:
         values = decode_object(text, numeric=False)
         try:
             return _encode(values) if values else b""
-        except UnicodeEncodeError:  # half of a surrogate pair, which can only be written as an escape
+        except UnicodeEncodeError:  # a lone surrogate can only be written as an escape
             return json.dumps(values, separators=(",", ":")).encode()
 
 

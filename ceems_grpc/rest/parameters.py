@@ -1,4 +1,4 @@
-"""Query strings of the API, read into typed values with the API's errors."""
+"""The query strings of the API: parsing into typed values, with the API's errors."""
 
 import re
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ MOST_BYTES = 512 * 1024
 MOST_VALUES = 5_000
 MOST_CHARACTERS = 1_000
 MOMENTS = range(-(2**63), 2**63)
-"""What the API takes for an integer."""
+"""The integers that the API accepts as timestamps."""
 _HALF_OF_A_PAIR = re.compile("[\ud800-\udfff]")
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 
@@ -23,8 +23,8 @@ Parameters = Mapping[str, tuple[str, ...]]
 def parse_query(query: str) -> Parameters:
     """Split a query string into the values of each parameter, in their order.
 
-    Raises bad_data for what no question can mean: bytes that are not UTF-8, half of a surrogate pair, NUL, more than
-    5,000 values, a value of more than 1,000 characters.
+    Raises bad_data for bytes that are not UTF-8, for a lone surrogate, for NUL, for more than 5,000 values of a
+    parameter, and for a value of more than 1,000 characters.
     """
     if len(query) > MOST_BYTES:
         raise bad_data(f"the query string is longer than {MOST_BYTES} bytes")
@@ -64,7 +64,7 @@ def _moment(parameters: Parameters, name: str) -> int | None:
 
 
 def flag(parameters: Parameters, name: str) -> bool:
-    """Tell whether a switch is there, with any value or none."""
+    """Tell whether a switch is present, with any value or none."""
     return name in parameters
 
 
@@ -84,7 +84,7 @@ def count(parameters: Parameters, name: str, default: int) -> int:
 
 
 def as_admin(parameters: Parameters, name: str) -> AsAdmin:
-    """Read whether to ask as an administrator; without a word, as whichever one is."""
+    """Read whether to ask as an administrator. The default is auto."""
     match first(parameters, name):
         case "" | "auto":
             return "auto"

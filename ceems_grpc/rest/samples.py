@@ -1,4 +1,4 @@
-"""Random units and usage with the shape of real ones, for whoever wants to see what the API answers."""
+"""Random units and usage that show what the responses of the API look like."""
 
 import random
 import uuid

@@ -1,4 +1,4 @@
-"""Which database files data sources may name, as grafana.ini says; docs/configure.md explains it."""
+"""The database files that grafana.ini allows data sources to name; see docs/configure.md."""
 
 import errno
 import os
@@ -9,14 +9,14 @@ from pathlib import Path
 
 
 class SettingsError(Exception):
-    """A setting cannot be used; the message says which, and what is wanted."""
+    """A setting is wrong. The message names the setting and says what is expected."""
 
 
 @dataclass(frozen=True, slots=True)
 class PluginSettings:
-    """What `[plugin.ceems-ceems-datasource]` of grafana.ini says: which files data sources may name.
+    """The section `[plugin.ceems-ceems-datasource]` of grafana.ini: the files that data sources may name.
 
-    ``allowed``: files or folders; none means any. ``blocked`` wins over ``allowed``.
+    ``allowed``: files or folders; empty means any. ``blocked`` takes precedence over ``allowed``.
     """
 
     allowed: tuple[Path, ...] = ()
@@ -33,13 +33,13 @@ class PluginSettings:
         return cls(paths("ALLOWED"), paths("BLOCKED"))
 
     def check(self, path: Path) -> None:
-        """Raise `SettingsError` for a file that data sources may not name; links are followed first."""
+        """Raise `SettingsError` for a file that data sources may not name. Links are followed first."""
         real = self._unblocked(path, "The path of the database")
         if self.allowed and not any(real == allowed or allowed in real.parents for allowed in self.allowed):
             raise SettingsError("The path of the database is not among this Grafana's allowed_paths.")
 
     def check_mirror_folder(self, folder: Path) -> None:
-        """Raise `SettingsError` for a folder where no mirror may lie; links are followed first."""
+        """Raise `SettingsError` for a folder that may not hold a mirror. Links are followed first."""
         self._unblocked(folder, "The folder of the mirror")
 
     def _unblocked(self, path: Path, what: str) -> Path:
@@ -54,12 +54,12 @@ class PluginSettings:
 
 
 def plugin_settings() -> PluginSettings:
-    """Return what grafana.ini gave to this process."""
+    """Return the plugin settings that grafana.ini gave to this process."""
     return PluginSettings.from_environment(os.environ)
 
 
 def database_path(text: str) -> Path:
-    """Return the path of a database file (of a folder: of ceems.db in it); `SettingsError` for what is no path."""
+    """Return the path of a database file; for a folder, ceems.db in it. Raises `SettingsError` for anything else."""
     if not text.strip():
         raise SettingsError("No database is configured: set the path of ceems.db in the data source's settings.")
     if "\0" in text or "://" in text or text.startswith("file:"):
@@ -70,4 +70,4 @@ def database_path(text: str) -> Path:
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
             raise SettingsError("The path of the database is longer than this system can have.") from None
-        return path  # the store says which folder is in the way
+        return path  # the store reports the folder that cannot be read

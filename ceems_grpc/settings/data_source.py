@@ -47,10 +47,9 @@ class _JsonData(msgspec.Struct, rename="camel"):
 class Settings:
     """A data source's settings, checked.
 
-    ``sources``: where rows come from, one or more.
-    ``max_query_window``: None is any. ``admin_role``: from which role of Grafana on a user
-    counts as an administrator of CEEMS ("" none). ``service_user``: who asks where nobody is signed in ("" nobody).
-    ``store``: how the sources are opened.
+    ``sources``: one or more places that rows come from. ``store``: how the sources are opened.
+    ``max_query_window``: None is any. ``admin_role``: the lowest role of Grafana that makes a user an administrator of
+    CEEMS ("" none). ``service_user``: the user of questions without a signed-in user ("" none).
     """
 
     sources: tuple[Source, ...]
@@ -67,7 +66,7 @@ class Settings:
     ) -> "Settings":
         """Read jsonData and the decrypted secureJsonData.
 
-        Raises `SettingsError` with a sentence for whoever configures the data source.
+        Raises `SettingsError` with a sentence for the person who configures the data source.
         """
         try:
             raw = msgspec.json.decode(data or b"{}", type=_JsonData)

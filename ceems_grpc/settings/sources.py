@@ -1,7 +1,7 @@
-"""Where the rows of a data source come from: files, other hosts, PostgreSQL; read from its settings.
+"""The sources in the settings of a data source: files, servers on other hosts, PostgreSQL.
 
-A data source has one source (``path``, ``address`` or ``postgres``), which then has no name, or a list ``sources``.
-Secrets of a source in the list are kept under ``<name>.token`` and so on; of a single source under ``token``.
+A data source has either one source without a name (``path``, ``address`` or ``postgres``) or a list ``sources``. The
+secrets of a source in the list are stored under ``<name>.token`` and so on, those of a single source under ``token``.
 """
 
 import re
@@ -19,7 +19,7 @@ from ceems_grpc.store.sources import BridgeSecrets, BridgeSource, FileSource, Po
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
 _ADDRESS = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]+)):(?P<port>[0-9]{1,5})")
 _SCHEMA = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
-# By these libpq would show passwords in files of this host to a host that whoever writes the settings names.
+# With these options libpq would send passwords from files of this host to a host that the settings name.
 _NOT_THEIRS = frozenset({"passfile", "service", "servicefile", "hostaddr"})
 _KINDS = ("path", "address", "postgres")
 
@@ -40,9 +40,9 @@ class RawSource(msgspec.Struct, rename="camel", omit_defaults=True):
 def read_sources(
     single: RawSource, several: tuple[RawSource, ...], secure: Mapping[str, str], plugin: PluginSettings
 ) -> tuple[Source, ...]:
-    """Return the sources that settings name: the single one, or the list. Wrong settings are a `SettingsError`.
+    """Return the sources of the settings: the single one, or the list. Wrong settings are a `SettingsError`.
 
-    In the list, the time zone of the data source is that of files that name none themselves.
+    The time zone of the data source applies to files in the list that have none of their own.
     """
     given = [kind for kind in _KINDS if getattr(single, kind).strip()] + (["sources"] if several else [])
     if len(given) > 1:
@@ -110,7 +110,7 @@ def _postgres(raw: RawSource, name: str, secure: Mapping[str, str]) -> PostgresS
         has_password = parts.password is not None or re.search(r"[?&]password=", url) is not None
         options = {name for name, _ in parse_qsl(parts.query, keep_blank_values=True)}
         is_url = parts.scheme in {"postgresql", "postgres"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # the URL is not repeated, since it may hold a password
+    except ValueError:  # the message does not quote the URL, which may hold a password
         raise SettingsError(f"The URL of PostgreSQL cannot be read: {wanted}.") from None
     if has_password:
         place = f"{name}.postgresPassword" if name else "postgresPassword"

@@ -1,1 +1,1 @@
-"""What the process counts and traces of CEEMS questions and mirrors."""
+"""Metrics and traces of CEEMS questions and mirrors."""

@@ -1,6 +1,7 @@
-"""How the mirrors of all data sources are, for Prometheus; looked up whenever metrics are collected.
+"""The state of the mirrors of all data sources, for Prometheus.
 
-What is said of a data source leaves with it: nothing is kept but the list of open stores.
+The state is read whenever metrics are collected. Only the list of open stores is kept, so the metrics of a data source
+disappear together with it.
 """
 
 from collections.abc import Iterable
@@ -15,26 +16,26 @@ _LABELS = ("datasource", "source")
 
 
 class MirrorMetrics(Collector):
-    """Collects from the stores that are watched. Collecting looks at files, and may be done in any thread."""
+    """Collects from the watched stores. Collecting reads files and may happen in any thread."""
 
     def __init__(self) -> None:
         self._stores: dict[int, tuple[str, HasMirrors]] = {}
 
     def watch(self, uid: str, store: Store) -> None:
-        """Collect from the store of a data source from now on, until it is forgotten."""
+        """Start to collect from the store of a data source."""
         if isinstance(store, HasMirrors):
             self._stores[id(store)] = (uid, store)
 
     def forget(self, store: Store) -> None:
-        """Collect from the store no more."""
+        """Stop collecting from the store."""
         self._stores.pop(id(store), None)
 
     def describe(self) -> Iterable[Metric]:
-        """Return nothing: what there is to collect changes."""
+        """Return nothing, because the metrics change while the process runs."""
         return []
 
     def collect(self) -> Iterable[Metric]:
-        """Return the state of each mirror. Of stores of one data source, the one that was opened last speaks for it."""
+        """Return the state of each mirror. If a data source has several stores, the one that was opened last counts."""
         found: dict[tuple[str, str], MirrorStatus] = {}
         for uid, store in list(self._stores.values()):
             found |= {(uid, source): status for source, status in store.mirrors().items()}

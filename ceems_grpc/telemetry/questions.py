@@ -1,6 +1,6 @@
-"""What is counted and traced of questions: how many, how long, answered from where, failed why.
+"""Metrics and traces of questions: their number, duration, source of rows, and failures.
 
-No label holds the name of a data source, a user or a project: the number of series does not grow with the site.
+No label holds the name of a data source, a user or a project, so the number of series does not grow with the site.
 """
 
 import time
@@ -32,9 +32,9 @@ STREAMS = Gauge("ceems_open_streams", "Live channels that run.")
 
 @contextmanager
 def counted(kind: str, *, spans: bool = True) -> Iterator[Account]:
-    """Give a question's account, count the question when it is answered, and add spans of its statements.
+    """Provide the trace of a question, count the question when it is answered, and add spans of its statements.
 
-    ``kind``: what is asked, one of few words. Without ``spans`` the caller adds them, when the statements have ended.
+    ``kind``: the metric label, one of few. Without ``spans`` the caller adds them when the statements have ended.
     """
     began = time.perf_counter()
     with account() as done:
@@ -47,7 +47,7 @@ def counted(kind: str, *, spans: bool = True) -> Iterator[Account]:
 
 
 def add_spans(done: Account) -> None:
-    """Record each statement of an account as a span of the query that is being answered; parameters stay out of it."""
+    """Record each statement as a span of the current query, without its parameters."""
     if not is_recording():
         return
     for statement in done.statements:
@@ -62,7 +62,7 @@ def add_spans(done: Account) -> None:
 
 @contextmanager
 def failures_counted() -> Iterator[None]:
-    """Count what is raised within, but for cancellations: who asked has left."""
+    """Count exceptions that are raised within, except cancellations, which mean that the client has left."""
     try:
         yield
     except Exception as error:
@@ -71,12 +71,12 @@ def failures_counted() -> Iterator[None]:
 
 
 def count_failure(error: BaseException) -> None:
-    """Count a question that has no answer."""
+    """Count a question that failed."""
     ERRORS.labels(failure_kind(error)).inc()
 
 
 def failure_kind(error: BaseException) -> str:
-    """Return the kind of a failure, as metrics name it."""
+    """Return the metric label for a failure."""
     match error:
         case QuestionError(type=ErrorType.TIMEOUT) | TimeoutError():
             return "timeout"
@@ -90,7 +90,7 @@ def failure_kind(error: BaseException) -> str:
 
 
 def _store(done: Account) -> str:
-    """Return where the answer is from; the rights of whoever asks are looked up for kept answers, too."""
+    """Return the source of the answer. Statements alone do not tell: rights are read for cached answers, too."""
     if done.kept_for is not None:
         return "kept"
     if done.shared:

@@ -1,4 +1,4 @@
-"""Answers: an Arrow table whose columns are described, and what its reader should be warned of."""
+"""Answers: an Arrow table, the meaning of its columns, and warnings for its reader."""
 
 from dataclasses import dataclass
 
@@ -10,12 +10,11 @@ from ceems_grpc.store.missing import Missing
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Rows with their columns' meanings.
+    """Rows and the meanings of their columns.
 
-    ``table``: metrics are taken apart, one column per key, named ``column.key``. ``columns``: the meaning of each
-    column of the table by the part of its name before the first dot. ``expires``: of an answer that was kept, until
-    when it is given again (seconds since the epoch). ``missing``: what it lacks since a source could not be asked;
-    such an answer is not kept.
+    ``table``: a metric has one column per key, named ``column.key``. ``columns``: the meaning of each column of the
+    table, by the part of its name before the first dot. ``expires``: until when a cached answer is valid (seconds since
+    the epoch). ``missing``: what the answer lacks because a source could not be asked; such an answer is not cached.
     """
 
     table: pa.Table
@@ -26,7 +25,7 @@ class Answer:
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """All that its reader should be told: what is missing, and the warnings."""
+        """All sentences for the reader: what is missing, then the warnings."""
         return (*(missing.sentence for missing in self.missing), *self.warnings)
 
     def column_of(self, name: str) -> Column:
@@ -35,12 +34,12 @@ class Answer:
 
 
 def truncate(table: pa.Table, limit: int | None, what: str) -> tuple[pa.Table, tuple[str, ...]]:
-    """Cut a table down to a limit, and say so if that cut something off."""
+    """Cut a table down to a limit; return a warning if rows were cut off."""
     if limit is None or table.num_rows <= limit:
         return table, ()
     return table.slice(0, limit), (limit_warning(limit, what),)
 
 
 def limit_warning(limit: int, what: str) -> str:
-    """Return the sentence that goes with an answer that was cut."""
+    """Return the warning for an answer that was cut."""
     return f"Only the first {limit} {what} are shown; there are more. Narrow the question, or raise the limit."

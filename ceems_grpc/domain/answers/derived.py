@@ -1,6 +1,6 @@
-"""Columns computed from others, once, here: totals over CPU and GPU, per unit hour, used and idle time.
+"""Columns that are computed from others: totals over CPU and GPU, values per unit hour, used and idle time.
 
-Units: as the names say (kWh, grams, seconds, percent); hours are hours of wall time of units.
+The names say the units (kWh, grams, seconds, percent). Hours are hours of the wall time of units.
 """
 
 from collections.abc import Callable
@@ -26,34 +26,34 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "idle_gpu_time_seconds": ("avg_gpu_usage", "total_time_seconds"),
     "used_gpu_time_percent": ("avg_gpu_usage", "total_time_seconds"),
 }
-"""Which metrics each derived column is computed from."""
+"""The metrics that each derived column is computed from."""
 
-# Made once: Arrow takes a tenth of a millisecond to make a scalar of a Python float.
+# Made once: Arrow takes 0.1 ms to make a scalar from a Python float.
 _NONE = pa.scalar(None, pa.float64())
 _ZERO, _HUNDRED, _HOUR = pa.scalar(0.0), pa.scalar(100.0), pa.scalar(3600.0)
 
-WEIGHTED_SUM = "#weighted."  # prefix of a helper column: sum of value times weight, where an answer has summed units
+WEIGHTED_SUM = "#weighted."  # prefix of the helper column that holds the sum of value times weight over units
 
 
 def derived_among(names: set[str]) -> tuple[str, ...]:
-    """Return which of the columns are derived ones, in their order."""
+    """Return the derived columns among these names, in the order of `NEEDS`."""
     return tuple(name for name in NEEDS if name in names)
 
 
 def with_needs(names: set[str]) -> set[str]:
-    """Return the columns together with the metrics that the derived ones among them are computed from."""
+    """Return the columns and the metrics that the derived columns among them are computed from."""
     return names.union(*(NEEDS[name] for name in derived_among(names)))
 
 
 def add_derived(table: pa.Table, names: tuple[str, ...]) -> pa.Table:
-    """Append the derived columns of these names, one for each key that their metrics have."""
+    """Append the derived columns of these names, one for each key of their metrics."""
     added: dict[str, pa.ChunkedArray] = {}
     for name in names:
         first, second, *_ = NEEDS[name]
         added |= {f"{name}.{key}": values for key, values in _RULES[name](table, first, second).items()}
     if not added:
         return table
-    # At once: one after the other takes time that grows with the square of the number of keys.
+    # All at once: appending one column after the other takes time quadratic in the number of keys.
     return pa.Table.from_arrays([*table.columns, *added.values()], names=[*table.column_names, *added])
 
 
@@ -63,7 +63,7 @@ def _keys(table: pa.Table, column: str) -> dict[str, pa.ChunkedArray]:
 
 
 def _together(table: pa.Table, first: str, second: str) -> dict[str, pa.ChunkedArray]:
-    """Add two metrics key by key; a value that only one of them has counts alone."""
+    """Add two metrics key by key. If only one of them has a value, that value is the sum."""
     left, right = _keys(table, first), _keys(table, second)
     sums: dict[str, pa.ChunkedArray] = {}
     for key in sorted({*left, *right}):
@@ -113,7 +113,7 @@ def _used_percent(table: pa.Table, average: str, times: str) -> dict[str, pa.Chu
 
 
 def _ratio(over: pa.ChunkedArray, under: pa.ChunkedArray, factor: pa.DoubleScalar) -> pa.ChunkedArray:
-    """Divide; null where the divisor is 0 or missing."""
+    """Divide. The result is null if the divisor is 0 or missing."""
     divisor = pc.if_else(pc.equal(under, _ZERO), _NONE, under)
     return pc.multiply(pc.divide(over, divisor), factor)
 

@@ -1,4 +1,4 @@
-"""Answers about who and what there is: users, projects, clusters, administrators; and whose units are whose."""
+"""Answers about users, projects, clusters and administrators, and the check of who owns units."""
 
 from dataclasses import replace
 
@@ -39,7 +39,8 @@ _BY_NAME = (Order("cluster_id"), Order("name"))
 async def directory(access: Access, question: DirectoryQuestion) -> Answer:
     """Answer with a list. JSON columns (projects, users, tags) keep the database's JSON text.
 
-    Without administrator's rights: the user's own rows, projects with the user, clusters with such a project.
+    Without administrator's rights, the answer holds the user's own rows, the projects that the user is a member of, and
+    the clusters of these projects.
     """
     source, columns = _TABLES[question.directory]
     by_name: dict[str, Column] = {column.name: column for column in columns}
@@ -52,7 +53,7 @@ async def directory(access: Access, question: DirectoryQuestion) -> Answer:
 
 
 async def verify(access: Access, question: VerifyQuestion) -> None:
-    """Return if every unit is of a project of the user on one of the clusters; else raise the API's error."""
+    """Return if every unit belongs to a project of the user on one of the clusters; otherwise raise the API's error."""
     if not question.uuids:
         raise bad_data("uuids missing in the request")
     wanted = set(question.uuids)
@@ -91,7 +92,9 @@ async def _rows(access: Access, question: DirectoryQuestion, source: Table, colu
         conditions += [Holds("projects", selection.projects)] if selection.projects else []
         own = In("name", (login,))
         if source is Table.ADMIN_USERS and access.as_admin and access.clusters is not None:
-            conditions.append(AnyOf((Holds("clusters", access.clusters), own)))  # its rows are of no one cluster
+            conditions.append(
+                AnyOf((Holds("clusters", access.clusters), own))
+            )  # its rows have a list of clusters, not one cluster
         else:
             conditions.append(access.either(ALWAYS, own))
     order = () if source is Table.ADMIN_USERS else _BY_NAME

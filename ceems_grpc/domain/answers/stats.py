@@ -1,4 +1,4 @@
-"""Answers about stats: how many units, projects and users there are per cluster."""
+"""Answers about stats: the numbers of units, projects and users per cluster."""
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -38,7 +38,7 @@ _NAMES = pc.CountOptions(mode="only_valid")
 
 
 async def stats(access: Access, question: StatsQuestion) -> Answer:
-    """Answer with one row per cluster: over all units for administrators, over the own units for others."""
+    """Answer with one row per cluster: over all units for administrators, over their own units for other users."""
     fields = choose_fields(question.fields, STATS_COLUMNS)
     check_order(question.order, frozenset(_COLUMNS))
     conditions: list[Condition] = [selected_rows(question.selection, _PLAIN, frozenset())]
@@ -55,9 +55,9 @@ async def stats(access: Access, question: StatsQuestion) -> Answer:
 
 
 def _by_cluster(groups: pa.Table) -> pa.Table:
-    """Return one row per cluster, in order, nulls last: the sums of its groups' counts, and how many names they have.
+    """Return one row per cluster, in order, nulls last: the sums of its groups' counts, and their distinct names.
 
-    Databases find the groups once; counting different names in them takes each much longer than it does here.
+    The database finds the groups once. To count distinct names there would take much longer than it takes here.
     """
     groups = groups.set_column(1, "resource_manager", pc.fill_null(groups.column("resource_manager"), ""))
     counts = [count.name for count in _COUNTS]

@@ -1,7 +1,7 @@
-"""Suggestions for drop-downs: who, what and which keys there are, within what the viewer may see.
+"""Suggestions for drop-downs: names, values and keys that the viewer may see.
 
-Values that only rows of units hold (states, keys) are looked for among the units that were added last, so that a
-suggestion is cheap in a table of any size; metric keys also among the totals, which hold every key that was ever used.
+Values that only units hold (states, keys) are searched in the units that were added last, so that a suggestion is cheap
+in a table of any size. Metric keys are also searched in table usage, which holds every key that was ever used.
 """
 
 import json
@@ -55,7 +55,7 @@ _EMISSIONS = ("total_cpu_emissions_gms", "total_gpu_emissions_gms")
 
 
 class SuggestionKind(StrEnum):
-    """What is looked for."""
+    """What is suggested."""
 
     USERS = "users"
     PROJECTS = "projects"
@@ -74,8 +74,8 @@ class SuggestionKind(StrEnum):
 class SuggestQuestion:
     """What to suggest.
 
-    ``prefix``: how values start, case ignored. ``column``: of metric-keys, the metric; of tag-values, the column or
-    ``column.key``; of fields, the query type (units, usage ...).
+    ``prefix``: how values start; case is ignored. ``column``: for metric-keys the metric, for tag-values the column or
+    ``column.key``, for fields the query type (units, usage ...).
     """
 
     kind: SuggestionKind
@@ -88,7 +88,7 @@ class SuggestQuestion:
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """A value to choose; ``kind`` and ``unit`` are of fields."""
+    """A value to choose. Only fields have a ``kind`` and a ``unit``."""
 
     value: str
     label: str = ""
@@ -99,7 +99,7 @@ class Suggestion:
 
 @dataclass(frozen=True, slots=True)
 class Suggestions:
-    """The first suggestions in order, whether there are ``more``, and what is ``missing`` of a source."""
+    """The first suggestions in order, whether there are ``more``, and which sources are ``missing``."""
 
     values: list[Suggestion]
     more: bool

@@ -1,4 +1,4 @@
-"""Answers about units: rows of table units that are not ignored, by cluster, uuid and start."""
+"""Answers about units: the rows of table units without the flag ``ignore``, by cluster, uuid and start."""
 
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime, tzinfo
@@ -37,7 +37,7 @@ from ceems_grpc.store.protocols import Reader
 _ORDER = (Order("cluster_id"), Order("uuid"), Order("started_at_ts"), Order("id"))
 _OBJECTS = frozenset(column.name for column in UNIT_COLUMNS if column.has_keys)
 _PLAIN = frozenset(column.name for column in UNIT_COLUMNS if not column.has_keys)
-_ON_REQUEST = {"created_at_ts", "started_at_ts", "ended_at_ts"}  # the same moments as the time fields, as numbers
+_ON_REQUEST = {"created_at_ts", "started_at_ts", "ended_at_ts"}  # the time fields once more, as numbers
 _MOMENTS = {"created_at": "created_at_ts", "started_at": "started_at_ts", "ended_at": "ended_at_ts"}
 _TIME_LAYOUT = "%Y-%m-%dT%H:%M:%S%z"
 MOMENT = pa.timestamp("ms", "UTC")
@@ -45,7 +45,7 @@ _NO_MOMENT, _NONE = pa.scalar(0, pa.int64()), pa.scalar(None, pa.int64())
 
 
 async def units_table(access: Access, question: UnitsQuestion) -> Answer:
-    """Answer as a table: times as UTC moments (null while a unit runs), metrics taken apart, derived columns added."""
+    """Answer as a table: times in UTC (no end while a unit runs), one column per key of a metric, derived columns."""
     columns = {column.name: column for column in (*UNIT_COLUMNS, *DERIVED)}
     default = [column for column in columns.values() if column.name not in _ON_REQUEST]
     fields = choose_fields(question.fields, columns.values(), default)
@@ -69,10 +69,10 @@ async def units_table(access: Access, question: UnitsQuestion) -> Answer:
 async def units_batches(
     access: Access, question: UnitsQuestion, timezone: str | None, warnings: list[str]
 ) -> AsyncIterator[pa.RecordBatch | JsonText]:
-    """Answer bit by bit with the database's own columns and JSON texts; every batch has the same columns.
+    """Answer batch by batch with the database's own columns and JSON texts. All batches have the same columns.
 
-    Rows that the store has as JSON in the API's form come as that. ``timezone`` renders times in that IANA zone (an
-    unknown one changes nothing). ``warnings`` is added to when a limit cuts the answer.
+    A store that can write JSON in the API's form yields `JsonText` instead. ``timezone``: the IANA zone in which times
+    are written; an unknown zone is ignored. If a limit cuts the answer, a sentence is appended to ``warnings``.
     """
     fields = choose_fields(question.fields, UNIT_COLUMNS)
     names = tuple(column.name for column in fields.columns if access.reader.has(Table.UNITS, column.name))
@@ -84,7 +84,7 @@ async def units_batches(
             warnings.append(limit_warning(question.limit or 0, "units"))
             if isinstance(batch, pa.RecordBatch):
                 yield batch.slice(0, left)
-            return  # JSON holds just the row beyond the limit
+            return  # a JsonText beyond the limit holds exactly the one extra row
         left = None if left is None else left - batch.num_rows
         yield batch
 
@@ -94,7 +94,7 @@ def _batches(
 ) -> AsyncIterator[pa.RecordBatch | JsonText]:
     if render is not None:
         return _rendered(reader.batches(scan), render)
-    if isinstance(reader, WritesJson) and "uuid" in scan.columns:  # the API shows it also where it is not asked for
+    if isinstance(reader, WritesJson) and "uuid" in scan.columns:  # the API writes it even if it is not asked for
         return reader.json_rows(JsonScan(scan, METRIC_NAMES, _OBJECTS - METRIC_NAMES))
     return reader.batches(scan)
 
@@ -119,7 +119,7 @@ async def _scan(access: Access, question: UnitsQuestion, columns: tuple[str | Al
 def _columns_to_read(reader: Reader, fields: Fields, order: tuple[OrderBy, ...]) -> tuple[str | AllKeys, ...]:
     wanted = with_needs(fields.mentioned(order))
     wanted |= {_MOMENTS[name] for name in wanted if name in _MOMENTS}
-    wanted.add("uuid")  # rows whose metrics have no keys are rows too, and a table without columns has none
+    wanted.add("uuid")  # a row whose metrics have no keys needs a column, otherwise it would be lost
     read: list[str | AllKeys] = []
     for column in UNIT_COLUMNS:
         if column.name not in wanted or column.name in _MOMENTS or not reader.has(Table.UNITS, column.name):
@@ -129,14 +129,14 @@ def _columns_to_read(reader: Reader, fields: Fields, order: tuple[OrderBy, ...])
 
 
 def _database_order(order: tuple[OrderBy, ...]) -> tuple[Order, ...] | None:
-    """Return the order as the database can sort by, or None where only the computed answer can be sorted."""
+    """Return the order for the database, or None if only the computed answer can be sorted."""
     orders: list[Order] = []
     for item in order:
         head, _, key = item.field.partition(".")
         if head in _OBJECTS and key:
             orders.append(Order(Key(head, key), item.descending, numeric=head in METRIC_NAMES))
         elif item.field in _PLAIN and (item.descending or item.field not in _MOMENTS):
-            # A moment that is not there is 0 in the database, which would come first.
+            # In the database a missing moment is 0, which would come first.
             orders.append(Order(_MOMENTS.get(item.field, item.field), item.descending))
         else:
             return None

@@ -1,7 +1,7 @@
-"""Answers about usage: what users and projects have used, summed from units, from days, or as the database keeps it.
+"""Answers about usage: what users and projects have used, summed from units or days, or read from table usage.
 
-Totals are sums per key, averages are weighted means over the units that have the value, with the weights that the
-writer of CEEMS itself uses. A group has no value (not 0) for what none of its units has a value of.
+Totals are sums per key. Averages are weighted means over the units that have the value, with the weights that CEEMS
+itself uses. If no unit of a group has a value, the group has no value either (not 0).
 """
 
 from dataclasses import replace
@@ -46,7 +46,7 @@ from ceems_grpc.store.protocols import KnowsKeys, Reader
 _ORDER = (Order("cluster_id"), Order("username"), Order("project"))
 _COLUMNS = {column.name: column for column in (*USAGE_COLUMNS, *DERIVED)}
 _PLAIN = frozenset({*GROUPS, "num_units"})
-_WEIGHT = "#weight."  # prefix of a helper column, as WEIGHTED_SUM is
+_WEIGHT = "#weight."  # prefix of a helper column, like WEIGHTED_SUM
 _ROWS = "#rows"
 _ZERO, _ONE = pa.scalar(0.0), pa.scalar(1.0)  # made once: see `derived`
 
@@ -55,7 +55,7 @@ Keys = dict[str, tuple[str, ...]]
 
 
 def normalize(question: UsageQuestion) -> UsageQuestion:
-    """Return the question in the form that equal questions share: its window is the one that is really summed."""
+    """Return the form that equivalent questions share: its window is the window that is summed."""
     if question.mode is Mode.GLOBAL:
         return replace(question, window=Window(0, 0), source=Source.UNITS)
     return replace(question, window=question.window.rounded())
@@ -84,9 +84,9 @@ async def usage(access: Access, question: UsageQuestion) -> Answer:
 async def usage_over_time(access: Access, question: UsageOverTimeQuestion) -> tuple[Answer, TimeSteps]:
     """Answer with one row per group and step: groups, ``step`` (index into the steps), metrics.
 
-    Days, weeks and months of UTC come from daily_usage, where every UTC day that the window touches counts as a whole.
-    Other steps come from the units of the window (as `usage` takes it): a unit's sums are spread evenly over the part
-    of its run that lies within the window, so that the steps add up to the usage of the window.
+    Days, weeks and months of UTC are read from daily_usage. Every UTC day that the window touches counts as a whole.
+    Other steps are computed from the units that `usage` takes for the window. The sums of a unit are spread evenly over
+    the part of its run that lies within the window, so the steps add up to the usage of the window.
     """
     groups = check_groups(question.group_by)
     asked = question.fields or ("total_energy_usage_kwh",)
@@ -142,17 +142,17 @@ async def _from_units(
 
 
 def groups_of(question: UsageQuestion) -> tuple[str, ...]:
-    """Return by what the rows of the answer are told apart."""
+    """Return the columns that identify a row of the answer."""
     asked = check_groups(question.group_by)
     if question.exact_groups:
         return asked
     always = ("username", "project")
-    kept = ("cluster_id",) if question.mode is Mode.GLOBAL else ()  # as the database keeps the rows
+    kept = ("cluster_id",) if question.mode is Mode.GLOBAL else ()  # as in table usage
     return tuple(dict.fromkeys((*always, *asked, *kept)))
 
 
 def check_groups(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the names by which to group; others than the listed ones are an error."""
+    """Return the names to group by, each once. A name that is not in `GROUPS` is an error."""
     for name in names:
         if name not in GROUPS:
             raise bad_data(f"cannot group by '{name[:50]}': use {', '.join(GROUPS)}")
@@ -201,7 +201,7 @@ async def _summed(
     known = reader.known_keys(source, readable) if isinstance(reader, KnowsKeys) else None
     keys = await reader.keys(KeyScan(source, readable, where)) if known is None else known
     count: Measure = Count("num_units") if source is Table.UNITS else Sum("num_units", "num_units")
-    # What is not grouped by is shown of the group's first cluster.
+    # A column that is not grouped by shows the value of the group's first cluster.
     rest = [FirstBy(name, name, "cluster_id") for name in GROUPS if name not in by] if not question.exact_groups else []
     order = tuple(Order(name) for name in by) if question.exact_groups else _ORDER
     plan = Aggregate(source, by, (Count(_ROWS), count, *rest, *_measures(keys)), where, order)
@@ -240,7 +240,7 @@ def _present(keys: Keys, table: pa.Table) -> Keys:
 
 
 def _finished(table: pa.Table, keys: Keys) -> pa.Table:
-    """Divide weighted sums into means: 0 where all weights are 0, null where no unit has the value."""
+    """Divide weighted sums into means: 0 if all weights are 0, null if no unit has the value."""
     columns = dict(zip(table.column_names, table.columns, strict=True))
     for metric, names in keys.items():
         for name in names if metric in WEIGHTS else ():

@@ -1,4 +1,4 @@
-"""Which fields of an answer are wanted: columns, or single keys of them."""
+"""The fields that a question asks for: columns, or single keys of columns."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,24 +12,24 @@ from ceems_grpc.domain.questions.model import OrderBy
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """Wanted fields in their order. A key of None stands for all keys of the column."""
+    """The requested fields in their order. A key of None stands for all keys of the column."""
 
     wanted: tuple[tuple[Column, str | None], ...]
     unknown: tuple[str, ...]
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """The columns that are wanted, each once."""
+        """The requested columns, each once."""
         return tuple(dict.fromkeys(column for column, _ in self.wanted))
 
     def mentioned(self, order: Iterable[OrderBy]) -> set[str]:
-        """Return the names of the columns that are wanted or sorted by."""
+        """Return the names of the columns that are requested or sorted by."""
         return {column.name for column in self.columns} | {item.column for item in order}
 
     def select(self, table: pa.Table) -> pa.Table:
-        """Return the wanted columns of a table, in their order.
+        """Return the requested columns of a table, in their order.
 
-        A key that is asked for by name is there even if no row has it, without values, so that panels keep their shape.
+        A key that is requested by name gets a column even if no row has it, so that panels keep their shape.
         """
         names: list[str] = []
         for column, key in self.wanted:
@@ -48,7 +48,7 @@ class Fields:
         return table.select([name for name in dict.fromkeys(names) if name in present])
 
     def warnings(self) -> tuple[str, ...]:
-        """Say which asked fields do not exist."""
+        """Return a warning that names the unknown fields."""
         if not self.unknown:
             return ()
         return (f"Unknown fields are left out: {', '.join(name[:50] for name in self.unknown[:20])}.",)
@@ -57,10 +57,10 @@ class Fields:
 def choose_fields(
     asked: Sequence[str], columns: Iterable[Column], default: Iterable[Column] | None = None, *, keys: bool = True
 ) -> Fields:
-    """Find the asked fields among the columns; none asked means the default columns (all of them).
+    """Find the requested fields among the columns. No request means ``default``, which is by default all columns.
 
-    ``keys``: a field may be one key of a column. Raises the API's error ``invalid query fields`` where fields are asked
-    and none of them is known.
+    ``keys``: a field may be one key of a column. If fields are requested and none of them is known, the API's error
+    ``invalid query fields`` is raised.
     """
     known = {column.name: column for column in columns}
     if not asked:

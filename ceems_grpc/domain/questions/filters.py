@@ -11,9 +11,9 @@ _TEXTS = {"=", "!=", "=|", "!=|"}
 
 
 def selected_rows(selection: Selection, columns: frozenset[str], objects: frozenset[str]) -> Condition:
-    """Return the condition for clusters, projects, resource managers and filters (users are a matter of access).
+    """Return the condition for clusters, projects, resource managers and filters; `Access` handles users.
 
-    ``columns``: plain columns that the table has; ``objects``: its JSON columns, of which filters may name keys.
+    ``columns``: the plain columns of the table. ``objects``: its JSON columns; filters may name keys of these.
     """
     parts: list[Condition] = []
     for column, values in (

@@ -1,4 +1,4 @@
-"""What can be asked, whoever asks it and in whatever form it arrived."""
+"""The questions that can be asked, independent of who asks and of the form of the request."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -11,19 +11,22 @@ from ceems_grpc.domain.questions.window import Window
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """Who asks: the login of the signed-in user, and whether the policy makes the user an administrator anyway."""
+    """Who asks: the login, and whether the user's role in Grafana makes the user an administrator of CEEMS."""
 
     login: str
     admin_by_role: bool = False
 
 
 AsAdmin = bool | Literal["auto"]
-"""Ask as an administrator (an error for others), as oneself, or ("auto") as whichever one is."""
+"""True: as an administrator (an error for others). False: as the user. "auto": as whichever of both the user is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """A condition on a column or key: ``=`` ``!=`` with text or number, ``=|`` ``!=|`` with a list, ``<`` and so on."""
+    """A condition on a column or key.
+
+    Operators: ``=`` and ``!=`` with one value, ``=|`` and ``!=|`` with a list, ``<`` ``<=`` ``>`` ``>=`` with a number.
+    """
 
     key: str
     operator: str
@@ -32,7 +35,7 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which rows: several kinds intersect, several values of a kind unite, an empty kind is no condition."""
+    """Which rows: all kinds must match, each by one of its values. An empty kind matches every row."""
 
     clusters: tuple[str, ...] = ()
     projects: tuple[str, ...] = ()
@@ -50,7 +53,7 @@ class OrderBy:
 
     @property
     def column(self) -> str:
-        """The column that the field is, or is a key of."""
+        """The column of the field, without the key."""
         return self.field.partition(".")[0]
 
 
@@ -70,7 +73,7 @@ class Source(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class UnitsQuestion:
-    """Units that ended within the window, and those that run if asked; with uuids, those units at any time."""
+    """Units that ended within the window; with ``running`` also those that run; with uuids those units at any time."""
 
     window: Window
     selection: Selection = field(default_factory=Selection)
@@ -85,7 +88,7 @@ class UnitsQuestion:
 
 @dataclass(frozen=True, slots=True)
 class UsageQuestion:
-    """Usage by user and project, and by what is asked beside; ``exact_groups``: by exactly what is asked."""
+    """Usage by user, project and the columns of ``group_by``; with ``exact_groups`` only by those columns."""
 
     window: Window
     mode: Mode = Mode.CURRENT
@@ -101,7 +104,7 @@ class UsageQuestion:
 
 @dataclass(frozen=True, slots=True)
 class UsageOverTimeQuestion:
-    """Usage per step of time and group; ``zone``: whose days, weeks and months (None: UTC's, or the site's by hour)."""
+    """Usage per time step and group. ``zone``: the zone of the steps (None: UTC, or the site's zone for hours)."""
 
     window: Window
     step: TimeStep = TimeStep.DAY
@@ -127,7 +130,7 @@ class StatsQuestion:
 
 
 class Directory(StrEnum):
-    """Lists of who and what there is."""
+    """The lists of users, projects and so on."""
 
     USERS = "users"
     PROJECTS = "projects"

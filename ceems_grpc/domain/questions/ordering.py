@@ -1,4 +1,4 @@
-"""Sorting answers by any of their fields, computed ones too."""
+"""Sorting of answers by any of their fields, including derived ones."""
 
 import pyarrow as pa
 
@@ -7,7 +7,7 @@ from ceems_grpc.domain.questions.model import OrderBy
 
 
 def sort_table(table: pa.Table, order: tuple[OrderBy, ...]) -> pa.Table:
-    """Sort a table by its fields, rows without a value last; a metric without a key means its first key."""
+    """Sort a table by its fields, rows without a value last. A metric without a key stands for its first key."""
     for item in reversed(order):  # stable sorts, the last criterion first
         name = _column(table, item.field)
         if name is None:
@@ -21,7 +21,7 @@ def sort_table(table: pa.Table, order: tuple[OrderBy, ...]) -> pa.Table:
 
 
 def check_order(order: tuple[OrderBy, ...], columns: frozenset[str]) -> None:
-    """Raise an error for an order by something that no answer of this kind has."""
+    """Raise an error for an order by a column that this kind of answer does not have."""
     for item in order:
         if item.column not in columns:
             raise bad_data(f"cannot order by '{item.field}': there is no such field here")

@@ -1,4 +1,4 @@
-"""Steps of time in which usage is counted: hours, days, weeks and months of a zone."""
+"""The time steps of usage over time: hours, days, weeks and months of a time zone."""
 
 from bisect import bisect_right
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ MOST_STEPS = 10_000
 
 
 class TimeStep(StrEnum):
-    """How long a step is. Weeks start on Monday."""
+    """The length of a step. Weeks start on Monday."""
 
     HOUR = "hour"
     DAY = "day"
@@ -22,18 +22,18 @@ class TimeStep(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TimeSteps:
-    """Consecutive steps; ``starts`` are seconds since the epoch, ``end`` is where the last one ends."""
+    """Consecutive steps. ``starts`` and ``end``, the end of the last step, are seconds since the epoch."""
 
     starts: tuple[int, ...]
     end: int
 
     def index(self, moment: int) -> int:
-        """Return the step that a moment lies in; moments outside count to the first or last step."""
+        """Return the step that contains a moment. Moments outside belong to the first or the last step."""
         return min(max(bisect_right(self.starts, moment) - 1, 0), len(self.starts) - 1)
 
 
 def steps_of(window: Window, step: TimeStep, zone: tzinfo) -> TimeSteps:
-    """Return all steps that the window touches, in the zone's own hours, days, weeks or months."""
+    """Return all steps that the window touches, in hours, days, weeks or months of the zone."""
     if window.end < window.start:
         raise bad_data("the window ends before it starts")
     try:
@@ -55,7 +55,7 @@ def _steps_of(window: Window, step: TimeStep, zone: tzinfo) -> TimeSteps:
 
 
 def _floor(moment: datetime, step: TimeStep) -> datetime:
-    # Hours are floored as moments, so that the hour that happens twice is two steps.
+    # Hours are floored as moments, so that an hour that occurs twice gives two steps.
     if step is TimeStep.HOUR:
         past = timedelta(minutes=moment.minute, seconds=moment.second)
         return datetime.fromtimestamp(moment.timestamp() - past.total_seconds(), moment.tzinfo)
