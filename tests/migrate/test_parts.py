@@ -206,6 +206,6 @@ def test_uql() -> None:
 
 def test_kinds_of_variables_are_those_of_the_frontend() -> None:
     types = (FRONTEND / "types.ts").read_text(encoding="utf-8")
-    declared = re.search(r"type Suggest =([^;]*);", types)
+    declared = re.search(r"type SuggestionKind =([^;]*);", types)
     assert declared is not None
     assert set(_KINDS.values()) <= set(re.findall(r"'([\w-]+)'", declared[1]))
