@@ -11,7 +11,7 @@ from ceems_grpc.migrate.panels.panel import Options
 from ceems_grpc.migrate.report import CEEMS, INFINITY, Json
 
 FOLDER = Path(__file__).parent / "dashboards"
-NAMES = ("shared", "beside", "ways", "left", "rows")
+NAMES = ("shared", "beside", "ways", "left", "rows", "chart")
 
 
 def load(name: str) -> Json:

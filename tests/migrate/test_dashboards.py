@@ -22,6 +22,8 @@ VALUES: dict[str, str | list[str]] = {
     "factor": "rte",
     "who": "user0001",
     "unit": "100",
+    "person": "user0001",
+    "clusterId": "slurm-0",
     "others": ["101", "102"],
     "site": "slurm-0",
     "__to": "1767221991587",
@@ -54,7 +56,7 @@ def test_every_query_decodes(name: str) -> None:
         assert model.shape(kind)
 
 
-@pytest.mark.parametrize("name", ["shared", "beside", "ways", "rows"])
+@pytest.mark.parametrize("name", ["shared", "beside", "ways", "rows", "chart"])
 def test_nothing_of_infinity_is_left_that_reads_the_api(name: str) -> None:
     migration = migrate(load(name))
     assert migration.left == ()
@@ -312,6 +314,56 @@ def test_members_of_a_project_are_not_narrowed_to_the_user_who_is_named() -> Non
     assert target["projects"] == ["${team}"]
     assert target["filters"] == [{"key": "username", "operator": "=", "value": "${member}"}]
     assert panel(migrated("shared"), "Jobs of the team")["targets"][0]["users"] == ["${member}"]
+
+
+def test_a_number_column_that_is_there_twice_is_kept_and_told() -> None:
+    migration = migrate(load("chart"))
+    pie = panel(migration.dashboard, "Emissions by person")
+    assert pie["targets"][0]["fields"].count("total_cpu_emissions_gms.emaps_total") == 1
+    calculations = [step["options"] for step in pie["transformations"] if step["id"] == "calculateField"]
+    copy, total = calculations
+    assert (copy["alias"], copy["binary"]["operator"], copy["binary"]["right"]) == ("CardEmaps", "+", {"fixed": "0"})
+    assert copy["binary"]["left"] == {"matcher": {"id": "byName", "options": "HostEmaps"}}
+    assert total["alias"] == "emaps"
+    assert [total["binary"][side]["matcher"]["options"] for side in ("left", "right")] == ["HostEmaps", "CardEmaps"]
+    notes = [str(finding) for finding in migration.findings if finding.where == "panel 'Emissions by person'"]
+    assert len(notes) == 1
+    assert "'CardEmaps' reads total_cpu_emissions_gms.emaps_total again" in notes[0]
+
+
+def test_cpu_and_gpu_of_one_key_are_still_one_field() -> None:
+    fields = panel(migrated("chart"), "Emissions by person")["targets"][0]["fields"]
+    assert "total_emissions_gms.rte_total" in fields
+    assert "total_emissions_gms.emaps_total" not in fields
+
+
+@pytest.mark.parametrize("title", ["Jobs", "Jobs by name of the present"])
+def test_the_end_of_a_running_unit_is_now(title: str) -> None:
+    table = panel(migrated("chart"), title)
+    made = {s["options"]["alias"]: s["options"] for s in table["transformations"] if s["id"] == "calculateField"}
+    assert set(made) == {"from", "from (part 1)", "to"}
+    assert made["to"]["binary"]["left"]["matcher"]["options"] == "ended_at_ts"
+    assert made["from (part 1)"]["binary"]["right"] == {"fixed": "3600000"}
+    assert made["from"]["reduce"] == {"reducer": "max", "include": ["started_at_ts", "from (part 1)"]}
+    shown = [o for o in table["fieldConfig"]["overrides"] if o["matcher"] == {"id": "byName", "options": "to"}]
+    texts = [p["value"][0]["options"]["0"]["text"] for o in shown for p in o["properties"] if p["id"] == "mappings"]
+    assert texts == ["now"]
+
+
+def test_constants_choose_the_cluster_and_the_endpoint() -> None:
+    new = migrated("chart")
+    assert {(t["admin"], *t["clusters"]) for _, t in our_targets(new)} == {("auto", "${clusterId}")}
+    assert [variable(new, name)["query"]["kind"] for name in ("person", "team")] == ["users", "projects"]
+    assert {v["name"] for v in new["templating"]["list"]} >= {"clusterId", "endpoint"}
+
+
+def test_objects_that_were_taken_apart_are_fields() -> None:
+    new = migrated("chart")
+    assert panel(new, "Busy processors")["targets"][0]["fields"] == ["avg_cpu_usage.global"]
+    fields = panel(new, "Emissions")["targets"][0]["fields"]
+    halves = [f"total_{half}_emissions_gms.{key}_total" for half in ("cpu", "gpu") for key in ("rte", "emaps", "owid")]
+    assert fields == [*halves, "username"]
+    assert not any(step["id"] == "extractFields" for one in panels(new) for step in one.get("transformations", []))
 
 
 def test_choices_of_rows() -> None:

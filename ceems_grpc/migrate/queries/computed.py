@@ -12,7 +12,9 @@ from ceems_grpc.migrate.queries.fields import QueryField
 from ceems_grpc.migrate.report import CannotRewriteError, Json
 
 _DERIVED: dict[str, Column] = {column.name: column for column in DERIVED}
-_PANEL_END = ("${__to}", "$__to")
+_NOW = "now"
+_PANEL_END = ("${__to}", "$__to", _NOW)
+"""Names that mean the end of the panel's time range, or the present."""
 
 
 @dataclass(slots=True)
@@ -115,7 +117,8 @@ def _has_choice(expression: Expression) -> bool:
 
 
 def _time_range(alias: str, expression: Expression, find: Callable[[str], QueryField]) -> Computed:
-    """Make the ends of a unit's time range, for links: they are told by their values, however they are written."""
+    """Make the start or the end of a unit's time range, for links. Its values tell which of both it is."""
+    expression = _without_now(expression)
     started, ended = _texts(expression, find, "started_at_ts"), _texts(expression, find, "ended_at_ts")
     if _agrees(expression, started, ended, lambda _start, end: end):
         return _end(alias, find("ended_at_ts").text)
@@ -123,6 +126,23 @@ def _time_range(alias: str, expression: Expression, find: Callable[[str], QueryF
         if _agrees(expression, started, ended, _latest(span)):
             return _start(alias, find("started_at_ts").text, find("ended_at_ts").text, span)
     raise CannotRewriteError(f"the expression of the computed column '{alias}' is not understood")
+
+
+def _without_now(expression: Expression) -> Expression:
+    """Write ``ended_at_ts == now``, which asks whether a unit runs, as a comparison with 0, its end while it runs."""
+    match expression:
+        case Operation(("==" | "!=") as operator, Name(column), Name("now")) if column != _NOW:
+            return Operation(operator, Name(column), Literal(0.0))
+        case Operation(("==" | "!=") as operator, Name("now"), Name(column)) if column != _NOW:
+            return Operation(operator, Name(column), Literal(0.0))
+        case Operation(operator, left, right):
+            return Operation(operator, _without_now(left), _without_now(right))
+        case Not(inside):
+            return Not(_without_now(inside))
+        case Choose(condition, then, otherwise):
+            return Choose(_without_now(condition), _without_now(then), _without_now(otherwise))
+        case _:
+            return expression
 
 
 def _latest(span: float) -> Callable[[float, float], float]:

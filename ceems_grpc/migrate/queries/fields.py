@@ -81,20 +81,39 @@ def make_query_field(query_type: str, selector: str, text: str = "", type_: str 
     return QueryField(name, clean(text) or name, type_, column)
 
 
-def fields_of(query_type: str, columns: Any, asked: list[str]) -> list[QueryField]:  # noqa: ANN401 - from the dashboard
-    """Read the columns of an Infinity query; without any, the ones that the request asked for (none means all)."""
+@dataclass(frozen=True, slots=True)
+class CopiedField:
+    """A column that a query names a second time, under another text."""
+
+    original: QueryField
+    copy: QueryField
+
+
+def fields_of(
+    query_type: str,
+    columns: Any,  # noqa: ANN401 - from the dashboard
+    asked: list[str],
+) -> tuple[list[QueryField], list[CopiedField]]:
+    """Read the columns of an Infinity query; without any, the columns that the request asks for (none means all).
+
+    The answer of a query holds each field once. A column of numbers that is there twice is therefore a field and a
+    copy, which the panel has to make; a second text or object is a `CannotRewriteError`.
+    """
     found = [column for column in objects(columns) if column.get("selector")]
     if not found:
-        return [make_query_field(query_type, name) for name in dict.fromkeys(asked) if name in COLUMNS[query_type]]
+        return [make_query_field(query_type, name) for name in dict.fromkeys(asked) if name in COLUMNS[query_type]], []
     fields: list[QueryField] = []
+    copies: list[CopiedField] = []
     for column in found:
         field = make_query_field(query_type, str(column["selector"]), str(column.get("text") or ""), _type(column))
-        same = next((other for other in fields if other.name == field.name), None)
-        if same is not None and same.text != field.text:
-            raise CannotRewriteError(f"'{field.name}' is there twice, as '{same.text}' and as '{field.text}'")
-        if same is None:
+        same = [other for other in fields if other.name == field.name]
+        if not same:
             fields.append(field)
-    return _with_moments(fields)
+        elif field.text not in {other.text for other in (*same, *(item.copy for item in copies))}:
+            if not field.is_number or field.is_object:
+                raise CannotRewriteError(f"'{field.name}' is there twice, as '{same[0].text}' and as '{field.text}'")
+            copies.append(CopiedField(same[0], field))
+    return _with_moments(fields), copies
 
 
 def _type(column: Json) -> str:

@@ -8,10 +8,10 @@ from ceems_grpc.migrate.expressions.parser import parse
 from ceems_grpc.migrate.expressions.tree import Expression
 from ceems_grpc.migrate.json_parts import as_object, objects
 from ceems_grpc.migrate.queries.api_call import ApiCall, read_call
-from ceems_grpc.migrate.queries.computed import compute, while_running
+from ceems_grpc.migrate.queries.computed import binary, by_name, compute, while_running
 from ceems_grpc.migrate.queries.conditions import frontend_filters, read_conditions
 from ceems_grpc.migrate.queries.draft import draft_query
-from ceems_grpc.migrate.queries.fields import COLUMNS, QueryField, fields_of, make_query_field
+from ceems_grpc.migrate.queries.fields import COLUMNS, CopiedField, QueryField, fields_of, make_query_field
 from ceems_grpc.migrate.queries.row_selector import RowSelector, rows_of
 from ceems_grpc.migrate.report import CannotRewriteError, Json
 
@@ -55,10 +55,11 @@ def rewrite_target(target: Json, *, admin_auto: bool = False) -> Rewritten | Non
     if rows.path:
         raise CannotRewriteError(f"its rows are the '{rows.path}' inside each row")
     columns = target.get("columns") if rows.columns is None else rows.columns
-    fields = fields_of(call.query_type, columns, call.values("field"))
+    fields, copies = fields_of(call.query_type, columns, call.values("field"))
     rewritten = Rewritten(str(target.get("refId") or ""), draft.query, fields)
     rewritten.time_from, rewritten.notes = draft.time_from, draft.notes
-    find = _finder(call, rewritten)
+    _add_copies(rewritten, copies)
+    find = _finder(call, rewritten, copies)
     _choose_rows(target, rows, rewritten, find)
     _add_conversions(rewritten)
     _add_computed(target, rewritten, find)
@@ -82,12 +83,22 @@ def _check_settings(target: Json) -> None:
         raise CannotRewriteError("its JSON options read the answer as something else than a list of rows")
 
 
-def _finder(call: ApiCall, rewritten: Rewritten) -> Callable[[str], QueryField]:
-    """Return what knows the field of a display text, of a field's name, or of a column that is not shown."""
+def _add_copies(rewritten: Rewritten, copies: list[CopiedField]) -> None:
+    """Let the panel repeat columns that the query names twice, as the panel did before."""
+    for item in copies:
+        text, repeated = item.original.text, item.copy.text
+        rewritten.steps.append(binary(repeated, by_name(text), "+", {"fixed": "0"}))
+        rewritten.notes.append(
+            f"'{repeated}' reads {item.copy.name} again, as '{text}' does; it is kept, but check which column it means"
+        )
+
+
+def _finder(call: ApiCall, rewritten: Rewritten, copies: list[CopiedField]) -> Callable[[str], QueryField]:
+    """Return a function that finds a field by its display text, by its name, or as a column that is not shown."""
 
     def find(name: str) -> QueryField:
         plain = name[1:-1] if name.startswith("[") and not name.startswith("[[") else name
-        for field_ in rewritten.fields:
+        for field_ in (*rewritten.fields, *(item.copy for item in copies)):
             if plain in {field_.text, field_.name, field_.text.replace(" ", "_")}:
                 return field_
         return make_query_field(call.query_type, plain)
