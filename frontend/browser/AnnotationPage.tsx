@@ -4,7 +4,7 @@ import React, { useState } from 'react';
 import { lastValueFrom } from 'rxjs';
 import type { CeemsQuery } from '../src/types';
 import { Model } from './Model';
-import type { PageProps } from './page';
+import type { PageProps } from './pageProps';
 
 type Annotation = AnnotationQuery<CeemsQuery>;
 

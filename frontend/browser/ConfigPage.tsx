@@ -5,7 +5,7 @@ import { lastValueFrom } from 'rxjs';
 import type { CeemsOptions } from '../src/types';
 import { backend } from './backend';
 import { Model } from './Model';
-import type { PageProps } from './page';
+import type { PageProps } from './pageProps';
 
 type Settings = DataSourceSettings<CeemsOptions>;
 type Health = { status: string; message: string };

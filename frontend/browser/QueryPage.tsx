@@ -3,7 +3,7 @@ import { Button } from '@grafana/ui';
 import React, { useState } from 'react';
 import type { CeemsQuery } from '../src/types';
 import { Model } from './Model';
-import type { PageProps } from './page';
+import type { PageProps } from './pageProps';
 import { Result } from './Result';
 import { useAnswer } from './useAnswer';
 

@@ -3,9 +3,9 @@ import { Button } from '@grafana/ui';
 import React, { ComponentType, useState } from 'react';
 import type { CeemsDataSource } from '../src/datasource';
 import type { CeemsOptions, CeemsQuery, CeemsVariableQuery } from '../src/types';
-import type { CeemsVariables } from '../src/variables';
+import type { CeemsVariables } from '../src/variables/variables';
 import { Model } from './Model';
-import type { PageProps } from './page';
+import type { PageProps } from './pageProps';
 import { Result } from './Result';
 import { useAnswer } from './useAnswer';
 

@@ -2,20 +2,13 @@ import { createTheme, ThemeContext } from '@grafana/data';
 import { GlobalStyles, PortalContainer } from '@grafana/ui';
 import React, { ComponentType } from 'react';
 import { createRoot } from 'react-dom/client';
-import type { CeemsDataSource } from '../src/datasource';
 import { AnnotationPage } from './AnnotationPage';
 import { ConfigPage } from './ConfigPage';
-import { Place, readPlace, startGrafana } from './grafana';
-import { CeemsPlugin, loadPlugin } from './loadPlugin';
+import { readPlace, startGrafana } from './grafana';
+import { loadPlugin } from './loadPlugin';
+import type { PageProps } from './pageProps';
 import { QueryPage } from './QueryPage';
 import { VariablePage } from './VariablePage';
-
-/** What each page shows an editor with. */
-export interface PageProps {
-  plugin: CeemsPlugin;
-  datasource: CeemsDataSource;
-  place: Place;
-}
 
 const PAGES: Record<string, ComponentType<PageProps>> = {
   query: QueryPage,

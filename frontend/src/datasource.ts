@@ -18,20 +18,20 @@ import {
 import { config, DataSourceWithBackend, getDataSourceSrv, getTemplateSrv, hasPermission } from '@grafana/runtime';
 import { DataQuery } from '@grafana/schema';
 import { map, Observable } from 'rxjs';
-import { fieldsToFilterBy, suggestionKindOfColumn, toMetricFindValues } from './adHocFilters';
-import { annotationSupport } from './annotations';
-import { defaultQuery } from './defaultQuery';
-import { describeQuery } from './describeQuery';
-import { fromAbstractQuery, importQuery, toAbstractQuery } from './importQueries';
-import { asList, Interpolation } from './interpolation';
-import { addUnitLinks, columnsForLinks, unitLinks } from './links';
-import { askOnce, follow, isLive, listener, liveRange, together } from './live';
-import { liveAddress } from './liveChannel';
-import { readSuggestions, SuggestionScope, suggestionParams } from './suggestions';
-import { ianaZone } from './timezone';
+import { fieldsToFilterBy, suggestionKindOfColumn, toMetricFindValues } from './suggestions/adHocFilters';
+import { annotationSupport } from './annotations/annotations';
+import { defaultQuery } from './query/defaultQuery';
+import { describeQuery } from './query/describeQuery';
+import { fromAbstractQuery, importQuery, toAbstractQuery } from './query/importQueries';
+import { asList, Interpolation } from './query/interpolation';
+import { addUnitLinks, columnsForLinks, unitLinks } from './links/links';
+import { askOnce, follow, isLive, listener, liveRange, together } from './live/live';
+import { liveAddress } from './live/liveChannel';
+import { readSuggestions, SuggestionScope, suggestionParams } from './suggestions/suggestions';
+import { ianaZone } from './query/timezone';
 import { CeemsOptions, CeemsQuery, CeemsVariableQuery, SuggestionKind, Suggestions } from './types';
-import { readVariableQuery } from './variableQuery';
-import { CeemsVariables, variableValues } from './variables';
+import { readVariableQuery } from './variables/variableQuery';
+import { CeemsVariables, variableValues } from './variables/variables';
 
 /** The browser's half of the data source: it prepares queries, asks the backend for suggestions, and adds links to answers. */
 export class CeemsDataSource

@@ -1,7 +1,7 @@
-import { AnnotationQueryEditor } from './components/AnnotationQueryEditor';
-import { ConfigEditor } from './components/ConfigEditor';
-import { QueryEditor } from './components/QueryEditor';
-import { QueryEditorHelp } from './components/QueryEditorHelp';
+import { AnnotationQueryEditor } from './annotations/AnnotationQueryEditor';
+import { ConfigEditor } from './config/ConfigEditor';
+import { QueryEditor } from './editor/QueryEditor';
+import { QueryEditorHelp } from './editor/QueryEditorHelp';
 import { CeemsDataSource } from './datasource';
 import { docsUrl } from './docs';
 import { plugin } from './module';

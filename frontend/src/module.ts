@@ -1,7 +1,7 @@
 import { DataSourcePlugin } from '@grafana/data';
-import { ConfigEditor } from './components/ConfigEditor';
-import { QueryEditor } from './components/QueryEditor';
-import { QueryEditorHelp } from './components/QueryEditorHelp';
+import { ConfigEditor } from './config/ConfigEditor';
+import { QueryEditor } from './editor/QueryEditor';
+import { QueryEditorHelp } from './editor/QueryEditorHelp';
 import { CeemsDataSource } from './datasource';
 import { CeemsOptions, CeemsQuery } from './types';
 

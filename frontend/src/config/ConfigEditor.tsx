@@ -1,0 +1,254 @@
+import { DataSourcePluginOptionsEditorProps } from '@grafana/data';
+import { ConfigSection, DataSourceDescription } from '@grafana/plugin-ui';
+import { Divider } from '@grafana/ui';
+import React from 'react';
+import { docsUrl } from '../docs';
+import { DEFAULT_PROFILE_TYPE, DEFAULT_PROFILES_TEMPLATE, DEFAULT_UNIT_DASHBOARD_UID } from '../links/links';
+import { CeemsOptions, CeemsSecrets } from '../types';
+import { ChoiceSetting, DataSourceSetting, TextSetting, ZoneSetting } from './SettingFields';
+import { MetricsTemplateSetting } from './MetricsTemplateSetting';
+import { ServerSettings } from './ServerSettings';
+import { SecretOptions, SourcesSetting } from './SourcesSetting';
+
+const ADMIN_ROLES: Array<{ value: NonNullable<CeemsOptions['adminRole']>; label: string; description: string }> = [
+  { value: '', label: 'Nobody by role', description: 'Only the administrators that the CEEMS database lists' },
+  { value: 'Admin', label: 'Grafana admins', description: 'Also those with the role Admin in the organisation' },
+  { value: 'Editor', label: 'Grafana editors', description: 'Also those with the role Editor or Admin' },
+  { value: 'Viewer', label: 'Everybody', description: 'Every signed-in user sees the data of all users' },
+];
+const PLACES: Array<{ value: 'path' | 'address'; label: string; description: string }> = [
+  { value: 'path', label: 'A file on the Grafana server', description: 'Also a folder that is shared with it' },
+  { value: 'address', label: 'A server on another host', description: 'A ceems-grpc server runs beside the database' },
+];
+const MIRROR_MODES: Array<{ value: 'auto' | 'memory' | 'off'; label: string; description: string }> = [
+  { value: 'auto', label: 'Automatic', description: 'On disk where the folder can be written, else in memory' },
+  { value: 'memory', label: 'In memory', description: 'Never on disk' },
+  { value: 'off', label: 'Off', description: 'Every question is answered from the CEEMS database itself' },
+];
+
+/** A length of time as the backend reads it: 30s, 15m, 1h30m, 90d. */
+const DURATION = /^(\d+(\.\d+)?(ms|s|m|h|d|w|y))+$/;
+const checkDuration = (text: string) => (DURATION.test(text) ? undefined : 'A length of time, such as 30s, 12h or 90d');
+const checkCount = (text: string) => (/^[1-9]\d*$/.test(text) ? undefined : 'A whole number above 0');
+const checkPath = (text: string) => (text.startsWith('/') ? undefined : 'A full path, which starts with /');
+
+export type Props = DataSourcePluginOptionsEditorProps<CeemsOptions, CeemsSecrets>;
+
+/** Edits the settings of a data source. "Save & test" below it asks the backend whether they work. */
+export function ConfigEditor({ options, onOptionsChange }: Props) {
+  const settings = options.jsonData ?? {};
+  const set = (part: Partial<CeemsOptions>) => onOptionsChange({ ...options, jsonData: { ...settings, ...part } });
+  const setMirror = (part: Partial<NonNullable<CeemsOptions['mirror']>>) =>
+    set({ mirror: { ...settings.mirror, ...part } });
+  const disabled = options.readOnly;
+  const setSecret = (name: keyof CeemsSecrets, value: string | undefined) =>
+    onOptionsChange({
+      ...options,
+      secureJsonData: { ...options.secureJsonData, [name]: value ?? '' },
+      secureJsonFields: { ...options.secureJsonFields, [name]: false },
+    });
+  const setPlace = (place: 'path' | 'address') =>
+    set(
+      place === 'path'
+        ? { path: '', address: undefined, tlsServerName: undefined }
+        : { path: undefined, timezone: undefined, address: '' }
+    );
+  const isElsewhere = settings.address !== undefined;
+  return (
+    <>
+      <DataSourceDescription dataSourceName="CEEMS" docsLink={docsUrl()} hasRequiredFields />
+      <Divider spacing={4} />
+
+      <ConfigSection title="Database" description="The file that ceems_api_server writes. It is only read.">
+        <ChoiceSetting
+          label="Where it is"
+          description="The plugin reads the file itself, or asks the server beside it."
+          choices={PLACES}
+          value={isElsewhere ? 'address' : 'path'}
+          disabled={disabled}
+          onChange={setPlace}
+        />
+        {isElsewhere ? (
+          <ServerSettings
+            address={settings.address}
+            serverName={settings.tlsServerName}
+            secrets={options.secureJsonData ?? {}}
+            saved={options.secureJsonFields ?? {}}
+            disabled={disabled}
+            onChange={set}
+            onSecret={setSecret}
+          />
+        ) : (
+          <>
+            <TextSetting
+              label="Path"
+              required
+              description="Full path of the SQLite file on the Grafana server. The user that runs Grafana must be able to read it, the folders above it, and the -wal and -shm files beside it."
+              value={settings.path}
+              placeholder="/var/lib/ceems/ceems.db"
+              check={checkPath}
+              disabled={disabled}
+              onChange={(path) => set({ path })}
+            />
+            <ZoneSetting
+              label="Time zone"
+              description="Zone of the site, in which CEEMS writes local times and days are counted. Empty: taken from the rows."
+              value={settings.timezone}
+              disabled={disabled}
+              onChange={(timezone) => set({ timezone })}
+            />
+          </>
+        )}
+      </ConfigSection>
+      <Divider spacing={4} />
+
+      <ConfigSection
+        title="Several databases"
+        description="Sites whose rows are merged: dashboards ask them as one. They take the place of the database above."
+        isCollapsible
+        isInitiallyOpen={Boolean(settings.sources?.length)}
+      >
+        <SourcesSetting
+          options={options as SecretOptions}
+          onOptionsChange={(changed) => onOptionsChange(changed as typeof options)}
+        />
+      </ConfigSection>
+      <Divider spacing={4} />
+
+      <ConfigSection title="Limits" description="They keep a careless question from slowing down everybody.">
+        <TextSetting
+          label="Longest time range"
+          description="Longer ranges are refused with a message. Empty: no limit."
+          value={settings.maxQueryWindow}
+          placeholder="90d"
+          check={checkDuration}
+          disabled={disabled}
+          onChange={(maxQueryWindow) => set({ maxQueryWindow })}
+        />
+        <TextSetting
+          label="Row limit"
+          description="At most so many rows in one answer; a notice says when it was cut. Empty: Grafana's own limit."
+          value={settings.rowLimit?.toString()}
+          placeholder="1000000"
+          check={checkCount}
+          disabled={disabled}
+          onChange={(text) => set({ rowLimit: /^[1-9]\d*$/.test(text) ? Number(text) : undefined })}
+        />
+        <TextSetting
+          label="Query timeout"
+          description="A query that takes longer fails alone, the others of the dashboard do not. Keep it below the timeout of a proxy in front of Grafana."
+          value={settings.queryTimeout}
+          placeholder="30s"
+          check={checkDuration}
+          disabled={disabled}
+          onChange={(queryTimeout) => set({ queryTimeout })}
+        />
+      </ConfigSection>
+      <Divider spacing={4} />
+
+      <ConfigSection
+        title="Who sees what"
+        description="Users see their own units and the usage of their projects. Administrators see everything."
+      >
+        <ChoiceSetting
+          label="Administrators by Grafana role"
+          description="Administrators are listed in the CEEMS database. A role of Grafana can make further users administrators."
+          choices={ADMIN_ROLES}
+          value={settings.adminRole ?? ''}
+          disabled={disabled}
+          onChange={(adminRole) => set({ adminRole })}
+        />
+        <TextSetting
+          label="Service user"
+          description="Alert rules, recording rules and public dashboards ask without a signed-in user. They see what this CEEMS user sees. Empty: they are refused. An administrator here shows the data of all users on public dashboards."
+          value={settings.serviceUser}
+          placeholder="none"
+          disabled={disabled}
+          onChange={(serviceUser) => set({ serviceUser })}
+        />
+      </ConfigSection>
+      <Divider spacing={4} />
+
+      <ConfigSection
+        title="Mirror"
+        description="A copy of the rows in columns, kept fresh in the background. Long time ranges answer from it many times faster."
+        isCollapsible
+        isInitiallyOpen={settings.mirror !== undefined}
+      >
+        <ChoiceSetting
+          label="Keep a mirror"
+          description="On disk it takes about 60 MB for a million units."
+          choices={MIRROR_MODES}
+          value={settings.mirror?.mode ?? 'auto'}
+          disabled={disabled}
+          onChange={(mode) => setMirror({ mode })}
+        />
+        <TextSetting
+          label="Mirror folder"
+          description="A folder that the user that runs Grafana may write. Empty: a folder of the plugin's own choice."
+          value={settings.mirror?.folder}
+          placeholder="/var/lib/grafana/ceems"
+          check={checkPath}
+          disabled={disabled}
+          onChange={(folder) => setMirror({ folder })}
+        />
+      </ConfigSection>
+      <Divider spacing={4} />
+
+      <ConfigSection
+        title="Links of units"
+        description="Each unit in a table links to more about it, at the unit's own time range."
+        isCollapsible
+        isInitiallyOpen={Boolean(
+          settings.metricsDatasourceUid || settings.profilesDatasourceUid || settings.unitDashboardUid
+        )}
+      >
+        <TextSetting
+          label="Unit dashboard"
+          description={`Uid of the dashboard of one unit; it gets the variables uuid, cluster and datasource. The one that comes with this plugin (import it on the tab Dashboards) is ${DEFAULT_UNIT_DASHBOARD_UID}. Empty: no link.`}
+          value={settings.unitDashboardUid ?? DEFAULT_UNIT_DASHBOARD_UID}
+          placeholder="no link"
+          disabled={disabled}
+          onChange={(unitDashboardUid) => set({ unitDashboardUid })}
+        />
+        <DataSourceSetting
+          label="Metrics data source"
+          description="The Prometheus (or compatible) data source with the metrics of CEEMS. Units then link to Explore."
+          isOfKind={({ type, meta }) => /prometheus/i.test(type) || Boolean(meta.aliasIDs?.includes('prometheus'))}
+          value={settings.metricsDatasourceUid}
+          disabled={disabled}
+          onChange={(metricsDatasourceUid) => set({ metricsDatasourceUid })}
+        />
+        <MetricsTemplateSetting
+          value={settings.metricsQueryTemplate}
+          disabled={disabled}
+          onChange={(metricsQueryTemplate) => set({ metricsQueryTemplate })}
+        />
+        <DataSourceSetting
+          label="Profiles data source"
+          description="The Pyroscope data source with the profiles of units."
+          isOfKind={({ type }) => /pyroscope/i.test(type)}
+          value={settings.profilesDatasourceUid}
+          disabled={disabled}
+          onChange={(profilesDatasourceUid) => set({ profilesDatasourceUid })}
+        />
+        <TextSetting
+          label="Profiles selector"
+          description="Labels of a unit's profiles. ${uuid} and ${cluster_id} stand for the unit."
+          value={settings.profilesQueryTemplate}
+          placeholder={DEFAULT_PROFILES_TEMPLATE}
+          disabled={disabled}
+          onChange={(profilesQueryTemplate) => set({ profilesQueryTemplate })}
+        />
+        <TextSetting
+          label="Profile type"
+          description="What the profile counts."
+          value={settings.profilesType}
+          placeholder={DEFAULT_PROFILE_TYPE}
+          disabled={disabled}
+          onChange={(profilesType) => set({ profilesType })}
+        />
+      </ConfigSection>
+    </>
+  );
+}

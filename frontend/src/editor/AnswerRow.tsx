@@ -1,0 +1,115 @@
+import { EditorField } from '@grafana/plugin-ui';
+import { MultiSelect } from '@grafana/ui';
+import React, { useId } from 'react';
+import { ALERTING_FORMATS } from '../query/defaultQuery';
+import { asList } from '../query/interpolation';
+import { isLive, LIVE_ROWS } from '../live/live';
+import { DEFAULT_QUERY_TYPE, GROUP_COLUMNS, queryTypeInfo } from '../query/queryTypes';
+import { SuggestionScope, SuggestionSource } from '../suggestions/suggestions';
+import { CeemsQuery, Format } from '../types';
+import { ChoiceSelect } from '../fields/ChoiceSelect';
+import { groupedFields, orderOptions } from '../fields/fieldOptions';
+import { LimitField } from '../fields/LimitField';
+import { ExactGroupsSwitch } from './QueryFlags';
+import { SuggestedValues } from '../fields/SuggestedValues';
+import { toOption, variableOptions } from '../fields/useSuggestions';
+
+const FORMATS: Record<Format, { label: string; description: string }> = {
+  table: { label: 'Table', description: 'Rows and columns as they are' },
+  numeric: {
+    label: 'Numbers',
+    description: 'Numbers with the other columns as labels: for alert rules and stat panels',
+  },
+  wide: { label: 'Time series (wide)', description: 'One frame with a column for each series' },
+  multi: { label: 'Time series (multi)', description: 'A frame for each series' },
+};
+
+/** A type has fewer columns and keys; a list that is cut would miss the last kinds of them. */
+const MOST_FIELDS = 1000;
+
+interface Props {
+  datasource: SuggestionSource;
+  query: CeemsQuery;
+  scope: SuggestionScope;
+  alerting: boolean;
+  onChange: (part: Partial<CeemsQuery>) => void;
+}
+
+/** What the answer looks like: columns, groups, order, limit and format. */
+export function AnswerRow({ datasource, query, scope, alerting, onChange }: Props) {
+  const id = useId();
+  const live = isLive(query);
+  const { parts, formats } = queryTypeInfo(query.queryType);
+  const fieldScope = { ...scope, column: query.queryType ?? DEFAULT_QUERY_TYPE, limit: MOST_FIELDS };
+  const isOffered = (format: Format) => (alerting ? ALERTING_FORMATS.includes(format) : !live || format === 'table');
+  const offered = formats.filter(isOffered);
+  const formatOptions = offered.map((value) => ({ value: value as string, ...FORMATS[value] }));
+  return (
+    <>
+      <SuggestedValues
+        label="Fields"
+        tooltip="Columns to show, in this order. A column shows all its keys, COLUMN.KEY one of them."
+        kind="fields"
+        datasource={datasource}
+        values={query.fields}
+        scope={fieldScope}
+        toOptions={groupedFields}
+        placeholder={query.queryType === 'usage-over-time' ? 'Total energy' : 'All columns'}
+        width={44}
+        onChange={(fields) => onChange({ fields })}
+      />
+      {parts.includes('groupBy') && (
+        <EditorField
+          label="Group by"
+          tooltip={parts.includes('exactGroupBy') ? 'One row for each group.' : 'One series for each group.'}
+          htmlFor={`${id}-group`}
+        >
+          <MultiSelect
+            inputId={`${id}-group`}
+            aria-label="Group by"
+            options={[...GROUP_COLUMNS, ...variableOptions()]}
+            value={asList(query.groupBy).map(toOption)}
+            onChange={(options) => onChange({ groupBy: options.flatMap(({ value }) => (value ? [value] : [])) })}
+            allowCustomValue
+            closeMenuOnSelect={false}
+            isClearable
+            placeholder="None"
+            width={26}
+          />
+        </EditorField>
+      )}
+      {parts.includes('exactGroupBy') && (
+        <ExactGroupsSwitch value={query.exactGroupBy} onChange={(exactGroupBy) => onChange({ exactGroupBy })} />
+      )}
+      {parts.includes('orderBy') && (
+        <SuggestedValues
+          label="Order by"
+          tooltip="A minus before a name means largest or last first."
+          kind="fields"
+          datasource={datasource}
+          values={query.orderBy}
+          scope={fieldScope}
+          toOptions={orderOptions}
+          placeholder="As stored"
+          onChange={(orderBy) => onChange({ orderBy })}
+        />
+      )}
+      {parts.includes('limit') && (
+        <LimitField
+          value={query.limit}
+          onChange={(limit) => onChange({ limit })}
+          placeholder={live ? String(LIVE_ROWS) : undefined}
+        />
+      )}
+      <ChoiceSelect
+        label="Format"
+        width={26}
+        options={formatOptions}
+        value={query.format}
+        onChange={(format) => onChange({ format })}
+        isClearable={!alerting}
+        placeholder={FORMATS[formats[0] ?? 'table'].label}
+      />
+    </>
+  );
+}

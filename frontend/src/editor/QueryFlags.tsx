@@ -1,0 +1,70 @@
+import { EditorField, EditorSwitch } from '@grafana/plugin-ui';
+import { RadioButtonGroup } from '@grafana/ui';
+import React, { useId } from 'react';
+import { LIVE_ROWS } from '../live/live';
+import { CeemsQuery, Mode } from '../types';
+
+const IN_RANGE: Period = { value: 'current', label: 'Time range', description: 'Within the time range of the panel' };
+const LAST_DAY: Period = { value: 'current', label: 'Last 24 hours', description: 'Within the 24 hours before now' };
+const ALL_TIME: Period = { value: 'global', label: 'All time', description: 'Over everything that the database holds' };
+
+interface Period {
+  value: Mode;
+  label: string;
+  description: string;
+}
+
+interface Props<T> {
+  value: T | undefined;
+  onChange: (value: T) => void;
+}
+
+/** Within the time range (of live answers: the last day), or over all time. */
+export function ModeRadio({ value, onChange, live }: Props<CeemsQuery['mode']> & { live: boolean }) {
+  const options = [live ? LAST_DAY : IN_RANGE, ALL_TIME];
+  return (
+    <EditorField label="Period">
+      <RadioButtonGroup
+        aria-label="Period"
+        options={options}
+        value={(value ?? 'current') as Mode}
+        onChange={onChange}
+      />
+    </EditorField>
+  );
+}
+
+/** Also units that have not ended. */
+export function RunningSwitch(props: Props<CeemsQuery['running']>) {
+  return <FlagSwitch {...props} label="Running too" tooltip="Also units that have not ended yet." />;
+}
+
+/** Follow the database. */
+export function LiveSwitch({ sentence, ...props }: Props<CeemsQuery['live']> & { sentence: string }) {
+  const tooltip =
+    `${sentence} The table is shown anew whenever CEEMS writes to its database, without a refresh. ` +
+    `It has at most ${LIVE_ROWS} rows, unless the limit says another number. ` +
+    'This needs Grafana Live and somebody who is signed in; otherwise it changes when the panel is refreshed.';
+  return <FlagSwitch {...props} label="Live" tooltip={tooltip} />;
+}
+
+/** Group by exactly what is chosen. */
+export function ExactGroupsSwitch(props: Props<CeemsQuery['exactGroupBy']>) {
+  const tooltip =
+    'Without it, each user and project is a group of its own. With it and no groups: one row over everything.';
+  return <FlagSwitch {...props} label="Only these groups" tooltip={tooltip} />;
+}
+
+function FlagSwitch({ value, onChange, label, tooltip }: Props<boolean | string> & { label: string; tooltip: string }) {
+  const id = useId();
+  return (
+    <EditorField label={label} tooltip={tooltip} htmlFor={id}>
+      <EditorSwitch
+        id={id}
+        aria-label={label}
+        value={value === true || value === 'true'}
+        onChange={(event) => onChange(event.currentTarget.checked)}
+      />
+    </EditorField>
+  );
+}

@@ -1,0 +1,53 @@
+import React, { useMemo } from 'react';
+import { DASHBOARD_TIMEZONE } from '../query/timezone';
+import { CeemsQuery } from '../types';
+import { ChoiceSelect } from '../fields/ChoiceSelect';
+import { timezoneOptions } from '../fields/timezones';
+import { Option } from '../fields/useSuggestions';
+
+const STEPS: Option[] = [
+  { value: 'hour', label: 'Hour' },
+  { value: 'day', label: 'Day' },
+  { value: 'week', label: 'Week', description: 'From Monday' },
+  { value: 'month', label: 'Month' },
+];
+const DASHBOARD: Option = {
+  value: DASHBOARD_TIMEZONE,
+  label: "Dashboard's time zone",
+  description: 'The one that its time range is shown in',
+};
+
+interface Props {
+  query: CeemsQuery;
+  /** Alert rules have no dashboard. */
+  alerting: boolean;
+  onChange: (part: Partial<CeemsQuery>) => void;
+}
+
+/** How long the steps of a time series are, and whose days, weeks and months they are. */
+export function StepFields({ query, alerting, onChange }: Props) {
+  const zones = useMemo(() => (alerting ? timezoneOptions() : [DASHBOARD, ...timezoneOptions()]), [alerting]);
+  const fromUnits = query.source === 'units' || query.step === 'hour';
+  return (
+    <>
+      <ChoiceSelect
+        label="Step"
+        tooltip="A value for each hour, day, week or month."
+        options={STEPS}
+        value={query.step}
+        onChange={(step) => onChange({ step })}
+        placeholder="Day"
+        width={14}
+      />
+      <ChoiceSelect
+        label="Time zone"
+        tooltip="Whose days, weeks and months. Those of UTC come from the table daily_usage, which is fast; those of other time zones, and hours, from the units."
+        options={zones}
+        value={query.timezone}
+        onChange={(timezone) => onChange({ timezone })}
+        placeholder={fromUnits ? "None: data source's" : 'None: UTC'}
+        width={30}
+      />
+    </>
+  );
+}

@@ -1,0 +1,23 @@
+import { groupOfField } from '../suggestions/adHocFilters';
+import { Suggestions } from '../types';
+import { Option } from './useSuggestions';
+
+/** Fields grouped by their kind, each with its description and unit. */
+export function groupedFields({ values }: Suggestions): Option[] {
+  const groups = new Map<string, Option[]>();
+  for (const field of values) {
+    const group = groupOfField(field);
+    const description = [field.description, field.unit && `Unit: ${field.unit}.`].filter(Boolean).join(' ');
+    const option = { value: field.value, label: field.label || field.value, description: description || undefined };
+    groups.set(group, [...(groups.get(group) ?? []), option]);
+  }
+  return [...groups].map(([label, options]) => ({ label, options }));
+}
+
+/** Each field twice: as an order upwards and, with a minus, downwards. */
+export function orderOptions({ values }: Suggestions): Option[] {
+  return values.flatMap(({ value }) => [
+    { value: `-${value}`, label: `-${value}`, description: `${value}, largest or last first` },
+    { value, label: value, description: `${value}, smallest or first first` },
+  ]);
+}

@@ -1,0 +1,144 @@
+import {
+  DataFrame,
+  dataFrameFromJSON,
+  DataFrameJSON,
+  DataQueryResponse,
+  dateTime,
+  isLiveChannelMessageEvent,
+  isLiveChannelStatusEvent,
+  LiveChannelAddress,
+  LiveChannelEvent,
+  LoadingState,
+  TimeRange,
+} from '@grafana/data';
+import { config, getGrafanaLiveSrv } from '@grafana/runtime';
+import { combineLatest, filter, from, map, merge, mergeMap, Observable, scan, startWith } from 'rxjs';
+import { queryTypeInfo } from '../query/queryTypes';
+import { CeemsQuery } from '../types';
+
+/** So many rows a live table has unless its query says another number: each change sends all of them again. */
+export const LIVE_ROWS = 1000;
+
+const DAY = 86_400_000; // milliseconds
+
+/** Whether a query asks for answers that follow the database. */
+export function isLive(query: CeemsQuery): boolean {
+  return query.live === true && queryTypeInfo(query.queryType).parts.includes('live');
+}
+
+/** The login whose channels this page may listen to; undefined where Grafana Live is off or nobody is signed in. */
+export function listener(): string | undefined {
+  const isOn = config.liveEnabled && !config.publicDashboardAccessToken && getGrafanaLiveSrv() !== undefined;
+  return isOn ? config.bootData.user.login : undefined;
+}
+
+/** A live query as it is asked once; with `liveRange` it answers what the channel answers. */
+export function askOnce(query: CeemsQuery): CeemsQuery {
+  return { ...query, running: true, format: 'table', limit: query.limit ?? LIVE_ROWS };
+}
+
+/**
+ * The time that a channel is about. Units: none, because those that have ended within it would be shown too. Statistics: the
+ * last 24 hours.
+ */
+export function liveRange(query: CeemsQuery, now: number): TimeRange {
+  const to = dateTime(now);
+  const start = dateTime(query.queryType === 'stats' ? now - DAY : now);
+  return { from: start, to, raw: { from: start, to } };
+}
+
+type Update = { frame: DataFrame } | { problem: string };
+
+/**
+ * What comes from a channel. Each message is a whole table. (Grafana's `getDataStream` is not used because it keeps adding the
+ * rows of all messages to a buffer.)
+ */
+function updates(address: LiveChannelAddress, refId: string): Observable<Update> {
+  return getGrafanaLiveSrv()
+    .getStream<DataFrameJSON>(address)
+    .pipe(mergeMap((event) => from(readEvent(event, refId))));
+}
+
+function readEvent(event: LiveChannelEvent<DataFrameJSON>, refId: string): Update[] {
+  const isStatus = isLiveChannelStatusEvent(event);
+  if (isStatus && event.error) {
+    return [{ problem: errorText(event.error) }];
+  }
+  const json: DataFrameJSON | undefined =
+    isStatus || isLiveChannelMessageEvent(event) ? (event.message ?? undefined) : undefined;
+  return json?.schema ? [{ frame: { ...dataFrameFromJSON(json), refId } }] : [];
+}
+
+/** An answer that each message of a channel replaces. What goes wrong with the channel is a notice; the last answer stays. */
+export function follow(
+  answer: Observable<DataQueryResponse>,
+  address: LiveChannelAddress,
+  refId: string
+): Observable<DataQueryResponse> {
+  interface Shown {
+    response?: DataQueryResponse;
+    problem?: string;
+  }
+  return merge(answer.pipe(map((response) => ({ response }))), updates(address, refId)).pipe(
+    scan<{ response: DataQueryResponse } | Update, Shown>((shown, next) => {
+      if ('problem' in next) {
+        return { ...shown, problem: next.problem };
+      }
+      return 'frame' in next ? { response: { data: [next.frame] } } : { ...shown, response: next.response };
+    }, {}),
+    mergeMap(({ response, problem }) => from(response ? [withState(response, problem)] : []))
+  );
+}
+
+function withState(response: DataQueryResponse, problem: string | undefined): DataQueryResponse {
+  if (problem === undefined) {
+    return { ...response, state: hasFailed(response) ? LoadingState.Error : LoadingState.Streaming };
+  }
+  const notice = { severity: 'warning' as const, text: `This table does not follow the database: ${problem}.` };
+  const data = response.data.map((frame: DataFrame) => ({
+    ...frame,
+    meta: { ...frame.meta, notices: [...(frame.meta?.notices ?? []), notice] },
+  }));
+  return { ...response, data, state: hasFailed(response) ? LoadingState.Error : LoadingState.Done };
+}
+
+/** One answer of several that change by themselves, with the frames in the order of the queries. */
+export function together(
+  answers: Array<Observable<DataQueryResponse>>,
+  refIds: string[]
+): Observable<DataQueryResponse> {
+  return combineLatest(answers.map((answer) => answer.pipe(startWith(undefined)))).pipe(
+    filter((parts) => parts.some((part) => part !== undefined)),
+    map((parts) => {
+      const responses = parts.filter((part) => part !== undefined);
+      const errors = responses.flatMap((response) => response.errors ?? []);
+      const data: DataFrame[] = responses.flatMap((response) => response.data);
+      const place = ({ refId = '' }: DataFrame) => refIds.indexOf(refId);
+      return {
+        data: data.sort((one, other) => place(one) - place(other)),
+        ...(errors.length > 0 && { errors }),
+        state: stateOf(responses, responses.length < parts.length),
+      };
+    })
+  );
+}
+
+function stateOf(responses: DataQueryResponse[], isWaiting: boolean): LoadingState {
+  if (responses.some(hasFailed)) {
+    return LoadingState.Error;
+  }
+  if (isWaiting) {
+    return LoadingState.Loading;
+  }
+  const isStreaming = responses.some(({ state }) => state === LoadingState.Streaming);
+  return isStreaming ? LoadingState.Streaming : LoadingState.Done;
+}
+
+function hasFailed({ state, errors }: DataQueryResponse): boolean {
+  return state === LoadingState.Error || (errors ?? []).length > 0;
+}
+
+function errorText(error: unknown): string {
+  const message = typeof error === 'string' ? error : (error as { message?: unknown }).message;
+  return typeof message === 'string' && message !== '' ? message.replace(/\.$/, '') : 'Grafana Live does not answer';
+}

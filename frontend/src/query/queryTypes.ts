@@ -1,0 +1,144 @@
+import { CeemsQuery, Format, ListFilter, QueryType } from '../types';
+
+const LISTS: ListFilter[] = ['clusters', 'resourceManagers', 'projects', 'users', 'uuids', 'states'];
+const PARTS = [
+  'mode',
+  'running',
+  'live',
+  'step',
+  'source',
+  'timezone',
+  'filters',
+  'groupBy',
+  'exactGroupBy',
+  'orderBy',
+  'limit',
+] as const;
+
+/** What the editor shows and says for one query type. */
+export interface QueryTypeInfo {
+  label: string;
+  /** One sentence for the reader of the editor. */
+  sentence: string;
+  /** The same of answers that follow the database. */
+  liveSentence?: string;
+  /** The lists of rows to choose by. */
+  lists: ListFilter[];
+  /** The other parts of a query that mean something here. */
+  parts: Array<(typeof PARTS)[number]>;
+  /** Shapes of the answer; the first is what the backend takes if none is chosen. */
+  formats: Format[];
+  /** Columns that a dashboard's ad hoc filters can be about; 'any' lets the backend decide. */
+  adHocColumns: 'any' | string[];
+}
+
+export const QUERY_TYPES: Record<QueryType, QueryTypeInfo> = {
+  units: {
+    label: 'Units',
+    sentence:
+      'One row for each job, virtual machine or pod that ended within the time range, with all that is known of it.',
+    liveSentence: 'One row for each job, virtual machine or pod that runs now, whatever the time range.',
+    lists: ['clusters', 'resourceManagers', 'projects', 'users', 'uuids', 'states'],
+    parts: ['running', 'live', 'filters', 'orderBy', 'limit'],
+    formats: ['table'],
+    adHocColumns: 'any',
+  },
+  usage: {
+    label: 'Usage',
+    sentence:
+      'Sums and weighted averages of time, energy and emissions, one row for each user and project (or finer groups).',
+    lists: ['clusters', 'resourceManagers', 'projects', 'users'],
+    parts: ['mode', 'source', 'filters', 'groupBy', 'exactGroupBy', 'orderBy', 'limit'],
+    formats: ['table', 'numeric'],
+    adHocColumns: 'any',
+  },
+  'usage-over-time': {
+    label: 'Usage over time',
+    sentence: 'Usage of each hour, day, week or month as time series, one for each group.',
+    lists: ['clusters', 'resourceManagers', 'projects', 'users'],
+    parts: ['step', 'source', 'timezone', 'filters', 'groupBy'],
+    formats: ['wide', 'multi'],
+    adHocColumns: 'any',
+  },
+  stats: {
+    label: 'Statistics',
+    sentence: 'How many units, projects and users each cluster has. For administrators.',
+    liveSentence:
+      'How many units, projects and users each cluster has within the last 24 hours, or over all time. For administrators.',
+    lists: ['clusters', 'resourceManagers'],
+    parts: ['mode', 'live', 'filters', 'orderBy', 'limit'],
+    formats: ['table', 'numeric'],
+    adHocColumns: ['cluster_id', 'resource_manager'],
+  },
+  users: {
+    label: 'Users',
+    sentence: 'Users and the projects that they are members of.',
+    lists: ['clusters', 'resourceManagers', 'projects', 'users'],
+    parts: ['filters', 'orderBy', 'limit'],
+    formats: ['table'],
+    adHocColumns: ['cluster_id', 'resource_manager'],
+  },
+  projects: {
+    label: 'Projects',
+    sentence: 'Projects and the users that are their members.',
+    lists: ['clusters', 'resourceManagers', 'projects', 'users'],
+    parts: ['filters', 'orderBy', 'limit'],
+    formats: ['table'],
+    adHocColumns: ['cluster_id', 'resource_manager'],
+  },
+  clusters: {
+    label: 'Clusters',
+    sentence: 'Clusters and the resource manager that runs each. For administrators.',
+    lists: ['clusters', 'resourceManagers'],
+    parts: ['orderBy', 'limit'],
+    formats: ['table'],
+    adHocColumns: [],
+  },
+};
+
+export const DEFAULT_QUERY_TYPE: QueryType = 'units';
+
+/** Columns that usage can be grouped by. */
+export const GROUP_COLUMNS = [
+  { value: 'cluster_id', label: 'Cluster' },
+  { value: 'resource_manager', label: 'Resource manager' },
+  { value: 'project', label: 'Project' },
+  { value: 'groupname', label: 'Unix group' },
+  { value: 'username', label: 'User' },
+];
+
+/** The facts of a query's type. A type that comes from a variable or is unknown is shown like units. */
+export function queryTypeInfo(queryType: string | undefined): QueryTypeInfo {
+  return isQueryType(queryType) ? QUERY_TYPES[queryType] : QUERY_TYPES[DEFAULT_QUERY_TYPE];
+}
+
+export function isQueryType(text: string | undefined): text is QueryType {
+  return text !== undefined && Object.hasOwn(QUERY_TYPES, text);
+}
+
+/** Turns a query to another type: keeps what means the same there, drops what does not exist there. */
+export function changeQueryType(query: CeemsQuery, queryType: QueryType): CeemsQuery {
+  const info = QUERY_TYPES[queryType];
+  const next: CeemsQuery = { ...query, queryType };
+  for (const list of LISTS.filter((name) => !info.lists.includes(name))) {
+    delete next[list];
+  }
+  for (const part of PARTS.filter((name) => !info.parts.includes(name))) {
+    delete next[part];
+  }
+  if (!info.formats.some((format) => format === next.format)) {
+    delete next.format;
+  }
+  if (columnsOf(query.queryType) !== columnsOf(queryType)) {
+    // The answers have few columns in common, and an order or a condition by a column that is not there is an error.
+    delete next.fields;
+    delete next.orderBy;
+    delete next.filters;
+  }
+  return next;
+}
+
+/** Query types that answer with the same columns have the same word. */
+function columnsOf(queryType: string | undefined): string {
+  return queryType === 'usage-over-time' ? 'usage' : (queryType ?? DEFAULT_QUERY_TYPE);
+}
