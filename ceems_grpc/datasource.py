@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 
 from ceems_grpc.domain.errors import ErrorType, QuestionError, no_service_user
 from ceems_grpc.domain.questions.model import Viewer
@@ -110,6 +110,12 @@ class CeemsDataSource:
             message = error.detail if _is_grafana_admin(context) else str(error)
             return HealthResult(HealthStatus.ERROR, message, {"verboseMessage": message})
         return health_result(facts, full_path=_is_grafana_admin(context), now=datetime.now(UTC))
+
+    async def site_zone(self, context: PluginContext) -> tzinfo:
+        """Return the zone in which the site writes local times: the configured one, or a guess from the rows."""
+        with self._failures(context):
+            async with self._store.read() as reader:
+                return reader.zone
 
     async def subscribe_stream(self, context: PluginContext, request: StreamRequest) -> SubscribeResult:
         """Let the owner of a channel subscribe to it; see `ceems_grpc.panels.live`."""

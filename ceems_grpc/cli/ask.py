@@ -3,13 +3,14 @@
 import json
 import os
 import pwd
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 
-from ceems_grpc.cli.decoded_frame import DecodedFrame, decode
 from ceems_grpc.cli.errors import CommandError
+from ceems_grpc.cli.output.decoded_frame import DecodedFrame, decode
 from ceems_grpc.datasource import CeemsDataSource, create_local_datasource
 from ceems_grpc.grafana.backend.context import DataSourceSettings, PluginContext, User
 from ceems_grpc.grafana.backend.diagnostics import HealthResult
@@ -20,77 +21,85 @@ from ceems_grpc.version import PLUGIN_ID, VERSION
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Who asks which database.
+    """An open database and the user who asks it. Made by `open_database`."""
 
-    ``login``: a user of Grafana, who sees what CEEMS allows. None: the operator, who may read the file and so may see
-    everything in it. ``timezone``: the site's, "" guesses it.
-    """
+    context: PluginContext
+    datasource: CeemsDataSource
 
-    path: Path
-    login: str | None = None
-    timezone: str = ""
-
-    async def ask(self, query: Mapping[str, object], start: datetime, end: datetime) -> tuple[DecodedFrame, ...]:
-        """Answer a panel's query over a time range. Raises `CommandError` with the answer's error."""
-        asked = DataQuery("A", "", 0, timedelta(), TimeRange(start, end), json.dumps(query).encode())
-        context, datasource = await self._open()
+    async def site_zone(self) -> tzinfo:
+        """Return the zone of the site's local times: the configured one, or a guess. Raises `CommandError`."""
         try:
-            frames = await datasource.query(context, asked)
+            return await self.datasource.site_zone(self.context)
         except PluginError as error:
             raise CommandError(_sentence(error.message)) from None
-        finally:
-            await datasource.close()
+
+    async def ask(self, query: Mapping[str, object], start: datetime, end: datetime) -> tuple[DecodedFrame, ...]:
+        """DecodedFrame a panel's query over a time range. Raises `CommandError` with the answer's error."""
+        asked = DataQuery("A", "", 0, timedelta(), TimeRange(start, end), json.dumps(query).encode())
+        try:
+            frames = await self.datasource.query(self.context, asked)
+        except PluginError as error:
+            raise CommandError(_sentence(error.message)) from None
         return decode([frame.to_arrow() for frame in frames])
 
     async def check(self) -> HealthResult:
-        """Return what "Save & test" would say. Raises `CommandError` for settings that cannot be used."""
-        context, datasource = await self._open()
-        try:
-            return await datasource.check_health(context)
-        finally:
-            await datasource.close()
+        """Return what "Save & test" would say."""
+        return await self.datasource.check_health(self.context)
 
-    async def _open(self) -> tuple[PluginContext, CeemsDataSource]:
-        context = self._context()
-        try:
-            return context, await create_local_datasource(context)
-        except PluginError as error:
-            raise CommandError(error.message) from None
 
-    def _context(self) -> PluginContext:
-        # Grafana's role Admin lets errors name the file; it makes an administrator of CEEMS of the operator only.
-        settings = {
-            "path": str(self.path.absolute()),
-            "timezone": self.timezone,
-            "queryTimeout": 0,
-            "adminRole": "" if self.login else "Admin",
-        }
-        login = self.login or own_name()
-        return PluginContext(
-            org_id=1,
-            namespace="default",
-            plugin_id=PLUGIN_ID,
-            plugin_version=VERSION,
-            api_version="",
-            user=User(login, login, "", "Admin"),
-            data_source=DataSourceSettings(
-                1, "cli", "CEEMS", "", "", "", False, "", json.dumps(settings).encode(), {}, datetime.now(UTC), ""
-            ),
-            app=None,
-            grafana_config={},
-            user_agent="ceems-grpc",
-        )
+@asynccontextmanager
+async def open_database(path: Path, login: str | None = None, timezone: str = "") -> AsyncIterator[Asker]:
+    """Open a database to ask it, and close it afterwards.
+
+    ``login``: a user of Grafana, who sees what CEEMS allows. None: the operator, who may read the file and so may see
+    everything in it. ``timezone``: an IANA name; "" guesses the site's zone. Raises `CommandError` for settings that
+    cannot be used.
+    """
+    context = _context(path, login, timezone)
+    try:
+        datasource = await create_local_datasource(context)
+    except PluginError as error:
+        raise CommandError(error.message) from None
+    try:
+        yield Asker(context, datasource)
+    finally:
+        await datasource.close()
 
 
 def own_name() -> str:
-    """Return the login of the user that runs this process, or the number of one without a login."""
+    """Return the login of the user that runs this process, or the user's number if there is no login."""
     try:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:
         return str(os.geteuid())
 
 
+def _context(path: Path, login: str | None, timezone: str) -> PluginContext:
+    # Grafana's role Admin lets errors name the file. Only the operator becomes an administrator of CEEMS by it.
+    settings = {
+        "path": str(path.absolute()),
+        "timezone": timezone,
+        "queryTimeout": 0,
+        "adminRole": "" if login else "Admin",
+    }
+    user = login or own_name()
+    return PluginContext(
+        org_id=1,
+        namespace="default",
+        plugin_id=PLUGIN_ID,
+        plugin_version=VERSION,
+        api_version="",
+        user=User(user, user, "", "Admin"),
+        data_source=DataSourceSettings(
+            1, "cli", "CEEMS", "", "", "", False, "", json.dumps(settings).encode(), {}, datetime.now(UTC), ""
+        ),
+        app=None,
+        grafana_config={},
+        user_agent="ceems-grpc",
+    )
+
+
 def _sentence(message: str) -> str:
-    """Close a message of the CEEMS API as a sentence."""
+    """Make a sentence of a message of the CEEMS API."""
     text = message[:1].upper() + message[1:]
     return text if text.endswith((".", "!", "?")) else f"{text}."

@@ -1,4 +1,4 @@
-"""`ceems-grpc check`: says whether the plugin can answer from a database file, and if not, why and what to do."""
+"""`ceems-grpc check`: says whether the plugin can answer from a database file. If not: why, and what to do."""
 
 import argparse
 import asyncio
@@ -14,10 +14,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ceems_grpc.cli.ask import Asker, own_name
+from ceems_grpc.cli.ask import open_database, own_name
 from ceems_grpc.cli.errors import CommandError
-from ceems_grpc.cli.values import text_of
-from ceems_grpc.grafana.backend.diagnostics import HealthStatus
+from ceems_grpc.cli.output.escaping import visible_lines
+from ceems_grpc.cli.output.values import text_of
+from ceems_grpc.grafana.backend.diagnostics import HealthResult, HealthStatus
 from ceems_grpc.store.plan import Table
 
 _SQLITE_MAGIC = b"SQLite format 3\0"
@@ -27,7 +28,7 @@ _TEXT_WIDTH = 88
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the diagnosis line by line, the first problem last; return 1 if there is one."""
+    """Print the diagnosis line by line. It ends at the first problem; return 1 if there is one."""
     path = Path(options.path).absolute()
     try:
         path = path / "ceems.db" if os.path.isdir(path) else path  # noqa: PTH112 - Path.is_dir fails for long names
@@ -42,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _diagnose(path: Path, timezone: str) -> list[str]:
-    """Print what there is; return warnings. Raises `CommandError` for the problem that stands in the way."""
+    """Print what is found, and return warnings. Raises `CommandError` for the first problem."""
     _say("You", _whoami())
     _say("Path", str(path))
     _walk(path)
@@ -54,7 +55,7 @@ def _diagnose(path: Path, timezone: str) -> list[str]:
     wal = _journal(path)
     if wal:
         _refuse_to_leave_files(path, status)
-    health = asyncio.run(Asker(path, timezone=timezone).check())
+    health = asyncio.run(_health(path, timezone))
     _print_tables(path)
     if health.status is not HealthStatus.OK:
         raise CommandError(health.message)
@@ -67,8 +68,13 @@ def _diagnose(path: Path, timezone: str) -> list[str]:
     return warnings + [f"{text[:1].upper()}{text[1:]}." for text in facts["warnings"]]
 
 
+async def _health(path: Path, timezone: str) -> HealthResult:
+    async with open_database(path, timezone=timezone) as asker:
+        return await asker.check()
+
+
 def _walk(path: Path) -> None:
-    """Go down the path; print and report the first part that is not there or may not be entered."""
+    """Go down the path. Raises `CommandError` for the first part that does not exist or cannot be entered."""
     for part in [*reversed(path.parents), path]:
         try:
             status = part.stat()
@@ -90,14 +96,14 @@ def _walk(path: Path) -> None:
 
 
 def _journal(path: Path) -> bool:
-    """Print what the header and the files beside the database say; return whether it is in WAL mode."""
+    """Print what the header of the database and its -wal and -shm files say; return whether it is in WAL mode."""
     with path.open("rb") as file:
         header = file.read(20)
     if not header.startswith(_SQLITE_MAGIC) or len(header) < 20:
         what = "is empty" if not header else "is not an SQLite database"
         raise CommandError(f"{path} {what}. Look for the ceems.db in the data folder of ceems_api_server.")
     wal = header[18] == _WAL_FORMAT
-    _say("Journal", "WAL" if wal else "not WAL (ceems_api_server makes it WAL when it opens the file)")
+    _say("Journal", "WAL" if wal else "not WAL (ceems_api_server switches to WAL when it opens the file)")
     for suffix in ("-wal", "-shm"):
         beside = path.with_name(path.name + suffix)
         if not beside.exists():
@@ -117,9 +123,9 @@ def _journal(path: Path) -> bool:
 
 
 def _refuse_to_leave_files(path: Path, status: os.stat_result) -> None:
-    """Stop before SQLite would make a -shm that only we may write, so that ceems_api_server could not open its file.
+    """Stop before SQLite creates a -shm that only we may write: ceems_api_server could not open its database then.
 
-    SQLite makes -wal and -shm with the mode of the database, even for a reader; as root also with its owner.
+    SQLite creates -wal and -shm with the mode of the database, even for a reader, and as root also with its owner.
     """
     shared = path.with_name(path.name + "-shm")
     if shared.exists() or os.geteuid() in {0, status.st_uid}:
@@ -127,14 +133,14 @@ def _refuse_to_leave_files(path: Path, status: os.stat_result) -> None:
     others_may_write = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
     if not others_may_write and _allows(path.parent, os.W_OK):
         raise CommandError(
-            f"ceems_api_server does not run, and user {own_name()} may write to {path.parent}: to read a WAL database, "
-            f"SQLite would make {shared.name} there, owned by {own_name()}, and ceems_api_server could not start with "
-            f"it. Take the write access to the folder away from {own_name()}, and start ceems_api_server first."
+            f"ceems_api_server does not run, and user {own_name()} may write to {path.parent}. To read a WAL database, "
+            f"SQLite would create {shared.name} there, owned by {own_name()}, and ceems_api_server could not start "
+            f"then. Remove {own_name()}'s write access to the folder, and start ceems_api_server first."
         )
     if not _allows(path.parent, os.W_OK):
         raise CommandError(
-            f"The database is in WAL mode and {shared.name} is not there: start ceems_api_server, which makes it. "
-            f"User {own_name()} needs read access to it then, but no write access to the folder."
+            f"The database is in WAL mode and {shared.name} is not there: start ceems_api_server, which creates it. "
+            f"User {own_name()} then needs read access to it, but no write access to the folder."
         )
 
 
@@ -143,15 +149,15 @@ def _print_tables(path: Path) -> None:
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
             found = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     except sqlite3.Error:
-        return  # the health check has said why
+        return  # the health check says why
     known = [table.value for table in Table]
-    _say("Tables", ", ".join(name for name in known if name in found) or "none of those of CEEMS")
+    _say("Tables", ", ".join(name for name in known if name in found) or "none of the CEEMS tables")
     if missing := [name for name in known if name not in found]:
         _say("Missing", ", ".join(missing))
 
 
 def _nearby(part: Path) -> str:
-    """Say which databases are in the folder where something is missing."""
+    """Name the databases in the folder where something is missing."""
     try:
         names = sorted(one.name for one in part.parent.iterdir() if one.suffix in {".db", ".sqlite"})
     except OSError:
@@ -187,7 +193,7 @@ def _moment(seconds: float) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
 
 
-def _age(text: Any) -> str:  # noqa: ANN401 - from the health check's JSON
+def _age(text: Any) -> str:  # noqa: ANN401 - from the JSON of the health check
     if text is None:
         return "never"
     moment = datetime.fromisoformat(text)
@@ -197,13 +203,13 @@ def _age(text: Any) -> str:  # noqa: ANN401 - from the health check's JSON
 
 def _lines(text: str) -> Iterator[str]:
     for line in text.splitlines():
-        if line.startswith(" "):  # a command, to be copied whole
+        if line.startswith(" "):  # a command to copy: it must stay whole
             yield line
         else:
             yield from textwrap.wrap(line, _TEXT_WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
 def _say(label: str, text: str) -> None:
-    for line in _lines(text):
+    for line in _lines(visible_lines(text)):
         print(f"{label:<{_LABEL_WIDTH}} {line}")  # noqa: T201 - the diagnosis
         label = ""

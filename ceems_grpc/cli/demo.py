@@ -13,14 +13,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ceems_grpc.cli.charts import print_charts
-from ceems_grpc.cli.decoded_frame import decode, notices
 from ceems_grpc.cli.demo_db import describe, write
 from ceems_grpc.cli.errors import CommandError
 from ceems_grpc.cli.host import PluginHost
-from ceems_grpc.cli.tables import print_table
-from ceems_grpc.cli.terminal import open_console
-from ceems_grpc.cli.values import text_of
+from ceems_grpc.cli.output.charts import print_charts
+from ceems_grpc.cli.output.decoded_frame import decode, notices
+from ceems_grpc.cli.output.tables import print_table
+from ceems_grpc.cli.output.terminal import open_console
+from ceems_grpc.cli.output.values import text_of
 from ceems_grpc.pb import pluginv2_pb2
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ _STEPS = (
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write the database unless a good one is there, start the plugin, ask it, and print what it decoded."""
+    """Write the database unless a good one is there, start the plugin, ask it, and print what it answers."""
     console = open_console(record=options.svg is not None)
     console.print(_database(options), markup=False)
     settings = {"path": str(_PATH.absolute())}

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from ceems_grpc.cli.errors import CommandError
-from ceems_grpc.cli.terminal import progress_bar
+from ceems_grpc.cli.output.terminal import progress_bar
 from ceems_grpc.demo.database import DemoSummary, write_demo_database
 
 

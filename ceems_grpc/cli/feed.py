@@ -14,7 +14,7 @@ from prometheus_client import start_http_server
 
 from ceems_grpc.bridge.private_files import SecretFileError, read_private
 from ceems_grpc.cli.errors import CommandError
-from ceems_grpc.cli.terminal import progress_bar
+from ceems_grpc.cli.output.terminal import progress_bar
 from ceems_grpc.feed.feeder import Feeder, FeedError, FeedSettings
 from ceems_grpc.feed.loop import Pace, feed
 from ceems_grpc.feed.metrics import FeedMetrics

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
 import os
 import sys
@@ -17,17 +18,18 @@ if TYPE_CHECKING:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run a command and return the exit code of the process: 0 done, 1 failed, 2 wrongly called."""
+    """Run a command and return the exit code of the process: 0 done, 1 failed, 2 wrong usage."""
     if not arguments or list(arguments) == ["serve"]:
         return _serve()
-    if arguments[0] == "fill-mirror":  # what the packaged program starts to fill a large mirror
+    if arguments[0] == "fill-mirror":  # the packaged program starts this to fill a large mirror
         from ceems_grpc.store.duckdb.fill import main as fill_mirror  # noqa: PLC0415
 
         status = fill_mirror(list(arguments[1:]))
         sys.stderr.flush()
-        os._exit(status)  # a thread that waits for the parent must not keep the process
+        os._exit(status)  # a thread that watches the parent must not keep the process alive
     from ceems_grpc.cli.errors import CommandError  # noqa: PLC0415 - not for `serve`
-    from ceems_grpc.cli.options import parse  # noqa: PLC0415 - not for `serve`
+    from ceems_grpc.cli.options.parse import parse  # noqa: PLC0415 - not for `serve`
+    from ceems_grpc.cli.output.escaping import visible_lines  # noqa: PLC0415 - not for `serve`
 
     options = parse(VERSION, arguments)
     if options.command == "serve":
@@ -35,17 +37,20 @@ def run(arguments: Sequence[str]) -> int:
     try:
         return _run(options)
     except CommandError as error:
-        print(f"ceems-grpc {options.command}: {error}", file=sys.stderr)  # noqa: T201 - a person reads it
+        print(f"ceems-grpc {options.command}: {visible_lines(str(error))}", file=sys.stderr)  # noqa: T201 - a person reads it
         return 1
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:  # the reader, `head` for example, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at exit
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python fails to flush at exit
         return 0
 
 
 def _run(options: argparse.Namespace) -> int:
-    logging.getLogger("ceems_grpc").addHandler(logging.NullHandler())  # errors are told, not logged
+    logging.getLogger("ceems_grpc").addHandler(logging.NullHandler())  # errors are printed, not logged
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a character that the locale lacks must not end the command
+            stream.reconfigure(errors="backslashreplace")
     command = import_module(f"ceems_grpc.cli.{options.command.replace('-', '_')}")
     code: int = command.run(options)
     sys.stdout.flush()
@@ -66,5 +71,5 @@ def _serve() -> int:
 
     code = asyncio.run(run())
     if "grafana_plugin_type" not in os.environ:
-        print("\nFor what it does without Grafana see: ceems-grpc --help", file=sys.stderr)  # noqa: T201
+        print("\nTo see what it does without Grafana, run: ceems-grpc --help", file=sys.stderr)  # noqa: T201
     return code

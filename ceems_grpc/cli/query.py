@@ -2,68 +2,84 @@
 
 import argparse
 import asyncio
+import io
 import json
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from ceems_grpc.cli.ask import Asker
-from ceems_grpc.cli.decoded_frame import DecodedFrame, notices
+from ceems_grpc.cli.ask import open_database
 from ceems_grpc.cli.errors import CommandError
-from ceems_grpc.cli.export import write_csv, write_json
-from ceems_grpc.cli.moments import moment
+from ceems_grpc.cli.moments import moment, needs_zone
+from ceems_grpc.cli.output.decoded_frame import DecodedFrame, notices
+from ceems_grpc.cli.output.escaping import visible
+from ceems_grpc.cli.output.export import write_csv, write_json
 
-# A table has room for a few columns only; CSV and JSON have all of them.
+# A table has room for a few columns only; CSV and JSON show all of them.
 _ROWS_OF_A_TABLE = 50
 _FIELDS_OF_A_TABLE = {
     "units": ["cluster_id", "uuid", "username", "ended_at", "total_energy_usage_kwh"],
     "usage": ["project", "username", "num_units", "avg_cpu_usage", "avg_gpu_usage", "total_energy_usage_kwh"],
 }
-_MORE_FIELDS = "More columns: --fields A,B shows those that you name; --format csv or json has all of them."
+_MORE_FIELDS = "More columns: name them with --fields A,B; --format csv or json has all of them."
 
 
 def run(options: argparse.Namespace) -> int:
-    """Ask, and print the answer on standard output; for CSV and JSON notices go to standard error."""
+    """Ask, and print the answer on standard output. The notices of CSV and JSON go to standard error."""
     query = _query(options)
     kind = query.get("queryType", "units")
     form = options.format or ("plot" if kind == "usage-over-time" else "table")
     shortened = form == "table" and _shorten(query, kind)
-    zone = _zone(options.timezone)
-    now = datetime.now(UTC)
-    start, end = moment(options.start, now, zone), moment(options.end, now, zone, end=True)
-    if start > end:
-        raise CommandError(f"The time range ends before it starts: {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC.")
-    frames = asyncio.run(Asker(Path(options.path), options.user, options.timezone).ask(query, start, end))
+    named = _zone(options.timezone)
+    if options.safe_csv and form != "csv":
+        raise CommandError("--safe-csv goes with --format csv.")
+    frames = asyncio.run(_ask(options, query, named))
+    zone = named or UTC
+    if form in {"csv", "json"} and isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")  # whatever the locale: other programs expect it
     if form == "csv":
-        write_csv(frames, sys.stdout)
+        write_csv(frames, sys.stdout, zone, safe=options.safe_csv)
     elif form == "json":
-        write_json(frames, sys.stdout)
+        write_json(frames, sys.stdout, zone)
     else:
-        _show(frames, plot=form == "plot")
+        _show(frames, zone, plot=form == "plot")
         if shortened and any(frame.num_rows for frame in frames):
             print(_MORE_FIELDS)  # noqa: T201 - a person reads it
         return 0
     for text in notices(frames):
-        print(f"Notice: {text}", file=sys.stderr)  # noqa: T201 - a person reads it
+        print(f"Notice: {visible(text)}", file=sys.stderr)  # noqa: T201 - a person reads it
     return 0
 
 
-def _show(frames: Sequence[DecodedFrame], *, plot: bool) -> None:
-    from ceems_grpc.cli.charts import print_charts  # noqa: PLC0415 - not for csv and json
-    from ceems_grpc.cli.tables import print_table  # noqa: PLC0415
-    from ceems_grpc.cli.terminal import open_console  # noqa: PLC0415
+async def _ask(options: argparse.Namespace, query: dict[str, Any], named: ZoneInfo | None) -> tuple[DecodedFrame, ...]:
+    now = datetime.now(UTC)
+    zone: tzinfo = named or UTC
+    async with open_database(Path(options.path), options.user, options.timezone) as asker:
+        if named is None and (needs_zone(options.start) or needs_zone(options.end)):
+            zone = await asker.site_zone()
+        start, end = moment(options.start, now, zone), moment(options.end, now, zone, end=True)
+        if start > end:
+            shown = f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC"
+            raise CommandError(f"The time range ends before it starts: {shown}.")
+        return await asker.ask(query, start, end)
+
+
+def _show(frames: Sequence[DecodedFrame], zone: tzinfo, *, plot: bool) -> None:
+    from ceems_grpc.cli.output.charts import print_charts  # noqa: PLC0415 - not for csv and json
+    from ceems_grpc.cli.output.tables import print_table  # noqa: PLC0415
+    from ceems_grpc.cli.output.terminal import open_console  # noqa: PLC0415
 
     console = open_console()
     if plot:
-        print_charts(console, frames)
+        print_charts(console, frames, zone)
     else:
         for frame in frames:
-            print_table(console, frame)
+            print_table(console, frame, zone)
     for text in notices(frames):
-        console.print(f"Notice: {text}", style="yellow", markup=False)
+        console.print(f"Notice: {visible(text)}", style="yellow", markup=False)
 
 
 def _query(options: argparse.Namespace) -> dict[str, Any]:
@@ -88,12 +104,12 @@ def _query(options: argparse.Namespace) -> dict[str, Any]:
     }
     query |= {key: value for key, value in given.items() if value is not None}
     if options.user is None:
-        query.setdefault("admin", True)  # the operator may read the file anyway
+        query.setdefault("admin", True)  # the operator may read the whole file anyway
     return query
 
 
 def _shorten(query: dict[str, Any], kind: object) -> bool:
-    """Ask for what a terminal can show, where the query does not say; return whether columns are left out."""
+    """Ask for what a terminal can show unless the query says more; return whether columns are left out."""
     query.setdefault("limit", _ROWS_OF_A_TABLE)
     if kind not in _FIELDS_OF_A_TABLE or query.get("fields"):
         return False

@@ -11,8 +11,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from ceems_grpc.bridge.server import ServerSettings, run_server
+from ceems_grpc.cli.options.server import add_options
 from ceems_grpc.cli.server import server_settings
-from ceems_grpc.cli.server_options import add_options
 from ceems_grpc.grafana import Field, Frame
 from ceems_grpc.grafana.backend.context import PluginContext
 from ceems_grpc.grafana.backend.datasource import DataSource

@@ -19,7 +19,7 @@ from ceems_grpc.bridge.listening import ListenError
 from ceems_grpc.bridge.private_files import SecretFileError
 from ceems_grpc.bridge.server import run_server
 from ceems_grpc.cli.errors import CommandError
-from ceems_grpc.cli.options import parse
+from ceems_grpc.cli.options.parse import parse
 from ceems_grpc.cli.server import own_of, server_settings
 from ceems_grpc.grafana.serve.instances import InstanceManager
 from ceems_grpc.pb import bridge_pb2

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from ceems_grpc.cli import host as host_module
-from ceems_grpc.cli.decoded_frame import decode, notices
 from ceems_grpc.cli.errors import CommandError
 from ceems_grpc.cli.host import PluginHost
+from ceems_grpc.cli.output.decoded_frame import decode, notices
 from ceems_grpc.pb import pluginv2_pb2
 
 NOW = datetime.now(UTC)

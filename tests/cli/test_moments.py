@@ -62,5 +62,5 @@ def test_anything_else_is_a_command_error(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "yesterday", "now-", "now-3", "now-3y", "2026", "20261123", "2026-13-01", "-1"])
 def test_what_is_no_moment(text: str) -> None:
-    with pytest.raises(CommandError, match="is no moment"):
+    with pytest.raises(CommandError, match="is not a time"):
         moment(text, NOW, PARIS)

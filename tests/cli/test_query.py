@@ -1,8 +1,12 @@
 import csv
+import io
 import json
+import re
+import shutil
 import sqlite3
 import subprocess
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -161,7 +165,7 @@ def test_notices_of_csv_go_to_standard_error(database: Path) -> None:
         (['{"queryType": "everything"}'], "Invalid enum value 'everything'"),
         (["--limit", "0"], "The query cannot be read"),
         (["--fields", "nonsense"], "Invalid query fields."),
-        (["--from", "yesterday"], "'yesterday' is no moment"),
+        (["--from", "yesterday"], "'yesterday' is not a time"),
         (["--from", "now", "--to", "now-1d"], "ends before it starts"),
         (["--timezone", "Mars/Base"], "Unknown time zone 'Mars/Base'"),
         (["--type", "units", '{"format": "wide"}'], "Format 'wide' does not go with units"),
@@ -215,3 +219,65 @@ def test_a_reader_that_stops_reading(database: Path) -> None:
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 0
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Paris", "America/New_York"])
+def test_the_zone_of_the_machine_changes_nothing(database: Path, zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    question = ("query", database, "--fields", "uuid,ended_at", "--limit", "3", "--from", "now-60d")
+    outputs = {}
+    for machine in ("UTC", zone):
+        monkeypatch.setenv("TZ", machine)
+        outputs[machine] = [ceems_grpc(*question, "--format", form).stdout for form in ("table", "csv", "json")]
+    assert outputs["UTC"] == outputs[zone]
+    ((newest,),) = _select(database, "SELECT max(ended_at_ts) FROM units WHERE ignore = 0")
+    rows = _rows(database, *ALL, "--order-by=-ended_at", "--limit", "1")
+    assert datetime.fromisoformat(rows[0]["ended_at"]).timestamp() * 1000 == newest
+
+
+def test_typed_dates_are_days_of_the_site(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The demo site is in Paris, and no option says so.
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    day = (datetime.now(UTC) - timedelta(days=10)).date()
+    bounds = ("--from", day.isoformat(), "--to", day.isoformat())
+    found = _rows(database, *bounds, "--fields", "ended_at", "--timezone", "Europe/Paris")
+    assert found
+    assert {row["ended_at"][:10] for row in found} == {day.isoformat()}
+    assert all(row["ended_at"].endswith(("+01:00", "+02:00")) for row in found)
+    moments = [datetime.fromisoformat(row["ended_at"]) for row in found]
+    guessed = _rows(database, *bounds, "--fields", "ended_at")
+    assert [datetime.fromisoformat(row["ended_at"]) for row in guessed] == moments
+    assert all(row["ended_at"].endswith("Z") for row in guessed)
+
+
+def test_names_cannot_control_the_terminal(tmp_path: Path, database: Path) -> None:
+    hostile = tmp_path / "ceems.db"
+    shutil.copy(database, hostile)
+    name = "x\x1b[2K\x1b[1A\x1b]8;;http://example.org\x1b\\\u202ehidden\r"
+    with closing(sqlite3.connect(hostile)) as connection:
+        connection.execute("UPDATE units SET name = ?, username = ?, cluster_id = ?", (name, name, name))
+        connection.commit()
+    question = ("query", hostile, "--fields", "name,username,cluster_id", "--limit", "2", *ALL)
+    series = ("query", hostile, "--type", "usage-over-time", '{"source": "units"}', "--group-by", "cluster_id", *ALL)
+    for arguments in (question, series, (*question, "--format", "json"), (*question, "--format", "csv")):
+        written = in_terminal(*arguments).replace("\r\n", "\n")
+        assert not {"\x1b", "\r", "\u202e"} & set(re.sub(r"\x1b\[[0-9;]*m", "", written))
+        assert "x\\x1b[2K" in written or "x\\u001b[2K" in written
+    checked = ceems_grpc("check", hostile)
+    assert "\x1b" not in checked.stdout
+    assert "x\\x1b[2K" in checked.stdout
+    assert [row["name"] for row in _rows(*question[1:])] == [name] * 2
+
+
+def test_safe_csv(database: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    copy = tmp_path / "ceems.db"
+    shutil.copy(database, copy)
+    with closing(sqlite3.connect(copy)) as connection:
+        connection.execute("UPDATE units SET name = '=HYPERLINK(\"http://example.org\")'")
+        connection.commit()
+    question = ["query", str(copy), "--fields", "name", "--limit", "1", *ALL, "--format", "csv"]
+    assert run(question) == 0
+    assert list(csv.reader(io.StringIO(capsys.readouterr().out)))[1] == ['=HYPERLINK("http://example.org")']
+    assert run([*question, "--safe-csv"]) == 0
+    assert list(csv.reader(io.StringIO(capsys.readouterr().out)))[1] == ['\'=HYPERLINK("http://example.org")']
+    assert run([*question[:-1], "json", "--safe-csv"]) == 1
+    assert "--safe-csv goes with --format csv" in capsys.readouterr().err

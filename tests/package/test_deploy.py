@@ -16,7 +16,7 @@ import msgspec
 import pytest
 import yaml  # type: ignore[import-untyped]  # of another package's needs, without types
 
-from ceems_grpc.cli.options import parse
+from ceems_grpc.cli.options.parse import parse
 from ceems_grpc.cli.server import server_settings
 from ceems_grpc.settings import PluginSettings, Settings, SettingsError, data_source
 from ceems_grpc.store.sources import BridgeSource, FileSource, PostgresSource, Source

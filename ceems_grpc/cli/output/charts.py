@@ -1,16 +1,17 @@
-"""Time series as charts of blocks, one below the other: they can be told apart without colours."""
+"""Time series as block charts, one below the other, so that they differ even without colours."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time, tzinfo
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from ceems_grpc.cli.decoded_frame import DecodedFrame, FrameColumn
-from ceems_grpc.cli.values import text_of
+from ceems_grpc.cli.output.decoded_frame import DecodedFrame, FrameColumn
+from ceems_grpc.cli.output.escaping import visible
+from ceems_grpc.cli.output.values import in_zone, text_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,7 +21,6 @@ _STEPS = len(_BLOCKS) - 1
 _COLOURS = ("cyan", "green", "yellow", "magenta", "blue", "red")
 _WIDEST_LABEL = 24
 _SUMMARY = 20
-_DAY = 86_400
 _MOST_SERIES = 12
 _MOST_COLUMNS_A_DAY = 6
 
@@ -37,10 +37,11 @@ class _Series:
         return sum(map(abs, self.points.values()))
 
 
-def print_charts(console: Console, frames: Sequence[DecodedFrame]) -> None:
-    """Draw the number columns of frames with a time column, grouped by name; every series has its own scale.
+def print_charts(console: Console, frames: Sequence[DecodedFrame], zone: tzinfo = UTC) -> None:
+    """Draw the number columns of frames that have a time column, grouped by name, each series on its own scale.
 
-    Of many series those with the largest sums are drawn, and a line says so. Moments are in UTC.
+    If there are many series, only those with the largest sums are drawn, and a line says so. The axis is in ``zone``
+    and names it.
     """
     from rich.text import Text  # noqa: PLC0415 - of an extra
 
@@ -52,10 +53,10 @@ def print_charts(console: Console, frames: Sequence[DecodedFrame]) -> None:
     largest = sorted(series, key=lambda one: one.weight, reverse=True)[:_MOST_SERIES]
     kept = [one for one in series if one in largest]
     indent = min(_WIDEST_LABEL, max(len(_label(one.column)) for one in kept)) + 2
-    width = max(10, console.width - indent - 2 - _SUMMARY)
-    plot = _Plot(times, width, 3 if len(kept) <= 4 else 2)
+    width = max(10, console.width - indent - 2 - max(_SUMMARY, len(str(zone)) + 1))
+    plot = _Plot(times, width, 3 if len(kept) <= 4 else 2, zone)
     for name in dict.fromkeys(one.column.name for one in kept):
-        console.print(Text(name, style="bold cyan"))
+        console.print(Text(visible(name), style="bold cyan"))
         for number, one in enumerate(each for each in kept if each.column.name == name):
             colour = _COLOURS[number % len(_COLOURS)]
             label = _label(one.column)[:_WIDEST_LABEL].rjust(indent - 2)
@@ -65,7 +66,7 @@ def print_charts(console: Console, frames: Sequence[DecodedFrame]) -> None:
                 line.append("  " + _summary(one, row, plot.height), style="dim" if row == 0 else "")
                 line.rstrip()
                 console.print(line, no_wrap=True, overflow="crop")
-    console.print(Text(" " * (indent - 1) + "└" + plot.axis(), style="dim"), no_wrap=True, overflow="crop")
+    console.print(Text(" " * (indent - 1) + "└" + plot.axis() + f" {zone}", style="dim"), no_wrap=True, overflow="crop")
     if plot.per_column > 1:
         console.print(Text(f"Each column is the mean of {plot.per_column} points.", style="dim"))
     if len(kept) < len(series):
@@ -73,10 +74,11 @@ def print_charts(console: Console, frames: Sequence[DecodedFrame]) -> None:
 
 
 class _Plot:
-    """Turns points into rows of blocks: several columns for each moment, or several moments for each column."""
+    """Turns points into rows of blocks: each moment takes several columns, or each column averages several moments."""
 
-    def __init__(self, times: Sequence[datetime], width: int, height: int) -> None:
-        whole_days = all(moment.timestamp() % _DAY == 0 for moment in times)
+    def __init__(self, times: Sequence[datetime], width: int, height: int, zone: tzinfo) -> None:
+        self._zone = zone
+        whole_days = all(in_zone(moment, zone).time() == time() for moment in times)
         self._form = "%d %b" if whole_days else "%d %b %H:%M"
         self.height = height
         self.per_column = -(-len(times) // width)
@@ -84,7 +86,7 @@ class _Plot:
         self._buckets = [times[at : at + self.per_column] for at in range(0, len(times), self.per_column)]
 
     def rows(self, points: Points) -> Iterator[str]:
-        """Return the rows from top to bottom; the highest value fills all of them, negative ones are not drawn."""
+        """Return the rows from top to bottom. The highest value fills all of them; negative values are not drawn."""
         means = [_mean([points[moment] for moment in bucket if moment in points]) for bucket in self._buckets]
         top = max((mean for mean in means if mean is not None), default=0.0)
         levels = [
@@ -96,12 +98,12 @@ class _Plot:
             yield "".join(self._cell(level, base) * self._columns_each for level in levels)
 
     def axis(self) -> str:
-        """Return the line below the rows, with as many dates as have room."""
+        """Return the line below the rows, with as many dates as fit."""
         text = ""
         length = len(self._buckets) * self._columns_each
         for index, bucket in enumerate(self._buckets):
             start = index * self._columns_each
-            date = format(bucket[0].astimezone(UTC), self._form)
+            date = format(in_zone(bucket[0], self._zone), self._form)
             if start >= len(text) + (3 if text else 0) and start + len(date) <= max(length, len(date)):
                 text = text.ljust(start, "─") + date
         return text.ljust(length, "─")
@@ -144,4 +146,4 @@ def _series(frame: DecodedFrame) -> Iterator[_Series]:
 
 
 def _label(column: FrameColumn) -> str:
-    return ", ".join(column.labels.values()) or "all"
+    return visible(", ".join(column.labels.values())) or "all"

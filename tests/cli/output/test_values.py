@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ceems_grpc.cli.values import text_of
+from ceems_grpc.cli.output.values import text_of
 
 UNITS = ["", "percent", "kwatth", "massg", "s", "bytes", "short", "suffix: kWh/h"]
 

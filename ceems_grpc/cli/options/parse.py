@@ -1,10 +1,10 @@
-"""The commands' options, as argparse shows them."""
+"""The command line: every command with its options."""
 
 import argparse
 from collections.abc import Sequence
 
-from ceems_grpc.cli.feed_options import add_options as add_feed_options
-from ceems_grpc.cli.server_options import add_options as add_server_options
+from ceems_grpc.cli.options.feed import add_options as add_feed_options
+from ceems_grpc.cli.options.server import add_options as add_server_options
 from ceems_grpc.migrate.command import add_parser as add_migrate_parser
 
 QUERY_TYPES = ("units", "usage", "stats", "users", "projects", "clusters", "usage-over-time")
@@ -111,8 +111,18 @@ def _query(parser: argparse.ArgumentParser) -> None:
     asker = parser.add_argument_group("who asks")
     asker.add_argument("--user", metavar="LOGIN", help="ask as this user of Grafana, who sees what CEEMS allows")
     asker.add_argument("--admin", action="store_true", help="ask as an administrator of CEEMS, if the user is one")
-    parser.add_argument("--timezone", default="", metavar="Z", help="the site's time zone (default: guessed)")
+    parser.add_argument(
+        "--timezone",
+        default="",
+        metavar="Z",
+        help="the site's time zone; times are shown in it (default: dates mean the site's guessed zone, times are UTC)",
+    )
     parser.add_argument("--format", choices=FORMATS, help="how to print (default table; plot for usage-over-time)")
+    parser.add_argument(
+        "--safe-csv",
+        action="store_true",
+        help="CSV for spreadsheets: put an apostrophe before texts that they would run as formulas",
+    )
 
 
 def _check(parser: argparse.ArgumentParser) -> None:

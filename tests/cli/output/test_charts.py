@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from ceems_grpc.cli.charts import print_charts
-from ceems_grpc.cli.decoded_frame import DecodedFrame, FrameColumn, decode
-from ceems_grpc.cli.tables import print_table
+from ceems_grpc.cli.output.charts import print_charts
+from ceems_grpc.cli.output.decoded_frame import DecodedFrame, FrameColumn, decode
+from ceems_grpc.cli.output.tables import print_table
 from ceems_grpc.grafana import Field, FieldConfig, Frame, FrameMeta, Notice
 
 Values = Sequence[float | None]

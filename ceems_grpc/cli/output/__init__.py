@@ -1,0 +1,1 @@
+"""How commands print answers: decoded frames, tables, charts, CSV and JSON."""
