@@ -1,1 +1,1 @@
-"""Benchmarks: `make bench` and `make bench-scale`. They print medians and ratios, and check nothing."""
+"""Benchmarks: `make bench` and `make bench-scale`. They print medians and ratios, and assert nothing."""

@@ -1,8 +1,8 @@
-"""The same questions as plain SQL over the JSON columns, which is what a REST server over this file has to ask.
+"""The same queries as plain SQL over the JSON columns: what a REST server over this file has to run.
 
-For usage: find the keys of each metric with json_each, all metrics side by side, then one query that joins json_each
-once per key, sums and groups. For units: count the rows, then all their columns, each JSON text decoded and written
-again. For stats: one aggregate. pkg/api/http/server.go and querier.go of ceems-dev/ceems ask so.
+Usage: find the keys of each metric with json_each, all metrics in parallel, then run one query that joins json_each
+once per key, sums and groups. Units: count the rows, then read all columns, and decode and write each JSON text.
+Stats: one aggregate. pkg/api/http/server.go and querier.go of ceems-dev/ceems do the same.
 """
 
 import json
@@ -56,7 +56,7 @@ class Baseline:
         return len(self._connection.execute(sql, window).fetchall())
 
     def units(self, window: tuple[str, str]) -> int:
-        """Count units that ended between two times (text with offset), read, decode and write all their columns."""
+        """Count units that ended between two times (text with offset); read, decode and write all their columns."""
         chosen = "FROM units WHERE ignore = 0 AND ended_at BETWEEN ? AND ? ORDER BY cluster_id, uuid"
         self._connection.execute(f"SELECT COUNT(*) {chosen}", window).fetchone()
         cursor = self._connection.execute(f"SELECT * {chosen}", window)
@@ -87,7 +87,7 @@ class Baseline:
         return len(self._connection.execute(sql, (user, window[0] * 1000, window[1] * 1000)).fetchall())
 
     def busiest_user(self) -> str:
-        """Return the user with most units."""
+        """Return the user with the most units."""
         sql = "SELECT username FROM usage GROUP BY username ORDER BY SUM(num_units) DESC LIMIT 1"
         return str(self._connection.execute(sql).fetchone()[0])
 

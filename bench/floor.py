@@ -1,6 +1,6 @@
-"""What the answers cost at the least: bare statements on the mirror's file, and the answer's bytes through a socket.
+"""The minimum cost of the answers: bare statements on the mirror's file, and the answer's bytes through a socket.
 
-No rights, no rounding, no codes for odd values: the least that any server over this mirror has to do.
+Without rights, rounding and codes for unusual values: the least that any server over this mirror has to do.
 """
 
 import socket
@@ -19,7 +19,7 @@ _PIECE = 1024 * 1024
 
 
 class Floor:
-    """A plain connection to the mirror that a plugin left in a folder, with the plugin's memory and threads."""
+    """A plain connection to a mirror that a plugin left in a folder, with the plugin's limits on memory and threads."""
 
     def __init__(self, folder: Path) -> None:
         (path,) = folder.glob("*.duckdb")
@@ -72,7 +72,7 @@ class Floor:
 
 
 def transfer(count: int) -> None:
-    """Send so many bytes through a unix socket to a reader that only takes them."""
+    """Send this many bytes through a unix socket to a reader that discards them."""
     ours, theirs = socket.socketpair()
 
     def read() -> None:

@@ -1,4 +1,4 @@
-"""How things are measured: wall time as panels wait, and memory as the kernel counts it."""
+"""Measures wall time, as panels experience it, and memory, as the kernel counts it."""
 
 import statistics
 import time
@@ -14,7 +14,7 @@ from tests.support.plugin.ceems import CeemsPlugin
 
 @dataclass
 class Timing:
-    """Milliseconds of each run, how much came back in the last, and the plugin's largest memory meanwhile (MiB)."""
+    """Milliseconds of each run, the size of the last answer, and the plugin's maximum memory during the runs (MiB)."""
 
     milliseconds: list[float] = field(default_factory=list)
     rows: int = 0
@@ -27,7 +27,7 @@ class Timing:
 
 
 async def measure(ceems: CeemsPlugin, question: Question, repeats: int) -> Timing:
-    """Ask once to warm up, then so many times."""
+    """Run a query once to warm up, then this many times."""
     await question.plugin(ceems, repeats + 1)
     pid = ceems.plugin.process.pid
     forget_peak(pid)
@@ -41,12 +41,12 @@ async def measure(ceems: CeemsPlugin, question: Question, repeats: int) -> Timin
 
 
 def measure_baseline(base: Baseline, question: Question, repeats: int) -> Timing:
-    """Ask the plain statements so many times."""
+    """Run the plain statements this many times."""
     return _repeated(lambda repeat: question.baseline(base, repeat), repeats)
 
 
 def measure_floor(floor: Floor, question: Question, answered: Timing, repeats: int) -> Timing:
-    """Run the bare statement and send as many bytes as the plugin did, so many times after a warm-up."""
+    """Run the bare statement and send as many bytes as the plugin did, this many times after a warm-up."""
     bare = question.floor
     if bare is None:
         return Timing()
@@ -61,14 +61,14 @@ def measure_floor(floor: Floor, question: Question, answered: Timing, repeats: i
 
 
 def memory(pid: int) -> tuple[float, float]:
-    """Return resident memory of a process in MiB, now and at its highest."""
+    """Return the resident memory of a process in MiB, now and at its peak."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     values = {line.split(":")[0]: line.split()[1] for line in lines if line.startswith(("VmRSS", "VmHWM"))}
     return int(values["VmRSS"]) / 1024, int(values["VmHWM"]) / 1024
 
 
 def forget_peak(pid: int) -> None:
-    """Let the highest memory of a process be the present one; see clear_refs in proc(5)."""
+    """Reset the peak memory of a process to its present memory; see clear_refs in proc(5)."""
     Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 

@@ -1,4 +1,4 @@
-"""The questions that are measured, as the plugin is asked and as plain SQL."""
+"""The measured queries, for the plugin and as plain SQL."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _STAMP, _MOMENT = "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"
 
 @dataclass
 class Got:
-    """What came back: frames, or the parts of a body, which Grafana passes on one by one."""
+    """An answer: frames, or the parts of a body, which Grafana passes on one by one."""
 
     frames: tuple[bytes, ...] = ()
     parts: tuple[bytes, ...] = ()
@@ -29,16 +29,16 @@ class Got:
 
     @property
     def rows(self) -> int:
-        # Reading them is the panel's work, so it is not measured.
+        # Decoding them is the panel's work, so it is not measured.
         return sum(int(read_frame(frame).num_rows) for frame in self.frames) + b"".join(self.parts).count(b'"uuid":')
 
 
 @dataclass
 class Question:
-    """A question in three forms; each gets the number of the repeat, by which windows differ.
+    """A query in three forms; each gets the number of the repetition, so that windows differ.
 
-    ``goal``: how many times faster than the plain SQL; 0: at most 5 ms slower. ``floor``: the bare statement on the
-    mirror, without checks, frames and gRPC; None where the plain SQL is that already.
+    ``goal``: how many times faster than the plain SQL it should be; 0: at most 5 ms slower. ``floor``: the bare
+    statement on the mirror, without checks, frames and gRPC; None if the plain SQL already is that.
     """
 
     name: str
@@ -49,10 +49,10 @@ class Question:
 
 
 def questions(now: int, user: str) -> list[Question]:
-    """Return the questions of a database that ends now (seconds since 1970), and has this user."""
+    """Return the queries for a database that ends at ``now`` (seconds since 1970) and contains this user."""
 
     def window(days: int, repeat: int) -> tuple[int, int]:
-        """Return a window of so many days, a little earlier with each repeat."""
+        """Return a window of this many days, slightly earlier with each repetition."""
         end = now // 900 * 900 - repeat * 4_500
         return end - days * DAY, end
 
@@ -113,7 +113,7 @@ def _local(window: tuple[int, int], layout: str) -> tuple[str, str]:
 
 
 async def query(ceems: CeemsPlugin, login: str, model: dict[str, Any], window: tuple[int, int]) -> Got:
-    """Ask one query as a user over a window (seconds since 1970). Raises RuntimeError where it fails."""
+    """Run a query as a user over a window (seconds since 1970). Raises RuntimeError if it fails."""
     response = (await ceems.query(login, {"A": model}, (window[0] * 1000, window[1] * 1000)))["A"]
     if response.error:
         raise RuntimeError(response.error)

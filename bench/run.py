@@ -1,9 +1,9 @@
-"""Runs the questions through the real plugin process and beside it as plain SQL, and prints medians and ratios.
+"""Runs the queries through the real plugin process and as plain SQL, and prints medians and ratios.
 
     python -m bench.run [--units 1000000] [--days 365] [--repeats 7] [--sizes 10000,100000,3000000] [--clients 1,8,32]
 
-The windows of a repeated question differ, so that no cache of answers is measured. Times are wall time, as panels wait.
-Databases are made once, in build/bench: a million units take some minutes and 1.2 GB.
+The windows of repeated queries differ, so that no cached answer is measured. Times are wall time, as panels experience
+it. Databases are created once, in build/bench: a million units take some minutes and 1.2 GB.
 """
 
 import argparse
@@ -92,7 +92,7 @@ def _row(question: Question, ours: Timing, plain: Timing, floor: Timing) -> list
 
 
 def database(units: int, days: int) -> tuple[Path, int]:
-    """Return a database of that size, made once, and the moment at which it ends."""
+    """Return a database of this size, which is created once, and the moment at which it ends."""
     path = BUILD / f"ceems-{units}-{days}.db"
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
@@ -102,14 +102,14 @@ def database(units: int, days: int) -> tuple[Path, int]:
 
 
 def empty(folder: Path) -> Path:
-    """Return a folder with nothing in it."""
+    """Return an empty folder."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder
 
 
 async def settle(ceems: CeemsPlugin) -> float:
-    """Wait until questions are answered from the mirror, where there is to be one; return for how many seconds."""
+    """Wait until the mirror answers, if there is to be one; return how many seconds that took."""
     started = time.perf_counter()
     async with asyncio.timeout(600):
         while b'"mirror":"behind"' in (await _health(ceems)).replace(b" ", b""):  # noqa: ASYNC110
@@ -124,7 +124,7 @@ async def _health(ceems: CeemsPlugin) -> bytes:
 
 
 async def by_size(size: int, options: argparse.Namespace) -> None:
-    """Print what the questions cost in a database of another size."""
+    """Print the times of the queries in a database of another size."""
     path, now = database(size, options.days)
     user = Baseline(path).busiest_user()
     async with ceems_plugin(path, mirror={"folder": str(empty(BUILD / "mirror-size"))}) as ceems:
@@ -135,7 +135,7 @@ async def by_size(size: int, options: argparse.Namespace) -> None:
 
 
 async def by_clients(path: Path, folder: Path, asked: list[Question], clients: int) -> None:
-    """Print how long clients wait that ask side by side, each the small and the heavy questions in turn."""
+    """Print how long parallel clients wait; each alternates between the small and the heavy queries."""
     async with ceems_plugin(path, mirror={"folder": str(folder)}) as ceems:
         await settle(ceems)
         heavy, small = asked[0], asked[-1]

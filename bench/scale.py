@@ -1,10 +1,10 @@
-"""Measures ten sites in PostgreSQL, their units on two shards, beside the embedded mirror of one of them.
+"""Measures ten sites in PostgreSQL, with their units on two shards, and the mirror of one of them.
 
     python -m bench.scale [--units 10000000] [--repeats 7] [--clients 1,32] [--make]
 
-The data are made once, in build/bench/scale-UNITS (see `scale_data`), from a database with a tenth of the units. Then
-every question is asked of the real plugin process: of PostgreSQL with its sums per hour and day, without them, and of
-the file that was fed, through its mirror. Windows differ from repeat to repeat. Times are wall time, as panels wait.
+The data are created once, in build/bench/scale-UNITS (see `scale_data`), from a database with a tenth of the units.
+Then the real plugin process answers every query three times: from PostgreSQL with its sums per hour and day, without
+them, and from the mirror of the file that was fed. Windows differ between repetitions. Times are wall time.
 """
 
 import argparse
@@ -34,13 +34,13 @@ from tests.support.postgres.servers import Shards, binaries
 from tests.support.postgres.setup import READER
 
 _DAYS = 365
-_PATIENCE = 600.0  # seconds that an answer may take
+_PATIENCE = 600.0  # seconds allowed for an answer
 _NO_LIMIT = "10m"
 _out = Console(width=150)
 
 
 async def main(options: argparse.Namespace) -> int:
-    """Make the data if they are not there, measure, and print."""
+    """Create the data if they do not exist, measure, and print."""
     if binaries() is None:
         _out.print("PostgreSQL is not installed (Debian: apt install postgresql).")
         return 1
@@ -98,7 +98,7 @@ async def _postgres_plugin(servers: Shards, name: str) -> AsyncIterator[CeemsPlu
 
 
 async def _ask(ceems: CeemsPlugin, question: ScaleQuestion, repeats: int) -> Timing:
-    """Ask once to warm up, then so many times."""
+    """Run a query once to warm up, then this many times."""
     await question.plugin(ceems, repeats + 1)
     pid = ceems.plugin.process.pid
     forget_peak(pid)
@@ -112,7 +112,7 @@ async def _ask(ceems: CeemsPlugin, question: ScaleQuestion, repeats: int) -> Tim
 
 
 async def _by_clients(ceems: CeemsPlugin, asked: list[ScaleQuestion], clients: int) -> None:
-    """Print how long clients wait that ask side by side, each all questions in turn, but in another order."""
+    """Print how long parallel clients wait; each runs all queries in its own order."""
     waits: dict[str, list[float]] = {question.name: [] for question in asked}
     await asked[0].plugin(ceems, clients + 1)
 
@@ -135,7 +135,7 @@ async def _by_clients(ceems: CeemsPlugin, asked: list[ScaleQuestion], clients: i
 
 
 def _use_rollups(servers: Shards, name: str, *, used: bool) -> None:
-    """Let readers use the sums per hour and day, or not."""
+    """Turn the readers' use of the sums per hour and day on or off."""
     servers.coordinator.run(f"UPDATE ceems.sites SET rollups = {used}", database=name)  # noqa: S608 - a constant
 
 
@@ -197,5 +197,5 @@ if __name__ == "__main__":
     parser.add_argument("--units", type=int, default=10_000_000)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--clients", type=_numbers, default=[1, 32])
-    parser.add_argument("--make", action="store_true", help="make the data, and measure nothing")
+    parser.add_argument("--make", action="store_true", help="create the data, and measure nothing")
     sys.exit(asyncio.run(main(parser.parse_args())))

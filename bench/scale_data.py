@@ -1,9 +1,9 @@
-"""Makes ten sites in PostgreSQL from one CEEMS database, once.
+"""Creates ten sites in PostgreSQL from one CEEMS database, once.
 
-The first site is fed as any site is, by the command, from a file with a tenth of the units. The other nine are made of
-its rows within the shards, with other clusters, users and times, since nine more files would take an hour and 11 GB of
-disk: each row goes to the part that the feeder's rule gives it, and the sums per hour and day are made by the feeder's
-own statements. At the end the file is updated some times while the command follows it, beside all ten sites.
+The command feeds the first site from a file with a tenth of the units. The other nine are derived from its rows within
+the shards, with other clusters, users and times, because nine more files would take an hour and 11 GB of disk. Each row
+goes to the part that the feeder's rule selects, and the feeder's own statements compute the sums per hour and day. At
+the end, the file is updated several times while the command follows it.
 """
 
 import os
@@ -33,7 +33,7 @@ from tests.support.postgres.setup import FEEDER, new_sharded_database
 SITES = 10
 FIRST = "site-0"
 UPDATED_UNITS = 2_000
-_SHIFT = 1_117  # seconds by which each site's units are earlier than those of the one before
+_SHIFT = 1_117  # seconds by which each site's units are earlier than those of the previous site
 _UPDATES = 9
 _WARM_UP = 4
 _STEP = 28 * DAY_SECONDS
@@ -41,9 +41,9 @@ _MARK = "made.json"
 
 
 class Made(msgspec.Struct):
-    """What was made: the database, the newest update (seconds since 1970), rows and how long each step took (s).
+    """The result: the database, the newest update (seconds since 1970), rows, and the duration of each step (s).
 
-    ``updates``: milliseconds from the commit of `UPDATED_UNITS` units to the file until PostgreSQL shows them.
+    ``updates``: milliseconds from the commit of `UPDATED_UNITS` units to the file until they appear in PostgreSQL.
     """
 
     database: str = ""
@@ -58,13 +58,13 @@ class Made(msgspec.Struct):
 
 
 def load_made(folder: Path) -> Made | None:
-    """Return what lies in a folder, None where nothing was finished there."""
+    """Return the result stored in a folder; None if there is no complete one."""
     mark = folder / _MARK
     return msgspec.json.decode(mark.read_bytes(), type=Made) if mark.exists() else None
 
 
 def make(folder: Path, source: Path, servers: Shards) -> Made:
-    """Make everything in empty servers; the file that is fed is copied into the folder, since it is updated."""
+    """Create everything on empty servers. The file is copied into the folder before it is fed, since it is updated."""
     made = Made(database=new_sharded_database(servers))
     file = folder / "ceems.db"
     shutil.copy(source, file)
@@ -86,7 +86,7 @@ def make(folder: Path, source: Path, servers: Shards) -> Made:
     made.units *= SITES
     made.updates = _follow(file, servers, made.database)
     ((made.now,),) = _numbers(servers.coordinator, "SELECT max(newest) FROM ceems.sites", made.database)
-    # Not all tables: of foreign ones PostgreSQL would read all rows, and nobody needs to know how many they are here.
+    # Not all tables: for foreign tables PostgreSQL would read all rows, and the coordinator needs no row counts here.
     tables = servers.coordinator.rows(
         "SELECT relname::text FROM pg_class WHERE relnamespace = 'ceems'::regnamespace AND relkind = 'r'", made.database
     )
@@ -110,7 +110,7 @@ def _feed(file: Path, servers: Shards, database: str) -> None:
 
 
 def _follow(file: Path, servers: Shards, database: str) -> list[float]:
-    """Update the file while the command follows it, and return how long each update took to be shown."""
+    """Update the file while the command follows it; return how long each update took to appear."""
     times = _catalog(servers.coordinator, database).keys["total_time_seconds"]
     statement = (
         f"SELECT coalesce(min({quote(times['alloc_cputime'])}), 0)::bigint FROM ceems.units"  # noqa: S608 - quoted
@@ -139,7 +139,7 @@ def _follow(file: Path, servers: Shards, database: str) -> list[float]:
 
 
 def _copy_sites(folder: Path, servers: Shards, database: str) -> None:
-    """Make the other sites: the small tables on the coordinator, the large ones within the shards."""
+    """Create the other sites: the small tables on the coordinator, the large ones within the shards."""
     _copy_small(servers.coordinator, database)
     exchange = folder / "exchange"
     exchange.mkdir()
@@ -168,7 +168,7 @@ def _write_out(server: Server, database: str, leaf: Leaf, exchange: Path) -> Non
 
 
 def _parts(coordinator: Server, database: str, table: Table) -> list[tuple[int, str, str, int]]:
-    """Return (number of the site, cluster and user of the first site, part) of all that rows are of."""
+    """Return (number of the site, cluster and user of the first site, part) of all owners of rows."""
     found = coordinator.rows(f"SELECT DISTINCT cluster_id, username FROM ceems.{table}", database)  # noqa: S608
     return [
         (number, str(cluster), str(user), part_of(f"site-{number}", f"{cluster}-{number}", f"{user}-{number}"))
@@ -180,7 +180,7 @@ def _parts(coordinator: Server, database: str, table: Table) -> list[tuple[int, 
 def _copy_large(
     server: Server, database: str, table: Table, leaf: Leaf, *, exchange: Path, pairs: list[tuple[int, str, str, int]]
 ) -> None:
-    """Insert the rows of all other sites that belong to this shard, read from what the shards wrote out."""
+    """Insert the rows of all other sites that belong to this shard, from the files that the shards exported."""
     columns = _columns(server, database, leaf.name)
     listed = ", ".join(map(quote, columns))
     server.run(f"CREATE UNLOGGED TABLE ceems.whole (LIKE ceems.{leaf.name})", database=database)
@@ -206,7 +206,7 @@ def _copy_large(
 
 
 def _changes(table: Table) -> dict[str, str]:
-    """Return what differs from the first site's row ``w``, given ``p`` with the number of the site and the part."""
+    """Return the columns that differ from the first site's row ``w``; ``p`` has the number of the site and the part."""
     changed = {
         SITE: "'site-' || p.number",
         PART: "p.part",
@@ -235,7 +235,7 @@ def _copy_small(coordinator: Server, database: str) -> None:
             _insert(coordinator, database, "sites", {SITE: text(site), "resources": _resources(number), "commits": "1"})
             for table, lists in LISTS.items():
                 changed = {SITE: text(site)}
-                if table is Table.ADMIN_USERS:  # the same persons administer all sites
+                if table is Table.ADMIN_USERS:  # the same people administer all sites
                     mine = "SELECT json_agg(cluster_id ORDER BY cluster_id)::text FROM ceems.clusters"
                     changed["clusters"] = f"({mine} WHERE site = '{site}')"
                 else:
@@ -259,7 +259,7 @@ def _resources(number: int) -> str:
 
 
 def _insert(server: Server, database: str, table: str, changed: dict[str, str]) -> None:
-    """Insert the rows of the first site once more, with some columns changed."""
+    """Insert copies of the first site's rows, with some columns changed."""
     columns = _columns(server, database, table)
     listed = ", ".join(map(quote, columns))
     shown = ", ".join(changed.get(column, quote(column)) for column in columns)
@@ -270,7 +270,7 @@ def _insert(server: Server, database: str, table: str, changed: dict[str, str]) 
 
 
 def _sum_up(servers: Shards, database: str) -> None:
-    """Make the sums per hour and day of the other sites, as the feeder does after a first fill."""
+    """Compute the sums per hour and day of the other sites, as the feeder does after a first copy."""
     coordinator = servers.coordinator
     catalog = _catalog(coordinator, database)
     ((first, last),) = _numbers(
@@ -286,7 +286,7 @@ def _sum_up(servers: Shards, database: str) -> None:
                 coordinator.run(*statements, database=database)
 
 
-# Small things
+# Helpers
 
 
 def _catalog(server: Server, database: str) -> TableCatalog:
@@ -295,7 +295,7 @@ def _catalog(server: Server, database: str) -> TableCatalog:
 
 
 def _drop_indexes(server: Server, database: str) -> list[str]:
-    """Drop the indexes that are no primary keys, and return the statements that make them again."""
+    """Drop the indexes that are not primary keys; return the statements that create them again."""
     found = server.rows(
         "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'ceems' AND indexname NOT LIKE '%pkey'", database
     )
@@ -308,7 +308,7 @@ def _finish(server: Server, database: str, indexes: list[str]) -> None:
 
 
 def _each(servers: Shards, work: Any) -> None:  # noqa: ANN401 - called with a shard's name and its server
-    """Work on all shards at once."""
+    """Run a function for all shards in parallel."""
     with ThreadPoolExecutor(len(servers.shards)) as pool:
         list(pool.map(lambda item: work(*item), servers.shards.items()))
 

@@ -1,4 +1,4 @@
-"""What PostgreSQL does for the heaviest question: its own account of it, cut to what matters."""
+"""PostgreSQL's plan of the heaviest query, shortened to the relevant lines."""
 
 import re
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ _USAGE = Key("avg_cpu_usage", "global")
 
 
 async def explained(url: str, password: str, now: int, days: int) -> list[str]:
-    """Run the sums by user and project of a window that ends now, and return the plan's lines that tell what ran."""
+    """Sum a window that ends at ``now`` by user and project; return the lines of the plan that say what ran."""
     plan = Aggregate(
         Table.UNITS,
         ("cluster_id", "username", "project"),

@@ -1,4 +1,4 @@
-"""The questions that are measured over several shards, as the plugin is asked."""
+"""The queries that are measured over several shards."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ from tests.support.plugin.ceems import CeemsPlugin
 
 @dataclass(frozen=True)
 class ScaleQuestion:
-    """A question; ``plugin`` gets the number of the repeat, by which windows differ.
+    """A query; ``plugin`` gets the number of the repetition, so that windows differ.
 
-    ``summed``: the sums per hour and day can answer it, so it is also asked without them.
+    ``summed``: the sums per hour and day can answer it, so it is also measured without them.
     """
 
     name: str
@@ -20,10 +20,10 @@ class ScaleQuestion:
 
 
 def scale_questions(now: int, user: str) -> list[ScaleQuestion]:
-    """Return the questions of a database that ends now (seconds since 1970), and has this user."""
+    """Return the queries for a database that ends at ``now`` (seconds since 1970) and contains this user."""
 
     def window(days: int, repeat: int) -> tuple[int, int]:
-        # No two are alike, and none begins or ends with an hour: the sums do not suffice.
+        # All windows differ, and none begins or ends on the hour, so the sums never suffice.
         end = now - repeat * 4_507
         return end - days * DAY, end
 

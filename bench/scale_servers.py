@@ -1,4 +1,4 @@
-"""A coordinator and two shards whose data stay on disk from one run to the next."""
+"""A coordinator and two shards whose data stay on disk between runs."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -23,20 +23,20 @@ _SETTINGS = {
 
 @contextmanager
 def kept_servers(folder: Path) -> Iterator[Shards]:
-    """Run the three servers on what is in a folder, or on nothing yet; in the end they stop in order."""
+    """Run the three servers on the data in a folder, or on a new one; stop them in order at the end."""
     with ExitStack() as stack:
         coordinator, *shards = (stack.enter_context(_running(folder / name)) for name in ("coordinator", *SHARDS))
         yield Shards(coordinator, dict(zip(SHARDS, shards, strict=True)))
 
 
 def point_at_shards(servers: Shards, database: str) -> None:
-    """Tell the coordinator at which ports the shards are now."""
+    """Tell the coordinator the present ports of the shards."""
     for name, server in servers.shards.items():
         servers.coordinator.run(f"ALTER SERVER {name} OPTIONS (SET port '{server.port}')", database=database)
 
 
 def size(servers: Shards, database: str, names: str) -> int:
-    """Return the bytes of all tables whose name is LIKE that, with their indexes, on all servers."""
+    """Return the bytes of all tables whose name matches a LIKE pattern, with their indexes, on all servers."""
     statement = (
         "SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint FROM pg_class c"  # noqa: S608 - a constant
         " JOIN pg_namespace n ON n.oid = relnamespace"

@@ -1,4 +1,4 @@
-"""How long the mirror takes to follow a normal update: some 2,000 units, and the totals that they touch."""
+"""Measures how long the mirror takes to follow a typical update: about 2,000 units, and the totals they change."""
 
 import shutil
 import time
@@ -13,13 +13,13 @@ from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.load.writer import Writer
 
 UNITS = 2_000
-_WARM_UP = 6  # updates after which as many units run as an update is to write
+_WARM_UP = 6  # updates until as many units run as an update is meant to write
 
 
 async def measure_updates(database: Path, folder: Path, repeats: int) -> tuple[float, Timing]:
-    """Follow so many updates of a copy; return the seconds in which its mirror was made, and how long each took.
+    """Follow this many updates of a copy; return the seconds its mirror took to make, and the duration of each update.
 
-    Measured from the end of the writer's commit until a question is answered from the mirror.
+    A duration is measured from the end of the writer's commit until the mirror answers a query.
     """
     copy = folder / "update.db"
     shutil.copy(database, copy)

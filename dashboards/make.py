@@ -1,7 +1,7 @@
-"""Writes the dashboards that ship with the plugin: `make dashboards` after a change here.
+"""Generates the dashboards that ship with the plugin: run `make dashboards` after a change here.
 
-They ask nothing but this data source, and they fit whoever looks: members see their own, administrators everything.
-Panels of one kind are made by one function, so that they look alike and change together.
+The dashboards query only this data source, and suit every viewer: members see their own data, administrators all.
+One function makes all panels of a kind, so that they look alike and change together.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ WIDTH = 24
 
 @dataclass(frozen=True)
 class Words:
-    """How people who use a resource manager call things."""
+    """The words that users of a resource manager know."""
 
     manager: str
     title: str
@@ -40,7 +40,7 @@ KUBERNETES = Words("k8s", "Kubernetes", "Pods", "Pod", "Namespace", "Namespaces"
 
 @dataclass
 class Dashboard:
-    """A dashboard that is being laid out from top to bottom."""
+    """A dashboard, laid out from top to bottom."""
 
     uid: str
     title: str
@@ -53,7 +53,7 @@ class Dashboard:
     _height: int = 0
 
     def add(self, width: int, height: int, panel: Json) -> None:
-        """Put a panel right of the last one, or below where it does not fit."""
+        """Put a panel to the right of the last one, or below if it does not fit."""
         if self._x + width > WIDTH:
             self._x, self._y, self._height = 0, self._y + self._height, 0
         place = {"x": self._x, "y": self._y, "w": width, "h": height}
@@ -104,7 +104,7 @@ def _datasource_variable() -> Json:
 
 
 def variable(name: str, label: str, kind: str, *, multi: bool = True, description: str = "", **query: Any) -> Json:
-    """Return a variable whose values the data source suggests; "All" asks without a filter."""
+    """Return a variable whose values the data source suggests; "All" means no filter."""
     many: Json = {"multi": True, "includeAll": True, "allValue": "*", "current": {"text": ["All"], "value": ["$__all"]}}
     return {
         "type": "query",
@@ -120,17 +120,17 @@ def variable(name: str, label: str, kind: str, *, multi: bool = True, descriptio
 
 
 def clusters(**query: Any) -> Json:
-    """Return the variable that chooses clusters."""
+    """Return the variable that selects clusters."""
     return variable("cluster", "Cluster", "clusters", **query)
 
 
 def projects(label: str = "Project", **query: Any) -> Json:
-    """Return the variable that chooses projects of the chosen clusters."""
+    """Return the variable that selects projects of the selected clusters."""
     return variable("project", label, "projects", clusters=["$cluster"], **query)
 
 
 def provider() -> Json:
-    """Return the variable that chooses whose emission factors count: what the rows hold."""
+    """Return the variable that selects the provider of emission factors, from those in the rows."""
     return variable(
         "provider",
         "Emission provider",
@@ -141,7 +141,7 @@ def provider() -> Json:
 
 
 def text_variable(name: str, label: str) -> Json:
-    """Return a variable that is typed in, or given by a link."""
+    """Return a variable that the viewer types in, or that a link sets."""
     return {"type": "textbox", "name": name, "label": label, "query": "", "current": {"text": "", "value": ""}}
 
 
@@ -149,7 +149,7 @@ def text_variable(name: str, label: str) -> Json:
 
 
 def ask(query_type: str, ref_id: str = "A", **query: Any) -> Json:
-    """Return a query of a panel."""
+    """Return a panel's query."""
     return {"refId": ref_id, "datasource": SOURCE, "queryType": query_type, **query}
 
 
@@ -159,14 +159,14 @@ def totals(*fields: str, **query: Any) -> Json:
 
 
 def grouped(by: str, *fields: str, limit: int | None = None, **query: Any) -> Json:
-    """Return a query for one row per value of a column, the largest of the first field first."""
+    """Return a query for one row per value of a column, in descending order of the first field."""
     more: Json = {"limit": limit} if limit else {}
     first = fields[0]
     return ask("usage", fields=[by, *fields], groupBy=[by], exactGroupBy=True, orderBy=[f"-{first}"], **more, **query)
 
 
 def daily(*fields: str, by: Sequence[str] = (), **query: Any) -> Json:
-    """Return a query for one value a day."""
+    """Return a query for one value per day."""
     return ask("usage-over-time", fields=list(fields), groupBy=list(by), **query)
 
 
@@ -194,7 +194,7 @@ def _steps(*steps: tuple[float | None, str]) -> Json:
 
 
 def gauge(title: str, query: Json, description: str) -> Json:
-    """Return a gauge in percent: low use is what deserves a look."""
+    """Return a gauge in percent that highlights low use."""
     thresholds = _steps((None, "red"), (25, "orange"), (50, "green"))
     defaults = {"unit": "percent", "min": 0, "max": 100, "decimals": 1, "thresholds": thresholds, "noValue": "no data"}
     options = {"reduceOptions": _calculated(), "showThresholdLabels": False, "showThresholdMarkers": True}
@@ -232,7 +232,7 @@ def bars(title: str, query: Json, description: str, legend: str = "", *, stacked
 
 
 def shares(title: str, query: Json, description: str, value: str) -> Json:
-    """Return a pie of shares, one slice a row."""
+    """Return a pie chart with one slice per row."""
     options = {
         "reduceOptions": {"calcs": ["lastNotNull"], "fields": f"/^{value}/", "values": True, "limit": 50},
         "pieType": "donut",
@@ -255,14 +255,14 @@ def table(title: str, query: Json, description: str, overrides: Sequence[Json] =
 
 
 def _is_about(override: Json, query: Json) -> bool:
-    """Tell whether the query asks for the column that an override is about."""
+    """Tell whether the query selects the column of an override."""
     name = override["matcher"]["options"]
     asked = query.get("fields")
     return override["matcher"]["id"] != "byName" or not asked or any(f"{name}.".startswith(f"{one}.") for one in asked)
 
 
 def named(name: str, title: str, *, width: int | None = None, **properties: Any) -> Json:
-    """Return the override that gives a column a title and, maybe, other looks."""
+    """Return the override that gives a column a title and optionally another appearance."""
     found: list[Json] = [{"id": "displayName", "value": title}]
     found += [{"id": "custom.width", "value": width}] if width else []
     found += [{"id": key.replace("__", "."), "value": value} for key, value in properties.items()]
@@ -282,7 +282,7 @@ def _link(column: str, title: str, uid: str, variable_name: str) -> Json:
     return named(column, title, width=150, links=links)
 
 
-EMISSIONS_COLUMN: Json = {  # its name ends with the chosen provider
+EMISSIONS_COLUMN: Json = {  # its name ends with the selected provider
     "matcher": {"id": "byRegexp", "options": "total_emissions.*"},
     "properties": [{"id": "displayName", "value": "Emissions"}, {"id": "custom.width", "value": 110}],
 }
@@ -294,9 +294,9 @@ UNIT_FIELDS = (
 
 
 def unit_columns(words: Words) -> list[Json]:
-    """Return how the columns of a table of units look."""
+    """Return the overrides for the columns of a table of units."""
     return [
-        named("uuid", words.unit, width=170),  # its links are the data source's own
+        named("uuid", words.unit, width=170),  # the data source provides its links
         named("cluster_id", "Cluster", width=110),
         named("name", "Name", width=140),
         named("project", words.project, width=110),
@@ -316,7 +316,7 @@ def unit_columns(words: Words) -> list[Json]:
 
 
 def usage_gauges(board: Dashboard, rows: Json) -> None:
-    """Add the four gauges of average use."""
+    """Add the four gauges for average use."""
     for title, metric, what in (
         ("CPU use", "avg_cpu_usage", "of the allocated CPU time was used"),
         ("Memory use", "avg_cpu_mem_usage", "of the allocated memory was used"),
@@ -330,7 +330,7 @@ def usage_gauges(board: Dashboard, rows: Json) -> None:
 
 
 def usage_numbers(board: Dashboard, words: Words, rows: Json) -> None:
-    """Add the numbers of energy, emissions and time."""
+    """Add the numbers for energy, emissions and time."""
     board.add(5, 4, stat(words.units, totals("num_units", **rows), f"{words.units} touched in this time", "locale"))
     board.add(5, 4, stat("Energy", totals(ENERGY, **rows), "CPUs, hosts and GPUs together", "kwatth", 2))
     board.add(5, 4, stat("Emissions", totals(EMISSIONS, **rows), "CO2 equivalent, by the chosen provider", "massg", 2))
@@ -350,7 +350,7 @@ def usage_numbers(board: Dashboard, words: Words, rows: Json) -> None:
 
 
 def my_usage(words: Words) -> Dashboard:
-    """Return the dashboard of somebody's own usage."""
+    """Return the dashboard of the viewer's own usage."""
     only: Json = {"resourceManagers": [words.manager]}
     board = Dashboard(
         f"ceems-my-{words.manager}",
@@ -462,7 +462,7 @@ def project_usage(words: Words) -> Dashboard:
 
 
 def one_unit() -> Dashboard:
-    """Return the dashboard of one unit, which needs nothing but its id and cluster."""
+    """Return the dashboard of one unit, which needs only the unit's id and cluster."""
     board = Dashboard(
         "ceems-unit",
         "CEEMS / One unit",
@@ -495,7 +495,7 @@ def one_unit() -> Dashboard:
         "started_at", "ended_at", "elapsed", "allocation", "tags",
     )  # fmt: skip
     panel = table("Facts", unit(*facts), "A unit that was requeued has a column for each run")
-    # Transposed, a column holds facts of all kinds: moments would lose their format.
+    # In the transposed table a column holds values of all kinds, so times would lose their format.
     texts = [
         {"targetField": name, "destinationType": "string", "dateFormat": "YYYY-MM-DD HH:mm:ss"}
         for name in ("created_at", "started_at", "ended_at")
@@ -519,14 +519,14 @@ def one_unit() -> Dashboard:
 
 
 def operators() -> Dashboard:
-    """Return the dashboard of those who run the clusters."""
+    """Return the dashboard for operators of the clusters."""
     board = Dashboard(
         "ceems-operators",
         "CEEMS / Clusters",
         "All clusters: what runs, who uses most, energy and emissions over time, and what was allocated for nothing",
         [clusters(), projects(), variable("user", "User", "users", clusters=["$cluster"]), provider()],
     )
-    # Users of a usage query are, for an administrator, by the API's rule all members of their projects: hence a filter.
+    # By the API's rule, an administrator's `users` selects all members of these users' projects: hence a filter.
     only: Json = {"key": "username", "operator": "=|", "value": ["$user"]}
     rows: Json = {"clusters": ["$cluster"], "projects": ["$project"], "filters": [only], "admin": "auto"}
     here: Json = {"clusters": ["$cluster"], "admin": "auto"}

@@ -1,6 +1,6 @@
-"""A second program on the same libraries, never shipped: the tests run it to see that what is packaged can be used.
+"""A second program on the same libraries, never shipped: tests run it to check that the packaged libraries work.
 
-It answers as JSON with what each library made of the users and units of a CEEMS database, which is its only argument.
+Its only argument is a CEEMS database. It prints what each library computed from it, as JSON.
 """
 
 import json
@@ -20,7 +20,7 @@ UNITS = "SELECT cluster_id, num_updates FROM units"
 
 
 def main(database: str) -> None:
-    """Read a database in each way that the plugin can, without time zones or libraries of the host."""
+    """Read a database in every way that the plugin does, without time zones or libraries of the host."""
     with adbc_driver_sqlite.dbapi.connect(database) as source, source.cursor() as cursor:
         cursor.execute(UNITS)
         units = cursor.fetch_arrow_table()
@@ -36,7 +36,7 @@ def main(database: str) -> None:
     try:
         adbc_driver_postgresql.dbapi.connect("postgresql://nobody@127.0.0.1:1/nothing").close()
     except adbc_driver_postgresql.dbapi.Error as error:
-        refused = "Connection refused" in str(error)  # nobody listens there, as libpq says
+        refused = "Connection refused" in str(error)  # libpq reports that nothing listens on the port
     exporter = OTLPSpanExporter("127.0.0.1:1", insecure=True)
     exporter.shutdown()
     answer = {

@@ -1,4 +1,4 @@
-"""A Grafana of this machine, and the configuration that it gets to try the plugin: all within one folder."""
+"""Finds a Grafana on this machine and writes a configuration, all in one folder, with which it runs the plugin."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ There is no Grafana on this machine that make grafana could run. Choose one of t
   - With Docker: docker compose -f deploy/compose.yaml up
 """
 _PROGRAMS = ("grafana", "grafana-server")
-# Where packages put what belongs to the program in /usr/sbin or in Homebrew's bin.
+# Grafana's home folder where a package put the program into /usr/sbin or Homebrew's bin.
 _USUAL_HOMES = ("/usr/share/grafana", "/usr/local/share/grafana", "/opt/homebrew/share/grafana")
 _DEFAULTS = Path("conf", "defaults.ini")
 
@@ -28,7 +28,7 @@ class GrafanaError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Grafana:
-    """A Grafana: its program and the folder with conf/ and public/ that it calls its home."""
+    """A Grafana: its program, and its home folder, which contains conf/ and public/."""
 
     program: Path
     home: Path
@@ -40,7 +40,7 @@ class Grafana:
 
 
 def find_grafana(environment: Mapping[str, str]) -> Grafana:
-    """Return the Grafana of GRAFANA_HOME, else the one in PATH. Raises `GrafanaError` if there is none."""
+    """Return the Grafana in GRAFANA_HOME, otherwise the one in PATH. Raises `GrafanaError` if there is none."""
     if home := environment.get("GRAFANA_HOME"):
         return _in_home(Path(home).expanduser().absolute())
     for name in _PROGRAMS:
@@ -72,10 +72,10 @@ def _in_home(home: Path) -> Grafana:
 
 
 def configure(folder: Path, *, plugin: Path, database: Path, port: int, user: str, password: str) -> Path:
-    """Write into ``folder`` all that Grafana needs to run with the plugin and nothing else; return its grafana.ini.
+    """Write all that Grafana needs to run with only this plugin into ``folder``; return the path of its grafana.ini.
 
-    ``plugin`` is the plugin's folder, which is linked; ``database`` the file that the data source reads. Grafana
-    listens on 127.0.0.1, asks for a password, and looks for nothing on the network.
+    ``plugin`` is the plugin's folder, which is linked; ``database`` is the file that the data source reads. Grafana
+    listens on 127.0.0.1, asks for a password, and contacts no other host.
     """
     plugin_id = read_plugin_json(plugin)["id"]
     for name in ("data", "logs", "plugins", "provisioning/datasources", "provisioning/dashboards"):
@@ -139,5 +139,5 @@ def _dashboards(folder: Path) -> dict[str, object]:
 
 
 def _write_yaml(path: Path, content: dict[str, object]) -> None:
-    # Grafana replaces $NAME in provisioning files by the environment's; $$ stands for the letter.
+    # Grafana expands $NAME in provisioning files from the environment; $$ is a literal dollar sign.
     path.write_text(json.dumps(content, indent=2).replace("$", "$$") + "\n", "utf-8")  # JSON is YAML

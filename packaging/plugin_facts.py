@@ -1,4 +1,4 @@
-"""What the other scripts share: folders, the names of files, the platform and the date of the package."""
+"""What the packaging scripts share: folders, file names, the platform and the date of the package."""
 
 import json
 import os
@@ -20,15 +20,15 @@ _SYSTEMS = ("linux", "darwin")
 
 
 def read_plugin_json(folder: Path = ROOT) -> dict[str, Any]:
-    """Return the plugin.json of a folder, by default the one that is edited by hand."""
+    """Return the plugin.json of a folder, by default the source, whose version and date are placeholders."""
     content: dict[str, Any] = json.loads((folder / "plugin.json").read_text("utf-8"))
     return content
 
 
 def platform_name(system: str | None = None, machine: str | None = None) -> str:
-    """Return Go's name of a platform, such as ``linux_amd64``; without arguments that of this machine.
+    """Return Go's name of a platform, such as ``linux_amd64``; without arguments, that of this machine.
 
-    Raises `SystemExit` with a sentence for a platform that the package is not made for.
+    Raises `SystemExit` with a sentence for an unsupported platform.
     """
     system = (system or platform.system()).lower()
     machine = (machine or platform.machine()).lower()
@@ -41,19 +41,19 @@ def platform_name(system: str | None = None, machine: str | None = None) -> str:
 
 
 def program_name() -> str:
-    """Return the file name that Grafana looks for on a machine like this, such as ``gpx_ceems_linux_amd64``."""
+    """Return the file name that Grafana looks for on this platform, such as ``gpx_ceems_linux_amd64``."""
     return f"{read_plugin_json()['executable']}_{platform_name()}"
 
 
 def libraries_name(program: str) -> str:
-    """Return the name of the folder beside a program that holds its libraries."""
+    """Return the name of the folder with a program's libraries, which is beside the program."""
     return f"{program}_libs"
 
 
 def package_date() -> datetime:
-    """Return the moment that the package is dated with, in UTC, so that the same source is dated the same.
+    """Return the date of the package, in UTC. The same source always has the same date.
 
-    It is SOURCE_DATE_EPOCH (seconds since 1970) where that is set, else the time of the last commit, else now.
+    It is SOURCE_DATE_EPOCH (seconds since 1970) if that is set, otherwise the time of the last commit, otherwise now.
     """
     seconds = os.environ.get("SOURCE_DATE_EPOCH") or _commit_time()
     return datetime.fromtimestamp(int(seconds), UTC) if seconds else datetime.now(UTC)

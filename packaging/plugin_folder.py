@@ -1,6 +1,6 @@
-"""Makes dist/, the folder that Grafana loads, of what the frontend's build and PyInstaller have left in build/.
+"""Assembles dist/, the folder that Grafana loads, from the results of the frontend's build and PyInstaller in build/.
 
-Programs for other platforms, copied into build/program from machines where they were made, are taken along.
+It includes programs for other platforms that were copied into build/program.
 """
 
 import json
@@ -19,8 +19,8 @@ from ceems_grpc.version import VERSION
 def make_plugin_folder(folder: Path, *, frontend: Path, programs: Path, date: str) -> None:
     """Fill an empty or new folder with the plugin.
 
-    ``frontend`` holds module.js and the files beside it, ``programs`` a folder for each platform with the program and
-    its libraries. ``date`` as 2026-11-23. Raises `SystemExit` with a sentence when one of them was not built.
+    ``frontend`` contains module.js and the files beside it; ``programs`` contains one folder per platform, with the
+    program and its libraries. ``date`` has the form 2026-11-23. Raises `SystemExit` with a sentence if one is missing.
     """
     if not (frontend / "module.js").is_file():
         raise SystemExit(f"The frontend was not built into {frontend}: run make dist.")
@@ -47,7 +47,7 @@ def _write_plugin_json(folder: Path, date: str) -> None:
 
 
 def main() -> int:
-    """Make dist/ anew; leave the old one where that fails."""
+    """Replace dist/ by a new one; keep the old one if that fails."""
     unfinished = BUILD / "dist.part"
     shutil.rmtree(unfinished, ignore_errors=True)
     make_plugin_folder(unfinished, frontend=FRONTEND, programs=PROGRAMS, date=f"{package_date():%Y-%m-%d}")

@@ -1,4 +1,4 @@
-"""Which C library a package needs: that of the machine where it was made, or whatever older one suffices."""
+"""Finds the oldest version of glibc with which a package runs."""
 
 import re
 from pathlib import Path
@@ -9,9 +9,9 @@ _ELF = b"\x7fELF"
 
 
 def needed_glibc(folder: Path) -> tuple[int, int] | None:
-    """Return the oldest version of glibc, such as (2, 28), that has all that the Linux programs in a folder use.
+    """Return the oldest version of glibc, such as (2, 28), that has every symbol the Linux programs in a folder use.
 
-    None where there is no Linux program in it.
+    None if the folder contains no Linux program.
     """
     needed: set[tuple[int, int]] = set()
     for path in folder.rglob("*"):

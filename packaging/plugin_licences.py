@@ -1,4 +1,4 @@
-"""The licences of the libraries that the program holds: whoever hands on the program must hand them on too."""
+"""Collects the licences of the libraries in the program. Whoever distributes the program must include them."""
 
 import re
 import sys
@@ -14,9 +14,9 @@ _NOT_TEXT = (".py", ".pyc", ".so")
 
 
 def licence_texts(package: str, extras: frozenset[str] = frozenset()) -> str:
-    """Return the licence files of Python and of all that an installed package needs, each under its name and version.
+    """Return the licences of Python and of all dependencies of an installed package, each under its name and version.
 
-    ``extras`` are the package's own extras that are included. Raises `PackageNotFoundError` when it is not installed.
+    ``extras`` are the extras of the package to include. Raises `PackageNotFoundError` if it is not installed.
     """
     parts = [_heading(f"Python {sys.version.split()[0]}", "PSF-2.0") + _python_licence()]
     for name, found in sorted(_closure(package, extras).items()):

@@ -1,7 +1,7 @@
-"""What Grafana asks of a plugin's folder. `make dist` refuses to make one that breaks a rule.
+"""Grafana's rules for the folder of a plugin. `make dist` fails if a folder breaks one.
 
-Sources: Grafana's documentation of plugin.json and of packaging, its installer and its loader. What
-@grafana/plugin-validator, which has to be downloaded, checks besides: docs/packaging.md.
+The rules come from Grafana's documentation of plugin.json and of packaging, from its installer and its loader.
+docs/packaging.md describes how to run @grafana/plugin-validator, which checks more and has to be downloaded.
 """
 
 import json
@@ -18,12 +18,12 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _GRAFANA = re.compile(r"(<=|>=|<|>|=|~|\^)?\d+(\.[\dx*]+){1,2}(\s(<=|>=|<|>)?\d+(\.[\dx]+){1,2})?")
 _PLATFORM = re.compile(r"(linux|darwin)_(amd64|arm64)")
 _FILES = ("plugin.json", "module.js", "README.md", "CHANGELOG.md", "LICENSE")
-# The installer puts files where the zip says; a name that another system reads differently has no place in it.
+# The installer writes files under the names in the zip, so these must be valid on every system.
 _NAME = re.compile(r"[A-Za-z0-9_.+-]+")
 
 
 def problems(folder: Path) -> list[str]:
-    """Return a sentence for each rule that a plugin's folder breaks; none if Grafana can load it."""
+    """Return a sentence for each rule that a plugin's folder breaks; an empty list if Grafana can load it."""
     found = [f"{name} is missing or empty." for name in _FILES if not _has_content(folder / name)]
     if (folder / "plugin.json").is_file():
         try:

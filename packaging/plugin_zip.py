@@ -1,6 +1,6 @@
-"""Makes the zip that Grafana's installer unpacks, and its checksum: the same folder gives the same bytes.
+"""Builds the zip that Grafana's installer unpacks, and its checksum. The same folder always gives the same bytes.
 
-The signature (MANIFEST.txt), if there is one in the folder, is packed as every other file.
+A signature in the folder (MANIFEST.txt) is packed like every other file.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from pathlib import Path
 from plugin_facts import BUILD, DIST, package_date, read_plugin_json
 from plugin_rules import problems
 
-# The first moment that a zip can hold.
+# The earliest date that a zip can represent.
 _EARLIEST = datetime(1980, 1, 1, tzinfo=UTC)
 _READ_BYTES = 1 << 20
 
@@ -22,8 +22,8 @@ _READ_BYTES = 1 << 20
 def write_zip(folder: Path, target: Path, *, top: str, when: datetime) -> str:
     """Pack a folder into a zip under one top folder, and write ``<zip>.sha256`` beside it; return that checksum.
 
-    Files are in the order of their names and dated ``when`` (UTC). Who may execute a file may do so once it is
-    unpacked; other permissions are those of any file: everybody reads, the owner writes.
+    Files are ordered by name and dated ``when`` (UTC). An executable file stays executable when it is unpacked; all
+    other permissions are the usual ones: everybody may read, the owner may write.
     """
     when = max(when.astimezone(UTC), _EARLIEST)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -33,7 +33,7 @@ def write_zip(folder: Path, target: Path, *, top: str, when: datetime) -> str:
             name = f"{top}/{path.relative_to(folder).as_posix()}"
             entry = zipfile.ZipInfo(name, date_time=when.timetuple()[:6])
             entry.compress_type = zipfile.ZIP_DEFLATED
-            entry.create_system = 3  # Unix, wherever it was made: only then are permissions read
+            entry.create_system = 3  # Unix, on every system: otherwise permissions are ignored
             entry.external_attr = (stat.S_IFREG | (0o755 if os.access(path, os.X_OK) else 0o644)) << 16
             entry.file_size = path.stat().st_size
             with path.open("rb") as source, archive.open(entry, "w") as packed:
@@ -47,13 +47,13 @@ def write_zip(folder: Path, target: Path, *, top: str, when: datetime) -> str:
 
 
 def zip_path() -> Path:
-    """Return where `make package` puts the zip of the folder dist/ as it is now."""
+    """Return the path of the zip that `make package` builds from the present dist/."""
     plugin = read_plugin_json(DIST)
     return BUILD / f"{plugin['id']}-{plugin['info']['version']}.zip"
 
 
 def main() -> int:
-    """Pack dist/, if Grafana can load it."""
+    """Pack dist/ if Grafana can load it."""
     if not (DIST / "plugin.json").is_file():
         raise SystemExit("There is no dist/plugin.json: run make dist first.")
     broken = problems(DIST)

@@ -1,4 +1,4 @@
-"""What the packaged program starts with; everything else is in ceems_grpc."""
+"""The entry point of the packaged program; everything else is in ceems_grpc."""
 
 import sys
 

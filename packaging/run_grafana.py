@@ -1,4 +1,4 @@
-"""`make grafana`: runs a Grafana of this machine with the plugin and a demo database, until Ctrl-C.
+"""`make grafana`: runs the Grafana of this machine with the plugin and a demo database, until Ctrl-C.
 
 Everything is in a temporary folder, which is removed at the end; --keep leaves it.
 """
@@ -26,9 +26,9 @@ _LAST_LINES = 20
 
 
 def main() -> int:
-    """Run Grafana; return 0 once it was stopped, 1 with a sentence on standard error if it could not run."""
+    """Run Grafana; return 0 after it was stopped, or 1, with a sentence on standard error, if it could not run."""
     options = _parse()
-    for number in (signal.SIGINT, signal.SIGTERM):  # also where a script that runs this ignores Ctrl-C
+    for number in (signal.SIGINT, signal.SIGTERM):  # even if the calling script ignores Ctrl-C
         signal.signal(number, signal.default_int_handler)
     try:
         grafana = find_grafana(os.environ)
@@ -81,7 +81,7 @@ def _demo_database(program: Path, folder: Path, units: int) -> Path:
 
 
 def _serve(grafana: Grafana, config: Path, options: argparse.Namespace) -> int:
-    # In a process group of its own: Ctrl-C reaches us alone, and we stop Grafana in order.
+    # In its own process group: Ctrl-C reaches only this script, which then stops Grafana properly.
     process = subprocess.Popen(grafana.command(config), cwd=grafana.home, start_new_session=True)  # noqa: S603 - as found
     try:
         _wait_until_ready(process, config, options.port)

@@ -1,11 +1,11 @@
--- The three roles, each with no more rights than its work needs. Run once as a superuser, on every server (the
--- coordinator and each shard), in the database that is to hold the tables:
+-- Creates the three roles, each with no more rights than it needs. Run it once as a superuser, on every server (the
+-- coordinator and each shard), in the database of the tables:
 --
 --   psql -d ceems -v ON_ERROR_STOP=1 -v schema=ceems -v owner_password=... -v feeder_password=... -v reader_password=... \
 --        -f roles.sql
 --
--- ceems_owner   owns the schema and its tables; nobody uses it from day to day
--- ceems_feeder  `ceems-grpc feed`: writes rows, and adds columns by a function of the owner's
+-- ceems_owner   owns the schema and its tables; not used day to day
+-- ceems_feeder  `ceems-grpc feed`: writes rows, and adds columns through a function of the owner
 -- ceems_reader  data sources in Grafana: reads
 \set ON_ERROR_STOP on
 
@@ -20,7 +20,7 @@ ALTER ROLE ceems_reader NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPA
 REVOKE CREATE, TEMPORARY ON DATABASE :"DBNAME" FROM PUBLIC;
 REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 GRANT CONNECT ON DATABASE :"DBNAME" TO ceems_owner, ceems_feeder, ceems_reader;
--- Rows for shards are gathered in a temporary table, so that they are sent many at a time.
+-- The feeder collects rows for shards in a temporary table, to send many at a time.
 GRANT TEMPORARY ON DATABASE :"DBNAME" TO ceems_feeder;
 
 CREATE SCHEMA IF NOT EXISTS :"schema" AUTHORIZATION ceems_owner;
