@@ -5,8 +5,9 @@ BIN    := $(VENV)/bin
 PB     := ceems_grpc/pb
 PROTOS := $(sort $(wildcard proto/*.proto))
 
-# Tests without servers, browsers or long runs: what `make quick` runs.
-UNIT_TESTS := tests/domain tests/store tests/panels
+# The tests of `make quick`: those of the query's way that need only Python and little time.
+UNIT_TESTS := tests/domain tests/panels tests/store tests/docs --ignore tests/domain/test_against_model.py \
+              -m "not postgres and not browser and not go and not slow"
 # `make test COVERAGE=1` also prints the coverage of lines and branches by the tests that run in pytest's own process.
 COVERAGE_OPTIONS := --cov --cov-report=term:skip-covered
 
@@ -41,8 +42,7 @@ test: lint types imports python frontend ## run everything that CI runs
 
 quick: ## lint, check types and run the unit tests: under a minute on two cores
 	$(MAKE) --no-print-directory setup
-	$(MAKE) --no-print-directory --jobs 2 --output-sync lint types imports
-	$(MAKE) --no-print-directory unit
+	$(MAKE) --no-print-directory --jobs 2 --output-sync lint types imports unit
 
 lint: setup
 	$(BIN)/ruff check .
