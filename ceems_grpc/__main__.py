@@ -1,14 +1,11 @@
 """What Grafana runs, and what `ceems-grpc` is."""
 
-import os
 import sys
 
 
 def main() -> int:
     """Run a command; see `ceems-grpc --help`."""
-    # gRPC's own log shows texts of the other side as they are, ends of lines among them: whoever connects could write
-    # lines into ours. It looks at this when it is imported.
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    import ceems_grpc.grafana.serve  # noqa: F401, PLC0415 - keeps gRPC's log quiet; must come before gRPC
     from ceems_grpc.cli.main import run  # noqa: PLC0415 - nothing is loaded before it is needed
 
     return run(sys.argv[1:])

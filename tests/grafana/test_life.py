@@ -15,6 +15,7 @@ import pytest
 from google.protobuf.empty_pb2 import Empty
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from ceems_grpc.grafana.serve.tls import Identity
 from ceems_grpc.pb import go_plugin_pb2
 from tests.support.places import ROOT
 from tests.support.plugin.process import (
@@ -60,6 +61,16 @@ def names(folder: Path) -> list[str]:
     return [file.name for file in folder.iterdir()]
 
 
+def sockets(folder: Path) -> list[Path]:
+    return list(folder.glob("*/socket"))
+
+
+def lose(socket: Path, *, replaced: bool) -> None:
+    socket.unlink()
+    if replaced:
+        socket.write_text("")
+
+
 async def refused(environment: dict[str, str]) -> tuple[int | None, bytes, str]:
     process = await spawn(ECHO, environment)
     output, error = await process.communicate()
@@ -93,6 +104,60 @@ async def test_a_socket_path_that_is_too_long_is_told(folder: Path) -> None:
     code, output, error = await refused({**ENVIRONMENT, "PLUGIN_UNIX_SOCKET_DIR": str(long)})
     assert (code, output) == (1, b"")
     assert "longer than" in json.loads(error)["@message"]
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
+async def test_a_temporary_folder_with_a_long_path_is_told(folder: Path, tls: bool) -> None:
+    long = folder / ("x" * 100)
+    os.mkdir(long)  # noqa: PTH102 ruff wants no pathlib in async code
+    # With TLS there is a second socket, which is always in the temporary folder.
+    more = {"PLUGIN_UNIX_SOCKET_DIR": str(folder), "PLUGIN_CLIENT_CERT": "any"} if tls else {}
+    code, output, error = await refused({**ENVIRONMENT, **more, "TMPDIR": str(long)})
+    assert (code, output) == (1, b"")
+    line = json.loads(error)
+    assert "longer than" in line["@message"]
+    assert "stacktrace" not in line
+    assert names(long) == []
+
+
+async def test_a_socket_folder_that_cannot_be_written_to_is_told() -> None:
+    code, output, error = await refused({**ENVIRONMENT, "PLUGIN_UNIX_SOCKET_DIR": "/proc"})
+    assert (code, output) == (1, b"")
+    line = json.loads(error)
+    assert "cannot create its socket in /proc" in line["@message"]
+    assert "Set PLUGIN_UNIX_SOCKET_DIR" in line["@message"]
+    assert "stacktrace" not in line
+
+
+async def test_no_usable_temporary_folder_is_told() -> None:
+    # Where no file may have a byte, as on a full disk, Python finds no temporary folder.
+    full = ("/bin/sh", "-c", 'ulimit -f 0; exec "$0" "$@"', *ECHO)
+    process = await spawn(full, ENVIRONMENT)
+    output, error = await process.communicate()
+    assert (process.returncode, output) == (1, b"")
+    line = json.loads(error)
+    assert "There is no temporary folder for the plugin's socket" in line["@message"]
+    assert "stacktrace" not in line
+
+
+@pytest.mark.parametrize("replaced", [False, True], ids=["removed", "replaced"])
+async def test_it_ends_when_its_socket_file_is_lost(folder: Path, replaced: bool) -> None:
+    async with running(environment={"PLUGIN_UNIX_SOCKET_DIR": str(folder)}) as plugin:
+        answer = await plugin.call("Data.QueryData", Asker().queries(A={"do": "echo"}))
+        assert answer.responses["A"].status == 200
+        lose(Path(plugin.handshake.address), replaced=replaced)
+        assert await plugin.ended() == 1
+        (line,) = [line for line in plugin.log() if line["@level"] == "error"]
+        assert "its socket was removed" in line["@message"]
+
+
+async def test_it_ends_when_the_inner_socket_of_tls_is_lost(folder: Path) -> None:
+    host = Identity()
+    environment = {"TMPDIR": str(folder), "PLUGIN_CLIENT_CERT": host.certificate_pem.decode()}
+    async with running(environment=environment) as plugin:
+        (inner,) = {*sockets(folder)} - {Path(plugin.handshake.address)}
+        lose(inner, replaced=False)
+        assert await plugin.ended() == 1
 
 
 async def test_an_unknown_socket_group_is_told(folder: Path) -> None:

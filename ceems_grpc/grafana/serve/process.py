@@ -9,7 +9,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -20,7 +20,13 @@ from ceems_grpc.grafana.serve.handshake import HandshakeError, Host, handshake_l
 from ceems_grpc.grafana.serve.instances import InstanceManager
 from ceems_grpc.grafana.serve.parent_watch import watch_parent
 from ceems_grpc.grafana.serve.server import make_server
-from ceems_grpc.grafana.serve.socket_file import allow_group, for_owner_only, remove_socket, socket_path
+from ceems_grpc.grafana.serve.socket_file import (
+    allow_group,
+    creating_socket,
+    remove_socket,
+    socket_path,
+    until_socket_lost,
+)
 from ceems_grpc.grafana.serve.standalone import is_standalone, standalone_address
 from ceems_grpc.grafana.serve.stdout import take_standard_output
 from ceems_grpc.grafana.serve.telemetry.logs import start_logging
@@ -62,12 +68,12 @@ async def serve(factory: Factory, *, name: str, version: str, plugin_id: str = "
             stopping = _stop_when_told(path)
             instances = InstanceManager(factory)
             server = await make_server(instances, stopping)
-            async with _listening(server, host, path) as certificate:
+            async with _listening(server, host, path) as (certificate, sockets):
                 os.write(output, handshake_line("unix", str(path), certificate))
                 # Only now: the host need not wait while the libraries for it are loaded.
                 start_tracing(os.environ, name=plugin_id or name, version=version)
                 _log.info("plugin started", extra={"plugin": name, "version": version})
-                await stopping.wait()
+                lost = await _stopped_or_lost(stopping, sockets)
                 _exit_later(path)
                 await server.stop(_GRACE_SECONDS)
             await _end(instances)
@@ -78,7 +84,26 @@ async def serve(factory: Factory, *, name: str, version: str, plugin_id: str = "
         _log.error("the plugin cannot start: %s", error)
         return 1
     _log.info("plugin stopped")
-    return 0
+    return 1 if lost else 0
+
+
+async def _stopped_or_lost(stopping: asyncio.Event, sockets: Sequence[Path]) -> bool:
+    """Wait until the host stops the plugin or one of its sockets is lost; return whether one is lost.
+
+    In the second case the plugin ends: Grafana starts a process again that has ended, but not one that it cannot reach.
+    """
+    lost = asyncio.create_task(until_socket_lost(sockets))
+    lost.add_done_callback(lambda _: stopping.set())
+    await stopping.wait()
+    if not lost.done():
+        lost.cancel()
+        return False
+    _log.error(
+        "the plugin ends, so that Grafana starts it again: its socket was removed. "
+        "Exclude the socket's folder from the cleaning of temporary files.",
+        extra={"sockets": [str(path) for path in sockets]},
+    )
+    return True
 
 
 async def _serve_standalone(factory: Factory, address: str, *, name: str, version: str) -> int:
@@ -127,26 +152,27 @@ def _stop_when_told(path: Path | None) -> asyncio.Event:
 
 
 @asynccontextmanager
-async def _listening(server: grpc.aio.Server, host: Host, path: Path) -> AsyncIterator[bytes]:
-    """Open the socket at ``path``; give our certificate in DER, empty without TLS."""
+async def _listening(server: grpc.aio.Server, host: Host, path: Path) -> AsyncIterator[tuple[bytes, Sequence[Path]]]:
+    """Open the socket at ``path``; yield our certificate in DER (empty without TLS), and all sockets in use."""
     if not host.client_certificate:
-        with for_owner_only():
+        with creating_socket(path):
             server.add_insecure_port(f"unix:{path}")
         allow_group(path, host.socket_group)
         await server.start()
-        yield b""
+        yield b"", [path]
         return
     from ceems_grpc.grafana.serve.tls import Identity, tls_front  # noqa: PLC0415 Grafana asks for no TLS; importing it takes 0.1 s
 
     identity = Identity()
     with socket_path(None) as inner, socket.socket(socket.AF_UNIX) as listener:
-        with for_owner_only():
+        with creating_socket(inner):
             server.add_insecure_port(f"unix:{inner}")
+        with creating_socket(path):
             listener.bind(str(path))
         allow_group(path, host.socket_group)
         await server.start()
         async with tls_front(listener, inner, identity, host.client_certificate):
-            yield identity.certificate
+            yield identity.certificate, [path, inner]
 
 
 async def _end(instances: InstanceManager) -> None:

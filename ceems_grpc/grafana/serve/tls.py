@@ -101,11 +101,14 @@ def _tls_context(identity: Identity, client: bytes) -> ssl.SSLContext:
     context.verify_mode = ssl.CERT_REQUIRED
     context.load_verify_locations(cadata=client)
     context.set_alpn_protocols(["h2"])
-    # The ssl module takes a key from a file only. This one is readable by us alone and gone at once.
-    with tempfile.NamedTemporaryFile(prefix="grafana-plugin-") as file:
-        file.write(identity.key_pem + identity.certificate_pem)
-        file.flush()
-        context.load_cert_chain(file.name)
+    # The ssl module reads a key from a file only. Nobody else can read this one, and it is removed at once.
+    try:
+        with tempfile.NamedTemporaryFile(prefix="grafana-plugin-") as file:
+            file.write(identity.key_pem + identity.certificate_pem)
+            file.flush()
+            context.load_cert_chain(file.name)
+    except OSError as error:
+        raise HandshakeError(f"The plugin cannot write to the temporary folder: {error.strerror or error}.") from error
     return context
 
 
