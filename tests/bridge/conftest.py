@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bridge.servers import Files
+from tests.support.bridge_servers import Files
 from tests.support.places import SYNTHETIC
 from tests.support.plugin.fixtures import plugin
 

@@ -13,9 +13,9 @@ import pytest_asyncio
 from ceems_grpc.panels.live import channel_key
 from ceems_grpc.pb import pluginv2_pb2 as pb
 from ceems_grpc.version import VERSION
-from tests.bridge.servers import BridgedPlugin, Files, Server, bridged, serving
 from tests.golden import test_api_recordings as api
 from tests.golden import test_frame_recordings as frames
+from tests.support.bridge_servers import BridgedPlugin, Files, Server, bridged, serving
 from tests.support.plugin.ceems import COMMAND, CeemsPlugin, read_frame
 from tests.support.plugin.process import Plugin, running
 from tests.support.recordings import ALL, gathered

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ceems_grpc.bridge.requests import without_secrets
 from ceems_grpc.pb import pluginv2_pb2 as pb
-from tests.bridge.servers import ECHO, BridgedPlugin, Files, Server, bridged, serving
+from tests.support.bridge_servers import ECHO, BridgedPlugin, Files, Server, bridged, serving
 from tests.support.plugin.ceems import read_frame
 from tests.support.plugin.process import Plugin, lines, method_of
 from tests.support.waiting import until

@@ -16,10 +16,10 @@ from ceems_grpc.pb import pluginv2_pb2 as pb
 from ceems_grpc.store.remote.connection import Connection
 from ceems_grpc.store.remote.endpoint import Endpoint
 from ceems_grpc.store.remote.errors import RemoteError
-from tests.bridge.servers import ECHO, BridgedPlugin, Files, Server, bridged, serving
+from tests.support.bridge_servers import ECHO, BridgedPlugin, Files, Server, bridged, serving
 from tests.support.plugin.ceems import read_frame
 from tests.support.plugin.process import Plugin, lines
-from tests.support.postgres.servers import free_port
+from tests.support.ports import free_port
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -42,7 +42,7 @@ from ceems_grpc.store.remote.endpoint import Endpoint
 from ceems_grpc.store.remote.store import RemoteStore
 from ceems_grpc.store.runtime.admission import Lane, Queue, Size
 from ceems_grpc.store.sqlite.store import SqliteStore
-from tests.bridge.servers import Files, Server, serving
+from tests.support.bridge_servers import Files, Server, serving
 from tests.support.compare import check_same
 from tests.support.databases import PARIS, make, unit
 from tests.support.plans import Plan, ask

@@ -21,7 +21,7 @@ from ceems_grpc.store.remote.endpoint import Endpoint
 from ceems_grpc.store.remote.errors import Cause
 from ceems_grpc.store.remote.protocol import PROTOCOL
 from tests.bridge.authority import Authority
-from tests.bridge.servers import BridgedPlugin, Files, Server, bridged, serving
+from tests.support.bridge_servers import BridgedPlugin, Files, Server, bridged, serving
 from tests.support.plugin.process import Plugin
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -30,7 +30,7 @@ from ceems_grpc.store.remote.endpoint import Endpoint
 from ceems_grpc.store.remote.errors import AnsweredError, Cause, RemoteError
 from ceems_grpc.store.remote.protocol import PROTOCOL, PROTOCOL_KEY, VERSION_KEY
 from tests.bridge.authority import Authority
-from tests.bridge.servers import BridgedPlugin, Files, Server, bridged, serving
+from tests.support.bridge_servers import BridgedPlugin, Files, Server, bridged, serving
 from tests.support.command import ceems_grpc
 from tests.support.plugin.process import Plugin
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.bridge.servers import CEEMS, Files
 from tests.browser.database import Database
 from tests.browser.editors import Editors
+from tests.support.bridge_servers import CEEMS, Files
 from tests.support.places import ROOT
 
 REFUSED_HEALTH = r"^400 .*/health$"

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ceems_grpc.pb import pluginv2_pb2 as pb
-from tests.faults.site import make_pristine, series
+from tests.faults.checked_plugin import make_pristine, series
 from tests.load.mix import resident
 from tests.support.plugin.ceems import COMMAND
 from tests.support.plugin.process import Asker, Plugin, running

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.site import Pristine, Site, make_pristine, names, site
+from tests.faults.checked_plugin import CheckedPlugin, Pristine, checked_plugin, make_pristine, names
 
 MISSING = "There is no database file at the configured path."
 DAMAGED = "The file is not an SQLite database, or is damaged."
@@ -40,7 +40,7 @@ def folder(database: Path, is_mirrored: bool) -> Path | None:
     return database.parent.parent / "mirror" if is_mirrored else None
 
 
-async def settled(here: Site, pristine: Pristine, folder: Path | None) -> None:
+async def settled(here: CheckedPlugin, pristine: Pristine, folder: Path | None) -> None:
     """Fail unless everything is well, also once the mirror has been made."""
     await here.is_well(pristine)
     if folder is not None:
@@ -51,7 +51,7 @@ async def settled(here: Site, pristine: Pristine, folder: Path | None) -> None:
 
 async def test_missing_at_the_start_and_there_later(database: Path, folder: Path | None, first: Pristine) -> None:
     database.parent.rmdir()
-    async with site(database, folder) as here:
+    async with checked_plugin(database, folder) as here:
         await here.is_told(500, MISSING, database.parent)
         database.parent.mkdir()
         await here.is_told(500, MISSING, database)
@@ -61,7 +61,7 @@ async def test_missing_at_the_start_and_there_later(database: Path, folder: Path
 
 async def test_deleted_and_put_back(database: Path, folder: Path | None, first: Pristine, second: Pristine) -> None:
     first.put(database)
-    async with site(database, folder) as here:
+    async with checked_plugin(database, folder) as here:
         await settled(here, first, folder)
         kept = database.with_name("kept.db")
         move(database, kept)
@@ -76,7 +76,7 @@ async def test_deleted_and_put_back(database: Path, folder: Path | None, first: 
 
 async def test_replaced(database: Path, folder: Path | None, first: Pristine, second: Pristine) -> None:
     first.put(database)
-    async with site(database, folder) as here:
+    async with checked_plugin(database, folder) as here:
         await settled(here, first, folder)
         for pristine in (second, first):
             remove(database, keep=True)
@@ -89,7 +89,7 @@ async def test_restored_in_its_place(
     database: Path, folder: Path | None, first: Pristine, second: Pristine, beside: str
 ) -> None:
     first.put(database)
-    async with site(database, folder) as here:
+    async with checked_plugin(database, folder) as here:
         await settled(here, first, folder)
         for pristine in (second, first):
             if beside == "deleted":
@@ -100,7 +100,7 @@ async def test_restored_in_its_place(
 
 async def test_restored_by_sqlite(database: Path, folder: Path | None, first: Pristine, second: Pristine) -> None:
     first.put(database)
-    async with site(database, folder) as here:
+    async with checked_plugin(database, folder) as here:
         await settled(here, first, folder)
         for pristine in (second, first):
             with closing(sqlite3.connect(pristine.path)) as backup, closing(sqlite3.connect(database)) as restored:
@@ -111,7 +111,7 @@ async def test_restored_by_sqlite(database: Path, folder: Path | None, first: Pr
 @pytest.mark.parametrize("left", [0, 40_000])
 async def test_truncated(database: Path, folder: Path | None, first: Pristine, second: Pristine, left: int) -> None:
     first.put(database)
-    async with site(database, folder) as here:
+    async with checked_plugin(database, folder) as here:
         await settled(here, first, folder)
         os.truncate(database, left)
         await here.is_told(500, "The database file is empty" if not left else DAMAGED, database)
@@ -122,7 +122,7 @@ async def test_truncated(database: Path, folder: Path | None, first: Pristine, s
 
 async def test_corrupted_in_the_middle(database: Path, folder: Path | None, first: Pristine, second: Pristine) -> None:
     first.put(database)
-    async with site(database, folder) as here:
+    async with checked_plugin(database, folder) as here:
         await settled(here, first, folder)
         corrupt(database)
         await here.is_told(500, DAMAGED, database)
@@ -133,7 +133,7 @@ async def test_corrupted_in_the_middle(database: Path, folder: Path | None, firs
 
 async def test_something_else(database: Path, folder: Path | None, first: Pristine) -> None:
     write(database, b"key: value\n" * 10_000)
-    async with site(database, folder) as here:
+    async with checked_plugin(database, folder) as here:
         await here.is_told(500, DAMAGED, database)
         first.put(database)
         await settled(here, first, folder)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.checked_plugin import Pristine, Refusal, checked_plugin, make_pristine, names
 from tests.faults.settings import change_settings
-from tests.faults.site import Pristine, Refusal, make_pristine, names, site
 from tests.support.places import ROOT
 from tests.support.plugin.ceems import COMMAND, CeemsPlugin
 from tests.support.plugin.process import ENVIRONMENT, Handshake, Plugin, alive, close_pipes, running
@@ -41,7 +41,7 @@ async def test_killed_under_load_and_started_again(tmp_path: Path, temporary: Pa
     database, folder = large.put(tmp_path / "ceems.db"), tmp_path / "mirror"
     for mirror in (None, folder):
         for _ in range(2):
-            async with site(database, mirror, environment={"TMPDIR": str(temporary)}) as here:
+            async with checked_plugin(database, mirror, environment={"TMPDIR": str(temporary)}) as here:
                 asking = [asyncio.create_task(_ask_forever(here.ask)) for _ in range(6)]
                 assert await here.ask() == large.numbers, "right from the first question on"
                 if mirror:
@@ -53,7 +53,7 @@ async def test_killed_under_load_and_started_again(tmp_path: Path, temporary: Pa
                 await asyncio.gather(*asking, return_exceptions=True)
             for left in names(temporary, "*/socket"):
                 os.utime(left, (0, 0))  # as if it were left for long
-    async with site(database, folder, environment={"TMPDIR": str(temporary)}) as here:
+    async with checked_plugin(database, folder, environment={"TMPDIR": str(temporary)}) as here:
         await here.is_well(large)
         await here.mirrored()
         assert len(names(temporary, "*/socket")) == 1, "sockets of those that were killed are removed"

@@ -11,7 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.site import Numbers, Pristine, Refusal, as_python, as_user, make_pristine, names, numbers_of, site
+from tests.faults.checked_plugin import (
+    Numbers,
+    Pristine,
+    Refusal,
+    as_python,
+    as_user,
+    checked_plugin,
+    make_pristine,
+    names,
+    numbers_of,
+)
 from tests.support.other_user import NOBODY
 from tests.support.plugin.ceems import COMMAND
 from tests.support.waiting import eventually
@@ -43,7 +53,7 @@ async def test_unreadable_and_readable_again(open_folder: Path, large: Pristine,
         keeper.execute("UPDATE users SET tags = tags")
         for suffix in ("-wal", "-shm"):
             database.with_name(database.name + suffix).chmod(0o644)
-        async with site(database, mirror, command) as here:
+        async with checked_plugin(database, mirror, command) as here:
             await here.is_well(large)
             if mirrored:
                 await here.mirrored()
@@ -59,7 +69,7 @@ async def test_unreadable_and_readable_again(open_folder: Path, large: Pristine,
 async def test_a_writer_that_keeps_its_lock_for_ten_seconds(tmp_path: Path) -> None:
     pristine = make_pristine(tmp_path / "pristine.db", 300, mirrored=False, journal="delete")
     database = pristine.put(tmp_path / "ceems.db")
-    async with site(database, None) as here:
+    async with checked_plugin(database, None) as here:
         await here.is_well(pristine)
         with closing(sqlite3.connect(database, isolation_level=None)) as writer:
             writer.execute("BEGIN EXCLUSIVE")
@@ -84,7 +94,7 @@ async def test_a_writer_in_wal_mode_that_keeps_its_lock_keeps_nobody(tmp_path: P
     for mirror in (None, tmp_path / "mirror"):
         database = large.put(tmp_path / "ceems.db")
         with closing(sqlite3.connect(database, isolation_level=None)) as writer:
-            async with site(database, mirror) as here:
+            async with checked_plugin(database, mirror) as here:
                 await here.is_well(large)
                 writer.execute("BEGIN IMMEDIATE")
                 writer.execute("DELETE FROM units")
@@ -104,7 +114,7 @@ async def test_no_room_for_the_mirror(tmp_path: Path, large: Pristine) -> None:
     limit = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({_LITTLE}, resource.RLIM_INFINITY))"
     with closing(sqlite3.connect(database, isolation_level=None)) as writer:
         writer.execute("UPDATE users SET tags = tags")
-        async with site(database, folder, as_python(limit)) as here:
+        async with checked_plugin(database, folder, as_python(limit)) as here:
 
             async def is_told() -> bool:
                 return "its mirror is not up to date" in (await here.health())[1]
@@ -132,7 +142,7 @@ async def test_the_mirror_is_deleted_and_damaged(tmp_path: Path, large: Pristine
     database, folder = large.put(tmp_path / "ceems.db"), tmp_path / "mirror"
     with closing(sqlite3.connect(database, isolation_level=None)) as writer:
         writer.execute("UPDATE users SET tags = tags")
-        async with site(database, folder) as here:
+        async with checked_plugin(database, folder) as here:
             await here.mirrored()
             for path in names(folder):
                 path.unlink()
@@ -141,11 +151,11 @@ async def test_the_mirror_is_deleted_and_damaged(tmp_path: Path, large: Pristine
             remaining = await here.ask()
             assert isinstance(remaining, Numbers)
             assert remaining.units == numbers_of(writer).units
-        async with site(database, folder) as here:
+        async with checked_plugin(database, folder) as here:
             await here.mirrored()
         (mirror,) = names(folder, "*.duckdb")
         os.truncate(mirror, mirror.stat().st_size // 2)
-        async with site(database, folder) as here:
+        async with checked_plugin(database, folder) as here:
             assert await here.ask() == remaining
             await here.mirrored()
             assert await here.ask() == remaining

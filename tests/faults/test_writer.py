@@ -13,7 +13,7 @@ from typing import Any
 
 from ceems_grpc.store.plan import Distinct, Table
 from ceems_grpc.store.sqlite.store import SqliteStore
-from tests.faults.site import Site, make_pristine, site
+from tests.faults.checked_plugin import CheckedPlugin, checked_plugin, make_pristine
 from tests.load.mix import DAY, Load, make_database, writing
 from tests.load.writer import Ledger
 from tests.support.plugin.process import close_pipes
@@ -34,7 +34,7 @@ for statement in sys.stdin:
 async def test_the_log_starts_again_however_many_ask(tmp_path: Path) -> None:
     database = tmp_path / "ceems.db"
     user = make_database(database, 4_000)
-    async with site(database, None) as here:
+    async with checked_plugin(database, None) as here:
         load = Load(here.ceems)
         commits = load.report.commits
         async with writing(database, commits, pause=0.05):
@@ -110,7 +110,7 @@ async def _statements(database: Path) -> AsyncIterator[Callable[[str], Awaitable
         close_pipes(process)
 
 
-async def _ask_without_rest(here: Site, user: str, errors: list[str]) -> None:
+async def _ask_without_rest(here: CheckedPlugin, user: str, errors: list[str]) -> None:
     models: list[tuple[str, dict[str, Any], int]] = [
         (user, {"queryType": "units"}, 1),
         (user, {"queryType": "usage"}, 13),

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from ceems_grpc.pb import bridge_pb2, pluginv2_pb2, store_pb2
 from ceems_grpc.store.remote.protocol import PROTOCOL, PROTOCOL_KEY, TOKEN_KEY, TOKEN_PREFIX
-from tests.bridge.servers import Files, Server, serving
 from tests.hostile.wellness import MEBIBYTE, MILLISECONDS, check_words, names_in, peak_memory
+from tests.support.bridge_servers import Files, Server, serving
 from tests.support.databases import NOON
 from tests.support.plugin.process import Asker, alive
 

@@ -19,9 +19,9 @@ from ceems_grpc.pb import store_pb2 as pb
 from ceems_grpc.store.plan import Aggregate, Count, In, Scan, Table
 from ceems_grpc.store.plan.codec import decode_plan, encode_plan
 from ceems_grpc.store.remote.protocol import PROTOCOL, PROTOCOL_KEY, TOKEN_KEY, TOKEN_PREFIX
-from tests.bridge.servers import Files, Server, serving
 from tests.hostile.test_query_models import METACHARACTERS
 from tests.hostile.wellness import MEBIBYTE, check_words, peak_memory
+from tests.support.bridge_servers import Files, Server, serving
 from tests.support.databases import NOON
 from tests.support.plans import plans
 from tests.support.plugin.process import alive

@@ -4,8 +4,8 @@ import asyncio
 import sys
 from pathlib import Path
 
-from tests.bridge.servers import Files, serving
-from tests.interop.bridged import check_same_from_there, there
+from tests.support.bridge_servers import Files, serving
+from tests.support.bridged_host import check_same_from_there, there
 from tests.support.go_host import PluginHost
 from tests.support.places import ROOT, SYNTHETIC
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from plugin_facts import program_name
 
-from tests.bridge.servers import Files, serving
-from tests.interop.bridged import HERE, YEAR, check_same_from_there, there
+from tests.support.bridge_servers import Files, serving
+from tests.support.bridged_host import HERE, YEAR, check_same_from_there, there
 from tests.support.collector import collecting
 from tests.support.compare import same
 from tests.support.go_host import PluginHost

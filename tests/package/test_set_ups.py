@@ -24,7 +24,8 @@ from tests.package.set_up import Host, blocks, hosting
 from tests.support.places import SYNTHETIC
 from tests.support.plugin.ceems import COMMAND, CeemsPlugin, ceems_plugin
 from tests.support.plugin.process import running as running_plugin
-from tests.support.postgres.servers import PASSWORD, SUPERUSER, Server, free_port, running
+from tests.support.ports import free_port
+from tests.support.postgres.servers import PASSWORD, SUPERUSER, Server, running
 
 WINDOW = (1_763_000_000_000, 1_767_300_000_000)
 MODEL = {"queryType": "usage", "admin": True, "groupBy": ["cluster_id", "username"]}

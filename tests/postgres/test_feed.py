@@ -24,7 +24,8 @@ from ceems_grpc.store.sqlite.source_rows import PythonRows
 from tests.mirror.test_following import FILE_CHANGES
 from tests.postgres.fed_rows import check_fed, check_rollups, rows_of_postgres
 from tests.support.mirrors import ZONE
-from tests.support.postgres.servers import PASSWORD, Server, free_port
+from tests.support.ports import free_port
+from tests.support.postgres.servers import PASSWORD, Server
 
 
 def settings(path: Path, server: Server, database: str, **more: Any) -> FeedSettings:

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from ceems_grpc.pb import pluginv2_pb2 as pb
-from tests.bridge.servers import Files, serving
 from tests.golden.panels_and_rest import differences
-from tests.sources.sites import ENERGY, MILLISECONDS, WINDOW, Several, write_site
 from tests.sources.test_recordings import split_by_cluster
+from tests.sources.two_sites import ENERGY, MILLISECONDS, WINDOW, Several, write_site
+from tests.support.bridge_servers import Files, serving
 from tests.support.databases import PARIS
 from tests.support.plugin.ceems import COMMAND, read_frame
 from tests.support.plugin.process import Plugin, running

@@ -18,9 +18,9 @@ from ceems_grpc.domain.service import Ceems
 from ceems_grpc.store.plan import Aggregate, Count, KeyScan, Scan, Table
 from tests.model.data import Row
 from tests.model.databases import Contents, databases
-from tests.sources.sites import write_site
 from tests.sources.splitting import BY_CLUSTER, all_clusters, split, write_version
 from tests.sources.test_same_answers import comparable, few, merged_files
+from tests.sources.two_sites import write_site
 from tests.support.compare import check_same
 from tests.support.databases import DAY, NOON
 from tests.support.plans import Plan, ask, plans

@@ -13,7 +13,7 @@ import pytest
 from ceems_grpc.store.merged.store import MergedStore
 from ceems_grpc.store.plan import Aggregate, Count, Scan, Table
 from ceems_grpc.store.sqlite.store import SqliteReader, SqliteStore
-from tests.sources.sites import write_north_and_south
+from tests.sources.two_sites import write_north_and_south
 from tests.support.databases import PARIS
 
 COUNT = Aggregate(Table.UNITS, ("cluster_id",), (Count("n"),))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ceems_grpc.pb import pluginv2_pb2 as pb
-from tests.sources.sites import ENERGY, MILLISECONDS, WINDOW, Several, files, write_north_and_south, write_site
+from tests.sources.two_sites import ENERGY, MILLISECONDS, WINDOW, Several, files, write_north_and_south, write_site
 from tests.support.databases import NOON
 from tests.support.plugin.ceems import COMMAND, read_frame
 from tests.support.plugin.process import Plugin, running

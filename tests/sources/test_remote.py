@@ -33,8 +33,8 @@ from ceems_grpc.store.remote.endpoint import Endpoint
 from ceems_grpc.store.remote.protocol import PROTOCOL
 from ceems_grpc.store.remote.store import RemoteStore
 from ceems_grpc.store.sqlite.store import SqliteStore
-from tests.bridge.servers import Files, Server, serving
-from tests.sources.sites import ENERGY, WINDOW, Several, write_north_and_south
+from tests.sources.two_sites import ENERGY, WINDOW, Several, write_north_and_south
+from tests.support.bridge_servers import Files, Server, serving
 from tests.support.compare import check_same
 from tests.support.databases import DAY, NOON, PARIS
 from tests.support.plans import Plan, ask

@@ -6,7 +6,6 @@ PostgreSQL refuses to run as root, so a server of root's tests runs as user post
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -17,6 +16,8 @@ from urllib.parse import quote
 
 import pytest
 from adbc_driver_postgresql import dbapi
+
+from tests.support.ports import free_port
 
 PASSWORD = "test-password"
 SUPERUSER = "postgres"
@@ -208,11 +209,3 @@ def _unprivileged() -> pwd.struct_passwd | None:
         with suppress(KeyError):
             return pwd.getpwnam(name)
     pytest.skip("there is no user postgres or nobody, and PostgreSQL does not run as root")
-
-
-def free_port() -> int:
-    """Return a port of loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

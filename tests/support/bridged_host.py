@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.bridge.servers import Files, Server
+from tests.support.bridge_servers import Files, Server
 from tests.support.compare import first_difference, same
 from tests.support.go_host import PluginHost
 from tests.support.places import SYNTHETIC

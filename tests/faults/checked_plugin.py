@@ -1,4 +1,4 @@
-"""A database as a site has it, the real process that answers about it, and what its answers must be."""
+"""A database, the real plugin process that reads it, and checks of what the process answers."""
 
 import shutil
 import sqlite3
@@ -17,13 +17,13 @@ from tests.support.plugin.process import running
 
 YEARS = (1_500_000_000_000, 2_500_000_000_000)  # ms
 _PATIENCE = 30.0
-# More than the size from which a database gets a mirror, in a table that nobody asks about.
+# Larger than the size above which a database gets a mirror; in a table that no question reads.
 _FILLER = 33 * 1024 * 1024
 
 
 @dataclass(frozen=True)
 class Numbers:
-    """What tells one database from another: units in all, their seconds of wall time, units as totals count them."""
+    """Numbers that differ between databases: units, their seconds of wall time, units as totals count them."""
 
     units: int
     walltime: int
@@ -32,20 +32,20 @@ class Numbers:
 
 @dataclass(frozen=True)
 class Pristine:
-    """A database that nobody opens, and what is to be answered about it."""
+    """A database that no process opens, and the numbers that a plugin must answer for a copy of it."""
 
     path: Path
     numbers: Numbers
 
     def put(self, path: Path) -> Path:
-        """Copy it to the path in one step, as a restore should."""
+        """Replace the file at the path by a copy, atomically, as a restore should."""
         beside = path.with_name(path.name + ".new")
         shutil.copyfile(self.path, beside)
         return beside.replace(path)
 
 
 def make_pristine(path: Path, units: int, *, mirrored: bool, journal: str = "wal") -> Pristine:
-    """Write a database; ``mirrored``: it is large enough to get a mirror."""
+    """Write a database; with ``mirrored`` it is large enough to get a mirror."""
     write_demo_database(path, units=units, days=20, users=12)
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         if mirrored:
@@ -58,7 +58,7 @@ def make_pristine(path: Path, units: int, *, mirrored: bool, journal: str = "wal
 
 
 def numbers_of(connection: sqlite3.Connection) -> Numbers:
-    """Read the numbers from a database as they must be answered."""
+    """Read the expected numbers from a database."""
     units, walltime = connection.execute(
         "SELECT count(*), sum(json_extract(total_time_seconds, '$.walltime')) FROM units"
     ).fetchone()
@@ -68,14 +68,14 @@ def numbers_of(connection: sqlite3.Connection) -> Numbers:
 
 @dataclass(frozen=True)
 class Refusal:
-    """An error in the place of an answer."""
+    """An error instead of an answer."""
 
     status: int
     text: str
 
 
-class Site:
-    """Asks a running plugin about a database."""
+class CheckedPlugin:
+    """Asks a running plugin about a database, and checks the answers."""
 
     def __init__(self, ceems: CeemsPlugin) -> None:
         self.ceems = ceems
@@ -83,11 +83,11 @@ class Site:
 
     @property
     def pid(self) -> int:
-        """The process."""
+        """The id of the plugin process."""
         return self.ceems.plugin.process.pid
 
     async def ask(self, role: str = "Viewer") -> Numbers | Refusal:
-        """Ask the three numbers, as an administrator of CEEMS with this role of Grafana; windows always differ."""
+        """Ask for the three numbers as a CEEMS administrator who has this Grafana role; windows differ."""
         self._asked += 1
         window = (YEARS[0], YEARS[1] + self._asked * 900_000)
         metrics = ["total_time_seconds", "num_units"]
@@ -109,20 +109,20 @@ class Site:
         )
 
     async def health(self, role: str = "Viewer") -> tuple[bool, str]:
-        """Return whether the data source says that it is well, and its words."""
+        """Return whether the health check succeeds, and its message."""
         request = pb.CheckHealthRequest(pluginContext=self.ceems.asker("admin", role).context())
         answer = await self.ceems.plugin.call("Diagnostics.CheckHealth", request)
         return answer.status == pb.CheckHealthResponse.OK, str(answer.message)
 
     async def is_well(self, pristine: Pristine) -> None:
-        """Fail unless answers are those of the database, at once, and health says so too."""
+        """Check that the next answer is that of the database, and that the health check succeeds."""
         answer = await self.ask()
         assert answer == pristine.numbers, f"{answer} instead of {pristine.numbers}"
         well, said = await self.health()
         assert well, said
 
     async def is_told(self, status: int, words: str, secret: Path) -> None:
-        """Fail unless questions get the error, health says the same, and only administrators see the path."""
+        """Check that questions and health report the error, and that only administrators see the path."""
         answer = await self.ask()
         assert isinstance(answer, Refusal), answer
         assert answer.status == status, answer
@@ -140,29 +140,29 @@ class Site:
         told = await self.ask("Admin")
         assert isinstance(told, Refusal)
         assert str(secret) in told.text or str(secret.parent) in told.text, told
-        # Whatever goes wrong is no failure of the plugin itself.
+        # The fault is outside the plugin, so the plugin logs no error.
         assert not [line for line in self.ceems.plugin.log() if line.get("@level") == "error"]
 
     async def mirrored(self) -> None:
-        """Wait until the mirror shows the database as it is."""
+        """Wait until the mirror is current."""
         await settle(self.ceems, _PATIENCE)
 
 
 @asynccontextmanager
-async def site(
+async def checked_plugin(
     database: Path,
     folder: Path | None,
     command: Sequence[str] = COMMAND,
     environment: Mapping[str, str] | None = None,
-) -> AsyncIterator[Site]:
-    """Run the plugin on a database; ``folder``: where its mirror is to lie, None for none."""
+) -> AsyncIterator[CheckedPlugin]:
+    """Run the plugin on a database; ``folder`` is that of the mirror, None for no mirror."""
     mirror = {"mode": "off"} if folder is None else {"mode": "auto", "folder": str(folder)}
     async with running(command, environment) as plugin:
-        yield Site(CeemsPlugin(plugin, {"path": str(database), "timezone": "Europe/Paris", "mirror": mirror}))
+        yield CheckedPlugin(CeemsPlugin(plugin, {"path": str(database), "timezone": "Europe/Paris", "mirror": mirror}))
 
 
 def as_python(setup: str) -> tuple[str, ...]:
-    """Return the plugin's command with some Python before it, in the same process."""
+    """Return a command that runs some Python, and then the plugin in the same process."""
     return (
         sys.executable,
         "-c",
@@ -171,9 +171,9 @@ def as_python(setup: str) -> tuple[str, ...]:
 
 
 def as_user(uid: int) -> tuple[str, ...]:
-    """Return the plugin's command such that it may do what another user may; only root can.
+    """Return a command that runs the plugin with the rights of another user; only root can run it.
 
-    All is imported before, since the other user may not read where it lies.
+    It imports everything first, since the other user may be unable to read the sources.
     """
     return as_python(
         "import importlib, os, pkgutil, ceems_grpc, tests.support.other_user\n"
@@ -186,7 +186,7 @@ def as_user(uid: int) -> tuple[str, ...]:
 
 
 def names(folder: Path, pattern: str = "*") -> list[Path]:
-    """Return what lies in a folder."""
+    """Return the paths in a folder, sorted."""
     return sorted(folder.glob(pattern))
 
 

@@ -1,4 +1,4 @@
-"""Two sites with a database each, and the settings of a data source over them."""
+"""Two sites with one database each, and a data source that merges them."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +14,7 @@ ENERGY = "total_cpu_energy_usage_kwh"
 
 
 def write_site(path: Path, cluster: str, *, admin: str, kwh: float, users: tuple[str, ...] = ("ann", "bob")) -> Path:
-    """Write a site of one cluster: each user has a unit in project alpha that used so much energy."""
+    """Write a site of one cluster: each user has one unit in project alpha, which used ``kwh``."""
     with SiteDatabase(path) as site:
         site.project("alpha", list(users), cluster=cluster)
         site.admin(admin)
@@ -28,7 +28,7 @@ def write_site(path: Path, cluster: str, *, admin: str, kwh: float, users: tuple
 
 
 def write_north_and_south(folder: Path) -> tuple[Path, Path]:
-    """Write two sites; root-n administers the north, root-s the south, and both hold units of ann and bob."""
+    """Write two sites with units of ann and bob; root-n is administrator of the north, root-s of the south."""
     north = write_site(folder / "north.db", "slurm-n", admin="root-n", kwh=1.5)
     south = write_site(folder / "south.db", "os-s", admin="root-s", kwh=0.25, users=("ann", "bob", "root-n"))
     return north, south
@@ -36,7 +36,7 @@ def write_north_and_south(folder: Path) -> tuple[Path, Path]:
 
 @dataclass
 class Several(Source):
-    """A data source over several sources, which a running plugin answers for."""
+    """A data source that merges several databases, in a running plugin."""
 
     secure_json: dict[str, str] = field(default_factory=dict)
 
@@ -53,5 +53,5 @@ class Several(Source):
 
 
 def files(**paths: Path) -> list[dict[str, Any]]:
-    """Return settings of sources that are files, by name."""
+    """Return the settings of sources that are files; the keyword is the name."""
     return [{"name": name.replace("_", "-"), "path": str(path)} for name, path in paths.items()]
