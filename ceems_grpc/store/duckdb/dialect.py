@@ -43,7 +43,7 @@ from ceems_grpc.store.plan import (
     Within,
     ended_or_running,
 )
-from ceems_grpc.store.sql.rules import LOWER, UPPER, ascii_lower, integers_meant, json_key, numbers_of
+from ceems_grpc.store.sql.values import LOWER, UPPER, ascii_lower, integers_meant, json_key, numbers_of
 
 
 class AskLiveError(Exception):

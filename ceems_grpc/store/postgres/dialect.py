@@ -49,7 +49,7 @@ from ceems_grpc.store.plan import (
     Within,
 )
 from ceems_grpc.store.postgres.schema import LARGE_TABLES, PART, SITE, TableCatalog, json_column
-from ceems_grpc.store.sql.rules import LOWER, UPPER, ascii_lower, integers_meant, json_key, numbers_of
+from ceems_grpc.store.sql.values import LOWER, UPPER, ascii_lower, integers_meant, json_key, numbers_of
 
 _NAN, _INFINITY = "'NaN'::float8", "'Infinity'::float8"
 _LEADING_NUMBER = r"^[ \t\n\v\f\r]*([-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?)"

@@ -332,7 +332,7 @@ class SqliteReader:
     async def table(self, scan: Scan) -> pa.Table:
         """Return all rows of a scan, JSON columns taken apart where `AllKeys` asks for it."""
         rows: list[tuple[Any, ...]] = []
-        async for chunk in self._fetch(*self._write(scan.table, lambda sql: sql.scan(scan))):
+        async for chunk in self._fetch(*self._write(scan.table, lambda sql: sql.scan(scan)[0])):
             rows += chunk
         return await in_thread(lambda: _flat_table(scan, rows))
 
@@ -343,7 +343,7 @@ class SqliteReader:
             raise ValueError("batches() gives JSON columns as text; use table() for AllKeys")
         schema = pa.schema([(name, type_of(name)) for name in names])
         empty = True
-        async for rows in self._fetch(*self._write(scan.table, lambda sql: sql.scan(scan))):
+        async for rows in self._fetch(*self._write(scan.table, lambda sql: sql.scan(scan)[0])):
             empty = False
             yield await asyncio.to_thread(_batch, schema, rows)
         if empty:

@@ -1,0 +1,178 @@
+"""Plans as SQL statements."""
+
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+
+from ceems_grpc.store.plan import Aggregate, Condition, Distinct, FirstBy, Order, Scan, Spread
+from ceems_grpc.store.sql.measures import Measures
+
+SortKey = tuple[str, bool]
+"""What rows are sorted by, and whether downwards. Rows without a value come last in both directions."""
+
+
+class Compiler(Measures):
+    """Compiles a plan about its table. One instance writes one statement."""
+
+    # Scans
+
+    def scan(self, plan: Scan) -> tuple[str, list[str]]:
+        """Return the statement of a scan, and the names of the columns of its answer."""
+        columns = list(self.scanned(plan))
+        rows = self.rows(plan.where)
+        order = _order_by([*self.sort_keys(plan.order), *self.ties()])
+        shown = self.listed([column for _, column in columns])
+        return f"SELECT {shown} FROM {rows}{order}{self.limit(plan.limit)}", [name for name, _ in columns]  # noqa: S608 - quoted names
+
+    @abstractmethod
+    def scanned(self, plan: Scan) -> Iterator[tuple[str, str]]:
+        """Yield the columns of a scan: how the answer names them, and how they are written."""
+
+    def listed(self, columns: Sequence[str]) -> str:
+        """Write what a scan selects."""
+        return ", ".join(columns)
+
+    def sort_keys(self, order: Iterable[Order]) -> Iterator[SortKey]:
+        """Yield what a scan is sorted by."""
+        for item in order:
+            yield from self.sort_key(item)
+
+    @abstractmethod
+    def sort_key(self, item: Order) -> Iterator[SortKey]:
+        """Yield what rows of the table are sorted by; nothing where no row has the value."""
+
+    def ties(self) -> Iterator[SortKey]:
+        """Yield what decides between rows that are equal in the order of a scan: SQLite's is that of their ids."""
+        yield from ()
+
+    # Aggregations
+
+    def aggregate(self, plan: Aggregate) -> str:
+        """Return the statement of an aggregation."""
+        if not self.takes_two_steps(plan):
+            measures = list(map(self.measure, plan.measures))
+            return self._grouped(plan, measures, self.rows(plan.where))
+        sums = [self.sum_of(measure) for measure in plan.measures if not isinstance(measure, FirstBy)]
+        return self.add_up(plan, self.summed(plan, sums, self.rows(plan.where), *self.sharded_by))
+
+    @property
+    def sharded_by(self) -> tuple[str, ...]:
+        """The columns by which the rows of the table are spread over servers, each of which sums up its own."""
+        return ()
+
+    def takes_two_steps(self, plan: Aggregate) -> bool:
+        """Tell whether the rows are summed by more columns than those of the answer, and then the sums added up.
+
+        The first step groups also by the columns that `FirstBy` looks at.
+        """
+        return False
+
+    def summed(self, plan: Aggregate, sums: Sequence[str], rows: str, *more: str) -> str:
+        """Return the first step: the sums of all measures but `FirstBy`, over rows, by the groups and ``more``."""
+        inner = self.inner_groups(plan)
+        parts = [f"{text} AS {self.quote(name)}" for text, name in zip(sums, _part_names(plan), strict=True)]
+        shown = ", ".join([*inner, *parts]) or "1 AS nothing"
+        return f"SELECT {shown} FROM {rows}{_group_by([*more, *inner])}"  # noqa: S608 - quoted names
+
+    def inner_groups(self, plan: Aggregate) -> list[str]:
+        """Return what the first step groups by."""
+        looked_for = [name for each in plan.measures if isinstance(each, FirstBy) for name in (each.column, each.by)]
+        days = [self.day()] if plan.day else []
+        return list(dict.fromkeys([*map(self.column, plan.by), *days, *map(self.column, looked_for)]))
+
+    def add_up(self, plan: Aggregate, sums: str) -> str:
+        """Return the second step: the answer from sums, of which a group may have several rows."""
+        places = [self.quote(f"#part{index}") for index in range(len(plan.measures))]
+        measures = list(map(self.added_up, plan.measures, places))
+        return self._grouped(plan, measures, f"({sums}) AS sums")
+
+    def _grouped(self, plan: Aggregate, measures: Sequence[str], rows: str) -> str:
+        shown = [f"{self.as_text(name)} AS {self.quote(name)}" for name in plan.by]
+        groups = list(map(self.column, plan.by))
+        if plan.day:
+            shown.append(f"{self.day()} AS day")
+            groups.append(self.day())
+        shown += [
+            f"{text} AS {self.quote(measure.name)}" for text, measure in zip(measures, plan.measures, strict=True)
+        ]
+        if not shown:
+            raise self.unsupported("an aggregation needs groups or measures")
+        order = _order_by(self._answer_sort_keys(plan))
+        return f"SELECT {', '.join(shown)} FROM {rows}{_group_by(groups)}{order}"  # noqa: S608 - quoted names
+
+    def _answer_sort_keys(self, plan: Aggregate) -> Iterator[SortKey]:
+        answered = {*plan.by, *(measure.name for measure in plan.measures), "day"}
+        for item in plan.order:
+            name = str(item.operand)
+            if name in answered:
+                yield self.quote(name), item.descending
+            else:
+                yield from self.unanswered_sort_key(item)
+
+    def unanswered_sort_key(self, item: Order) -> Iterator[SortKey]:
+        """Yield what an answer is sorted by that is not one of its columns."""
+        raise self.unsupported(f"an aggregation cannot be ordered by {item.operand}, which is not in its answer")
+
+    @abstractmethod
+    def day(self) -> str:
+        """Write the start of the UTC day in which the row was updated, in seconds since 1970."""
+
+    # Spreads
+
+    def spread(self, plan: Spread) -> str:
+        """Return the statement of a spread."""
+        groups = list(map(self.column, plan.by))
+        parts = self.parts(plan)
+        shown = [f"{self.as_text(name)} AS {self.quote(name)}" for name in plan.by]
+        shown += ["step", *(f"{self.share_of(measure)} AS {self.quote(measure.name)}" for measure in plan.measures)]
+        by = [*groups, "step"]
+        order = ", ".join(f"{column} NULLS FIRST" for column in by)
+        return f"WITH {parts} SELECT {', '.join(shown)} FROM parts{_group_by(by)} ORDER BY {order}"  # noqa: S608
+
+    @abstractmethod
+    def parts(self, plan: Spread) -> str:
+        """Write common table expressions of which ``parts`` is the last: units, a row for each step that they touch.
+
+        ``step``: the step's index; ``here``: whether the unit counts there; ``share``: the part of the unit's sums that
+        falls into the step, null for none. The measures and groups are columns of ``parts`` too.
+        """
+
+    # Look-ups
+
+    def distinct(self, plan: Distinct) -> str:
+        """Return the statement of a look-up of different values, nulls first."""
+        columns = list(map(self.comparable, plan.columns))
+        order = ", ".join(f"{column} NULLS FIRST" for column in columns)
+        rows = self.rows(plan.where, plan.recent)
+        return f"SELECT DISTINCT {', '.join(columns)} FROM {rows} ORDER BY {order}{self.limit(plan.limit)}"  # noqa: S608 - quoted names
+
+    def comparable(self, name: str) -> str:
+        """Write a column by whose values rows are told apart or sorted."""
+        return self.column(name)
+
+    # Rows
+
+    def rows(self, where: Condition, recent: int | None = None) -> str:
+        """Write the rows that fulfil a condition; ``recent``: only of so many that were added last."""
+        place = self.place if recent is None else self.recent_rows(recent)
+        return f"{place} WHERE {self.condition(where)}"
+
+    @abstractmethod
+    def recent_rows(self, count: int) -> str:
+        """Write the rows that were added last."""
+
+    def limit(self, limit: int | None) -> str:
+        """Write LIMIT; a negative limit is none, as in SQLite."""
+        return "" if limit is None or limit < 0 else f" LIMIT {self.value(limit)}"
+
+
+def _part_names(plan: Aggregate) -> list[str]:
+    return [f"#part{index}" for index, measure in enumerate(plan.measures) if not isinstance(measure, FirstBy)]
+
+
+def _group_by(columns: Sequence[str]) -> str:
+    return f" GROUP BY {', '.join(columns)}" if columns else ""
+
+
+def _order_by(keys: Iterable[SortKey]) -> str:
+    written = [f"{column} {'DESC' if descending else 'ASC'} NULLS LAST" for column, descending in keys]
+    return f" ORDER BY {', '.join(written)}" if written else ""

@@ -1,0 +1,88 @@
+"""Conditions of a plan as SQL. Which rows pass is defined by `ceems_grpc.store.plan`; null never passes."""
+
+from abc import abstractmethod
+
+from ceems_grpc.store.plan import (
+    OPERATORS,
+    AllOf,
+    AnyOf,
+    Compare,
+    Condition,
+    Holds,
+    In,
+    Instant,
+    Operand,
+    PairIn,
+    Running,
+    StartsWith,
+    Within,
+)
+from ceems_grpc.store.sql.statement import Statement
+
+_ENDED = "ended_at_ts"
+
+
+class Conditions(Statement):
+    """Writes conditions; the methods below `condition` are what an engine writes in its own way."""
+
+    def condition(self, condition: Condition) -> str:
+        """Write a condition."""
+        match condition:
+            case AllOf(parts):
+                return self._joined(parts, " AND ", self.always)
+            case AnyOf(parts):
+                return self._joined(parts, " OR ", self.never)
+            case In(_, (), negate):
+                return self.always if negate else self.never
+            case In(operand, values, negate):
+                return self.is_not_in(operand, values) if negate else self.is_in(operand, values)
+            case PairIn(_, ()):
+                return self.never
+            case PairIn((first, second), pairs):
+                return self.pair_is_in(first, second, pairs)
+            case Compare(operand, operator, value):
+                return self.compare(operand, OPERATORS[operator], value)
+            case Holds(column, values):
+                return self.holds(column, values)
+            case StartsWith(operand, prefix):
+                return self.starts_with(operand, prefix)
+            case Within(Instant.UPDATED, start, end):
+                return self.updated_within(start, end)
+            case Within():
+                after, before = condition.milliseconds
+                return f"{self.column(_ENDED)} BETWEEN {self.value(after)} AND {self.value(before)}"
+            case Running():
+                return f"{self.column(_ENDED)} = 0"
+
+    def is_not_in(self, operand: Operand, values: tuple[str, ...]) -> str:
+        """Write that an operand is none of the values, or has no value."""
+        within = self.is_in(operand, values)
+        return self.always if within == self.never else f"coalesce(NOT {within}, {self.always})"
+
+    @abstractmethod
+    def is_in(self, operand: Operand, values: tuple[str, ...]) -> str:
+        """Write that an operand is one of the values, of which there is at least one."""
+
+    @abstractmethod
+    def pair_is_in(self, first: str, second: str, pairs: tuple[tuple[str, str], ...]) -> str:
+        """Write that two text columns are one of the pairs, of which there is at least one."""
+
+    @abstractmethod
+    def compare(self, operand: Operand, operator: str, value: float) -> str:
+        """Write that an operand is a number in that relation (SQL's operator) to the value."""
+
+    @abstractmethod
+    def holds(self, column: str, values: tuple[str, ...]) -> str:
+        """Write that a JSON array holds one of the values."""
+
+    @abstractmethod
+    def starts_with(self, operand: Operand, prefix: str) -> str:
+        """Write that an operand starts with the prefix; only ASCII letters have a case, as in SQLite's LIKE."""
+
+    @abstractmethod
+    def updated_within(self, start: int, end: int) -> str:
+        """Write that the row was updated from one moment to the other, in seconds since 1970, both included."""
+
+    def _joined(self, parts: tuple[Condition, ...], operator: str, neutral: str) -> str:
+        written = [text for text in map(self.condition, parts) if text != neutral]
+        return f"({operator.join(written)})" if written else neutral

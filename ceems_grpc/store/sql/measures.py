@@ -1,0 +1,71 @@
+"""Measures of a plan as SQL: over rows, over sums of rows, and over the shares that rows have of a step of time."""
+
+from ceems_grpc.store.plan import Count, CountIf, FirstBy, Key, Measure, Sum, WeightedSum, WeightOf
+from ceems_grpc.store.sql.conditions import Conditions
+
+
+class Measures(Conditions):
+    """Writes measures."""
+
+    between, position = "chr(1)", "strpos"
+
+    def measure(self, measure: Measure) -> str:
+        """Write a measure over all rows of a group."""
+        match measure:
+            case FirstBy(_, column, by):
+                return self._first_by(column, by)
+            case Sum(_, str()):
+                return self._integer(self.sum_of(measure))
+        return self.sum_of(measure)
+
+    def added_up(self, measure: Measure, part: str) -> str:
+        """Write a measure over rows that are sums already, in column ``part``."""
+        match measure:
+            case FirstBy(_, column, by):
+                return self._first_by(column, by)
+            case Count() | CountIf() | Sum(_, str()):
+                return self._integer(f"sum({part})")
+        return f"sum({part})"
+
+    def sum_of(self, measure: Measure, share: str = "") -> str:
+        """Write the sum that a measure is; ``share``: what each value is multiplied with, such as ``" * share"``."""
+        match measure:
+            case Count():
+                return "count(*)"
+            case CountIf(_, condition):
+                return f"count(*) FILTER (WHERE {self.condition(condition)})"
+            case Sum(_, str(column)):
+                return f"sum({self.integer_column(column)})"
+            case Sum(_, Key() as key):
+                return f"sum({self.number(key)}{share})"
+            case WeightedSum(_, value, weight):
+                return f"sum({self.number(value)} * {self.weight(weight)}{share})"
+            case WeightOf(_, value, weight):
+                return f"sum(CASE WHEN {self.number(value)} IS NOT NULL THEN {self.weight(weight)}{share} END)"
+        raise self.unsupported(f"{measure} is no sum")
+
+    def share_of(self, measure: Measure) -> str:
+        """Write a measure over rows of `parts` of a spread: ``here`` is where a unit counts, ``share`` its part."""
+        match measure:
+            case Count():
+                return "count(*) FILTER (WHERE here)"
+            case Sum(_, Key()) | WeightedSum() | WeightOf():
+                return self.sum_of(measure, " * share")
+        raise self.unsupported(f"{measure} cannot be spread over steps")
+
+    def weight(self, key: Key) -> str:
+        """Write a weight: 0 where a row has none."""
+        return f"coalesce({self.number(key)}, 0.0)"
+
+    def integer_column(self, name: str) -> str:
+        """Write a column whose integers are summed."""
+        return self.column(name)
+
+    def _integer(self, total: str) -> str:
+        """Write a sum of integers: 64 bits, and 0 where there are no rows."""
+        return f"CAST(coalesce({total}, 0) AS {self.integer_type})"
+
+    def _first_by(self, column: str, by: str) -> str:
+        # The least pair, as one text: no text holds the character between them.
+        pair = f"min({self.as_text(by)} || {self.between} || coalesce({self.as_text(column)}, ''))"
+        return f"substr({pair}, {self.position}({pair}, {self.between}) + 1)"
