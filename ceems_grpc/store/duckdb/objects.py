@@ -1,13 +1,13 @@
 r"""Values in the JSON texts that the mirror keeps (allocation, tags) by DuckDB's functions, exactly as SQLite has them.
 
 Both mean the same by plain texts: objects without escapes, numbers of at most 15 digits, and not many objects within
-objects. A row with another text that could matter fails the statement with `ASK_LIVE`, and the live file answers.
+objects. A row with another text that could matter fails the statement with `NOT_IN_MIRROR`, and the live file answers.
 """
 
 from ceems_grpc.store.columnar.json_paths import AS_PATH
 from ceems_grpc.store.columnar.layout import quote, text
 
-ASK_LIVE = "only the live file can answer"
+NOT_IN_MIRROR = "the mirror cannot tell"
 _EMPTY = "('{}', '', 'null')"
 _STRING = r'"[^"\\\x00-\x1f]*"'
 _NUMBER = r"-?(0|[1-9][0-9]{0,14}|(0|[1-9][0-9]{0,6})\.[0-9]{1,8})"
@@ -62,19 +62,21 @@ def _guarded(column: str, needles: list[str], value: str, otherwise: str) -> str
     name = quote(column)
     # The failure is written with the column so that it is not worked out before there are rows.
     return (
-        f"CASE WHEN {_is_beside(name, needles)} THEN {otherwise}"
+        f"CASE WHEN {_is_irrelevant(name, needles)} THEN {otherwise}"
         f" WHEN {_plain(column, needles)} IS NOT NULL THEN {value}"
-        f" ELSE CASE WHEN error({text(ASK_LIVE)} || left({name}, 0)) IS NULL THEN {otherwise} END END"
+        f" ELSE CASE WHEN error({text(NOT_IN_MIRROR)} || left({name}, 0)) IS NULL THEN {otherwise} END END"
     )
 
 
 def _plain(column: str, needles: list[str]) -> str:
     """Write the text if it matters and is plain, else null: DuckDB may take apart what stands in a branch for all."""
     name = quote(column)
-    return f"(CASE WHEN NOT {_is_beside(name, needles)} AND regexp_full_match({name}, {text(_PLAIN)}) THEN {name} END)"
+    return (
+        f"(CASE WHEN NOT {_is_irrelevant(name, needles)} AND regexp_full_match({name}, {text(_PLAIN)}) THEN {name} END)"
+    )
 
 
-def _is_beside(name: str, needles: list[str]) -> str:
+def _is_irrelevant(name: str, needles: list[str]) -> str:
     """Write that there is no value, or none that holds what is looked for; what is escaped may hold anything."""
     may = " OR ".join(f"contains({name}, {text(needle)})" for needle in (*needles, "\\"))
     return f"({name} IS NULL OR {name} IN {_EMPTY} OR NOT ({may}))"

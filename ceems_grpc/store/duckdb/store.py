@@ -24,12 +24,13 @@ from ceems_grpc.store.columnar.assemble import put_together, type_of
 from ceems_grpc.store.columnar.file_version import Version
 from ceems_grpc.store.columnar.json_rows import JsonScan, JsonText, RowTexts, is_own_form
 from ceems_grpc.store.columnar.layout import GROUP, Layout
-from ceems_grpc.store.duckdb.dialect import AskLiveError, DuckSql
+from ceems_grpc.store.duckdb.dialect import DuckSql, NotInMirror
 from ceems_grpc.store.duckdb.files import Mirror, Snapshot
 from ceems_grpc.store.duckdb.follower import Follower, MirrorSettings
 from ceems_grpc.store.duckdb.groups import can_group
 from ceems_grpc.store.duckdb.groups import put_together as put_together_groups
-from ceems_grpc.store.duckdb.objects import ASK_LIVE
+from ceems_grpc.store.duckdb.objects import NOT_IN_MIRROR
+from ceems_grpc.store.duckdb.row_shapes import json_rows
 from ceems_grpc.store.errors import StoreBusyError, StoreError
 from ceems_grpc.store.plan import Aggregate, Distinct, KeyScan, Scan, Spread, Table
 from ceems_grpc.store.protocols import Facts, MirrorStatus, Reader
@@ -200,7 +201,7 @@ class MirrorReader:
         try:
             sql = DuckSql(scan.table, self._layout)
             statement, names = sql.scan(scan)
-        except AskLiveError:
+        except NotInMirror:
             async for batch in (await self._ask_live()).batches(scan):
                 yield batch
             return
@@ -231,13 +232,13 @@ class MirrorReader:
         """Yield rows as JSON; see `json_rows.WritesJson`. The mirror finds them, the file holds their texts."""
 
         def find(sql: DuckSql) -> RowTexts:
-            statement, marks = sql.json_rows(plan)
+            statement, marks = json_rows(sql, plan)
             return RowTexts(plan, marks, self._fetch(statement, sql), fit=not sql.layout.unfit.intersection(plan.names))
 
         try:
             texts = await self._run(lambda: find(DuckSql(plan.scan.table, self._layout)))
             live = await self._ask_live()
-        except (AskLiveError, StoreBusyError, duckdb.Error):  # the mirror can tell more slowly, or says what is wrong
+        except (NotInMirror, StoreBusyError, duckdb.Error):  # the mirror can tell more slowly, or says what is wrong
             async for batch in self.batches(plan.scan):
                 yield batch
             return
@@ -327,14 +328,14 @@ class MirrorReader:
     ) -> _Result:
         try:
             return await self._run(lambda: work(DuckSql(table, self._layout)))
-        except AskLiveError:
+        except NotInMirror:
             pass
         except duckdb.Error as error:
             self._failed(error)
         return await ask(await self._ask_live())
 
     def _failed(self, error: Exception) -> None:
-        if ASK_LIVE in str(error):
+        if NOT_IN_MIRROR in str(error):
             return
         _log.warning("the mirror could not answer", extra={"detail": str(error)})
         if not isinstance(error, duckdb.OutOfMemoryException):
@@ -362,7 +363,7 @@ class MirrorReader:
         None where there are more than the scan's limit, so that the engine has to tell which.
         """
         sql = DuckSql(scan.table, self._layout)
-        statement, order = sql.lying(scan)
+        statement, order = sql.unsorted(scan)
         rows = self._fetch(statement, sql)
         if scan.limit is not None and rows.num_rows >= scan.limit:
             return None

@@ -18,10 +18,13 @@ class Compiler(Measures):
     def scan(self, plan: Scan) -> tuple[str, list[str]]:
         """Return the statement of a scan, and the names of the columns of its answer."""
         columns = list(self.scanned(plan))
+        return self.select([column for _, column in columns], plan), [name for name, _ in columns]
+
+    def select(self, columns: Sequence[str], plan: Scan) -> str:
+        """Return the statement that reads columns of the rows of a scan, in its order and up to its limit."""
         rows = self.rows(plan.where)
         order = _order_by([*self.sort_keys(plan.order), *self.ties()])
-        shown = self.listed([column for _, column in columns])
-        return f"SELECT {shown} FROM {rows}{order}{self.limit(plan.limit)}", [name for name, _ in columns]  # noqa: S608 - quoted names
+        return f"SELECT {self.listed(columns)} FROM {rows}{order}{self.limit(plan.limit)}"  # noqa: S608 - quoted names
 
     @abstractmethod
     def scanned(self, plan: Scan) -> Iterator[tuple[str, str]]:
@@ -51,8 +54,8 @@ class Compiler(Measures):
         if not self.takes_two_steps(plan):
             measures = list(map(self.measure, plan.measures))
             return self._grouped(plan, measures, self.rows(plan.where))
-        sums = [self.sum_of(measure) for measure in plan.measures if not isinstance(measure, FirstBy)]
-        return self.add_up(plan, self.summed(plan, sums, self.rows(plan.where), *self.sharded_by))
+        sums = self.first_step(plan, self.sums(plan), self.rows(plan.where), *self.sharded_by)
+        return self.second_step(plan, sums)
 
     @property
     def sharded_by(self) -> tuple[str, ...]:
@@ -66,20 +69,23 @@ class Compiler(Measures):
         """
         return False
 
-    def summed(self, plan: Aggregate, sums: Sequence[str], rows: str, *more: str) -> str:
-        """Return the first step: the sums of all measures but `FirstBy`, over rows, by the groups and ``more``."""
-        inner = self.inner_groups(plan)
+    def sums(self, plan: Aggregate) -> list[str]:
+        """Write the sums of the first step: those of all measures but `FirstBy`."""
+        return [self.sum_of(measure) for measure in plan.measures if not isinstance(measure, FirstBy)]
+
+    def first_step(self, plan: Aggregate, sums: Sequence[str], rows: str, *more: str) -> str:
+        """Return the first step: sums over rows, by what the plan groups by, what it looks for, and ``more``."""
+        inner = self._inner_groups(plan)
         parts = [f"{text} AS {self.quote(name)}" for text, name in zip(sums, _part_names(plan), strict=True)]
         shown = ", ".join([*inner, *parts]) or "1 AS nothing"
         return f"SELECT {shown} FROM {rows}{_group_by([*more, *inner])}"  # noqa: S608 - quoted names
 
-    def inner_groups(self, plan: Aggregate) -> list[str]:
-        """Return what the first step groups by."""
-        looked_for = [name for each in plan.measures if isinstance(each, FirstBy) for name in (each.column, each.by)]
+    def _inner_groups(self, plan: Aggregate) -> list[str]:
         days = [self.day()] if plan.day else []
+        looked_for = [name for each in plan.measures if isinstance(each, FirstBy) for name in (each.column, each.by)]
         return list(dict.fromkeys([*map(self.column, plan.by), *days, *map(self.column, looked_for)]))
 
-    def add_up(self, plan: Aggregate, sums: str) -> str:
+    def second_step(self, plan: Aggregate, sums: str) -> str:
         """Return the second step: the answer from sums, of which a group may have several rows."""
         places = [self.quote(f"#part{index}") for index in range(len(plan.measures))]
         measures = list(map(self.added_up, plan.measures, places))
@@ -96,10 +102,11 @@ class Compiler(Measures):
         ]
         if not shown:
             raise self.unsupported("an aggregation needs groups or measures")
-        order = _order_by(self._answer_sort_keys(plan))
+        order = _order_by(self.answer_sort_keys(plan))
         return f"SELECT {', '.join(shown)} FROM {rows}{_group_by(groups)}{order}"  # noqa: S608 - quoted names
 
-    def _answer_sort_keys(self, plan: Aggregate) -> Iterator[SortKey]:
+    def answer_sort_keys(self, plan: Aggregate) -> Iterator[SortKey]:
+        """Yield what the answer of an aggregation is sorted by."""
         answered = {*plan.by, *(measure.name for measure in plan.measures), "day"}
         for item in plan.order:
             name = str(item.operand)

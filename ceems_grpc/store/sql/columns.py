@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Protocol
 
-from ceems_grpc.store.columnar.layout import DAY, INTEGERS, LISTS, MOMENT, ROW, is_metric, list_column, quote, text
+from ceems_grpc.schema import INTEGERS, LISTS, is_metric
+from ceems_grpc.store.columnar.layout import DAY, MOMENT, ROW, list_column, quote, text
 from ceems_grpc.store.errors import lacking, no_table
 from ceems_grpc.store.plan import AllKeys, Key, KeyScan, Operand, Order, Scan, Spread, Table
 from ceems_grpc.store.sql.base import Compiler, SortKey
@@ -194,7 +195,7 @@ class ColumnCompiler(Compiler):
         return self.never if place is None else self.number_is_in(place, numbers_of(values))
 
     @abstractmethod
-    def is_listed(self, column: str, values: Sequence[object], kind: str) -> str:
+    def is_listed(self, column: str, values: Sequence[str | float], kind: str) -> str:
         """Write that a column is one of the values, which may be none; ``kind``: their type."""
 
     @abstractmethod
@@ -204,6 +205,17 @@ class ColumnCompiler(Compiler):
     def number_is_in(self, place: str, numbers: list[float]) -> str:
         """Write that a metric's value is one of the numbers."""
         return self.is_listed(self.named(place), numbers, self.float_type)
+
+    def pair_is_in(self, first: str, second: str, pairs: tuple[tuple[str, str], ...]) -> str:
+        """Write that two text columns are one of the pairs."""
+        left, right = self.column(first), self.column(second)
+        if INTEGERS & {first, second}:
+            raise self.unsupported("pairs are of texts")
+        return self.pair_is_listed(left, right, pairs)
+
+    @abstractmethod
+    def pair_is_listed(self, first: str, second: str, pairs: Sequence[tuple[str, str]]) -> str:
+        """Write that two columns are one of the pairs, of which there is at least one."""
 
     def compare(self, operand: Operand, operator: str, value: float) -> str:
         """Write that an operand is a number in that relation to the value."""
