@@ -30,7 +30,7 @@ from ceems_grpc.store.plan import (
     WeightOf,
     Within,
 )
-from ceems_grpc.store.postgres.dialect import Catalog, PostgresSql, group_by, summed
+from ceems_grpc.store.postgres.dialect import Catalog, PostgresSql
 from ceems_grpc.store.postgres.schema import (
     DAILY,
     HOUR,
@@ -91,21 +91,16 @@ def can_sum(catalog: Catalog, plan: Aggregate) -> Pieces | None:
 
 def aggregate(sql: PostgresSql, plan: Aggregate, pieces: Pieces) -> str:
     """Return the statement of an aggregation from the pieces."""
-    inner = sql.inner_columns(plan)
-    columns = list(map(quote, inner))
     sources = []
     for name, time, spans in ((DAILY, DAY, pieces.days), (HOURLY, HOUR, pieces.hours)):
         for span in spans:
-            parts = [f"{_kept(sql, measure)} AS {quote(part)}" for part, measure in summed(plan.measures)]
-            where = f"{_within(sql, time, span)} AND {sql.condition(pieces.where)}"
-            selected = ", ".join([*columns, *parts]) or "1 AS nothing"
-            sources.append(f"SELECT {selected} FROM {sql.catalog.place(name)} WHERE {where}{group_by(inner)}")  # noqa: S608
+            sums = [_kept(sql, measure) for measure in plan.measures if not isinstance(measure, FirstBy)]
+            rows = f"{sql.catalog.place(name)} WHERE {_within(sql, time, span)} AND {sql.condition(pieces.where)}"
+            sources.append(sql.first_step(plan, sums, rows))
     for span in pieces.rest:
-        parts = [f"{sql.sum_of(measure)} AS {quote(part)}" for part, measure in summed(plan.measures)]
-        where = f"{_within(sql, MOMENT, span)} AND {sql.condition(pieces.where)}"
-        selected = ", ".join([*columns, *parts]) or "1 AS nothing"
-        sources.append(f"SELECT {selected} FROM {sql.place} WHERE {where}{group_by([PART, *inner])}")  # noqa: S608
-    return sql.two_steps(plan, list(plan.by), " UNION ALL ".join(sources))
+        rows = f"{sql.place} WHERE {_within(sql, MOMENT, span)} AND {sql.condition(pieces.where)}"
+        sources.append(sql.first_step(plan, sql.sums(plan), rows, *sql.sharded_by))
+    return sql.second_step(plan, " UNION ALL ".join(sources))
 
 
 def keys(sql: PostgresSql, plan: KeyScan, pieces: Pieces) -> tuple[str, list[tuple[str, str]]]:
@@ -126,8 +121,8 @@ def keys(sql: PostgresSql, plan: KeyScan, pieces: Pieces) -> tuple[str, list[tup
     ):
         for span in spans:
             where = f"{_within(sql, time, span)} AND {sql.condition(pieces.where)}"
-            parts = group_by([PART] if name == sql.table else [])
-            sources.append(f"SELECT {_counts(kept)} FROM {sql.catalog.place(name)} WHERE {where}{parts}")  # noqa: S608
+            groups = f" GROUP BY {PART}" if name == sql.table else ""
+            sources.append(f"SELECT {_counts(kept)} FROM {sql.catalog.place(name)} WHERE {where}{groups}")  # noqa: S608
     sums = ", ".join(f"coalesce(sum({quote(place)}), 0) > 0 AS {quote(place)}" for place in kept)
     statement = f"(SELECT {sums} FROM ({' UNION ALL '.join(sources)}) AS pieces) AS kept"  # noqa: S608
     if coded:
@@ -204,4 +199,4 @@ def _spans(*spans: Span) -> tuple[Span, ...]:
 
 
 def _within(sql: PostgresSql, time: str, span: Span) -> str:
-    return f"{quote(time)} >= {sql.integer(span[0])} AND {quote(time)} < {sql.integer(span[1])}"
+    return f"{quote(time)} >= {sql.value(span[0])} AND {quote(time)} < {sql.value(span[1])}"
