@@ -23,7 +23,7 @@ class KeptInMemory:
 
     def __init__(self) -> None:
         self.meta: Meta | None = None
-        self.worn = False
+        self.needs_rebuild = False
         self.failing = False
         self.tables: dict[Table, pa.Table] = {}
         self._before: dict[Table, pa.Table] | None = None
@@ -108,7 +108,7 @@ def test_each_change(site: Path, writer: sqlite3.Connection, target: KeptInMemor
     writer.execute("ALTER TABLE usage ADD COLUMN more text DEFAULT 'x'")
     assert follower.step() is Step.FILLED
     assert target.contents() == afresh(site)
-    target.worn = True
+    target.needs_rebuild = True
     writer.execute("UPDATE usage SET more = 'y'")
     assert follower.step() is Step.FILLED
     follower.close()

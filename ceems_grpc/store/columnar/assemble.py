@@ -1,4 +1,4 @@
-"""Types of columns and measures, and answers of scans put together from the columns that a copy keeps."""
+"""Arrow types of columns and measures, and the result of a scan assembled from the columns of a copy."""
 
 import pyarrow as pa
 
@@ -9,7 +9,7 @@ from ceems_grpc.store.runtime.cancellation import check_wanted
 
 
 def is_of_integers(measure: Measure) -> bool:
-    """Tell whether a sum is one of an integer column."""
+    """Tell whether the measure is a sum of an integer column."""
     return isinstance(measure, Sum) and isinstance(measure.operand, str)
 
 
@@ -26,9 +26,9 @@ def type_of_measure(measure: Measure) -> pa.DataType:
 
 
 def put_together(scan: Scan, names: list[str], rows: pa.Table) -> pa.Table:
-    """Return the answer of a scan from columns of which metrics' keys have one each (``metric.key``).
+    """Return the result of a scan from rows that have one column for each key of a metric (``metric.key``).
 
-    As the live store has it: keys in order, those that no row has left out.
+    The result equals that of the live store: keys are in order, and keys that no row has are left out.
     """
     arrays: dict[str, pa.ChunkedArray] = {}
     if not names:

@@ -1,4 +1,4 @@
-"""The state of a database file: what a copy of it says it shows."""
+"""The state of a database file, by which a copy records what it shows."""
 
 from dataclasses import dataclass
 
@@ -17,8 +17,8 @@ class FileState:
 class WalState:
     """The newest commit in the write-ahead log, from the WAL-index.
 
-    ``commits`` counts commits (and wraps at 32 bits), ``frames`` is the last frame of the newest commit, ``salts``
-    are others after the log was started again from its beginning. ``folded``: frames that were in the database already.
+    ``commits`` counts commits and wraps at 32 bits. ``frames`` is the last frame of the newest commit. ``salts``
+    change whenever the log restarts from its beginning. ``folded``: frames that are already in the database file.
     """
 
     device: int
@@ -33,10 +33,10 @@ class WalState:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """The state of a database. Two equal versions are the same content; other versions may also be the same content.
+    """The state of a database. Equal versions mean equal content; different versions can have equal content too.
 
-    ``change_counter`` is the header's, which commits in rollback mode increment; ``wal`` is None without a readable
-    WAL-index.
+    ``change_counter`` is the counter in the file header, which commits in rollback mode increment. ``wal`` is None
+    if there is no readable WAL-index.
     """
 
     database: FileState | None

@@ -18,21 +18,21 @@ _encode = msgspec.json.Encoder().encode
 
 
 def flatten(texts: Sequence[str | None], *, numeric: bool) -> dict[str, pa.Array]:
-    """Return the values of each key, in order of the keys; null where a row has no such key or no object at all.
+    """Return one array for each key, ordered by key. A row without the key, or without an object, has null there.
 
-    Numeric: float64, with 0 for what is not a finite number (the API's rule). Otherwise int64, float64, bool or
-    text by what all rows hold; nested values become JSON text.
+    Numeric arrays are float64, with 0 for values that are not finite numbers, as in the API. Others are int64,
+    float64, bool or text, whichever fits all rows; nested values become JSON text.
     """
     objects = [
         _NOTHING if text in _EMPTY else decode_object(text or "", numeric=numeric) for text in while_wanted(texts)
     ]
     keys: set[str] = set().union(*objects)
-    # A dictionary is asked more quickly for what it has not than rows are told apart.
+    # To look up a missing key is faster than to find out which rows have it.
     return {key: _array([each.get(key) for each in while_wanted(objects)], numeric=numeric) for key in sorted(keys)}
 
 
 def decode_object(text: str, *, numeric: bool) -> dict[str, Any]:
-    """Decode a JSON object; anything else has no keys."""
+    """Decode a JSON object. Anything else becomes an empty object."""
     try:
         if numeric:
             return _numbers.decode(text)
@@ -45,12 +45,12 @@ def decode_object(text: str, *, numeric: bool) -> dict[str, Any]:
         return {}
     if not isinstance(found, dict):
         return {}
-    # A null is no value, as in sums.
+    # A null is not a value, as in sums.
     return {key: _finite(value) for key, value in found.items() if value is not None} if numeric else found
 
 
 def decode_list(text: str | None) -> list[Any]:
-    """Decode a JSON array; anything else is an empty list."""
+    """Decode a JSON array. Anything else becomes an empty list."""
     try:
         found = msgspec.json.decode(text or "[]")
     except (msgspec.DecodeError, UnicodeEncodeError):

@@ -1,7 +1,7 @@
-"""Groups of several sources, merged as one source would have summed them.
+"""Merge the groups of several sources into the groups that one source with all rows would return.
 
-Each source is asked for parts that add up: sums, counts, the least value. What a source has no column for counts as
-null in all its rows.
+Each source is asked for partial results that can be combined: sums, counts and least values. A column that a source
+lacks counts as null in all of its rows.
 """
 
 from collections.abc import Callable, Sequence
@@ -33,7 +33,7 @@ _SUM = pc.ScalarAggregateOptions(skip_nulls=True, min_count=1)
 
 
 def part_measures(measures: Sequence[Measure], has: Has) -> tuple[Measure, ...]:
-    """Return what to ask of one source so that `merge_groups` can put the measures together."""
+    """Return the measures to ask of one source, from which `merge_groups` computes the wanted ones."""
     asked: list[Measure] = []
     for measure in measures:
         match measure:
@@ -50,7 +50,7 @@ def part_measures(measures: Sequence[Measure], has: Has) -> tuple[Measure, ...]:
 
 
 def part_of_groups(answer: pa.Table, keys: Sequence[str], measures: Sequence[Measure], has: Has) -> pa.Table:
-    """Return a source's answer to its `part_measures` with all columns that merging needs, nulls where it has none."""
+    """Return a source's answer to `part_measures` with all columns that `merge_groups` needs; missing ones are null."""
     columns: dict[str, pa.ChunkedArray] = {}
     for name in keys:
         type_ = pa.int64() if name in {"day", "step"} else pa.string()
@@ -98,13 +98,13 @@ def _ordered(table: pa.Table, keys: Sequence[str], order: Sequence[Order]) -> pa
         return table
     wanted = [(str(item.operand), "descending" if item.descending else "ascending") for item in order]
     known = [pair for pair in wanted if pair[0] in table.column_names]
-    # As SQLite has groups that are asked for in no order: nulls first.
+    # SQLite returns groups in this order when no order is asked for: nulls first.
     table = nulls_first(table, keys)
     return table.take(pc.sort_indices(table, known)) if known else table
 
 
 def nulls_first(table: pa.Table, names: Sequence[str]) -> pa.Table:
-    """Sort by columns as SQLite does where nothing else is said: rows without a value first."""
+    """Sort by columns in SQLite's default order: nulls first."""
     columns: dict[str, pa.ChunkedArray] = {}
     for name in names:
         columns[f"there {name}"] = pc.is_valid(table.column(name)).cast(pa.int8())

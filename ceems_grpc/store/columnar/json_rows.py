@@ -1,13 +1,13 @@
-"""Rows of the database as JSON objects, put together by SQLite from the texts that it holds.
+"""Rows of the database as JSON objects, which SQLite joins from the texts that it stores.
 
-What CEEMS writes into the JSON columns is what its API answers: numbers with at most 8 decimals, and objects without
-spaces. So a row need not be taken apart to be answered; one ``printf`` per row joins its texts, which takes a small
-part of the time of reading them as columns. That the texts are of that form is not trusted: the mirror has looked at
-every text it was made of. Where a column has one that does not fit, all that was joined is matched with an expression
-that only the API's form matches, and rows of another form are given as columns.
+The JSON that CEEMS writes into its columns has the form of its API's answers: numbers have at most 8 decimals, and
+objects have no spaces. So rows need not be parsed. One ``printf`` per row joins its texts, which takes a small part of
+the time that reading them as columns takes. This form is checked, not assumed: the mirror has seen every text. If a
+column has a text of another form, the joined text is matched with an expression that matches only the API's form, and
+rows that do not match are returned as columns.
 
-What is left out of a row because it is empty makes its *shape*: one bit for each column that it shows, or -1 for a row
-with a text that is no JSON where JSON is meant.
+Empty values are left out of a row. Which values are left is the row's *shape*: one bit for each column that the row
+shows, or -1 for a row with invalid JSON in a JSON column.
 """
 
 import re
@@ -43,10 +43,10 @@ _MOST_SHAPES = 16  # each is a part of the statement
 
 @dataclass(frozen=True, slots=True)
 class JsonScan:
-    """Which rows are wanted as JSON. All columns of ``scan`` are plain names.
+    """Which rows to return as JSON. All columns of ``scan`` are plain names.
 
-    ``metrics``: those that hold objects of numbers; ``objects``: those that hold other JSON objects. The others are
-    texts, or integers by their names. A text, object or metric that is empty, and an integer that is 0, is left out.
+    ``metrics``: the columns with objects of numbers. ``objects``: the columns with other JSON objects. The other
+    columns are integers or texts, by their names. Empty texts and objects are left out, and so is the integer 0.
     """
 
     scan: Scan
@@ -55,13 +55,13 @@ class JsonScan:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The columns, in the order in which rows show them."""
+        """The columns, in the order of the rows' JSON."""
         return tuple(str(column) for column in self.scan.columns)
 
 
 @dataclass(frozen=True, slots=True)
 class JsonText:
-    """So many rows as JSON objects, joined by commas."""
+    """Rows as JSON objects, joined by commas."""
 
     num_rows: int
     text: bytes
@@ -69,21 +69,21 @@ class JsonText:
 
 @runtime_checkable
 class WritesJson(Protocol):
-    """A reader that can give rows as JSON."""
+    """A reader that can return rows as JSON."""
 
     def json_rows(self, plan: JsonScan) -> AsyncIterator[JsonText | pa.RecordBatch]:
-        """Yield the rows of a scan in order, as JSON or, where they are not of the API's form, as columns.
+        """Yield the rows of a scan in order: as JSON, or as columns where they do not have the API's form.
 
-        Batches are as `Reader.batches` gives them. There is at least one item. If the scan has a limit and finds as
-        many rows, then the last row comes by itself: who asks for one more than wanted leaves it out.
+        Batches are those of `Reader.batches`. There is at least one item. If a scan finds as many rows as its limit,
+        the last row is an item of its own. A caller that asks for one row more than it wants can so leave it out.
         """
         ...
 
 
 def note_texts(layout: TableLayout, rows: pa.Table) -> None:
-    """Note in the layout which columns of these rows have texts that are not of the API's form; see `TableLayout`.
+    """Note in the layout which columns of these rows have texts that do not have the API's form; see `TableLayout`.
 
-    Metrics are left to who takes them apart; see `fits_metric`.
+    Metrics are checked where they are parsed; see `fits_metric`.
     """
     for name in layout.columns:
         if name in INTEGERS or is_metric(name) or name not in rows.column_names:
@@ -96,7 +96,7 @@ def note_texts(layout: TableLayout, rows: pa.Table) -> None:
 
 
 def fits_metric(texts: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Tell which texts are objects of numbers in the API's form."""
+    """Tell which texts are objects of numbers that have the API's form."""
     return pc.match_substring_regex(texts, f"^{_METRIC}$")
 
 
@@ -111,9 +111,9 @@ def _all_fit(texts: pa.ChunkedArray, *, is_object: bool) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Some rows: their ids, and the ids with their shapes as the statement's parameter.
+    """Some rows: their ids, and the parameter of the statement, which holds the ids and shapes.
 
-    ``is_odd``: the statement has no part for the shape of one of them.
+    ``is_odd``: the statement does not handle the shape of at least one of the rows.
     """
 
     ids: list[int]
@@ -122,12 +122,12 @@ class Chunk:
 
 
 class RowTexts:
-    """The statement that joins rows of these shapes, and the parameters for all rows in order."""
+    """The statement that joins rows, and its parameters for all rows in order."""
 
     def __init__(self, plan: JsonScan, marks: Sequence[str], rows: pa.Table, *, fit: bool) -> None:
-        """Take the rows as `DuckSql.json_rows` finds them: ids and shapes, whose bits are for ``marks``.
+        """Take rows in the form of `DuckSql.json_rows`: ids, and shapes with one bit for each of ``marks``.
 
-        ``fit``: all texts are of the API's form.
+        ``fit``: whether all texts have the API's form.
         """
         self._plan = plan
         self.fit = fit
@@ -141,7 +141,7 @@ class RowTexts:
 
     @property
     def statement(self) -> str:
-        """One parameter, a `Chunk.parameter`; answers one BLOB, its rows in order, joined by commas."""
+        """The SQL text. It takes a `Chunk.parameter` and returns one BLOB: the rows in order, joined by commas."""
         count = len(self._shapes) + 1
         cases = " ".join(f"WHEN {place} THEN {self._row(shape)}" for place, shape in enumerate(self._shapes))
         row = f"CASE j.value % {count} {cases} END" if cases else "NULL"
@@ -149,14 +149,14 @@ class RowTexts:
 
     @property
     def columns_statement(self) -> str:
-        """One parameter, a JSON array of ids; answers the rows as columns."""
+        """The SQL text that takes a JSON array of ids and returns the rows as columns."""
         columns = [
             f"u.{quote(name)}" if name in INTEGERS else f"CAST(u.{quote(name)} AS TEXT)" for name in self._plan.names
         ]
         return f"SELECT {', '.join(columns)} FROM {self._rows('j.value')}"  # noqa: S608 - quoted names
 
     def chunks(self, limit: int | None) -> Iterator[Chunk]:
-        """Yield all rows, some at a time; the one at the limit by itself."""
+        """Yield all rows in chunks. The row at the limit is a chunk of its own."""
         count = len(self._shapes) + 1
         total = len(self._ids)
         last = total - 1 if limit is not None and total >= limit else total
@@ -169,7 +169,7 @@ class RowTexts:
             yield Chunk(ids.to_pylist(), msgspec.json.encode(coded.to_pylist()).decode(), is_odd)
 
     def _rows(self, row: str) -> str:
-        # A cross join runs its left side first, so rows come in the order of the array.
+        # CROSS JOIN makes SQLite loop over its left side first, so rows come in the order of the array.
         return f"json_each(?) AS j CROSS JOIN {quote(self._plan.scan.table)} AS u ON u.rowid = {row}"
 
     def _row(self, shape: int) -> str:
@@ -182,14 +182,14 @@ class RowTexts:
             place = "%d" if name in INTEGERS else "%s"
             if name not in INTEGERS | self._plan.metrics | self._plan.objects:
                 place = '"%s"' if self.fit else "%s"
-                column = column if self.fit else f"json_quote({column})"  # which takes half of the time
+                column = column if self.fit else f"json_quote({column})"  # half of the time goes into json_quote
             pieces.append(f'"{name}":{place}')
             values.append(column)
         return f"printf({', '.join([text('{' + ','.join(pieces) + '}'), *values])})"
 
 
 def is_own_form(plan: JsonScan, rows: bytes) -> bool:
-    """Tell whether texts that `RowTexts.statement` joined are all rows as the API writes them."""
+    """Tell whether all rows that `RowTexts.statement` has joined have the API's form."""
     length = pa.array([0, len(rows)], pa.int32()).buffers()[1]
     whole = pa.StringArray.from_buffers(1, length, pa.py_buffer(rows))  # without a copy
     return bool(pc.match_substring_regex(whole, _own_form(plan))[0].as_py())
@@ -197,7 +197,7 @@ def is_own_form(plan: JsonScan, rows: bytes) -> bool:
 
 @lru_cache(32)
 def _own_form(plan: JsonScan) -> str:
-    # Pieces in any order: what is joined has its order, and matching each piece at its place takes three times as long.
+    # Pieces match in any order. The order is known to be right, and to match it too takes three times as long.
     forms: dict[str, list[str]] = {}
     for name in plan.names:
         if name in INTEGERS:

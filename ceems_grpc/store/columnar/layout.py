@@ -1,12 +1,13 @@
-"""How the mirror keeps each table of a CEEMS database: which columns, and where the values of JSON objects are.
+"""How copies of a CEEMS database store each table: its columns, and a column for each key of each metric.
 
-A metric (a JSON object of numbers) is one DOUBLE column per key. Most values are finite numbers; two others have codes,
-as they mean different things in sums, tables and comparisons:
+A metric (a JSON object of numbers) becomes one DOUBLE column per key. Most values are finite numbers. Two other values
+are stored as codes, because sums, tables and comparisons treat them differently:
 
-- NaN: something that is no number (the texts ``NaN`` or ``+Inf``, a list), which counts as 0 but compares with nothing
-- Infinity: JSON's null, which is a key without a value
+- NaN: not a number (the texts ``NaN`` or ``+Inf``, a list); it counts as 0, and no comparison with it is true
+- Infinity: JSON's null, that is, a key without a value
 
-What cannot be told from these columns exactly, in ``inexact``, is asked of the live file instead.
+Some values cannot be reproduced exactly from these columns. ``inexact`` lists the columns that hold such values;
+questions about these columns go to the live file.
 """
 
 import msgspec
@@ -16,25 +17,26 @@ from ceems_grpc.store.columnar.file_version import Version
 from ceems_grpc.store.plan import Key
 
 COLUMN_LAYOUT_VERSION = 2
-"""Another number for every change of what is kept how: mirrors with another one are made anew."""
+"""Incremented with every change of this layout. A mirror with another version is rebuilt."""
 
 ROW = "#row"  # SQLite's row id
-MOMENT = "#moment"  # last_updated_at in seconds since the epoch, by the rule of localtime.moment_of
+MOMENT = "#moment"  # last_updated_at in seconds since the epoch; see local_time.moment_of
 DAY = "#day"  # start of the UTC day of last_updated_at, in seconds since the epoch
-GROUP = "#group"  # of a unit: the number of its combination of cluster, project, user and so on; see mirror_groups
-LARGE = "#large"  # the row may not fit on one page of the database
+GROUP = "#group"  # the number of the unit's combination of cluster, project, user and so on; see duckdb.groups
+LARGE = "#large"  # whether the row may need more than one page of the database
 
 
 class CannotMirrorError(Exception):
-    """The database holds something that the mirror cannot keep exactly; the live file must answer."""
+    """The database holds something that a copy cannot store exactly, so only the live file can answer."""
 
 
 class TableLayout(msgspec.Struct):
-    """One table: ``columns`` in the order of the file, ``keys`` from metric to {key: column of the mirror}.
+    """The layout of one table.
 
-    ``coded``: columns of the mirror that hold codes. ``inexact``: columns of the file that only the file can answer.
-    ``unfit``: columns of which some text cannot be a part of a JSON row as it is; ``gappy``: columns of which some text
-    is empty; see `json_rows.note_texts`.
+    ``columns``: the columns of the file, in its order. ``keys``: for each metric, {key: column of the copy}.
+    ``coded``: columns of the copy that hold codes. ``inexact``: columns of the file that only the file can answer.
+    ``unfit``: columns with a text that cannot be put into a JSON row unchanged. ``gappy``: columns with an empty text.
+    For these two, see `json_rows.note_texts`.
     """
 
     columns: tuple[str, ...]
@@ -46,20 +48,20 @@ class TableLayout(msgspec.Struct):
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """The JSON columns that are taken apart."""
+        """The metrics, which are stored as one column per key."""
         return tuple(column for column in self.columns if is_metric(column))
 
     @property
     def plain(self) -> tuple[str, ...]:
-        """The columns that are kept as they are."""
+        """The columns that are stored unchanged."""
         return tuple(column for column in self.columns if not is_metric(column))
 
     def column_of(self, key: Key) -> str | None:
-        """Return the mirror's column of a key, or None where no row has it."""
+        """Return the column of a key in the copy, or None if no row has the key."""
         return self.keys.get(key.column, {}).get(key.name)
 
     def known_keys(self, columns: tuple[str, ...]) -> dict[str, tuple[str, ...]] | None:
-        """Return all keys of each of the metrics; None where some values of theirs are no numbers."""
+        """Return all keys of each of these metrics, or None if some of their values are not numbers."""
         if self.inexact & set(columns):
             return None
         if any(place in self.coded for column in columns for place in self.keys.get(column, {}).values()):
@@ -67,18 +69,18 @@ class TableLayout(msgspec.Struct):
         return {column: tuple(sorted(self.keys.get(column, {}))) for column in columns}
 
     def count_keys(self) -> int:
-        """Return how many keys there are in all columns."""
+        """Return the number of keys of all metrics."""
         return sum(map(len, self.keys.values()))
 
     def add_key(self, column: str, key: str) -> str:
-        """Give a key a column; the caller adds it to the table."""
+        """Assign a column to a key, and return its name. The caller adds the column to the table."""
         name = f"#{self.count_keys()}"
         self.keys.setdefault(column, {})[key] = name
         return name
 
 
 class Layout(msgspec.Struct):
-    """All tables, and what they are a mirror of."""
+    """The layout of all tables. ``zone``: of the file; ``schema_cookie``: SQLite's ``PRAGMA schema_version``."""
 
     zone: str
     schema_cookie: int
@@ -86,7 +88,7 @@ class Layout(msgspec.Struct):
 
 
 class Meta(msgspec.Struct):
-    """What a mirror says of itself. ``version``: the state of the database that it shows; ``id``: of this moment."""
+    """The state of a copy. ``version``: the state of the database that it shows; ``id``: unique to this state."""
 
     id: str
     layout_version: int
@@ -96,7 +98,7 @@ class Meta(msgspec.Struct):
 
 
 def list_column(column: str) -> str:
-    """Return the mirror's column with the texts of a JSON array."""
+    """Return the name of the copy's column with the texts of a JSON array."""
     return f"#list:{column}"
 
 

@@ -1,7 +1,7 @@
-"""The local times without an offset that CEEMS writes (``2026-11-23T10:37:30``), as moments.
+"""Convert between moments and the local times without an offset that CEEMS writes (``2026-11-23T10:37:30``).
 
-One local hour a year happens twice. Of the two moments that such a text can mean, the first is taken, unless the unit
-had not ended by then: a unit that has ended is touched last at its end or later.
+Once a year, a local hour occurs twice, and a text in it can mean two moments. It means the first one, unless the unit
+ended after that: the last update of a unit that has ended is at its end or later.
 """
 
 from collections.abc import Callable
@@ -11,11 +11,11 @@ from zoneinfo import ZoneInfo
 
 LAYOUT = "%Y-%m-%dT%H:%M:%S"
 SEVERAL_ZONES = timezone(timedelta(0), "several zones")
-"""The zone of a store whose sites write local times in different ones: steps of time are those of UTC."""
+"""The zone of a store whose sites use different zones. Steps of time follow UTC there."""
 _DAY = 86_400
 _FIRST, _LAST = -62_000_000_000, 253_370_764_800  # years 5 and 9999
 
-# Zones tried, in this order, when a zone is guessed from offsets; those not listed are only found by setting them.
+# Zones to try, in this order, when a zone is guessed from offsets. Other zones must be configured.
 _LIKELY_ZONES = (
     "Europe/Paris", "Europe/London", "Europe/Helsinki", "Europe/Lisbon", "Europe/Istanbul", "Europe/Moscow",
     "America/New_York", "America/Chicago", "America/Denver", "America/Phoenix", "America/Los_Angeles",
@@ -26,7 +26,7 @@ _LIKELY_ZONES = (
 
 
 def named_zone(name: str) -> ZoneInfo | None:
-    """Return the IANA zone of that name, or None where there is none."""
+    """Return the IANA zone of that name, or None if there is none."""
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):  # ZoneInfoNotFoundError is a KeyError
@@ -39,7 +39,7 @@ def local_text(moment: int, zone: tzinfo) -> str:
 
 
 def moment_of(zone: tzinfo) -> Callable[[str | None, int | None], int | None]:
-    """Return a function from (local text, end of the unit in ms or 0) to seconds since the epoch, None for no time."""
+    """Return a function from (local text, end of the unit in ms or 0) to seconds since the epoch, or None."""
 
     @lru_cache(maxsize=100_000)
     def both(text: str) -> tuple[int, int] | None:
@@ -61,14 +61,14 @@ def moment_of(zone: tzinfo) -> Callable[[str | None, int | None], int | None]:
 
 
 def is_ambiguous_bound(moment: int, zone: tzinfo) -> bool:
-    """Tell whether local texts around a moment do not sort as the moments do (clocks go back near it)."""
+    """Tell whether clocks go back near a moment, so that local texts do not sort in the order of the moments."""
     around = (datetime.fromtimestamp(_within_years(moment + shift), zone) for shift in (-_DAY, _DAY))
     before, after = (local.utcoffset() or timedelta() for local in around)
     return after < before
 
 
 def _within_years(moment: int) -> int:
-    """Return the nearest moment that has a date in every zone."""
+    """Return the nearest moment that has a date in every time zone."""
     return min(max(moment, _FIRST), _LAST)
 
 
@@ -78,10 +78,10 @@ def zone_fits(zone: tzinfo, samples: list[tuple[int, str]]) -> bool:
 
 
 def guess_zone(samples: list[tuple[int, str]]) -> tzinfo:
-    """Guess the site's zone from (moment, offset) pairs that rows hold.
+    """Guess the site's zone from (moment, offset) pairs of its rows.
 
-    The machine's own zone is taken if it fits, since the database usually lies on the same site; then well-known
-    zones; then a fixed offset, where there is only one; then UTC.
+    The first zone that fits is taken: that of this machine, which is usually at the same site; a well-known one; the
+    fixed offset, if all pairs have the same; else UTC.
     """
     if not samples:
         return _machine_zone() or UTC
@@ -96,7 +96,7 @@ def guess_zone(samples: list[tuple[int, str]]) -> tzinfo:
 
 
 def _machine_zone() -> tzinfo | None:
-    """Return the zone of /etc/localtime, or None where the machine does not say (or says UTC, as servers do)."""
+    """Return the zone of /etc/localtime, or None if it is missing, or UTC, which says nothing about the site."""
     try:
         with open("/etc/localtime", "rb") as file:  # noqa: PTH123 - a fixed file, read once
             zone = ZoneInfo.from_file(file, key="machine")

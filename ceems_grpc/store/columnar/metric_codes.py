@@ -1,4 +1,4 @@
-"""Metric texts that are not plain JSON objects of numbers, told as codes; see `mirror_layout`."""
+"""Encode metric texts that are not plain JSON objects of numbers. For the codes, see `layout`."""
 
 import json
 import math
@@ -19,9 +19,10 @@ _numbers = msgspec.json.Decoder(dict[str, float])
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """``texts``: for each text a JSON object of numbers and codes; ``keys``: all keys of these objects.
+    """The encoded texts.
 
-    ``coded``: keys that have codes. ``exact``: whether every text could be told exactly.
+    ``texts``: for each text, a JSON object of numbers and codes. ``keys``: all keys of these objects. ``coded``: keys
+    with a code. ``exact``: whether every text could be encoded exactly.
     """
 
     texts: dict[str, str]
@@ -31,7 +32,7 @@ class Told:
 
 
 def take_apart(texts: Sequence[str | None]) -> tuple[dict[str, list[float | None]], set[str]]:
-    """Return the values of each key, for plain JSON objects of finite numbers, and the other texts, for `tell`."""
+    """Return the values of each key of plain JSON objects of finite numbers, and the other texts, for `tell`."""
     values: dict[str, list[float | None]] = {}
     unusual: set[str] = set()
     for row, text in enumerate(texts):
@@ -56,12 +57,12 @@ def _plain_object(text: str) -> dict[str, float] | None:
         found = _numbers.decode(text)
     except (msgspec.DecodeError, UnicodeEncodeError):
         return None
-    # A key that is there twice leaves quotes over. Numbers without end do not decode.
+    # A key that occurs twice leaves quotes over. Infinite numbers do not decode.
     return found if found and 2 * len(found) == text.count('"') else None
 
 
 def tell(texts: Iterable[str]) -> Told:
-    """Tell what SQLite (in sums) and Python (in tables) make of unusual texts."""
+    """Encode unusual texts by what SQLite (in sums) and Python (in tables) make of them."""
     told: dict[str, str] = {}
     keys: set[str] = set()
     coded: set[str] = set()
@@ -82,7 +83,7 @@ def tell(texts: Iterable[str]) -> Told:
 
 
 def _values(sqlite: sqlite3.Connection, text: str) -> dict[str, str] | None:
-    """Return JSON texts of the values by key, or None where engines differ in what the text means."""
+    """Return the value of each key as JSON text, or None if the engines disagree about the text."""
     try:
         is_object, sums = _in_sums(sqlite, text)
     except (sqlite3.Error, UnicodeError):
@@ -92,7 +93,7 @@ def _values(sqlite: sqlite3.Connection, text: str) -> dict[str, str] | None:
         return None if shown else {}
     names = [key for key, *_ in sums]
     if len(set(names)) != len(names) or _has_escaped_key(text, names):
-        return None  # keys twice, or written in a way that SQLite does not find
+        return None  # a key occurs twice, or is escaped so that SQLite does not find it
     if {key for key, kind, _ in sums if kind != "null"} != shown.keys():
         return None
     values: dict[str, str] = {}
@@ -121,5 +122,5 @@ def _in_sums(sqlite: sqlite3.Connection, text: str) -> tuple[bool, list[tuple[st
 
 
 def _has_escaped_key(text: str, keys: list[str]) -> bool:
-    # Keys that look like a path are compared as they are written; others are decoded.
+    # SQLite compares keys that look like a path in their written form; it decodes others.
     return "\\" in text and any(AS_PATH.fullmatch(key) and f'"{key}"' not in text for key in keys)

@@ -1,6 +1,6 @@
-"""Rows of the database as the columns that `mirror_layout` describes: JSON metrics as numbers, local times as moments.
+"""Convert rows of the database to the columns that `layout` describes: metrics to numbers, local times to moments.
 
-Any store that keeps these columns (the mirror, PostgreSQL) takes them from here, so that all of them tell the same.
+Every store of such columns (the mirror, PostgreSQL) gets them from here, so that all stores agree.
 """
 
 import json
@@ -51,10 +51,10 @@ _texts = msgspec.json.Decoder(list[str])
 
 
 class TypedRows:
-    """Types the rows of one table, and grows its layout by the keys that appear.
+    """Converts the rows of one table, and adds new keys to its layout.
 
-    ``duck``: any DuckDB connection, which takes JSON apart; without one there is a connection of its own, in memory.
-    ``page_size``: bytes of a page of the database.
+    ``duck``: the DuckDB connection that parses JSON; by default a new one, in memory. ``page_size``: bytes of a page of
+    the database.
     """
 
     def __init__(
@@ -69,11 +69,11 @@ class TypedRows:
         self._table = table
         self._layout = layout
         self._moments = _Moments(zone)
-        # The most bytes of a row that stay on one leaf page, see section 1.6 of https://www.sqlite.org/fileformat2.html
+        # The most bytes of a row that fit on one leaf page; see section 1.6 of https://www.sqlite.org/fileformat2.html
         self._page = page_size - 35 - 255
 
     def source(self) -> str:
-        """Return the statement for SQLite that reads the rows as `typed` wants them, without a condition."""
+        """Return the SQLite statement, without a condition, that reads rows in the form that `typed` takes."""
         columns = [f"rowid AS {quote(ROW)}"]
         for column in self._layout.columns:
             name = quote(column)
@@ -88,10 +88,11 @@ class TypedRows:
         return f"SELECT {', '.join(columns)} FROM {quote(self._table)}"  # noqa: S608 - quoted names
 
     def typed(self, rows: pa.Table) -> pa.Table:
-        """Return the rows as columns of the layout, and grow the layout where they hold keys that it lacks.
+        """Return the rows with the columns of the layout, and add keys to the layout that it lacks.
 
-        ``#row`` int64, ``#large`` bool, ``#moment`` and ``#day`` int64 (seconds), ``#list:...`` lists of texts, plain
-        columns int64 or text, and a float64 for each key of a metric that is known by then. Raises `CannotMirrorError`.
+        The columns are ``#row`` int64, ``#large`` bool, ``#moment`` and ``#day`` int64 (seconds), ``#list:...`` lists
+        of texts, plain columns int64 or text, and one float64 for each key of a metric that is known so far. Raises
+        `CannotMirrorError`.
         """
         for field in rows.schema:
             wanted = pa.int64() if field.name in INTEGERS or field.name == ROW else pa.string()
@@ -117,7 +118,7 @@ class TypedRows:
         return pa.table(typed | metrics)
 
     def all(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
-        """Return all rows, typed, batch by batch."""
+        """Convert all rows, batch by batch."""
         return map(self.typed, map(pa.table, batches))
 
     def _large(self, rows: pa.Table) -> pa.ChunkedArray:
@@ -141,10 +142,10 @@ class TypedRows:
         return {name: values.column(name) for name in values.column_names if not name.startswith("bad:")}
 
     def _metrics_of_few(self, rows: pa.Table) -> dict[str, pa.ChunkedArray]:
-        """Do the same in Python: planning the statements of DuckDB takes longer than a few rows do."""
+        """Do the same in Python: for a few rows that takes less time than DuckDB needs to plan its statements."""
         arrays: dict[str, pa.ChunkedArray] = {}
         for name in rows.column_names:
-            self._only_regular(name, rows.column(name))  # notes what is not
+            self._only_regular(name, rows.column(name))  # notes irregular texts
             texts = rows.column(name).to_pylist()
             values, unusual = take_apart(texts)
             if unusual:
@@ -163,7 +164,7 @@ class TypedRows:
         return [name for name in rows.column_names if pc.any(values.column(f"bad:{name}")).as_py()]
 
     def _find_keys(self, rows: pa.Table, values: pa.Table) -> bool:
-        """Add the keys of plain objects of numbers; tell whether there were new ones."""
+        """Add the keys of plain objects of numbers, and tell whether any key is new."""
         before = self._layout.count_keys()
         for name in self._unusual(rows, values):
             texts = pa.table({"text": pc.unique(rows.column(name).filter(values.column(f"bad:{name}")))})
@@ -206,9 +207,10 @@ class TypedRows:
         return told
 
     def _take_apart(self, rows: pa.Table, *, check: bool) -> pa.Table:
-        """Return the values of the known keys; to check also where texts are not told by them, as ``bad:...``.
+        """Return the values of the known keys.
 
-        Arrow checks texts at half of the cost that DuckDB would have.
+        With ``check``, columns ``bad:...`` tell which texts these values do not represent completely. The check takes
+        Arrow half of the time that it would take DuckDB.
         """
         texts, shown = {}, []
         for name in rows.column_names:
@@ -251,7 +253,7 @@ class TypedRows:
 
 
 def _fields(keys: Iterable[str]) -> set[str]:
-    """Return the keys that can be fields of one struct of DuckDB, which tells none apart by case and names none ""."""
+    """Return the keys that can be fields of one DuckDB struct: they differ by more than case, and none is empty."""
     fields: dict[str, str] = {}
     for key in keys:
         if key:
@@ -264,7 +266,7 @@ def _only_filled(texts: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _bad(texts: pa.ChunkedArray, values: list[pa.ChunkedArray]) -> pa.ChunkedArray:
-    """Tell where a text holds something and not just these values: each key has two quotes."""
+    """Tell which texts hold anything besides these values. Each key of a text has two quotes."""
     present: Any = pa.chunked_array([pa.repeat(pa.scalar(0, pa.int32()), len(texts))])
     for value in values:
         present = pc.add(present, pc.fill_null(pc.is_finite(value), False).cast(pa.int32()))
@@ -274,7 +276,7 @@ def _bad(texts: pa.ChunkedArray, values: list[pa.ChunkedArray]) -> pa.ChunkedArr
 
 
 def lists_of(table: Table, layout: TableLayout) -> tuple[str, ...]:
-    """Return the columns of JSON arrays that the table has; `list_column` names where their texts are."""
+    """Return the columns of JSON arrays that the table has. `list_column` names the columns with their texts."""
     return tuple(column for column in LISTS.get(table, ()) if column in layout.columns)
 
 
@@ -287,7 +289,7 @@ def _lists(texts: pa.ChunkedArray) -> pa.ChunkedArray:
 
 @contextmanager
 def ahead(source: Iterable[_Item]) -> Iterator[Iterator[_Item]]:
-    """Run a source in a thread of its own, an item ahead of who takes them. The thread ends before this does."""
+    """Run a source in a thread of its own, one item ahead of the consumer. The thread ends before the context does."""
     done = object()
     items: queue.Queue[Any] = queue.Queue(1)
     stopped = threading.Event()
@@ -304,7 +306,7 @@ def ahead(source: Iterable[_Item]) -> Iterator[Iterator[_Item]]:
             for item in source:
                 if not put(item):
                     return
-        except BaseException as error:  # raised where the items are taken
+        except BaseException as error:  # the consumer raises it
             put(error)
         put(done)
 
@@ -324,7 +326,7 @@ def ahead(source: Iterable[_Item]) -> Iterator[Iterator[_Item]]:
 
 
 class _Moments:
-    """Local texts as moments; the rule is that of `localtime.moment_of`."""
+    """Converts local texts to moments, by the rule of `local_time.moment_of`."""
 
     def __init__(self, zone: tzinfo) -> None:
         self._zone = zone
@@ -333,7 +335,7 @@ class _Moments:
     def of(
         self, texts: pa.ChunkedArray, ended_ms: pa.ChunkedArray | None
     ) -> tuple[pa.ChunkedArray, pa.ChunkedArray, bool]:
-        """Return the moments, the starts of their UTC days, and whether the texts sort as the moments do."""
+        """Return the moments, the starts of their UTC days, and whether the texts sort in the order of the moments."""
         encoded = texts.combine_chunks().dictionary_encode()
         if isinstance(encoded, pa.ChunkedArray):
             encoded = encoded.combine_chunks()
@@ -365,5 +367,5 @@ class _Moments:
         if naive.tzinfo is not None or naive.isoformat() != text or len(text) != 19:
             return None, None, False
         first, second = (int(naive.replace(tzinfo=self._zone, fold=fold).timestamp()) for fold in (0, 1))
-        # An hour that clocks skip has no order among moments; nor has anything before them.
+        # Texts in an hour that the clocks skip do not sort in the order of the moments, nor do those before 1970.
         return first, second, first <= second and first >= 0

@@ -1,4 +1,4 @@
-"""Time zones as texts, for another process and for another host."""
+"""Time zones as texts, for other processes and other hosts."""
 
 import contextlib
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
@@ -12,7 +12,7 @@ _MACHINE_ZONE = "/etc/localtime"
 
 
 def text_of_zone(zone: tzinfo) -> str:
-    """Write a zone so that `zone_of_text` finds it again in another process."""
+    """Write a zone so that `zone_of_text` can read it in another process on this host."""
     if isinstance(zone, ZoneInfo):
         return zone.key or _MACHINE_ZONE
     offset = zone.utcoffset(None)
@@ -22,7 +22,7 @@ def text_of_zone(zone: tzinfo) -> str:
 
 
 def zone_of_text(text: str) -> tzinfo:
-    """Return the zone that `text_of_zone` wrote."""
+    """Read a zone that `text_of_zone` wrote."""
     if text[:1] in "+-":
         return timezone(timedelta(seconds=int(text))) if int(text) else UTC
     with contextlib.suppress(ValueError, OSError, KeyError):
@@ -32,13 +32,13 @@ def zone_of_text(text: str) -> tzinfo:
 
 
 def write_zone(zone: tzinfo) -> str:
-    """Write a zone so that another host can read it: by name, or by its present offset where it has no name."""
+    """Write a zone so that another host can read it: by name, or by its current offset if it has no name."""
     if zone == SEVERAL_ZONES and str(zone) == str(SEVERAL_ZONES):
         return str(zone)
     name = zone.key if isinstance(zone, ZoneInfo) else str(zone)
     if named_zone(name) is not None:
         return name
-    if isinstance(zone, ZoneInfo):  # the zone of this host, which its own file names
+    if isinstance(zone, ZoneInfo):  # the zone of this host, which /etc/localtime names
         name = str(Path("/etc/localtime").resolve()).rpartition("zoneinfo/")[2]
         if named_zone(name) is not None:
             return name
@@ -47,7 +47,7 @@ def write_zone(zone: tzinfo) -> str:
 
 
 def read_zone(text: str) -> tzinfo:
-    """Read a zone. Raises `ValueError` for what is none here."""
+    """Read a zone that `write_zone` wrote. Raises `ValueError` if this host does not know it."""
     if text == str(SEVERAL_ZONES):
         return SEVERAL_ZONES
     if text[:1] in {"+", "-"}:

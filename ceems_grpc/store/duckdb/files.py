@@ -84,7 +84,7 @@ class Mirror:
         self.most_rewritten = 200_000 + int(rows)
 
     @property
-    def worn(self) -> bool:
+    def needs_rebuild(self) -> bool:
         """Whether it has so many holes that it should be made anew."""
         return self.rewritten > self.most_rewritten
 
@@ -151,7 +151,7 @@ def open_duck(path: Path, memory_limit: str, threads: int, *, read_only: bool = 
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
             "allow_community_extensions": False,
-            # Checkpoints would rewrite several hundred thousand rows to close the holes of a few; see Mirror.worn.
+            # Checkpoints would rewrite several hundred thousand rows to fill a few gaps; see Mirror.needs_rebuild.
             "max_vacuum_tasks": 0,
             # What a crash of the machine leaves unwritten fails DuckDB's checksums, and is made anew.
             "fsync_mode": "NONE",

@@ -57,9 +57,9 @@ class OpenMirror:
         return self._mirror.meta
 
     @property
-    def worn(self) -> bool:
+    def needs_rebuild(self) -> bool:
         """Whether there are too many holes in the file."""
-        return self._mirror.worn
+        return self._mirror.needs_rebuild
 
     @property
     def duck(self) -> duckdb.DuckDBPyConnection:

@@ -1,1 +1,1 @@
-"""Keeps a copy of a live database as it is: fills it, and brings it up to date."""
+"""Keep a copy of a live database current: fill it once, then apply the changes."""

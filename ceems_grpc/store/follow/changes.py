@@ -1,4 +1,4 @@
-"""Brings a copy of a database up to date by the rows that commits have touched, in one transaction of the copy."""
+"""Update a copy of a database with the rows that commits have changed, in one transaction of the copy."""
 
 import os
 from pathlib import Path
@@ -17,9 +17,9 @@ from ceems_grpc.store.sqlite.source_rows import Rows, consistent_version
 from ceems_grpc.store.sqlite.wal import Changes, SeenRows, changes_since
 
 _Duck = duckdb.DuckDBPyConnection | None
-_SMALL = 1_000  # rows; smaller tables are read anew as a whole
-_MOST = 30_000  # rows; more of them are faster read by filling
-_OLDEST = 8_192  # rows among which the deleted ones are looked for first
+_SMALL = 1_000  # rows; a table with fewer is read again as a whole
+_MOST = 30_000  # changed rows; to read more of them takes longer than to fill again
+_OLDEST = 8_192  # rows; deleted ones are first looked for among these
 
 
 def catch_up(
@@ -31,16 +31,16 @@ def catch_up(
     seen: SeenRows,
     duck: _Duck = None,
 ) -> bool:
-    """Bring the target to the database's present state; False where it must be filled anew.
+    """Bring the target to the current state of the database. Return False if the target must be filled again.
 
-    ``across_restarts``: ``rows`` has been open, on the same file, since the target's state was taken. ``seen``: what
-    earlier calls for this target saw, which makes this one cheaper. ``duck``: see `TypedRows`.
+    ``across_restarts``: ``rows`` has been open on the same file ever since the target's state was taken. ``seen``: what
+    earlier calls for this target have seen, which makes this call cheaper. ``duck``: see `TypedRows`.
 
-    Raises `CannotMirrorError`, duckdb.Error and the errors of the target and of the rows; the target is then as it was,
-    as it is where this returns False.
+    Raises `CannotMirrorError`, duckdb.Error and the errors of the target and of ``rows``. After an error, and when
+    this returns False, the target is unchanged.
     """
     meta = target.meta
-    if meta is None or target.worn:
+    if meta is None or target.needs_rebuild:
         return False
     rows.one("BEGIN")
     try:
@@ -52,7 +52,7 @@ def catch_up(
         changes = changes_since(source, meta.version, version, across_restarts=across_restarts, seen=seen)
         if changes is None:
             return False
-        # Readers go on with the layout that they have.
+        # Readers continue to use the old layout object.
         layout = msgspec.json.decode(msgspec.json.encode(meta.layout), type=Layout)
         target.begin()
         done = False
@@ -80,7 +80,7 @@ class _Change:
         self._layout = layout
         self._seen = seen
         self._duck = duck
-        self._lost = {columns: set(ids) for columns, ids in changes.rows.items()}  # until a table has them
+        self._lost = {columns: set(ids) for columns, ids in changes.rows.items()}  # not yet found in a table
         self._page_size = int(rows.one("PRAGMA page_size"))
 
     def make(self) -> bool:
@@ -92,7 +92,7 @@ class _Change:
     def _table(self, table: Table) -> bool:
         name = quote(table)
         layout = self._layout.tables[table]
-        # A row may hold fewer columns than its table has (ALTER TABLE), never more.
+        # A row can have fewer columns than its table (after ALTER TABLE), but never more.
         ids: set[int] = set()
         for columns, found in self._changes.rows.items():
             if columns <= len(layout.columns):
@@ -110,7 +110,7 @@ class _Change:
         if len(ids) > _MOST:
             return False
         self._replace(table, typed, ids)
-        # Now the target has all rows that are there, and perhaps some that are not.
+        # Now the target has every row of the database, and perhaps some that were deleted.
         if self._target.count(table) != count:
             self._delete_gone(table, _OLDEST)
         if self._target.count(table) != count:
@@ -120,7 +120,7 @@ class _Change:
     def _replace(self, table: Table, typed: TypedRows, ids: set[int]) -> None:
         ordered = sorted(ids)
         listed = ",".join(map(str, ordered))
-        # One list of JSON: SQLite takes longer texts than lists of values.
+        # One JSON array: SQLite limits a list of values more than the length of a text.
         statement = f"{typed.source()} WHERE rowid IN (SELECT value FROM json_each('[{listed}]'))"  # noqa: S608 - numbers
         batches = [pa.table(batch) for batch in self._rows.batches(statement)]
         rows = pa.concat_tables(batches).combine_chunks() if batches else pa.table({})
@@ -135,8 +135,8 @@ class _Change:
                 lost.difference_update(ids)
 
     def _delete_gone(self, table: Table, oldest: int | None) -> None:
-        """Delete rows that the database has no more, among the oldest ones (what retention deletes) or all."""
-        # Of all rows, SQLite reads the ids from whichever index is smallest.
+        """Delete rows that the database no longer has, among the oldest rows (which retention deletes) or all rows."""
+        # SQLite reads the ids of all rows from the smallest index.
         among = "" if oldest is None else f" ORDER BY rowid LIMIT {oldest:d}"
         listed = self._rows.one(f"SELECT group_concat(id) FROM (SELECT rowid AS id FROM {quote(table)}{among})")  # noqa: S608
         ids = pc.cast(pc.list_flatten(pc.split_pattern(pa.array([listed or None], pa.string()), ",")), pa.int64())

@@ -1,4 +1,4 @@
-"""Copies a whole database into a target, in one read transaction and batch by batch."""
+"""Copy a whole database into a target, batch by batch, in one read transaction."""
 
 import os
 from collections.abc import Iterator
@@ -25,11 +25,11 @@ def fill_target(
     threads: bool = False,
     duck: duckdb.DuckDBPyConnection | None = None,
 ) -> Meta:
-    """Make the target show the whole database as it is now, and return what the target says of itself then.
+    """Fill the target with the current content of the database, and return the target's new state.
 
-    ``zone``: as `text_of_zone` writes it. ``threads``: read, type and write each in a thread of its own. ``duck``: see
-    `TypedRows`. Raises `CannotMirrorError`, duckdb.Error and the errors of the target and of the rows; the target has
-    rolled back then.
+    ``zone``: in the form of `text_of_zone`. ``threads``: read, type and write in one thread each. ``duck``: see
+    `TypedRows`. Raises `CannotMirrorError`, duckdb.Error and the errors of the target and of ``rows``, after the
+    target has rolled back.
     """
     rows.one("BEGIN")
     try:

@@ -1,4 +1,4 @@
-"""Keeps one target as a database is, by filling it or bringing it up to date. For a process of its own."""
+"""Keep one target current, by filling or updating it. Runs in a process of its own."""
 
 from collections.abc import Callable
 from datetime import tzinfo
@@ -14,19 +14,20 @@ from ceems_grpc.store.sqlite.wal import SeenRows, read_version
 
 
 class Step(StrEnum):
-    """What a look at the database led to."""
+    """What one step did."""
 
-    NOTHING = "nothing"  # the target shows the newest state
+    NOTHING = "nothing"  # the target was current
     CAUGHT_UP = "caught up"
     FILLED = "filled"
 
 
 class SourceFollower:
-    """Follows one database; not for several threads at once.
+    """Follows one database. Not thread-safe.
 
-    ``zone``: of the local times in the database; another one than before fills the target anew. ``open_rows``: how the
-    database is read. ADBC must be the only SQLite of the process that has the file open; else take `PythonRows`.
-    The database stays open between steps: that is what tells changes from a log that was begun anew.
+    ``zone``: the zone of the database's local times; when it changes, the target is filled again. ``open_rows``: how
+    the database is read. `AdbcRows` must be the only SQLite library in the process that has the file open; use
+    `PythonRows` otherwise. The database stays open between steps, because only then can changes be told from a
+    write-ahead log that has been restarted.
     """
 
     def __init__(
@@ -39,13 +40,13 @@ class SourceFollower:
         self._rows: Rows | None = None
         self._identity: tuple[int, int] | None = None
         self._seen = SeenRows()
-        self._pinned = False  # the database has been open since the target's state was taken
+        self._pinned = False  # whether the database has been open since the target's state was taken
 
     def step(self) -> Step:
-        """Look at the database, and make the target show it.
+        """Bring the target to the current state of the database.
 
-        Raises OSError where there is no database, `CannotMirrorError` where it cannot be copied exactly, and the errors
-        of the target and of the rows. The target then shows what it showed, and the next step tries again.
+        Raises OSError if there is no database, `CannotMirrorError` if it cannot be copied exactly, and the errors of
+        the target and of the rows. After an error the target is unchanged, and the next step tries again.
         """
         meta = self._target.meta
         if meta is not None and meta.layout.zone == self._zone and meta.source == str(self._source):
@@ -60,7 +61,7 @@ class SourceFollower:
         return Step.FILLED
 
     def close(self) -> None:
-        """Close the database, not the target."""
+        """Close the database. The target stays open."""
         self._pinned = False
         if self._rows is not None:
             self._rows.close()
@@ -73,5 +74,5 @@ class SourceFollower:
             self.close()
             self._rows = self._open_rows(self._source)
             self._identity = identity
-            self._rows.one("SELECT count(*) FROM sqlite_master")  # opens the WAL-index, to stay
+            self._rows.one("SELECT count(*) FROM sqlite_master")  # opens the WAL-index and keeps it open
         return self._rows

@@ -1,4 +1,4 @@
-"""What a copy of a database must be able to do so that `follow_fill` makes it and `follow_changes` keeps it fresh."""
+"""What a copy of a database must implement so that `fill` can make it and `changes` can keep it current."""
 
 from collections.abc import Iterable
 from typing import Protocol
@@ -10,60 +10,63 @@ from ceems_grpc.store.plan import Table
 
 
 class NewTarget(Protocol):
-    """A place that can be filled with the rows of a database.
+    """A copy that can be filled with the rows of a database.
 
-    All that happens between `begin` and `commit` shows at once, with the new state, or never: a process that is killed
-    in between leaves what was there before, or something that is known to be unfinished.
+    Everything written between `begin` and `commit` becomes visible at once, together with the new state, or not at
+    all. If the process is killed in between, the copy keeps its old content, or is known to be unfinished.
 
-    Rows are those of `typed_rows`. A table of them may have columns that earlier ones of the same table had not, each
-    a key of a metric (float64); rows that came before have no value there.
+    Rows have the columns that `typed_rows` describes. A batch of rows may have columns that earlier batches of the same
+    table lack. Each of these is a key of a metric (float64); earlier rows have null there.
     """
 
     def begin(self) -> None:
-        """Begin to write."""
+        """Begin a transaction."""
         ...
 
     def rewrite(self, table: Table, layout: TableLayout, rows: Iterable[pa.Table]) -> None:
-        """Make the table hold these rows and no others; make it anew where it is not there or has other columns.
+        """Replace all rows of the table. Create the table if it does not exist or has other columns.
 
-        ``layout`` may grow while the rows are taken. They may be read and typed in other threads.
+        ``layout`` may grow while ``rows`` is consumed. Other threads may read and type the rows meanwhile.
         """
         ...
 
     def commit(self, meta: Meta) -> None:
-        """Write what the target now says of itself, and show everything. Tables that ``meta`` has not are gone."""
+        """Store the new state and make all changes visible. Tables that ``meta`` does not list are removed."""
         ...
 
     def rollback(self) -> None:
-        """Forget what was written since `begin`; called after any error, also of `commit`."""
+        """Discard everything written since `begin`. Called after any error, including one of `commit`."""
         ...
 
 
 class Target(NewTarget, Protocol):
-    """A copy that can also be brought up to date."""
+    """A copy that can also be updated with changed rows."""
 
     @property
     def meta(self) -> Meta | None:
-        """What it shows now; None where there is nothing, or nothing that this version of the layout can go on with."""
+        """The state that the copy shows; None if it is empty or has another layout version."""
         ...
 
     @property
-    def worn(self) -> bool:
-        """Whether so much of it was replaced that it is better filled anew."""
+    def needs_rebuild(self) -> bool:
+        """Whether so many rows were replaced that the copy should be filled again."""
         ...
 
     def count(self, table: Table) -> int:
-        """Return how many rows the table has now, within what was begun."""
+        """Return the number of rows of the table, including changes of the open transaction."""
         ...
 
     def large(self, table: Table, most: int) -> list[int]:
-        """Return the ids of rows with ``#large``, or just ``most`` of them where there are more."""
+        """Return the ids of at most ``most`` rows whose ``#large`` is true."""
         ...
 
     def replace(self, table: Table, layout: TableLayout, ids: pa.Int64Array, rows: pa.Table) -> None:
-        """Delete the rows with these ids (``#row``; sorted, each once), and add ``rows``, whose ids are among them."""
+        """Delete the rows with these ids (``#row``; sorted, unique), then insert ``rows``, whose ids are among them."""
         ...
 
     def keep(self, table: Table, ids: pa.Int64Array, last: int | None) -> None:
-        """Delete all rows but those with these ids, which may be millions; no rows with ids above the last, if any."""
+        """Delete the rows whose ids are not in ``ids``, which may hold millions.
+
+        With ``last``, rows with ids above it stay.
+        """
         ...

@@ -1,11 +1,11 @@
-"""How PostgreSQL keeps CEEMS databases: the tables, their columns, and the SQL that makes them.
+"""How PostgreSQL stores CEEMS databases: the tables, their columns, and the SQL that creates them.
 
-The layout is that of the column mirror (see `mirror_layout`): plain columns as they are, and each key of a metric one
-column, ``#0``, ``#1`` and so on; table ``catalog`` says which is which. Several sites share the tables; column ``site``
-tells whose a row is. The large tables are partitioned by ranges of ``part``, so that the partitions can lie on other
-servers. Leaves have the indexes, not their parents, since a parent with foreign partitions may not have unique ones.
+The layout is that of `columnar.layout`. Plain columns are stored unchanged, and each key of a metric is one column:
+``#0``, ``#1`` and so on. Table ``catalog`` maps keys to columns. Several sites share the tables; column ``site`` names
+the site of a row. The large tables are partitioned by ranges of ``part``, so that partitions can be on other servers.
+Indexes belong to the partitions, because a table with foreign partitions cannot have unique indexes.
 
-Texts are compared byte by byte, as SQLite does: every text column has collation C.
+Every text column has collation C, because SQLite compares texts byte by byte.
 """
 
 import zlib
@@ -20,27 +20,28 @@ from ceems_grpc.store.columnar.layout import DAY, LARGE, MOMENT, ROW, list_colum
 from ceems_grpc.store.plan import Table
 
 POSTGRES_LAYOUT_VERSION = 1
-"""Another number for every change of the tables; feeders and readers refuse tables with another one."""
+"""Incremented with every change of the tables. Feeders refuse tables with another version; readers, with an older."""
 
 PARTS = 64
-"""Values of ``part``: 0 to 63. Rows never change it, so the number is for ever."""
+"""The values of ``part`` are 0 to 63. A row keeps its part for ever, so this number never changes."""
 
 LOCAL_PARTITIONS = 8
 MOST_KEYS = 1_200
-"""Keys of one table: PostgreSQL has no more than 1,600 columns a table, and rollups have up to three a key."""
+"""The most keys of one table. PostgreSQL allows 1,600 columns per table, and rollups have up to three per key."""
 
 SITE = "site"
 PART = "part"
 UNITS_COUNT = "#units"
 HOUR = "#hour"
 DIGEST = "#digest"
-"""The column by which the feeder tells whether a row is another than before; see `postgres_rows`."""
+"""The column by which the feeder tells whether a row has changed; see `feed.rows`."""
 HOURLY = "units_hourly"
 DAILY = "units_daily"
 LARGE_TABLES = METRIC_TABLES
 SMALL_TABLES = tuple(table for table in Table if table not in LARGE_TABLES)
 
-Kind = Literal["local", "foreign", "citus"]
+Placement = Literal["local", "foreign", "citus"]
+"""Where the large tables are: in this database, on foreign servers, or distributed by the extension Citus."""
 
 _INDEXES: dict[Table, tuple[tuple[str, ...], ...]] = {
     Table.UNITS: (("username", "ended_at_ts"), ("project", "ended_at_ts"), ("ended_at_ts",), (MOMENT,), ("uuid",)),
@@ -50,12 +51,12 @@ _INDEXES: dict[Table, tuple[tuple[str, ...], ...]] = {
 
 
 class TableCatalog(msgspec.Struct):
-    """What ``catalog`` says of one table: the union over all sites.
+    """The entry of one table in ``catalog``: the union over all sites.
 
-    ``columns``: those of the CEEMS table, metrics included, in its order; ``keys``: from metric to {key: column};
-    ``coded``: columns that hold the codes NaN or Infinity; ``inexact``: columns of which some site has texts that are
-    not kept exactly; ``weights``: from an averaged metric to the key of ``total_time_seconds`` that weighs it in the
-    rollups (of units only).
+    ``columns``: the columns of the CEEMS table, metrics included, in its order. ``keys``: for each metric,
+    {key: column}. ``coded``: columns that hold the codes NaN or Infinity. ``inexact``: columns with texts of some site
+    that are not stored exactly. ``weights``: for each averaged metric, the key of ``total_time_seconds`` that weighs it
+    in the rollups (of units only).
     """
 
     columns: tuple[str, ...] = ()
@@ -65,7 +66,7 @@ class TableCatalog(msgspec.Struct):
     weights: dict[str, str] = {}
 
     def add_key(self, metric: str, key: str) -> str:
-        """Give a key a column; the caller makes the column."""
+        """Assign a column to a key, and return its name. The caller creates the column."""
         place = f"#{sum(map(len, self.keys.values()))}"
         self.keys.setdefault(metric, {})[key] = place
         return place
@@ -73,7 +74,7 @@ class TableCatalog(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """A partition: rows with ``first`` <= part < ``end``; ``server`` is the foreign server's name, "" here."""
+    """A partition of rows with ``first`` <= part < ``end``. ``server``: its foreign server, "" if it is local."""
 
     name: str
     first: int
@@ -82,32 +83,32 @@ class Leaf:
 
 
 def part_of(site: str, cluster_id: str | None, username: str | None) -> int:
-    """Return the part of a row: the same for all rows of a user on a cluster of a site."""
+    """Return the part of a row. All rows of a user on a cluster of a site have the same part."""
     return zlib.crc32("\0".join((site, cluster_id or "", username or "")).encode("utf-8", "replace")) % PARTS
 
 
 def weighted_column(place: str) -> str:
-    """Return the rollups' column with sums of a key's values times their weights."""
+    """Return the name of the rollups' column with the sum of a key's values times their weights."""
     return f"#weighted:{place}"
 
 
 def weight_column(place: str) -> str:
-    """Return the rollups' column with sums of the weights of the rows that have the key."""
+    """Return the name of the rollups' column with the sum of the weights of the rows that have the key."""
     return f"#weight:{place}"
 
 
 def json_column(column: str) -> str:
-    """Return the column with a JSON object's text as jsonb."""
+    """Return the name of the column with the text of a JSON object as jsonb."""
     return f"#json:{column}"
 
 
 def type_of(column: str) -> str:
-    """Return the type of a plain column of CEEMS."""
+    """Return the PostgreSQL type of a plain column of CEEMS."""
     return "bigint" if column in INTEGERS else 'text COLLATE "C"'
 
 
 def leaves(table: Table, servers: Sequence[str] = (), local: int = LOCAL_PARTITIONS) -> list[Leaf]:
-    """Return the partitions of a large table: one on each foreign server, or several here."""
+    """Return the partitions of a large table: one on each foreign server, or ``local`` ones in this database."""
     count = len(servers) or local
     bounds = [PARTS * index // count for index in range(count + 1)]
     return [
@@ -117,15 +118,15 @@ def leaves(table: Table, servers: Sequence[str] = (), local: int = LOCAL_PARTITI
 
 
 def setup_statements(schema: str, servers: Sequence[str] = (), *, citus: bool = False) -> list[str]:
-    """Return the statements, one each, that make the tables in an existing or missing schema.
+    """Return the SQL statements that create the tables, and the schema if it does not exist.
 
-    With ``servers``, names of foreign servers, the large tables lie there (see `shard_statements`). With ``citus`` they
-    are distributed by the extension of that name. Raises ValueError for more servers than parts.
+    ``servers``: names of the foreign servers on which the large tables are (see `shard_statements`). ``citus``: let the
+    extension Citus distribute them. Raises ValueError if there are more servers than parts.
     """
     if len(servers) > PARTS:
         raise ValueError(f"there can be no more than {PARTS} shards")
     space = quote(schema)
-    kind: Kind = "foreign" if servers else "citus" if citus else "local"
+    kind: Placement = "foreign" if servers else "citus" if citus else "local"
     made = [_schema(schema)]
     for table in LARGE_TABLES:
         made += _large_table(schema, table, servers, citus=citus)
@@ -145,7 +146,7 @@ def setup_statements(schema: str, servers: Sequence[str] = (), *, citus: bool = 
 
 
 def shard_statements(schema: str, servers: Sequence[str], server: str) -> list[str]:
-    """Return the statements, one each, that make the tables of one shard, to be run there."""
+    """Return the SQL statements that create the tables of one shard, to be run on that shard."""
     made = [_schema(schema)]
     for table in LARGE_TABLES:
         for leaf in leaves(table, servers):
@@ -158,7 +159,7 @@ def shard_statements(schema: str, servers: Sequence[str], server: str) -> list[s
 
 
 def _schema(schema: str) -> str:
-    # CREATE SCHEMA IF NOT EXISTS wants the right to create schemas also where there is nothing to do.
+    # CREATE SCHEMA IF NOT EXISTS needs the privilege to create schemas even if the schema exists.
     missing = f"to_regnamespace({text(quote(schema))}) IS NULL"
     return f"DO $make$ BEGIN IF {missing} THEN CREATE SCHEMA {quote(schema)}; END IF; END $make$"
 
@@ -195,7 +196,7 @@ def _columns(table: Table) -> list[str]:
 
 
 def _plain(table: Table) -> list[str]:
-    """Return the columns that are kept as they are. Integers come first, which wastes no space on alignment."""
+    """Return the columns that are stored unchanged: integers first, so that alignment wastes no space."""
     plain = (column for column in COLUMNS[table] if not is_metric(column))
     return sorted(plain, key=lambda column: column not in INTEGERS)
 
@@ -204,7 +205,7 @@ def _indexes(schema: str, table: Table, name: str) -> list[str]:
     place = f"{quote(schema)}.{quote(name)}"
     made = [f"ALTER TABLE {place} ADD PRIMARY KEY ({SITE}, {quote(ROW)}, {PART})"]
     made += [f"CREATE INDEX ON {place} ({', '.join(map(quote, columns))})" for columns in _INDEXES[table]]
-    # Rows that may not fit on a page of SQLite's are few, and asked for at most commits of its writer.
+    # Rows that may not fit on one page of SQLite are few, and most commits of the writer make the feeder ask for them.
     made.append(f"CREATE INDEX ON {place} ({quote(ROW)}) WHERE {quote(LARGE)}")
     return made
 
@@ -234,7 +235,7 @@ _STATE_TABLES = (
     " schema_version integer NOT NULL, commits bigint NOT NULL, fed_at timestamptz NOT NULL, newest bigint,"
     " units bigint NOT NULL, resources jsonb NOT NULL, complete boolean NOT NULL, rollups boolean NOT NULL,"
     " keep_history boolean NOT NULL)",
-    # The key is what keeps two sites from having the same cluster.
+    # The primary key keeps two sites from having the same cluster.
     'CREATE TABLE {space}.clusters (cluster_id text COLLATE "C" PRIMARY KEY, site text COLLATE "C" NOT NULL)',
     "CREATE TABLE {space}.catalog (table_name text PRIMARY KEY, layout jsonb NOT NULL)",
     'CREATE TABLE {space}.feed_state (site text COLLATE "C" PRIMARY KEY, state text NOT NULL,'
@@ -242,11 +243,12 @@ _STATE_TABLES = (
 )
 
 
-def _add_columns_function(schema: str, kind: Kind) -> str:
-    """Return the function by which a feeder that owns nothing adds columns, here and on the shards.
+def _add_columns_function(schema: str, kind: Placement) -> str:
+    """Return the statement that creates the function by which a feeder adds columns, here and on the shards.
 
-    Owners of tables may change everything about them; this way a feeder may add columns of a few kinds and no more.
-    On shards the columns are made first: rows can be sent there as soon as the columns are seen here.
+    The owner of a table may change anything about it. With this function, the feeder need not own the tables and can
+    only add columns of a few types. Columns are added on the shards first, because rows can be sent to the shards as
+    soon as the columns are visible here.
     """
     large = ", ".join(map(text, LARGE_TABLES))
     tables = ", ".join(map(text, (*LARGE_TABLES, *SMALL_TABLES, HOURLY, DAILY)))

@@ -1,1 +1,1 @@
-"""Writes CEEMS databases into PostgreSQL."""
+"""Copy CEEMS databases into PostgreSQL."""

@@ -1,4 +1,4 @@
-"""Writes what a feeder has gathered into the tables of PostgreSQL, within the feeder's transactions."""
+"""Write the changes that a feeder has collected to the tables of PostgreSQL, within the feeder's transactions."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -11,22 +11,22 @@ from ceems_grpc.store.plan import Table
 from ceems_grpc.store.postgres.connection import Connection
 from ceems_grpc.store.postgres.feed.catalog import transaction
 from ceems_grpc.store.postgres.feed.rollups import DAY_SECONDS, empty_statements, rebuild_statements
-from ceems_grpc.store.postgres.schema import LARGE_TABLES, PART, SITE, Kind, TableCatalog
+from ceems_grpc.store.postgres.schema import LARGE_TABLES, PART, SITE, Placement, TableCatalog
 
 ALL_CLUSTERS = "all"
-"""What an administrator of all clusters has for a cluster id."""
+"""The cluster id of administrators of all clusters."""
 _IDS_AT_ONCE = 20_000
 _REBUILD_DAYS = 28
-_DETACHED = 1 << 40  # taken off a row id once for each time that rows are detached
+_DETACHED = 1 << 40  # subtracted from a row id once for every time that rows were detached
 
 
 class ClusterTakenError(Exception):
-    """The rows hold a cluster that is another site's; the message is a sentence."""
+    """The rows have a cluster that belongs to another site. The message is a sentence."""
 
 
 @dataclass(slots=True)
 class Work:
-    """What is to be done to one table: ids that leave the file (or stay as kept history), and rows to add."""
+    """The changes of one table: ids to delete, rows to add, and ids to detach, which stay as kept history."""
 
     gone: list[int] = field(default_factory=list)
     rows: list[pa.Table] = field(default_factory=list)
@@ -34,14 +34,14 @@ class Work:
 
     @property
     def size(self) -> int:
-        """How many rows that is."""
+        """The number of changed rows."""
         return len(self.gone) + len(self.detached) + sum(len(rows) for rows in self.rows)
 
 
 class Writer:
     """Writes the rows of one site."""
 
-    def __init__(self, connection: Connection, schema: str, site: str, kind: Kind) -> None:
+    def __init__(self, connection: Connection, schema: str, site: str, kind: Placement) -> None:
         self._connection = connection
         self._schema = schema
         self._space = quote(schema)
@@ -50,10 +50,10 @@ class Writer:
         self._where = f"{SITE} = {text(site)}"
 
     def write(self, gathered: Mapping[Table, Work], claims: set[str], detachings: int) -> int:
-        """Write all that is gathered, and return how many rows were added.
+        """Write all changes, and return the number of rows that were added.
 
-        ``claims``: cluster ids that the site has not had before; `ClusterTakenError` where one is another site's.
-        ``detachings``: how often rows were detached, this time included.
+        ``claims``: cluster ids that are new to the site. Raises `ClusterTakenError` if one belongs to another site.
+        ``detachings``: how often rows have been detached, including this time.
         """
         if claims:
             self._claim(claims)
@@ -75,7 +75,7 @@ class Writer:
         return added
 
     def rebuild_rollups(self, catalog: TableCatalog) -> None:
-        """Sum all hours and days of the site anew, in a transaction for each few weeks."""
+        """Compute all hours and days of the site again, with one transaction for every four weeks."""
         with transaction(self._connection):
             for statement in empty_statements(self._schema, self._site):
                 self._connection.run(statement)
@@ -98,7 +98,7 @@ class Writer:
         if self._kind != "foreign" or table not in LARGE_TABLES:
             self._connection.copy(self._schema, table, rows)
             return
-        # COPY sends foreign partitions row by row (until PostgreSQL 16); INSERT sends them in batches.
+        # COPY sends rows to foreign partitions one by one (until PostgreSQL 16); INSERT sends them in batches.
         names = ", ".join(map(quote, rows.column_names))
         self._connection.run(
             f"CREATE TEMPORARY TABLE incoming ON COMMIT DROP AS SELECT {names} FROM {self._name(table)} WITH NO DATA"  # noqa: S608
@@ -121,7 +121,7 @@ class Writer:
             )
 
     def _claim(self, claims: set[str]) -> None:
-        """Note that clusters are this site's. Raises `ClusterTakenError` where one is another's."""
+        """Record that clusters belong to this site. Raises `ClusterTakenError` if one belongs to another site."""
         values = ", ".join(f"({text(name)}, {text(self._site)})" for name in sorted(claims))
         self._connection.run(f"INSERT INTO {self._space}.clusters VALUES {values} ON CONFLICT DO NOTHING")  # noqa: S608
         listed = ", ".join(map(text, sorted(claims)))
@@ -137,7 +137,7 @@ class Writer:
             )
 
     def _write_administered(self) -> None:
-        """Say of each administrator which clusters that is about: those of the site, or the one that the row names."""
+        """Record the clusters of each administrator: those of the site, or the one that the row names."""
         mine = (
             f"(SELECT coalesce(json_agg(cluster_id ORDER BY cluster_id), '[]')::text FROM {self._space}.clusters"  # noqa: S608
             f" WHERE {self._where})"
@@ -157,5 +157,5 @@ class Writer:
 
 
 def array_of(values: Iterable[int]) -> str:
-    """Write row ids as an array; a parameter cast to one would not be sent to shards."""
+    """Write row ids as an array literal: postgres_fdw does not push down a parameter that is cast to an array."""
     return "'{" + ",".join(map(str, values)) + "}'::bigint[]"

@@ -1,4 +1,4 @@
-"""Which columns the tables in PostgreSQL have, and how they get new ones: nobody migrates by hand."""
+"""The columns of the tables in PostgreSQL. New ones are added automatically; nobody migrates by hand."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -14,10 +14,10 @@ from ceems_grpc.store.postgres.schema import DAILY, HOURLY, MOST_KEYS, TableCata
 
 
 class Catalogs:
-    """The catalog as a feeder sees it. Other feeders may add to it at any time; nothing is ever taken from it.
+    """The catalog as one feeder sees it. Other feeders can add to it at any time; nothing is ever removed.
 
-    It grows in transactions of its own before any row is written: columns take locks, and one that waits on a shard
-    for rows which the same feeder has written there would wait for ever.
+    It grows in transactions of its own, before any row is written. To add a column takes a lock, and on a shard that
+    lock would wait for ever for rows that the same feeder has written there.
     """
 
     def __init__(self, connection: Connection, schema: str, weights: dict[str, str]) -> None:
@@ -27,16 +27,17 @@ class Catalogs:
         self._known: dict[Table, TableCatalog] = {}
 
     def of(self, table: Table) -> TableCatalog:
-        """Return what the catalog had of a table when it was last looked at."""
+        """Return the entry of a table as it was when it was last read."""
         known = self._known.get(table)
         return self._read(table) if known is None else known
 
     def fit(self, table: Table, layout: TableLayout, names: Iterable[str]) -> Mapping[str, str]:
-        """Make room for the layout's columns and those of its keys among ``names``; return {layout's: PostgreSQL's}.
+        """Add columns for the layout, and for its keys whose columns are among ``names``.
 
-        Raises `CannotMirrorError` where there are too many keys.
+        Returns {column of the layout: column of PostgreSQL} for these keys. Raises `CannotMirrorError` if there are too
+        many keys.
         """
-        # The layout may grow in another thread; what it has of these names stays.
+        # Another thread may add to the layout, but entries of these names do not change.
         wanted = set(names)
         keys = {
             place: (metric, key)
@@ -113,7 +114,7 @@ class Catalogs:
 
 @contextmanager
 def transaction(connection: Connection) -> Iterator[None]:
-    """Commit what is done within, or nothing where it raises."""
+    """Commit what the context does, or nothing if it raises."""
     connection.run("BEGIN")
     try:
         yield

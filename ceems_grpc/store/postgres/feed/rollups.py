@@ -1,8 +1,8 @@
-"""Sums of units per UTC hour and day, kept beside the units in PostgreSQL.
+"""Rollups: sums of units per UTC hour and day, which PostgreSQL stores beside the units.
 
-A row of ``units_hourly`` sums the units of a site, part and group whose last update (``#moment``) lies in the hour;
-``units_daily`` sums hours. Sums are made anew from the rows for every hour that is touched, never added to: so they
-are the sums of what is there, whatever happened.
+A row of ``units_hourly`` sums the units of a site, part and group whose last update (``#moment``) is in the hour.
+``units_daily`` sums hours. When a row changes, the sums of its hour are computed again from all rows; sums are never
+incremented. So they always equal the sums of the rows that exist.
 """
 
 from collections.abc import Collection, Iterable
@@ -24,16 +24,16 @@ from ceems_grpc.store.postgres.schema import (
 
 HOUR_SECONDS = 3_600
 DAY_SECONDS = 86_400
-_MOST_RANGES = 40  # statements; more separate hours than that are read in one go
+_MOST_RANGES = 40  # statements; more separate ranges of hours are computed in one
 
 
 def hour_of(moment: int) -> int:
-    """Return the start of the UTC hour."""
+    """Return the start of the UTC hour of a moment, both in seconds since 1970."""
     return moment // HOUR_SECONDS * HOUR_SECONDS
 
 
 def rollup_columns(catalog: TableCatalog) -> dict[str, str]:
-    """Return the measures' columns of the rollups, and the expression over units that each sums."""
+    """Return the columns of measures in the rollups, each with the expression over units that it sums."""
     columns: dict[str, str] = {}
     time = catalog.keys.get(TIMES, {})
     for metric, keys in catalog.keys.items():
@@ -49,7 +49,7 @@ def rollup_columns(catalog: TableCatalog) -> dict[str, str]:
 
 
 def refresh_statements(schema: str, site: str, catalog: TableCatalog, hours: Collection[int]) -> list[str]:
-    """Return the statements that sum these hours, and the days that they are in, anew."""
+    """Return the SQL statements that compute these hours, and the days that contain them, again."""
     made: list[str] = []
     ranges = list(_ranges(hours))
     if len(ranges) > _MOST_RANGES:
@@ -68,7 +68,7 @@ def refresh_statements(schema: str, site: str, catalog: TableCatalog, hours: Col
 
 
 def rebuild_statements(schema: str, site: str, catalog: TableCatalog, first: int, end: int) -> list[str]:
-    """Return the statements that sum all hours and days of [first, end), two days' starts."""
+    """Return the SQL statements that compute all hours and days from one day's start to another, excluding that day."""
     return [
         _delete(schema, site, HOURLY, f"{quote(HOUR)} >= {first} AND {quote(HOUR)} < {end}"),
         _sum_hours(schema, site, catalog, first, end),
@@ -78,14 +78,14 @@ def rebuild_statements(schema: str, site: str, catalog: TableCatalog, first: int
 
 
 def empty_statements(schema: str, site: str) -> list[str]:
-    """Return the statements that delete all sums of a site."""
+    """Return the SQL statements that delete all rollups of a site."""
     return [_delete(schema, site, name, "TRUE") for name in (HOURLY, DAILY)]
 
 
 def _sum_hours(schema: str, site: str, catalog: TableCatalog, first: int, end: int, *, more: str = "") -> str:
     columns = rollup_columns(catalog)
     names = [SITE, PART, HOUR, *GROUPS, UNITS_COUNT, *columns]
-    # The part is among the groups, so that each shard sums up its own.
+    # The groups include the part, so that each shard sums its own rows.
     groups = ", ".join([SITE, PART, _start(HOUR_SECONDS), *GROUPS])
     sums = ", ".join(["count(*)", *(f"sum({value})" for value in columns.values())])
     where = f"{SITE} = {text(site)} AND {quote(MOMENT)} >= {first} AND {quote(MOMENT)} < {end}{more}"
@@ -113,7 +113,7 @@ def _delete(schema: str, site: str, name: str, where: str) -> str:
 
 
 def _start(length: int) -> str:
-    """Write the start of the hour or day of ``#moment``, also before 1970."""
+    """Write the start of the hour or day of ``#moment``. The expression is also right before 1970."""
     moment = quote(MOMENT)
     return f"({moment} - (({moment} % {length}) + {length}) % {length})"
 
@@ -130,7 +130,7 @@ def _array(values: Iterable[int]) -> str:
 
 
 def _ranges(starts: Collection[int], length: int = HOUR_SECONDS) -> Iterable[tuple[int, int]]:
-    """Join hours (or days) that follow each other to ranges."""
+    """Join consecutive hours (or days) to ranges."""
     first: int | None = None
     end = 0
     for start in sorted(starts):

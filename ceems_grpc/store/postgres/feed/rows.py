@@ -1,4 +1,4 @@
-"""Typed rows of a CEEMS database (see `typed_rows`) as the rows that PostgreSQL keeps."""
+"""Convert typed rows of a CEEMS database (see `typed_rows`) to rows of the tables in PostgreSQL."""
 
 import json
 from collections.abc import Mapping
@@ -14,20 +14,20 @@ from ceems_grpc.store.columnar.layout import ROW, quote, text
 from ceems_grpc.store.plan import Table
 from ceems_grpc.store.postgres.schema import DIGEST, LARGE_TABLES, PART, SITE, json_column, part_of
 
-# PostgreSQL ends a product that has no double with an error, where others have 0 or infinity.
+# PostgreSQL raises an error if a product overflows or underflows; other engines return infinity or 0.
 _TINY, _HUGE = 1e-150, 1e150
 _JSONB = "\x01"  # the version that PostgreSQL's binary form of jsonb begins with; the JSON text follows
 
 
 class RowMaker:
-    """Makes rows of one site, with a digest each. The digests of equal rows are equal, in one version of DuckDB."""
+    """Makes the rows of one site, each with a digest. Within one version of DuckDB, equal rows have equal digests."""
 
     def __init__(self, site: str) -> None:
         self._site = site
         self._duck = duckdb.connect(config={"memory_limit": "256MB", "threads": 1})
 
     def make(self, table: Table, rows: pa.Table, places: Mapping[str, str]) -> pa.Table:
-        """Return the rows with PostgreSQL's names and types of columns; ``places``: from the layout's key columns."""
+        """Return the rows with PostgreSQL's columns. ``places``: {key column of the layout: column of PostgreSQL}."""
         made: dict[str, Any] = {}
         for name in rows.column_names:
             column = rows.column(name)
@@ -47,11 +47,11 @@ class RowMaker:
         return found.append_column(PART, self._parts(found)) if table in LARGE_TABLES else found
 
     def close(self) -> None:
-        """Let go of DuckDB."""
+        """Close DuckDB."""
         self._duck.close()
 
     def _digests(self, rows: pa.Table) -> pa.ChunkedArray:
-        """Return a number for each row that takes in all values; columns without one change nothing."""
+        """Return a digest of all values for each row. Nulls do not count, so a new empty column changes nothing."""
         digest = "0::UBIGINT"
         for name in rows.column_names:
             if name == ROW:
@@ -81,14 +81,14 @@ class RowMaker:
 def _bounded(column: pa.ChunkedArray) -> pa.ChunkedArray:
     size = pc.abs(column)
     tiny = pc.and_(pc.less(size, _TINY), pc.greater(size, 0.0))
-    huge = pc.and_(pc.greater(size, _HUGE), pc.is_finite(size))  # infinity is a code
+    huge = pc.and_(pc.greater(size, _HUGE), pc.is_finite(size))  # infinity is a code, see layout
     if pc.any(tiny).as_py():
         column = pc.if_else(tiny, 0.0, column)
     return pc.if_else(huge, pc.multiply(pc.sign(column), _HUGE), column) if pc.any(huge).as_py() else column
 
 
 def _without_nul(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Take NUL out of texts: PostgreSQL cannot hold it."""
+    """Remove NUL from texts, because PostgreSQL cannot store it."""
     if not pc.any(pc.match_substring(column, "\0")).as_py():
         return column
     return pa.chunked_array(
@@ -110,11 +110,11 @@ def _jsonb(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _object(value: str) -> str | None:
-    """Return what jsonb takes of a text, or None where that is no JSON object or holds what jsonb cannot."""
+    """Return the binary form of jsonb for a text, or None if it is not a JSON object, or jsonb cannot store it."""
     try:
         if not isinstance(msgspec.json.decode(value), dict):
             return None
-        if "\\u" in value:  # NUL and lone surrogates are JSON, but no text of PostgreSQL
+        if "\\u" in value:  # JSON allows NUL and lone surrogates; PostgreSQL does not
             decoded = json.dumps(json.loads(value), ensure_ascii=False)
             decoded.encode()
             if "\\u0000" in decoded:

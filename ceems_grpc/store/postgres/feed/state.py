@@ -1,4 +1,4 @@
-"""What a feeder keeps in PostgreSQL about the site that it feeds."""
+"""The state that a feeder stores in PostgreSQL about its site."""
 
 import zlib
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _LOCK = 0x6365656D  # "ceem": the first half of the keys of advisory locks
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What is fed. ``weights``: see `TableCatalog`; ``schema_version``: of CEEMS."""
+    """The site that is fed. ``weights``: see `TableCatalog`. ``schema_version``: of its CEEMS database."""
 
     name: str
     zone: str
@@ -23,10 +23,12 @@ class Site:
 
 
 class FeedState(msgspec.Struct):
-    """What the feeder knows of what it has written.
+    """What the feeder has written.
 
-    ``meta`` is None while the site is being filled. ``counts``: rows of the file per table. ``kept``: units of kept
-    history; ``detachings``: how often rows were detached.
+    ``meta`` is None while the site is being filled. ``counts``: the number of rows of the file per table. ``kept``: the
+    number of units of kept history. ``detachings``: how often rows have been detached. ``newest``: the newest update of
+    a unit, in seconds since 1970. ``resources``: pairs of cluster and resource manager. ``rollups``: whether the
+    rollups are complete.
     """
 
     meta: Meta | None = None
@@ -39,7 +41,7 @@ class FeedState(msgspec.Struct):
 
     @classmethod
     def read(cls, text: str) -> "FeedState":
-        """Read what was written, also by a version of this program whose ``meta`` means nothing to this one."""
+        """Read a stored state. ``meta`` is None if another version of this program wrote one that this cannot read."""
         try:
             return msgspec.json.decode(text, type=cls)
         except msgspec.DecodeError:
@@ -47,7 +49,7 @@ class FeedState(msgspec.Struct):
 
 
 def lock_site(connection: Connection, schema: str, site: str) -> bool:
-    """Take the right to write a site, for as long as the connection lives; False where another connection has it."""
+    """Lock a site for writing while the connection lives. Return False if another connection holds the lock."""
     key = zlib.crc32(f"{schema}\0{site}".encode()) - (1 << 31)
     taken: bool = connection.fetch(f"SELECT pg_try_advisory_lock({_LOCK}, {key})").column(0)[0].as_py()
     return taken

@@ -1,12 +1,12 @@
-"""Writes the rows of one site into PostgreSQL, as a target of `follow_fill` and `follow_changes`.
+"""Write the rows of one site to PostgreSQL, as a target of `follow.fill` and `follow.changes`.
 
-What is to be written is gathered first and written at `commit`, in one transaction with the new state: it is short, and
-a process that is killed leaves the old rows with the old state. Only what is too much to gather is written in several
-transactions, and the state says so: the site is then filled again, which writes only rows that are not there yet, since
-each row has a digest. Shards commit by themselves just before the coordinator does; so it is noted beforehand that they
-are written, and where that note is left over the site is filled again too.
+Changes are collected first. `commit` writes them in one short transaction together with the new state, so a process
+that is killed leaves the old rows with the old state. Changes that are too many to collect are written in several
+transactions, and the state records that. If the process is killed then, the site is filled again. This writes only rows
+that are missing or differ, because each row has a digest. Shards commit on their own, just before the coordinator does.
+So a mark is set before shards are written, and if it is still set later, the site is filled again as well.
 
-Kept history: rows that leave the file stay, with a row id below 0.
+Kept history: rows that the file no longer has stay, with a row id below 0.
 """
 
 import logging
@@ -43,14 +43,14 @@ from ceems_grpc.store.postgres.schema import (
     LARGE_TABLES,
     PART,
     SITE,
-    Kind,
+    Placement,
 )
 
 _log = logging.getLogger(__name__)
-_ROWS_AT_ONCE = 20_000  # compared, and copied, in one go
-_MOST_GATHERED = 200_000  # rows; more are written in transactions of their own
-_BLOCK = 65_536  # row ids counted together
-# What tells the same thing in the file and in kept history, the most telling column first.
+_ROWS_AT_ONCE = 20_000  # rows that are compared and copied together
+_MOST_GATHERED = 200_000  # rows; when more are collected, they are written at once
+_BLOCK = 65_536  # row ids that are counted together
+# The columns by which a row of kept history is recognised in the file, the most selective one first.
 _IDENTITY = {
     Table.UNITS: ("uuid", "cluster_id", "started_at"),
     Table.USAGE: ("username", "cluster_id", "project"),
@@ -59,9 +59,9 @@ _IDENTITY = {
 
 
 class PostgresTarget:
-    """See `Target`. Needs the tables, and that nobody else writes the site: see `lock_site`.
+    """See `Target`. The tables must exist, and the caller must hold the lock of the site; see `lock_site`.
 
-    ``progress`` is called with the number of rows looked at so far, while the site is filled.
+    ``progress`` is called with the number of rows read so far, while the site is filled.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class PostgresTarget:
         self._clusters: set[str] = set()
         self._seen = 0
         self.written = 0
-        self._kind: Kind = self._one(f"SELECT kind FROM {self._space}.layout")  # noqa: S608 - quoted names
+        self._kind: Placement = self._one(f"SELECT kind FROM {self._space}.layout")  # noqa: S608 - quoted names
         self._catalogs = Catalogs(connection, schema, site.weights)
         self._writer = Writer(connection, schema, site.name, self._kind)
         self._state = self._read_state()
@@ -89,21 +89,21 @@ class PostgresTarget:
 
     @property
     def meta(self) -> Meta | None:
-        """What PostgreSQL shows of the site; None while it is not filled."""
+        """The state of the site in PostgreSQL; None until the site is filled."""
         meta = self._state.meta
         return meta if meta is not None and meta.layout_version == COLUMN_LAYOUT_VERSION else None
 
     @property
-    def worn(self) -> bool:
-        """Never: PostgreSQL cleans up by itself."""
+    def needs_rebuild(self) -> bool:
+        """Always False, because PostgreSQL cleans up by itself."""
         return False
 
     def close(self) -> None:
-        """Let go of memory; the connection stays open."""
+        """Release memory. The connection stays open."""
         self._maker.close()
 
     def begin(self) -> None:
-        """Begin to gather."""
+        """Start to collect changes."""
         self._work = {}
         self._hours = set()
         self._claims = set()
@@ -112,11 +112,11 @@ class PostgresTarget:
         self._next = msgspec.structs.replace(self._state, resources=set(self._state.resources))
 
     def rollback(self) -> None:
-        """Forget what was gathered."""
+        """Discard the collected changes."""
         self.begin()
 
     def count(self, table: Table) -> int:
-        """Return how many rows of the file there are, with what is gathered."""
+        """Return the number of rows of the file, including the collected changes."""
         return self._counts.get(table, 0)
 
     @property
@@ -125,12 +125,12 @@ class PostgresTarget:
         return self._state.newest
 
     def large(self, table: Table, most: int) -> list[int]:
-        """Return ids of rows that may not fit on a page of the file."""
+        """Return the ids of at most ``most`` rows that may not fit on one page of the file."""
         chosen = f"{self._where} AND {quote(LARGE)} AND {quote(ROW)} >= 0"
         return self._ids(f"SELECT {quote(ROW)} FROM {self._name(table)} WHERE {chosen} LIMIT {most:d}")  # noqa: S608
 
     def replace(self, table: Table, layout: TableLayout, ids: pa.Int64Array, rows: pa.Table) -> None:
-        """Gather the rows that differ from what is there, and the ids that are gone."""
+        """Collect the rows that differ from the stored ones, and the ids that the file no longer has."""
         for start in range(0, len(ids), _ROWS_AT_ONCE):
             chosen = ids.slice(start, _ROWS_AT_ONCE)
             old = self._old(table, f"{quote(ROW)} = ANY({array_of(chosen.to_pylist())})")
@@ -138,7 +138,7 @@ class PostgresTarget:
             self._compare(table, layout, old, new)
 
     def keep(self, table: Table, ids: pa.Int64Array, last: int | None) -> None:
-        """Gather the ids that are gone, looking closer only where the numbers of rows differ."""
+        """Collect the ids that the file no longer has. Only blocks whose number of rows differs are read."""
         blocks = pc.value_counts(pc.divide(ids, _BLOCK)) if len(ids) else None
         wanted = {} if blocks is None else dict(zip(*(part.to_pylist() for part in blocks.flatten()), strict=True))
         block = f"{quote(ROW)} / {_BLOCK}"
@@ -161,7 +161,7 @@ class PostgresTarget:
             self._leave(table, left.filter(pc.invert(pc.is_in(left.column(ROW), pa.array(gathered, pa.int64())))))
 
     def rewrite(self, table: Table, layout: TableLayout, rows: Iterable[pa.Table]) -> None:
-        """Gather what differs from what is there, range of ids by range. The rows come in the order of their ids."""
+        """Collect what differs from the stored rows, one range of ids after the other. Rows must be ordered by id."""
         last = -1
         count = 0
         for batch in _parts(rows):
@@ -191,7 +191,7 @@ class PostgresTarget:
         self._counts[table] = count
 
     def commit(self, meta: Meta) -> None:
-        """Write what was gathered, and the state, in one transaction; after a first fill also all rollups."""
+        """Write the collected changes and the state in one transaction. After a first fill, write all rollups too."""
         for table in [Table(name) for name in self._counts if name not in meta.layout.tables]:
             self.rewrite(table, TableLayout(()), [])
             del self._counts[table]
@@ -215,7 +215,7 @@ class PostgresTarget:
     # What differs
 
     def _compare(self, table: Table, layout: TableLayout, old: pa.Table, rows: pa.Table) -> None:
-        """Gather what makes ``old``, rows as `_old` returns them, into ``rows``."""
+        """Collect the changes from ``old``, rows in the form of `_old`, to ``rows``."""
         made = self._made(table, layout, rows) if rows.num_rows else None
         digests = dict(zip(old.column(ROW).to_pylist(), old.column(DIGEST).to_pylist(), strict=True))
         self._counts[table] = self._counts.get(table, 0) - old.num_rows + rows.num_rows
@@ -250,7 +250,7 @@ class PostgresTarget:
             self._supersede(table, differing)
 
     def _leave(self, table: Table, old: pa.Table, *, counted: bool = False) -> None:
-        """Gather rows that have left the file."""
+        """Collect rows that the file no longer has."""
         if not old.num_rows:
             return
         if not counted:
@@ -264,7 +264,7 @@ class PostgresTarget:
             self._touch(old)
 
     def _supersede(self, table: Table, rows: pa.Table) -> None:
-        """Gather rows of kept history that are in the file again (a backup was restored)."""
+        """Collect rows of kept history that are in the file again, because a backup was restored."""
         first, *_ = identity = _IDENTITY[table]
         if any(name not in rows.column_names for name in identity):
             return
@@ -338,14 +338,14 @@ class PostgresTarget:
         return _MOST_GATHERED if self._state.rollups else _ROWS_AT_ONCE - 1
 
     def _write_part(self) -> None:
-        """Write what is gathered, and that the site is not what the file is: it is to be filled again."""
+        """Write the collected changes, and record that the site differs from the file and must be filled again."""
         with transaction(self._connection):
             self._write()
             self._write_state(None, rollups=False)
         self._settle()
 
     def _write(self) -> None:
-        """Write what is gathered, within a transaction."""
+        """Write the collected changes, within a transaction."""
         if any(work.detached for work in self._work.values()):
             self._next.detachings += 1
         self.written += self._writer.write(self._work, self._claims, self._next.detachings)
@@ -359,12 +359,12 @@ class PostgresTarget:
         if not found.num_rows:
             return FeedState()
         state = FeedState.read(found.column(0)[0].as_py())
-        if found.column(1)[0].as_py():  # shards may hold what the coordinator does not know of
+        if found.column(1)[0].as_py():  # shards may have rows that the coordinator does not know of
             state = msgspec.structs.replace(state, meta=None, rollups=False, detachings=state.detachings + 1)
         return state
 
     def _settle(self) -> None:
-        """Take what was committed for what is there."""
+        """Make the committed state the current one."""
         self._state = msgspec.structs.replace(self._next, resources=set(self._next.resources))
         self._clusters |= self._claims
         self._work = {}
@@ -420,7 +420,7 @@ def _ascending(ids: pa.ChunkedArray) -> bool:
 
 
 def _parts(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """Cut and join batches to parts of the size in which rows are compared and copied."""
+    """Cut and join batches to the size in which rows are compared and copied."""
     waiting: list[pa.Table] = []
     for table in tables:
         for start in range(0, table.num_rows, _ROWS_AT_ONCE):
@@ -433,7 +433,7 @@ def _parts(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
 
 
 def _other_things(identity: Sequence[str], old: pa.Table, new: pa.Table) -> set[int]:
-    """Return the row ids under which the file now has something else, not a new state of the same thing."""
+    """Return the row ids that the file now uses for another unit, user or project than before."""
     if any(name not in new.column_names for name in identity):
         return set()
     before, after = (
