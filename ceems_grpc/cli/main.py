@@ -62,14 +62,9 @@ def _serve() -> int:
 
     use_one_allocator()  # before Arrow is loaded
     from ceems_grpc.bridge.create_datasource import create_datasource  # noqa: PLC0415 - not for other commands
-    from ceems_grpc.grafana.serve.process import serve  # noqa: PLC0415 - not for other commands
-    from ceems_grpc.grafana.serve.threads import share_fairly  # noqa: PLC0415 - not for other commands
+    from ceems_grpc.grafana.serve.process import serve_plugin  # noqa: PLC0415 - not for other commands
 
-    async def run() -> int:
-        share_fairly()
-        return await serve(create_datasource, name="CEEMS for Grafana", version=VERSION, plugin_id=PLUGIN_ID)
-
-    code = asyncio.run(run())
+    code = asyncio.run(serve_plugin(create_datasource, name="CEEMS for Grafana", version=VERSION, plugin_id=PLUGIN_ID))
     if "grafana_plugin_type" not in os.environ:
         print("\nTo see what it does without Grafana, run: ceems-grpc --help", file=sys.stderr)  # noqa: T201
     return code

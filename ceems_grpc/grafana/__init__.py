@@ -1,7 +1,7 @@
 """Grafana's backend plugin protocol for Python: write a data source, and serve it to Grafana.
 
-A plugin gives `serve` a factory: an async function that takes a `PluginContext` and returns a `DataSource`. Nothing
-here knows what the data is.
+A plugin gives `serve_plugin` a factory: an async function that takes a `PluginContext` and returns a `DataSource`.
+Nothing here knows what the data is; docs/python-sdk.md shows a whole data source.
 
 Everything that the author of a data source needs can be imported from this package. A name is loaded when it is first
 used, so that a plugin starts without Arrow.
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from ceems_grpc.grafana.data.metadata import InspectTab as InspectTab
     from ceems_grpc.grafana.data.metadata import Notice as Notice
     from ceems_grpc.grafana.data.metadata import QueryStat as QueryStat
-    from ceems_grpc.grafana.serve.process import serve as serve
+    from ceems_grpc.grafana.serve.process import serve_plugin as serve_plugin
 
 _MODULES = {
     "backend.context": ("DataSourceSettings", "PluginContext", "User"),
@@ -54,7 +54,7 @@ _MODULES = {
     "data.field_config": ("DataLink", "EnumConfig", "FieldConfig", "TypeConfig"),
     "data.frame": ("Frame",),
     "data.metadata": ("FrameMeta", "FrameType", "InspectTab", "Notice", "QueryStat"),
-    "serve.process": ("serve",),
+    "serve.process": ("serve_plugin",),
 }
 _HOMES = {name: f"{__name__}.{module}" for module, names in _MODULES.items() for name in names}
 

@@ -31,6 +31,7 @@ from ceems_grpc.grafana.serve.standalone import is_standalone, standalone_addres
 from ceems_grpc.grafana.serve.stdout import take_standard_output
 from ceems_grpc.grafana.serve.telemetry.logs import start_logging
 from ceems_grpc.grafana.serve.telemetry.tracing import start_tracing, stop_tracing
+from ceems_grpc.grafana.serve.threads import share_fairly
 
 _log = logging.getLogger(__name__)
 
@@ -42,14 +43,15 @@ _FLUSH_SECONDS = 0.4
 _LAST_RESORT_SECONDS = 5.0
 
 
-async def serve(factory: Factory, *, name: str, version: str, plugin_id: str = "") -> int:
+async def serve_plugin(factory: Factory, *, name: str, version: str, plugin_id: str = "") -> int:
     """Run a plugin until its host stops it or is gone; return the process's exit code.
 
-    ``factory`` makes a data source from its settings. ``name`` is told to whoever starts the process by hand;
-    ``plugin_id`` (else the name) is the service of its traces. What code prints goes to standard error: standard output
-    is the host's. Call it in the main thread, once in a process.
-    The module ``standalone`` says how to run it in a debugger.
+    ``factory`` makes a data source from its settings. ``name`` appears in the message for somebody who starts the
+    process by hand. ``plugin_id`` (by default the name) is the service name of its traces. What code prints goes to
+    standard error, because standard output belongs to the host. Call it in the main thread, once per process. The
+    module ``standalone`` explains how to run the plugin in a debugger.
     """
+    share_fairly()
     try:
         standalone = standalone_address(os.environ)
         if is_standalone(os.environ):

@@ -25,7 +25,7 @@ from ceems_grpc.grafana.backend.stream import (
     SubscribeResult,
     SubscribeStatus,
 )
-from ceems_grpc.grafana.serve.process import serve
+from ceems_grpc.grafana.serve.process import serve_plugin
 
 _log = logging.getLogger("echo")
 
@@ -167,4 +167,4 @@ async def make(context: PluginContext) -> DataSource:
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(serve(make, name="echo", version="1.2.3")))
+    sys.exit(asyncio.run(serve_plugin(make, name="echo", version="1.2.3")))
