@@ -8,13 +8,11 @@ PROTOS := $(sort $(wildcard proto/*.proto))
 # The tests of `make quick`: those of the query's way that need only Python and little time.
 UNIT_TESTS := tests/domain tests/panels tests/store tests/docs --ignore tests/domain/test_against_model.py \
               -m "not postgres and not browser and not go and not slow"
-# `make test COVERAGE=1` also prints the coverage of lines and branches by the tests that run in pytest's own process.
-COVERAGE_OPTIONS := --cov --cov-report=term:skip-covered
 
 .DEFAULT_GOAL := help
 include packaging/package.mk
 
-.PHONY: help setup proto demo test quick lint types imports unit python frontend lock bench bench-scale soak audit dashboards clean
+.PHONY: help setup proto demo test quick lint types imports unit coverage python frontend lock bench bench-scale soak audit dashboards clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 13
@@ -58,11 +56,15 @@ imports: setup
 unit: setup
 	$(BIN)/pytest -q -n auto $(UNIT_TESTS)
 
+# Of the unit tests only: measuring doubles the time of code in pytest's process, and does not see the plugin's process.
+coverage: setup ## print which lines and branches the unit tests cover
+	$(BIN)/pytest -q -n auto --cov --cov-report=term:skip-covered $(UNIT_TESTS)
+
 # Without Node.js the browser tests are skipped and say so. With worksteal, a worker takes neighbouring tests, which share
 # servers and databases.
 python: setup
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory frontend/node_modules/.installed; fi
-	$(BIN)/pytest -n auto --dist worksteal $(if $(COVERAGE),$(COVERAGE_OPTIONS))
+	$(BIN)/pytest -n auto --dist worksteal
 
 frontend: ## lint, type-check, test and build the frontend (needs Node)
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory frontend-all; \
