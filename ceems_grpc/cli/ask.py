@@ -93,7 +93,6 @@ def _context(path: Path, login: str | None, timezone: str) -> PluginContext:
         data_source=DataSourceSettings(
             1, "cli", "CEEMS", "", "", "", False, "", json.dumps(settings).encode(), {}, datetime.now(UTC), ""
         ),
-        app=None,
         grafana_config={},
         user_agent="ceems-grpc",
     )

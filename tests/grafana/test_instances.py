@@ -31,7 +31,7 @@ def context(uid: str = "a", version: int = 0, *, org: int = 1, json_data: bytes 
         updated=START + timedelta(seconds=version),
         api_version="",
     )
-    return PluginContext(org, "", "p", "", "", None, settings, None, {}, "")
+    return PluginContext(org, "", "p", "", "", None, settings, {}, "")
 
 
 class Made:

@@ -1,1 +1,1 @@
-"""What an author of a data source touches: the data source itself, queries, resources, streams, context and errors."""
+"""What the author of a data source uses: the data source, queries, resources, streams, context and errors."""

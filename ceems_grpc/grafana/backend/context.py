@@ -12,7 +12,7 @@ _SCHEDULER = "grafana_scheduler"
 
 
 def from_epoch_ms(milliseconds: int) -> datetime:
-    """Turn milliseconds since 1970 into UTC; what lies outside the years 1 to 9999 becomes the nearest end."""
+    """Convert milliseconds since 1970 to UTC. A time outside the years 1 to 9999 becomes the nearest one inside."""
     try:
         return EPOCH + timedelta(milliseconds=milliseconds)
     except OverflowError:
@@ -30,11 +30,12 @@ class User:
 
     @property
     def is_scheduler(self) -> bool:
-        """Tell whether it is nobody, but Grafana itself that evaluates an alert or recording rule.
+        """Tell whether this is not a person but Grafana itself, which evaluates an alert or recording rule.
 
-        Grafana asks so as this administrator without a name (SchedulerUserFor in pkg/services/ngalert/schedule). The
-        header FromAlert is no proof: Grafana passes it on from any browser. A person with this login gains nothing
-        by being taken for a rule: it takes an administrator, who may change the data source's settings anyway.
+        For a rule, Grafana asks as an administrator with this login and no name (SchedulerUserFor in
+        pkg/services/ngalert/schedule). The header FromAlert proves nothing: Grafana passes it on from any browser. A
+        person with this login gains nothing: only an administrator passes for a rule, and an administrator may change
+        the data source's settings anyway.
         """
         unnamed = self.name in {"", self.login}  # Grafana's own stand-in for a name is the login
         return (self.login, self.role, self.email) == (_SCHEDULER, "Admin", "") and unnamed
@@ -47,7 +48,12 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class DataSourceSettings:
-    """One configured data source. ``uid`` names it within its organization; ``updated`` is in UTC."""
+    """One configured data source, as Grafana stores it.
+
+    ``uid`` is unique within the organization. ``json_data`` is the plugin's own settings as JSON text, ``secure_json``
+    the decrypted secrets. ``updated`` is in UTC. The other settings are Grafana's standard ones for data sources that
+    ask an HTTP server; the password of ``basic_auth_user`` is in ``secure_json``.
+    """
 
     id: int
     uid: str
@@ -82,31 +88,12 @@ class DataSourceSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class AppSettings:
-    """Settings of an app plugin; ``updated`` is in UTC."""
-
-    json_data: bytes
-    secure_json: Mapping[str, str] = field(repr=False)
-    updated: datetime
-    api_version: str
-
-    @classmethod
-    def from_proto(cls, message: pb.AppInstanceSettings) -> Self:
-        """Read the wire message."""
-        return cls(
-            json_data=message.jsonData,
-            secure_json=dict(message.decryptedSecureJsonData),
-            updated=from_epoch_ms(message.lastUpdatedMS),
-            api_version=message.apiVersion,
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class PluginContext:
-    """What Grafana says about every request.
+    """What Grafana says about the caller and the data source of a request.
 
-    ``user`` is None when nobody is signed in: alerting, recording rules and public dashboards ask so. It is the only
-    identity to trust; HTTP headers come from the browser as it likes.
+    ``user`` is None when nobody is signed in, which is so for alert rules, recording rules and public dashboards. It is
+    the only identity to trust: the browser may forge HTTP headers. ``grafana_config`` has Grafana's own settings,
+    such as ``GF_APP_URL``.
     """
 
     org_id: int
@@ -116,7 +103,6 @@ class PluginContext:
     api_version: str
     user: User | None
     data_source: DataSourceSettings | None
-    app: AppSettings | None
     grafana_config: Mapping[str, str]
     user_agent: str
 
@@ -135,9 +121,6 @@ class PluginContext:
                 if message.HasField("dataSourceInstanceSettings")
                 else None
             ),
-            app=AppSettings.from_proto(message.appInstanceSettings)
-            if message.HasField("appInstanceSettings")
-            else None,
             grafana_config=dict(message.grafanaConfig),
             user_agent=message.userAgent,
         )

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class ErrorSource(StrEnum):
-    """Whose fault an error is: Grafana counts the two apart."""
+    """Whose fault an error is. Grafana counts the two separately."""
 
     PLUGIN = "plugin"
     DOWNSTREAM = "downstream"
@@ -13,8 +13,8 @@ class ErrorSource(StrEnum):
 class PluginError(Exception):
     """A failure whose message the user may read.
 
-    ``status`` is an HTTP number. ``source`` is DOWNSTREAM when what the plugin asks (a database, a server) failed or
-    when the request itself was wrong. Any other exception type counts as a bug: its text stays in the log.
+    ``status`` is an HTTP status. ``source`` is DOWNSTREAM if the database or server that the plugin asks has failed, or
+    if the request itself is wrong. Any other type of exception counts as a bug: its text stays in the log.
     """
 
     def __init__(self, message: str, *, status: int = 500, source: ErrorSource = ErrorSource.PLUGIN) -> None:

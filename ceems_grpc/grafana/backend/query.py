@@ -37,7 +37,7 @@ class TimeRange:
 class DataQuery:
     """A query. ``json`` is the plugin's own query model as the editor saved it; ``ref_id`` names it in its request.
 
-    ``max_data_points`` and ``interval`` say how fine an answer the panel can show; both may be 0.
+    ``max_data_points`` and ``interval`` tell how many points the panel can show, and how far apart; both may be 0.
     """
 
     ref_id: str

@@ -9,7 +9,7 @@ from ceems_grpc.pb import pluginv2_pb2 as pb
 
 @dataclass(frozen=True, slots=True)
 class ResourceRequest:
-    """A request. ``url`` is the path with its query string. Headers can be forged by the browser: trust none."""
+    """A request. ``url`` is the path with its query string. Trust no header: the browser may forge them."""
 
     path: str
     method: str = "GET"
@@ -41,7 +41,7 @@ class ResourceRequest:
 
 @dataclass(frozen=True, slots=True)
 class ResourceResponse:
-    """An answer. A body that is an iterator is sent on piece by piece while it is made."""
+    """An answer. If the body is an iterator, each piece is sent as soon as it is ready."""
 
     status: int = 200
     headers: Mapping[str, tuple[str, ...] | str] = field(default_factory=dict)

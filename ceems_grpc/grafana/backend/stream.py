@@ -1,4 +1,4 @@
-"""Grafana Live: channels that browsers listen to and send into."""
+"""Grafana Live: channels that browsers listen to and send to."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -26,7 +26,7 @@ class PublishStatus(Enum):
 
 @dataclass(frozen=True, slots=True)
 class StreamRequest:
-    """A channel (its last part) and what the browser sent along, usually JSON."""
+    """A channel (the last part of its path) and the data that the browser sent, usually JSON."""
 
     path: str
     data: bytes = b""
@@ -34,7 +34,7 @@ class StreamRequest:
 
 @dataclass(frozen=True, slots=True)
 class SubscribeResult:
-    """``initial`` (a frame or JSON) goes to the new listener at once."""
+    """Whether the user may listen. ``initial`` (a frame or JSON) goes to the new listener at once."""
 
     status: SubscribeStatus
     initial: "Frame | bytes | None" = None
@@ -42,7 +42,7 @@ class SubscribeResult:
 
 @dataclass(frozen=True, slots=True)
 class PublishResult:
-    """``data`` (JSON) is what Grafana sends to the channel's listeners; empty sends nothing."""
+    """Whether the user may send. Grafana sends ``data`` (JSON) to the channel's listeners; empty sends nothing."""
 
     status: PublishStatus
     data: bytes = b""

@@ -1,4 +1,4 @@
-"""Live data source objects: one for each configured data source, made anew when its settings change."""
+"""Live data source objects: one for each configured data source, replaced when its settings change."""
 
 import asyncio
 import logging
@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
 
-from ceems_grpc.grafana.backend.context import AppSettings, DataSourceSettings, PluginContext
+from ceems_grpc.grafana.backend.context import DataSourceSettings, PluginContext
 from ceems_grpc.grafana.backend.datasource import DataSource, Factory
 from ceems_grpc.grafana.backend.errors import PluginError
 from ceems_grpc.grafana.backend.relay import Relay
@@ -15,7 +15,7 @@ from ceems_grpc.grafana.backend.relay import Relay
 _log = logging.getLogger(__name__)
 
 _Key = tuple[int, str]
-_Settings = DataSourceSettings | AppSettings | None
+_Settings = DataSourceSettings | None
 
 
 class Instances(Protocol):
@@ -60,10 +60,11 @@ class _Instance:
 class InstanceManager:
     """Keeps one live object per organization, data source and version of its settings.
 
-    An object whose settings changed is closed once the calls in flight on it have ended, and one that nobody has asked
-    for ``idle`` seconds, as of a data source that was deleted, with the next call on any. Requests with older settings
-    get the present object for ``late`` seconds, since they were under way when it was made; later ones tell that the
-    clock of Grafana was ahead when those were saved. Use it from one event loop.
+    An object whose settings have changed is closed when its last call has ended. An object that nobody has used for
+    ``idle`` seconds, for example because its data source was deleted, is closed at the next call on any object. For
+    ``late`` seconds after an object is made, requests with older settings get that object: they were under way when the
+    settings were saved. Later, older settings mean that Grafana's clock was ahead when the others were saved, and they
+    replace the object. Use it from one event loop.
     """
 
     def __init__(self, factory: Factory, *, idle: float = 3600.0, late: float = 60.0) -> None:
@@ -76,9 +77,9 @@ class InstanceManager:
 
     @asynccontextmanager
     async def get(self, context: PluginContext) -> AsyncIterator[DataSource]:
-        """Lease the data source for the context's settings, as `lease` does; it is no `Relay`."""
+        """Lease the data source for the context's settings, as `lease` does. Raises `PluginError` for a `Relay`."""
         async with self.lease(context) as datasource:
-            if isinstance(datasource, Relay):  # It was saved so while the request was under way.
+            if isinstance(datasource, Relay):  # The settings were changed to this while the request was under way.
                 raise PluginError("The settings of the data source have just changed: ask again.", status=503)
             yield datasource
 
@@ -86,18 +87,18 @@ class InstanceManager:
     async def lease(self, context: PluginContext) -> AsyncIterator[DataSource | Relay]:
         """Lease the object for the context's settings; it is not closed before the lease ends.
 
-        Built once however many ask at the same time. Raises what the factory raised; the next call tries again.
+        Callers at the same time share one object. Raises the error of the factory; the next call tries again.
         """
         instance = self._instance(context)
         instance.lease()
         try:
-            # A caller that leaves must not take the others' object away.
+            # A caller that leaves must not cancel the object that others wait for.
             yield await asyncio.shield(instance.build)
         finally:
             instance.release()
 
     def relays(self) -> list[Relay]:
-        """Return the relays that are alive now."""
+        """Return the open relays."""
         builds = [instance.build for instance in self._instances.values() if instance.build.done()]
         made = [build.result() for build in builds if not build.cancelled() and build.exception() is None]
         return [datasource for datasource in made if isinstance(datasource, Relay)]
@@ -112,7 +113,7 @@ class InstanceManager:
     def _instance(self, context: PluginContext) -> _Instance:
         if self._closed:
             raise RuntimeError("The plugin is stopping and takes no more requests.")
-        settings: _Settings = context.data_source or context.app
+        settings = context.data_source
         key = (context.org_id, context.data_source.uid if context.data_source else "")
         self._retire_idle(key)
         current = self._instances.get(key)
@@ -130,7 +131,7 @@ class InstanceManager:
         return await self._factory(context)
 
     def _forget_failed(self, key: _Key, instance: _Instance, build: "asyncio.Task[DataSource | Relay]") -> None:
-        # Reading the exception also keeps asyncio quiet when every caller has left.
+        # Reading the exception also stops asyncio from logging it when every caller has left.
         if (build.cancelled() or build.exception() is not None) and self._instances.get(key) is instance:
             del self._instances[key]
 
@@ -147,7 +148,7 @@ class InstanceManager:
 
 
 def _is_older(settings: _Settings, than: _Settings) -> bool:
-    """Say so of a request that was under way when settings were saved: it must not bring the old object back."""
+    """Tell whether a request was under way when newer settings were saved: it must not bring the old object back."""
     return settings is not None and than is not None and settings.updated < than.updated
 
 
