@@ -24,7 +24,8 @@ from ceems_grpc.domain.questions.model import Directory, DirectoryQuestion, Sele
 from ceems_grpc.domain.questions.window import Window
 from ceems_grpc.domain.service import Ceems
 from ceems_grpc.pb import pluginv2_pb2 as pb
-from ceems_grpc.store.sqlite.store import SqliteReader, SqliteStore
+from ceems_grpc.store.sqlite.reader import SqliteReader
+from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.support.databases import NOON, SiteDatabase
 from tests.support.people import write_people_site
 from tests.support.plugin.ceems import Answered

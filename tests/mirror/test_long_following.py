@@ -19,7 +19,7 @@ from ceems_grpc.store.duckdb.store import MirrorReader
 from ceems_grpc.store.follow import changes as follow_changes
 from ceems_grpc.store.plan import AllKeys, Order, Scan, Table
 from ceems_grpc.store.sqlite.source_rows import PythonRows
-from ceems_grpc.store.sqlite.wal import Changes, SeenRows
+from ceems_grpc.store.sqlite.wal_changes import Changes, SeenRows
 from tests.support.compare import check_same
 from tests.support.mirrors import answers, check, count, following, is_mirrored
 from tests.support.plans import ask

@@ -12,7 +12,8 @@ import pytest
 
 from ceems_grpc.store.merged.store import MergedStore
 from ceems_grpc.store.plan import Aggregate, Count, Scan, Table
-from ceems_grpc.store.sqlite.store import SqliteReader, SqliteStore
+from ceems_grpc.store.sqlite.reader import SqliteReader
+from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.sources.two_sites import write_north_and_south
 from tests.support.databases import PARIS
 

@@ -13,7 +13,8 @@ import pytest
 
 from ceems_grpc.store.errors import StoreBusyError, StoreError
 from ceems_grpc.store.plan import Aggregate, Count, Distinct, Instant, Scan, Table, Within
-from ceems_grpc.store.sqlite.store import SqliteReader, SqliteStore
+from ceems_grpc.store.sqlite.reader import SqliteReader
+from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.support.databases import PARIS, WINTER, make, unit
 
 GUARD = 60  # seconds after which something hangs

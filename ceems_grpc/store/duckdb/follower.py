@@ -27,7 +27,8 @@ from ceems_grpc.store.runtime.query_trace import waiting
 from ceems_grpc.store.sqlite.shm_guard import FileIdentity, enter, identity_of, leave, opened
 from ceems_grpc.store.sqlite.source_rows import PythonRows
 from ceems_grpc.store.sqlite.store import SqliteStore
-from ceems_grpc.store.sqlite.wal import SeenRows, read_version
+from ceems_grpc.store.sqlite.wal import read_version
+from ceems_grpc.store.sqlite.wal_changes import SeenRows
 
 _Result = TypeVar("_Result")
 _log = logging.getLogger(__name__)

@@ -37,7 +37,8 @@ from ceems_grpc.store.protocols import Facts, MirrorStatus, Reader
 from ceems_grpc.store.runtime.admission import is_large
 from ceems_grpc.store.runtime.cancellation import check_wanted, in_thread
 from ceems_grpc.store.runtime.query_trace import enter
-from ceems_grpc.store.sqlite.store import SqliteReader, SqliteStore
+from ceems_grpc.store.sqlite.reader import SqliteReader
+from ceems_grpc.store.sqlite.store import SqliteStore
 from ceems_grpc.store.sqlite.wal import read_version
 
 # See MirrorReader._fetch_few.

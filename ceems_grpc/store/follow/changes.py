@@ -14,7 +14,7 @@ from ceems_grpc.store.columnar.zone_text import zone_of_text
 from ceems_grpc.store.follow.target import Target
 from ceems_grpc.store.plan import Table
 from ceems_grpc.store.sqlite.source_rows import Rows, consistent_version
-from ceems_grpc.store.sqlite.wal import Changes, SeenRows, changes_since
+from ceems_grpc.store.sqlite.wal_changes import Changes, SeenRows, changes_since
 
 _Duck = duckdb.DuckDBPyConnection | None
 _SMALL = 1_000  # rows; a table with fewer is read again as a whole

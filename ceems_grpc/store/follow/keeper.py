@@ -10,7 +10,8 @@ from ceems_grpc.store.follow.changes import catch_up
 from ceems_grpc.store.follow.fill import fill_target
 from ceems_grpc.store.follow.target import Target
 from ceems_grpc.store.sqlite.source_rows import AdbcRows, Rows
-from ceems_grpc.store.sqlite.wal import SeenRows, read_version
+from ceems_grpc.store.sqlite.wal import read_version
+from ceems_grpc.store.sqlite.wal_changes import SeenRows
 
 
 class Step(StrEnum):

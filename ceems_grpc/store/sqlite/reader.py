@@ -1,0 +1,222 @@
+"""One read transaction on the live database file."""
+
+import asyncio
+import sqlite3
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterable, Mapping
+from datetime import UTC, datetime, tzinfo
+from typing import Any
+
+import aiosqlite
+import pyarrow as pa
+
+from ceems_grpc.store.columnar.assemble import type_of, type_of_measure
+from ceems_grpc.store.columnar.local_time import moment_of
+from ceems_grpc.store.errors import no_table
+from ceems_grpc.store.plan import Aggregate, Distinct, KeyScan, Scan, Spread, Table
+from ceems_grpc.store.protocols import Facts
+from ceems_grpc.store.runtime.cancellation import in_thread
+from ceems_grpc.store.runtime.query_trace import enter
+from ceems_grpc.store.sqlite.arrow import batch_of, flat_table
+from ceems_grpc.store.sqlite.dialect import SqliteSql
+
+_ROWS_A_FETCH = 4096
+# Steps from one cluster to the next along the index instead of reading all of it.
+_CLUSTERS = """
+WITH RECURSIVE c(id) AS (
+  SELECT min(cluster_id) FROM units
+  UNION ALL SELECT (SELECT min(cluster_id) FROM units WHERE cluster_id > c.id) FROM c WHERE c.id IS NOT NULL
+)
+SELECT c.id, (SELECT resource_manager FROM units WHERE cluster_id = c.id LIMIT 1) FROM c WHERE c.id IS NOT NULL
+"""
+
+
+def version_of(value: object) -> int:
+    """Return the schema's version as table schema_migrations has it, 0 for what is no version."""
+    # Other programs have a table of this name, too: what it holds there is not for everybody's eyes.
+    return value if isinstance(value, int) else 0
+
+
+class SqliteReader:
+    """One read transaction; see `ceems_grpc.store.protocols.Reader`."""
+
+    def __init__(self, connection: aiosqlite.Connection, zone: tzinfo, columns: Mapping[str, frozenset[str]]) -> None:
+        self._connection = connection
+        self._zone = zone
+        self._columns = columns
+
+    @property
+    def zone(self) -> tzinfo:
+        """The zone in which the site writes its local times."""
+        return self._zone
+
+    def has(self, table: Table, column: str | None = None) -> bool:
+        """Tell whether the file has the table (and the column)."""
+        return table in self._columns and (column is None or column in self._columns[table])
+
+    async def table(self, scan: Scan) -> pa.Table:
+        """Return all rows of a scan, JSON columns taken apart where `AllKeys` asks for it."""
+        rows: list[tuple[Any, ...]] = []
+        async for chunk in self._fetch(*self._write(scan.table, lambda sql: sql.scan(scan)[0])):
+            rows += chunk
+        return await in_thread(lambda: flat_table(scan, rows))
+
+    async def batches(self, scan: Scan) -> AsyncIterator[pa.RecordBatch]:
+        """Return the rows of a scan bit by bit."""
+        names = [column for column in scan.columns if isinstance(column, str)]
+        if len(names) != len(scan.columns):
+            raise ValueError("batches() gives JSON columns as text; use table() for AllKeys")
+        schema = pa.schema([(name, type_of(name)) for name in names])
+        empty = True
+        async for rows in self._fetch(*self._write(scan.table, lambda sql: sql.scan(scan)[0])):
+            empty = False
+            yield await asyncio.to_thread(batch_of, schema, rows)
+        if empty:
+            yield batch_of(schema, [])
+
+    async def aggregate(self, plan: Aggregate) -> pa.Table:
+        """Return one row per group."""
+        fields = [(name, pa.string()) for name in plan.by] + ([("day", pa.int64())] if plan.day else [])
+        fields += [(measure.name, type_of_measure(measure)) for measure in plan.measures]
+        rows = await self._all(*self._write(plan.table, lambda sql: sql.aggregate(plan)))
+        return pa.Table.from_batches([batch_of(pa.schema(fields), rows)])
+
+    async def spread(self, plan: Spread) -> pa.Table:
+        """Return one row per group and step."""
+        fields = [(name, pa.string()) for name in plan.by] + [("step", pa.int64())]
+        fields += [(measure.name, type_of_measure(measure)) for measure in plan.measures]
+        rows = await self._all(*self._write(Table.UNITS, lambda sql: sql.spread(plan)))
+        return pa.Table.from_batches([batch_of(pa.schema(fields), rows)])
+
+    async def keys(self, plan: KeyScan) -> dict[str, tuple[str, ...]]:
+        """Return the sorted keys of each column."""
+        found: dict[str, set[str]] = {column: set() for column in plan.columns}
+        if plan.columns:
+            for index, key in await self._all(*self._write(plan.table, lambda sql: sql.keys(plan))):
+                found[plan.columns[index]].add(key)
+        return {column: tuple(sorted(keys)) for column, keys in found.items()}
+
+    async def distinct(self, plan: Distinct) -> pa.Table:
+        """Return the different values of the columns, ordered by them."""
+        schema = pa.schema([(name, type_of(name)) for name in plan.columns])
+        rows = await self._all(*self._write(plan.table, lambda sql: sql.distinct(plan)))
+        return pa.Table.from_batches([batch_of(schema, rows)])
+
+    async def values(self, statement: str, parameters: Iterable[str]) -> AsyncGenerator[Any, None]:
+        """Yield the one value that a statement with one parameter answers, for each of the parameters.
+
+        The next one is worked out while the one before is used.
+        """
+        entered = enter("database", "sqlite", statement, [])
+        asked: deque[asyncio.Task[Any]] = deque()
+        free = 0.0  # since when the connection has had nothing else to do
+
+        async def ask(parameter: str) -> Any:  # noqa: ANN401 - whatever the database holds
+            nonlocal free
+            began = time.perf_counter()
+            ((value,),) = await self._connection.execute_fetchall(statement, [parameter])
+            entered.ran(max(began, free), 1)
+            free = time.perf_counter()
+            return value
+
+        async def first() -> Any:  # noqa: ANN401 - whatever the database holds
+            value = await asyncio.shield(asked[0])
+            asked.popleft()
+            return value
+
+        try:
+            for parameter in parameters:
+                asked.append(asyncio.create_task(ask(parameter)))
+                if len(asked) > 1:
+                    yield await first()
+            while asked:
+                yield await first()
+        finally:
+            await self._stop(asked)
+
+    async def rows(self, statement: str, parameter: str, schema: pa.Schema) -> pa.RecordBatch:
+        """Return what a statement with one parameter answers, as columns."""
+        rows = await self._all(statement, [parameter])
+        return await asyncio.to_thread(batch_of, schema, rows)
+
+    async def facts(self, location: str, *, guessed: bool) -> Facts:
+        """Describe the file."""
+        versioned = "schema_migrations" in self._columns
+        version = await self._one("SELECT max(version) FROM schema_migrations") if versioned else 0
+        units = await self._one("SELECT count(*) FROM units")
+        # No index on last_updated_at: the rows that were added last, and the totals, which every update touches.
+        newest = await self._one(
+            "SELECT max(t) FROM (SELECT max(last_updated_at) AS t FROM usage UNION ALL SELECT max(last_updated_at)"
+            " FROM (SELECT last_updated_at FROM units ORDER BY id DESC LIMIT 1000))"
+        )
+        moment = moment_of(self._zone)(newest, 0)
+        clusters = await self._all(_CLUSTERS, [])
+        return Facts(
+            location=location,
+            schema_version=version_of(version),
+            zone=str(self._zone),
+            zone_guessed=guessed,
+            clusters=tuple((str(cluster), str(manager)) for cluster, manager in clusters),
+            units=int(units),
+            newest_update=None if moment is None else datetime.fromtimestamp(moment, UTC),
+            missing_tables=tuple(table for table in Table if table not in self._columns),
+        )
+
+    # Statements
+
+    async def _stop(self, tasks: Collection[asyncio.Task[Any]]) -> None:
+        """Interrupt what is being asked and nobody waits for any more."""
+        while not all(task.done() for task in tasks):
+            await self._connection.interrupt()
+            await asyncio.wait(tasks, timeout=0.02)
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _write(self, table: Table, write: Callable[[SqliteSql], str]) -> tuple[str, list[object]]:
+        if table not in self._columns:
+            raise no_table(table)
+        sql = SqliteSql(table, self._zone)
+        return write(sql), sql.parameters
+
+    async def _one(self, statement: str) -> Any:  # noqa: ANN401 - whatever the database holds
+        rows = await self._all(statement, [])
+        return rows[0][0] if rows else None
+
+    async def _all(self, statement: str, parameters: list[object]) -> list[tuple[Any, ...]]:
+        rows: list[tuple[Any, ...]] = []
+        async for chunk in self._fetch(statement, parameters):
+            rows += chunk
+        return rows
+
+    async def _fetch(self, statement: str, parameters: list[object]) -> AsyncIterator[list[tuple[Any, ...]]]:
+        given = 0
+        try:
+            async for rows in self._fetch_strictly(statement, parameters):
+                yield rows
+                given += len(rows)
+        except sqlite3.OperationalError as error:
+            if "decode to UTF-8" not in str(error):
+                raise
+        else:
+            return
+        # Names that users give need not be UTF-8. From now on this connection replaces what is not, which is slower.
+        self._connection.text_factory = lambda text: text.decode("utf-8", "replace")
+        async for rows in self._fetch_strictly(statement, parameters):
+            left, given = rows[given:], max(given - len(rows), 0)
+            if left:
+                yield left
+
+    async def _fetch_strictly(self, statement: str, parameters: list[object]) -> AsyncIterator[list[tuple[Any, ...]]]:
+        entered = enter("database", "sqlite", statement, parameters)
+        began = time.perf_counter()
+        async with self._connection.execute(statement, parameters) as cursor:
+            try:
+                while rows := list(await cursor.fetchmany(_ROWS_A_FETCH)):
+                    entered.ran(began, len(rows))
+                    yield rows  # type: ignore[misc]  # tuples, since no row factory is set
+                    began = time.perf_counter()
+                entered.ran(began)
+            except asyncio.CancelledError:
+                entered.ran(began)
+                await self._connection.interrupt()  # before the cursor closes, which waits for the statement
+                raise
