@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from ceems_grpc.domain.columns import Column, Kind
 from ceems_grpc.rest.columns import integer_pieces, join_rows, metric_pieces, text_pieces
+from ceems_grpc.schema import Type
 from ceems_grpc.store.columnar.flatten import decode_list, decode_object
 
 _encode = msgspec.json.encode
@@ -20,12 +21,10 @@ _EMPTY_TEXTS = {None, "", "{}", "[]", "null"}
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How rows of one kind are written. ``always``: keys that stay even if empty. ``lists``: JSON arrays."""
+    """How rows of one kind are written. ``always``: keys that stay even if empty."""
 
     columns: tuple[Column, ...]
     always: frozenset[str]
-    numbers: frozenset[str] = frozenset()
-    lists: frozenset[str] = frozenset()
 
 
 def batch_json(batch: pa.RecordBatch, shape: Shape) -> bytes:
@@ -34,7 +33,7 @@ def batch_json(batch: pa.RecordBatch, shape: Shape) -> bytes:
     names = set(batch.schema.names)
     for column in shape.columns:
         name = column.name
-        empty = (_prefix(name) + _nothing(name, shape)).decode()
+        empty = (_prefix(name) + _nothing(column)).decode()
         if name in names:
             pieces = _pieces(batch.column(name), column, shape)
             columns.append(pc.fill_null(pieces, empty) if name in shape.always else pieces)
@@ -49,7 +48,7 @@ def _pieces(values: pa.Array, column: Column, shape: Shape) -> pa.Array:
         found = integer_pieces(column.name, values)
     elif column.kind is Kind.METRIC:
         found = metric_pieces(column.name, values)
-    elif not column.has_keys and column.name not in shape.lists:
+    elif column.type is not Type.OBJECT and column.type is not Type.LIST:
         found = text_pieces(column.name, values)
     if found is not None:
         return found
@@ -70,7 +69,7 @@ def rows_of_table(table: pa.Table, shape: Shape) -> Iterator[bytes]:
         elif name in names:
             parts.append(_fragments(table.column(name).to_pylist(), column, shape))
         elif name in shape.always:
-            parts.append([_prefix(name) + _nothing(name, shape)] * table.num_rows)
+            parts.append([_prefix(name) + _nothing(column)] * table.num_rows)
     for row in zip(*parts, strict=True):
         yield b"{" + b",".join(filter(None, row)) + b"}"
 
@@ -92,18 +91,18 @@ def _prefix(name: str) -> bytes:
     return _encode(name) + b":"
 
 
-def _nothing(name: str, shape: Shape) -> bytes:
-    if name in shape.lists:
+def _nothing(column: Column) -> bytes:
+    if column.type is Type.LIST:
         return b"[]"
-    return b"0" if name in shape.numbers else b'""'
+    return b"0" if column.type is Type.INTEGER else b'""'
 
 
 def _fragments(values: list[Any], column: Column, shape: Shape) -> Iterator[bytes]:
     """Yield ``"name":value`` for each row, or empty bytes if the value is empty and may be left out."""
     name = column.name
     prefix = _prefix(name)
-    empty = prefix + _nothing(name, shape) if name in shape.always else b""
-    write = _writer(column, shape)
+    empty = prefix + _nothing(column) if name in shape.always else b""
+    write = _writer(column)
     for value in values:
         if value is None or value in ("", 0):
             yield empty
@@ -112,12 +111,12 @@ def _fragments(values: list[Any], column: Column, shape: Shape) -> Iterator[byte
         yield prefix + text if text else empty
 
 
-def _writer(column: Column, shape: Shape) -> Callable[[Any], bytes]:
+def _writer(column: Column) -> Callable[[Any], bytes]:
     if column.kind is Kind.METRIC:
         return _metric
     if column.has_keys:
         return _object
-    if column.name in shape.lists:
+    if column.type is Type.LIST:
         return _list
     return _encode
 

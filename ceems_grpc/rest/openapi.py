@@ -11,6 +11,7 @@ from ceems_grpc.rest.handlers.status import HEALTHY, UNHEALTHY
 from ceems_grpc.rest.json_shapes import Shape
 from ceems_grpc.rest.parameters import MOMENTS, MOST_CHARACTERS, MOST_VALUES
 from ceems_grpc.rest.route import Audience, Content, Parameter, ParameterKind, Route
+from ceems_grpc.schema import Type
 from ceems_grpc.version import VERSION
 
 Json = dict[str, Any]
@@ -140,16 +141,16 @@ def _row(shape: Shape) -> Json:
         "type": "object",
         "required": sorted(shape.always),
         "additionalProperties": False,
-        "properties": {column.name: _value(column, shape) for column in shape.columns},
+        "properties": {column.name: _value(column) for column in shape.columns},
     }
 
 
-def _value(column: Column, shape: Shape) -> Json:
+def _value(column: Column) -> Json:
     described: Json = {"description": column.description}
     if column.kind is Kind.METRIC:
         return {**described, "type": "object", "additionalProperties": {"type": "number"}}
     if column.has_keys:
         return {**described, "type": "object"}
-    if column.name in shape.lists:
+    if column.type is Type.LIST:
         return {**described, "type": "array"}
-    return {**described, "type": "integer" if column.name in shape.numbers else "string"}
+    return {**described, "type": "integer" if column.type is Type.INTEGER else "string"}
