@@ -185,6 +185,11 @@ def test_a_foreign_panel_beside_ours_is_untouched(other: Json) -> None:
         ([], "not an object"),
         ({"title": "x"}, "neither 'panels' nor 'rows'"),
         ({"spec": {"elements": {}}, "kind": "Dashboard"}, "schema v2"),
+        ({"apiVersion": "dashboard.grafana.app/v2", "kind": "Dashboard", "spec": {"title": "x"}}, "schema v2"),
+        ({"apiVersion": "dashboard.grafana.app/v2beta1", "kind": "Dashboard", "spec": {"panels": []}}, "schema v2"),
+        ({"dashboard": {"apiVersion": "dashboard.grafana.app/v2alpha1", "spec": {"layout": {}}}}, "schema v2"),
+        ({"spec": {"layout": {"kind": "GridLayout"}, "panels": []}}, "schema v2"),
+        ({"kind": "LibraryPanel", "spec": {"panels": []}}, "a LibraryPanel"),
     ],
 )
 def test_what_is_no_dashboard(document: Any, words: str) -> None:

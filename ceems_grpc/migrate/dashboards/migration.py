@@ -11,6 +11,8 @@ from ceems_grpc.migrate.panels.panel import Options, reads_ceems, rewrite_panel
 from ceems_grpc.migrate.references import References, plugin_of
 from ceems_grpc.migrate.report import INFINITY, CannotRewriteError, Finding, Json
 
+_SCHEMA_V2 = "dashboard.grafana.app/v2"
+
 
 class NotADashboardError(Exception):
     """The JSON is no dashboard that can be read; the message says why."""
@@ -40,18 +42,35 @@ def migrate(document: Any, options: Options | None = None) -> Migration:  # noqa
 
 
 def _dashboard_in(document: Any) -> Json:  # noqa: ANN401 - anything that was a file
-    """Find the dashboard: the file itself, or ``dashboard`` or ``spec`` of what the HTTP API and git sync write."""
+    """Find the dashboard: the file itself, ``dashboard`` of an answer of the HTTP API, ``spec`` of a resource.
+
+    A resource is what git sync and the newer HTTP API write. One of another kind, or of schema v2, is refused.
+    """
     if not isinstance(document, dict):
         raise NotADashboardError("The file holds JSON, but not an object as a dashboard is.")
-    inner = [document[key] for key in ("dashboard", "spec") if isinstance(document.get(key), dict)]
-    dashboard: Json = inner[0] if inner and "panels" not in document else document
-    if isinstance(dashboard.get("elements"), dict):
-        raise NotADashboardError(
-            "The dashboard has Grafana's schema v2. Export it in the classic form (Export, Classic) and try again."
-        )
+    dashboard: Json = document
+    while "panels" not in dashboard:
+        _check_resource(dashboard)
+        inner = [dashboard[key] for key in ("dashboard", "spec") if isinstance(dashboard.get(key), dict)]
+        if not inner:
+            break
+        dashboard = inner[0]
+    _check_resource(dashboard)
     if not isinstance(dashboard.get("panels"), list) and not isinstance(dashboard.get("rows"), list):
         raise NotADashboardError("The file is no dashboard: it has neither 'panels' nor 'rows'.")
     return dashboard
+
+
+def _check_resource(part: Json) -> None:
+    """Refuse schema v2, told by its version or its layout, and resources that are no dashboards."""
+    version, kind = as_text(part.get("apiVersion")), as_text(part.get("kind"))
+    is_v2 = version.startswith(_SCHEMA_V2) or any(isinstance(part.get(key), dict) for key in ("elements", "layout"))
+    if is_v2:
+        raise NotADashboardError(
+            "The dashboard has Grafana's schema v2. Export it in the classic form (Export, Classic) and try again."
+        )
+    if kind and kind != "Dashboard":
+        raise NotADashboardError(f"The file holds a {kind[:50]}, not a dashboard.")
 
 
 def _rewrite(dashboard: Json, options: Options) -> list[Finding]:
