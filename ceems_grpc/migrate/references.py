@@ -1,4 +1,4 @@
-"""Which data source the rewritten parts of a dashboard name, and what the dashboard says about data sources."""
+"""References to data sources: those of the rewritten parts, and the lists of plugins and inputs of a dashboard."""
 
 import json
 import re
@@ -15,11 +15,11 @@ _MIXED: Json = {"type": "datasource", "uid": "-- Mixed --"}
 
 
 class References:
-    """References to our data source, made while parts are rewritten and given their uid when all of them are known.
+    """References to our data source. They are made while parts are rewritten, and get their uid when all are known.
 
-    A dashboard that was exported for sharing asks for its data sources when it is imported (``__inputs``), and others
-    may choose them by a variable. Both are turned over to our data source if nothing else needs them any more. A data
-    source that is named by its uid is replaced by a variable, or by the uid that the caller knows.
+    A dashboard that was exported for sharing asks for its data sources during import (``__inputs``); another may select
+    them by a variable. Both are switched to our data source if nothing else needs them any more. A data source that is
+    named by its uid is replaced by a variable, or by the uid that the caller gives.
     """
 
     def __init__(self, dashboard: Json, uid: str = "") -> None:
@@ -36,7 +36,7 @@ class References:
         return reference
 
     def settle(self) -> None:
-        """Give every reference its uid, and tell the dashboard's lists of plugins and inputs."""
+        """Give every reference its uid, and update the dashboard's lists of plugins and inputs."""
         if not self._made:
             return
         chosen = {old: self._uid or self._successor(old) for old in dict.fromkeys(old for _, old in self._made)}
@@ -82,7 +82,7 @@ class References:
         return name
 
     def _drop_unused_inputs(self) -> None:
-        """Drop inputs that nothing names any more, as that of the data source, and one that chose between API paths."""
+        """Remove inputs that nothing names any more: that of the data source, or one that selected an API path."""
         inputs = self._dashboard.get("__inputs")
         if isinstance(inputs, list):
             gone = {name for name in self._inputs_in_use if not _mentions(self._dashboard, name)}
@@ -107,7 +107,7 @@ class References:
 
 
 def reference_type(reference: Any) -> str:  # noqa: ANN401 - a reference in any form that dashboards have
-    """Return the plugin that a reference names; empty if it does not say."""
+    """Return the plugin that a reference names; empty if it names none."""
     return str(reference.get("type") or "") if isinstance(reference, dict) else ""
 
 
@@ -125,7 +125,7 @@ def references(part: Any) -> Iterator[Any]:  # noqa: ANN401 - any part of a dash
 
 
 def plugin_of(reference: Any, dashboard: Json) -> str:  # noqa: ANN401 - a reference in any form that dashboards have
-    """Return the plugin behind a reference, also if it is just the name of an input or variable; empty if unknown."""
+    """Return the plugin of a reference, which may be only the name of an input or a variable; empty if unknown."""
     if found := reference_type(reference):
         return found
     uid = reference.get("uid") if isinstance(reference, dict) else reference
@@ -150,7 +150,7 @@ def _input_names(dashboard: Json) -> list[str]:
 
 
 def _mentions(dashboard: Json, name: str) -> bool:
-    """Tell whether a dashboard's text has an input in it."""
+    """Tell whether an input is used anywhere in a dashboard."""
     text = json.dumps({key: value for key, value in dashboard.items() if key not in {"__inputs", "__requires"}})
     return re.search(rf"\$\{{{re.escape(name)}[:.}}]|\${re.escape(name)}\b", text) is not None
 

@@ -1,21 +1,21 @@
-"""Texts with template variables, as Grafana writes them: ``$name``, ``${name}``, ``${name:format}``, ``[[name]]``."""
+"""Template variables of Grafana in texts: ``$name``, ``${name}``, ``${name:format}``, ``[[name]]``."""
 
 import re
 
 VARIABLE = re.compile(
     r"\$\{([\w-]+)((?:\.[^:^}]+)?)(?::([^}]*))?\}|\$([A-Za-z_]\w*)|\[\[(\w+)(?:\.[^:^\]]+)?(?::([^\]]*))?\]\]"
 )
-_KEPT_FORMATS = {"text"}  # the shown text, which is another value
+_KEPT_FORMATS = {"text"}  # the displayed text, which may differ from the value
 _INVISIBLE = dict.fromkeys(map(ord, "\ufeff\u200b\u200c\u200d\u2060"))
 
 
 def clean(text: str) -> str:
-    """Drop white space around a text, and the invisible characters that copying leaves inside."""
+    """Remove surrounding white space, and invisible characters that copying may have left in a text."""
     return text.translate(_INVISIBLE).strip()
 
 
 def without_formats(text: str) -> str:
-    """Drop formats such as ``:csv`` from variables: lists of our queries take each value of a variable by itself."""
+    """Remove formats such as ``:csv`` from variables: in lists of our queries each value is an item of its own."""
 
     def plain(match: re.Match[str]) -> str:
         name, path, form = match[1] or match[5], match[2] or "", match[3] or match[6]
@@ -27,7 +27,7 @@ def without_formats(text: str) -> str:
 
 
 def is_variable(text: str) -> bool:
-    """Tell whether a text is one variable and nothing else."""
+    """Tell whether a text consists of one variable."""
     return VARIABLE.fullmatch(text) is not None
 
 
@@ -37,6 +37,6 @@ def has_variable(text: str) -> bool:
 
 
 def variable_name(text: str) -> str | None:
-    """Return the name of the variable that a text is; None if it is anything else."""
+    """Return the name of the variable that a text consists of; None for any other text."""
     match = VARIABLE.fullmatch(text)
     return None if match is None else match[1] or match[4] or match[5]

@@ -1,4 +1,4 @@
-"""A whole dashboard: variables, panels (also in rows and of the library), inputs and lists of plugins."""
+"""A whole dashboard: variables, panels (also in rows and from the library), inputs and lists of plugins."""
 
 from collections.abc import Iterator
 from copy import deepcopy
@@ -15,24 +15,24 @@ _SCHEMA_V2 = "dashboard.grafana.app/v2"
 
 
 class NotADashboardError(Exception):
-    """The JSON is no dashboard that can be read; the message says why."""
+    """The JSON is not a dashboard that can be rewritten. The message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """A rewritten copy of a dashboard, and what there is to say about it."""
+    """A rewritten copy of a dashboard, and the findings about it."""
 
     dashboard: Json
     findings: tuple[Finding, ...]
 
     @property
     def left(self) -> tuple[Finding, ...]:
-        """What was not rewritten."""
+        """The findings about parts that were not rewritten."""
         return tuple(finding for finding in self.findings if finding.left)
 
 
 def migrate(document: Any, options: Options | None = None) -> Migration:  # noqa: ANN401 - anything that was a file
-    """Rewrite a dashboard, in any of the wrappings that Grafana writes; the document itself is not changed.
+    """Rewrite a copy of a dashboard, in any of the wrappings that Grafana writes.
 
     Raises `NotADashboardError`.
     """
@@ -90,7 +90,7 @@ def _rewrite(dashboard: Json, options: Options) -> list[Finding]:
 
 
 def _panels(dashboard: Json) -> Iterator[tuple[Json, str]]:
-    """Walk over panels: at the top, in rows of any age, and those of the library that came with an export."""
+    """Walk over panels: at the top, in rows of old and new schemas, and library panels that an export includes."""
     yield from _nested(dashboard.get("panels"))
     for row in objects(dashboard.get("rows")):
         yield from _nested(row.get("panels"))
@@ -107,7 +107,7 @@ def _nested(panels: Any) -> Iterator[tuple[Json, str]]:  # noqa: ANN401 - from t
 
 
 def _dependents(panels: list[Json]) -> dict[str, list[Json]]:
-    """Return, by the number of a panel, the panels that show its results as they are before its transformations."""
+    """Return, by the id of a panel, the panels that show its results from before its transformations."""
     found: dict[str, list[Json]] = {}
     for panel in panels:
         for target in objects(panel.get("targets")):
@@ -144,7 +144,7 @@ def _variables(dashboard: Json, references: References, options: Options) -> lis
 
 
 def _annotations(dashboard: Json, options: Options) -> list[Finding]:
-    """Annotations stay: ours are made of units in their own way, not of columns that a dashboard chooses."""
+    """Report annotations, which stay: ours show units, not columns that a dashboard selects."""
     findings: list[Finding] = []
     for item in objects(as_object(dashboard.get("annotations")).get("list")):
         if plugin_of(item.get("datasource"), dashboard) != INFINITY:

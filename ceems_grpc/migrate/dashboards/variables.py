@@ -1,4 +1,4 @@
-"""Template variables: lists that Infinity took from the API as lists of suggestions of our data source."""
+"""Query variables: lists that Infinity read from the API become suggestions of our data source."""
 
 from typing import Any
 
@@ -89,7 +89,7 @@ def _value_names(columns: Any, path: str) -> list[str]:  # noqa: ANN401 - from t
         if any(field_name(str(column["selector"])) not in {"$", path} for column in found):
             raise CannotRewriteError(f"it takes columns of the '{path}' inside each row")
         return [path]
-    # Grafana takes the column named __value, else the second one, for the value.
+    # Grafana takes the value from the column __value, otherwise from the second column.
     marked = [column for column in found if column.get("text") == "__value"]
     return [field_name(str(column["selector"])) for column in (marked or found[-1:])]
 

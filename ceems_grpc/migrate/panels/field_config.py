@@ -1,4 +1,4 @@
-"""Display settings of a panel: what it said itself still counts where our fields bring settings of their own."""
+"""Display settings of a panel: they keep precedence over the settings that our fields bring."""
 
 from collections.abc import Sequence
 
@@ -16,8 +16,8 @@ _PERCENT_RANGE = {"min": 0, "max": 100}
 def rewrite_field_config(panel: Json, rewritten: Sequence[Rewritten], *, renames: bool) -> None:
     """Add overrides to the panel's field configuration.
 
-    Grafana prefers a field's own unit, range and name to the panel's defaults, and an override to both. ``renames``:
-    the panel's transformations give fields names of their own.
+    In Grafana, a field's own unit, range and name take precedence over the panel's defaults, and overrides over both.
+    ``renames``: the panel's transformations rename fields.
     """
     fields = [field for query in rewritten for field in query.fields]
     defaults = as_object(as_object(panel.get("fieldConfig")).get("defaults"))
@@ -32,7 +32,7 @@ def rewrite_field_config(panel: Json, rewritten: Sequence[Rewritten], *, renames
 
 
 def _outvoted(defaults: Json, fields: Sequence[QueryField], *, renames: bool) -> list[str]:
-    """Return the panel's defaults that our fields' own settings would hide."""
+    """Return the defaults of the panel that the settings of our fields would hide."""
     units = {unit for field in fields if field.column.kind in _KINDS for unit in _units(field)}
     found: list[str] = []
     if defaults.get("unit") and any(UNITS[unit] != defaults["unit"] for unit in units if unit is not Unit.NONE):

@@ -1,4 +1,4 @@
-"""Data links that carry a unit's facts as URL variables, made into links by uuid and cluster alone."""
+"""Data links that carry the data of a unit as URL variables; they become links by uuid and cluster."""
 
 import re
 from typing import Any
@@ -16,9 +16,9 @@ _DASHBOARD = re.compile(r"^[^?]*/d(?:-solo)?/")
 
 
 def shorten_links(panel: Json, query: Rewritten, unit_dashboard: str) -> int:
-    """Replace links with eight or more facts in their URL by links to the dashboard of one unit; return how many.
+    """Replace links with eight or more URL variables by links to the dashboard of one unit; return their number.
 
-    The time range of a link stays. Columns that the new links need and the panel has not are added, hidden.
+    The time range of a link stays. Columns that the new links need are added as hidden columns.
     """
     config = panel.get("fieldConfig")
     found = [link for link in _links(config) if _is_long(link)]
@@ -50,7 +50,7 @@ def _column(query: Rewritten, config: Any, name: str) -> str:  # noqa: ANN401 - 
     for field in query.fields:
         if field.name == name:
             return field.text
-    if query.fields:  # without a choice of fields the answer has them all
+    if query.fields:  # without a list of fields the answer has all columns
         query.fields.append(make_query_field("units", name))
         properties = [
             {"id": "custom.hidden", "value": True},  # up to Grafana 12.1

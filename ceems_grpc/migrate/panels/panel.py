@@ -19,9 +19,9 @@ _EXPRESSIONS = {"__expr__", "grafana-expression"}
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the caller chooses. ``datasource_uid`` empty: a variable or the import decides.
+    """The options of a migration. An empty ``datasource_uid``: a variable or the import selects the data source.
 
-    ``only_uids``: rewrite targets of these Infinity data sources; empty means of all of them.
+    ``only_uids``: rewrite only targets of these Infinity data sources; empty means all.
     """
 
     datasource_uid: str = ""
@@ -34,7 +34,7 @@ class Options:
 def reads_ceems(target: Any, datasource: Any, dashboard: Json, options: Options) -> bool:  # noqa: ANN401
     """Tell whether a target (or the query of a variable) asks the CEEMS API through Infinity.
 
-    A target that does not say its data source has the panel's, ``datasource``.
+    ``datasource``: that of the panel, for a target that has none of its own.
     """
     if not isinstance(target, dict):
         return False
@@ -56,7 +56,7 @@ def rewrite_panel(
 ) -> list[Finding]:
     """Rewrite a panel in place: all of its targets that read the CEEMS API, or none of them.
 
-    ``dependents`` are the panels that show this one's results; they get the names of columns that they know.
+    ``dependents``: panels that show the results of this one. Transformations keep the column names that they expect.
     """
     targets = panel.get("targets")
     targets = targets if isinstance(targets, list) else []
@@ -108,7 +108,7 @@ def _draft(
     options: Options,
     dependents: list[Json],
 ) -> Json:
-    """Return the keys of the panel that change; touches neither the panel nor its dependents."""
+    """Return the keys of the panel that change. Neither the panel nor its dependents are modified."""
     _check_expressions(rewritten, foreign)
     for dependent in dependents:
         rewrite_transformations(deepcopy(rewritten), dependent.get("transformations"))
@@ -117,7 +117,7 @@ def _draft(
     draft: Json = {"fieldConfig": deepcopy(panel.get("fieldConfig"))}
     single = len(rewritten) == 1 and not foreign
     transformations = rewrite_transformations(rewritten, panel.get("transformations"))
-    if foreign:  # our steps are for our answers only
+    if foreign:  # our steps apply to our answers only
         transformations = _for_own_answers(rewritten, transformations)
     if options.short_links and single and shorten_links(draft, rewritten[0], options.unit_dashboard):
         rewritten[0].notes.append("links to the dashboard of one unit carry its uuid and cluster alone")
@@ -139,7 +139,7 @@ def _for_own_answers(rewritten: list[Rewritten], steps: list[Json]) -> list[Json
 
 
 def _check_expressions(rewritten: list[Rewritten], foreign: list[Any]) -> None:
-    """Expressions read the answers of the data source itself, before transformations: names matter to SQL only."""
+    """Check expressions. They read answers before transformations, and only SQL refers to the names of columns."""
     expressions = [t for t in foreign if isinstance(t, dict) and reference_type(t.get("datasource")) in _EXPRESSIONS]
     if any(expression.get("type") == "sql" for expression in expressions):
         raise CannotRewriteError("an SQL expression of the panel reads it by the names of its columns")
@@ -151,7 +151,7 @@ def _check_expressions(rewritten: list[Rewritten], foreign: list[Any]) -> None:
 
 
 def _set_time_range(panel: Json, draft: Json, rewritten: list[Rewritten], foreign: list[Any]) -> None:
-    """Keep the last 24 hours, which the API means if it is not told a time range."""
+    """Keep the last 24 hours, the default time range of the API."""
     spans = {query.time_from for query in rewritten}
     if spans == {None} or panel.get("timeFrom"):
         return

@@ -1,4 +1,4 @@
-"""A panel's transformations: those that took JSON text apart are not needed, and columns keep the names they had."""
+"""A panel's transformations: extractions from JSON text are dropped, and columns keep their names."""
 
 import re
 from collections.abc import Sequence
@@ -16,9 +16,9 @@ _JSON_KEY = re.compile(r"""\[\s*(?:"([^"]+)"|'([^']+)')\s*\]""")
 
 
 def rewrite_transformations(rewritten: Sequence[Rewritten], transformations: Any) -> list[Json]:  # noqa: ANN401
-    """Return the transformations of the panel, new ones first. Adds to the fields of the queries what they took out.
+    """Return the transformations of the panel, new ones first. Keys that were extracted become fields of the queries.
 
-    Raises `CannotRewriteError` where they take apart what our answers do not have as JSON text.
+    Raises `CannotRewriteError` if a transformation extracts from a column that is not a JSON object here.
     """
     rest = _without_extractions(rewritten, objects(transformations))
     rest = _without_time_parsing(rewritten, rest)
@@ -27,7 +27,7 @@ def rewrite_transformations(rewritten: Sequence[Rewritten], transformations: Any
 
 
 def first_steps(rewritten: Sequence[Rewritten]) -> list[Json]:
-    """Return what gives the answers the columns that the panel had before its own transformations."""
+    """Return the steps that give answers the columns that the panel had before its own transformations."""
     steps: list[Json] = []
     for query in rewritten:
         own = [*renaming(query.fields), *query.steps]
@@ -48,7 +48,7 @@ def renaming(fields: Sequence[QueryField]) -> list[Json]:
             if field.text != field.name:
                 steps.append(_by_regex(re.escape(field.name) + r"\.(.*)", text))
         elif field.text != field.name:
-            if has_variable(field.name):  # Grafana replaces variables in values of options, not in keys
+            if has_variable(field.name):  # Grafana replaces variables in the values of options, not in keys
                 steps.append(_by_regex(_escaped(field.name), field.text))
             else:
                 plain[field.name] = field.text
@@ -90,7 +90,7 @@ def _without_extractions(rewritten: Sequence[Rewritten], steps: list[Json]) -> l
 
 
 def _extract(query: Rewritten, field: QueryField, paths: Any) -> None:  # noqa: ANN401 - from the dashboard
-    """Put fields for the keys in place of the field for the object."""
+    """Replace the field for an object by fields for its keys."""
     wanted = [path for path in objects(paths) if path.get("path")]
     place = query.fields.index(field)
     if not wanted:
@@ -108,7 +108,7 @@ def _extract(query: Rewritten, field: QueryField, paths: Any) -> None:  # noqa: 
 
 
 def _without_time_parsing(rewritten: Sequence[Rewritten], steps: list[Json]) -> list[Json]:
-    """Drop conversions from text to time of columns that are times already."""
+    """Drop conversions to time of columns that are times already."""
     moments = {f.text for q in rewritten for f in q.fields if f.name in {"created_at", "started_at", "ended_at"}}
     kept: list[Json] = []
     for step in steps:
@@ -130,9 +130,9 @@ def _without_time_parsing(rewritten: Sequence[Rewritten], steps: list[Json]) -> 
 
 
 def _without_sums(rewritten: Sequence[Rewritten], steps: list[Json]) -> list[Json]:
-    """Take the sums over CPU and GPU from the data source: it has them also where no unit has a GPU.
+    """Read sums of CPU and GPU from the data source, which has them even if no unit has a GPU.
 
-    Only the first transformations are looked at: later ones may have renamed what is summed.
+    Only the first transformations are replaced: later ones may refer to renamed columns.
     """
     if len(rewritten) != 1:
         return steps
@@ -155,7 +155,7 @@ def _without_sums(rewritten: Sequence[Rewritten], steps: list[Json]) -> list[Jso
 
 
 def _operands(options: Json) -> list[str]:
-    """Return the columns that a calculation adds; empty if it does something else."""
+    """Return the columns that a calculation adds up; empty for any other calculation."""
     if options.get("mode") == "binary":
         binary = as_object(options.get("binary"))
         if binary.get("operator", "+") != "+":

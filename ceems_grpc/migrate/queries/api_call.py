@@ -22,7 +22,7 @@ _PATH = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class ApiCall:
-    """A request. ``mode`` is empty where there is none; ``admin`` is "auto" where a variable decides."""
+    """A request. ``mode`` is empty if the resource has none. ``admin`` is "auto" if a variable decides."""
 
     query_type: str
     mode: str
@@ -30,19 +30,19 @@ class ApiCall:
     parameters: tuple[tuple[str, str], ...]
 
     def values(self, name: str) -> list[str]:
-        """Return the values of a parameter, empty ones left out."""
+        """Return the non-empty values of a parameter."""
         return [value for key, value in self.parameters if key == name and value]
 
     def has(self, name: str) -> bool:
-        """Tell whether a parameter is there, with a value or without."""
+        """Tell whether a parameter is present, with or without a value."""
         return any(key == name for key, _ in self.parameters)
 
 
 def read_call(query: Json) -> ApiCall | None:
     """Read the request of an Infinity query; None if it does not go to the CEEMS API.
 
-    A relative URL may leave ``/api/v1`` to the data source, an absolute one must have it. Raises `CannotRewriteError`
-    for requests to the API that no query of ours corresponds to.
+    A relative URL may leave ``/api/v1`` to the data source; an absolute URL must contain it. Raises
+    `CannotRewriteError` for a request to the API that no query of ours can replace.
     """
     url = query.get("url")
     if not isinstance(url, str) or query.get("source", "url") != "url":

@@ -1,4 +1,4 @@
-"""Computed columns of Infinity, as fields of ours or as calculations of the panel."""
+"""Computed columns of Infinity as fields of our query or as calculations of the panel."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -19,9 +19,9 @@ _PANEL_END = ("${__to}", "$__to", _NOW)
 
 @dataclass(slots=True)
 class Computed:
-    """What a computed column became: one field, or ``steps`` (transformations) that compute it.
+    """A rewritten computed column: one field, or ``steps`` (transformations) that compute it.
 
-    ``dropped``: helper columns to take out when all are made.
+    ``dropped``: helper columns to remove after all columns are computed.
     """
 
     sum: QueryField | None = None
@@ -32,7 +32,7 @@ class Computed:
 
 
 def together(left: str, right: str) -> tuple[str, Column] | None:
-    """Return the derived field that is the sum of two fields: a CPU and a GPU metric with the same key."""
+    """Return the derived field for the sum of two fields, if they are a CPU and a GPU metric with the same key."""
     first, _, key = left.partition(".")
     second, _, other = right.partition(".")
     if key != other or {_half(first), _half(second)} != {"cpu", "gpu"}:
@@ -48,7 +48,7 @@ def _half(name: str) -> str:
 
 
 def compute(alias: str, expression: Expression, find: Callable[[str], QueryField]) -> Computed:
-    """Make a computed column: sums of CPU and GPU metrics, arithmetic, and the start and end of a unit's time range."""
+    """Rewrite a computed column: a sum of CPU and GPU metrics, arithmetic, or an end of a unit's time range."""
     match expression:
         case Operation("+", Name(left), Name(right)):
             if (sum_ := together(find(left).name, find(right).name)) is not None:

@@ -1,4 +1,4 @@
-"""Filters of Infinity as filters of our queries, or as transformations where ours would mean something else."""
+"""Filters of Infinity as filters of our queries, or as transformations if our filters would differ."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -49,14 +49,14 @@ class _Comparison:
 
 @dataclass(slots=True)
 class Conditions:
-    """What filters became: ``filters`` of the query, and transformations of the panel."""
+    """Rewritten filters: ``filters`` of the query, and ``steps``, which are transformations of the panel."""
 
     filters: list[Json] = field(default_factory=list)
     steps: list[Json] = field(default_factory=list)
 
 
 def frontend_filters(filters: Any) -> Expression | None:  # noqa: ANN401 - from the dashboard
-    """Read the list of filters that Infinity's own parser applies: all must hold."""
+    """Read the filters that Infinity applies in the frontend. All of them must hold."""
     whole: Expression | None = None
     for item in objects(filters):
         held = item.get("value")
@@ -85,9 +85,9 @@ def _constant(text: str) -> Literal:
 
 
 def read_conditions(query_type: str, expression: Expression, find: Callable[[str], QueryField]) -> Conditions:
-    """Turn an expression into filters. ``find`` knows the field of a column's name or display text.
+    """Turn an expression into filters. ``find`` returns the field for a column's name or display text.
 
-    Numbers of usage are compared after summing, which only the panel can do: they become a transformation.
+    Numbers of usage are compared after summing. Only the panel can do that, so these filters become a transformation.
     """
     conditions = Conditions()
     after: list[_Comparison] = []
@@ -145,7 +145,7 @@ def _member(item: Expression) -> str | float | None:
 
 
 def _joined(either: list[_Comparison]) -> _Comparison | None:
-    """Put ``a = 1 or a = 2`` into one comparison; None if it is not of that kind."""
+    """Join ``a = 1 or a = 2`` into one comparison; None for any other alternatives."""
     first = either[0]
     if len(either) == 1:
         return first
@@ -155,7 +155,7 @@ def _joined(either: list[_Comparison]) -> _Comparison | None:
 
 
 def _own_filter(query_type: str, part: _Comparison) -> Json | None:
-    """Return our filter; None where the panel must compare."""
+    """Return the filter of our query; None if the panel must compare."""
     name, values = part.field.name, part.values
     if None in values or part.field.is_object:
         return None

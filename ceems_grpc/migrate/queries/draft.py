@@ -1,4 +1,4 @@
-"""Parameters of a request as keys of a query: who, which rows, which window."""
+"""The parameters of a request as keys of a query: users, rows, time range."""
 
 import re
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ _DAY = "24h"
 
 @dataclass(slots=True)
 class QueryDraft:
-    """A query without its fields; ``time_from`` is the panel's relative time range that the request implies, if any."""
+    """A query without its fields. ``time_from``: the relative time range that the request implies, if any."""
 
     query: Json
     time_from: str | None = None
@@ -50,7 +50,7 @@ def draft_query(call: ApiCall, *, admin_auto: bool) -> QueryDraft:
 
 
 def _counts(parameter: str, call: ApiCall, admin: AsAdmin, notes: list[str]) -> bool:
-    """Tell whether the API looks at the parameter here."""
+    """Tell whether the API uses the parameter here."""
     if parameter == "cluster_id":
         return call.query_type != "clusters"
     if parameter == "uuid":

@@ -1,4 +1,4 @@
-"""Columns of an Infinity query as fields of ours."""
+"""The columns of an Infinity query as fields of our query."""
 
 import re
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ COLUMNS: dict[str, dict[str, Column]] = {
         "clusters": CLUSTER_COLUMNS,
     }.items()
 }
-"""The columns that each kind of request answers, by name."""
+"""The columns in the answer to each kind of request, by name."""
 
 _MOMENTS = {"created_at_ts": "created_at", "started_at_ts": "started_at", "ended_at_ts": "ended_at"}
 _QUOTED = re.compile(r"""\[\s*(?:"([^"\]]+)"|'([^'\]]+)')\s*\]|\.(?:"([^"]+)"|'([^']+)')|`([^`]+)`""")
@@ -37,10 +37,10 @@ _QUOTED = re.compile(r"""\[\s*(?:"([^"\]]+)"|'([^'\]]+)')\s*\]|\.(?:"([^"]+)"|'(
 
 @dataclass(slots=True)
 class QueryField:
-    """A field of a query and the name that the panel knows it by.
+    """A field of a query, and the name that the panel uses for it.
 
-    ``name`` is a column or ``column.key``, and may hold variables. ``type_`` is Infinity's type. ``column`` is the
-    column of the database; one that is an object and has no key here was JSON text for the panel.
+    ``name``: a column or ``column.key``; it may contain variables. ``text``: the panel's name. ``type_``: Infinity's
+    type. ``column``: the column of the database. An object without a key was JSON text in the panel.
     """
 
     name: str
@@ -61,7 +61,7 @@ class QueryField:
 
 
 def field_name(selector: str) -> str:
-    """Write a selector (``$.a["b"]``, ``a.'b'``, ``a.b``) as a field's name."""
+    """Return the name of the field that a selector means (``$.a["b"]``, ``a.'b'``, ``a.b``)."""
     path = clean(selector).removeprefix("$.").removeprefix("$$.")
     path = _QUOTED.sub(lambda match: "." + next(group for group in match.groups() if group), path).removeprefix(".")
     if not path or not re.fullmatch(r"[\w.\-:/]+", VARIABLE.sub("x", path)):
@@ -70,7 +70,7 @@ def field_name(selector: str) -> str:
 
 
 def make_query_field(query_type: str, selector: str, text: str = "", type_: str = "string") -> QueryField:
-    """Find the field for a selector. A column that the request never answers is a `CannotRewriteError`."""
+    """Return the field for a selector. A column that the answer never has is a `CannotRewriteError`."""
     name = field_name(selector)
     head, _, key = name.partition(".")
     column = COLUMNS[query_type].get(head)
@@ -121,7 +121,7 @@ def _type(column: Json) -> str:
 
 
 def _with_moments(fields: list[QueryField]) -> list[QueryField]:
-    """Take the time field in place of milliseconds that the panel reads as a time, where it is still free."""
+    """Use the time field instead of milliseconds that the panel reads as a time, unless the query has it already."""
     for field in fields:
         moment = _MOMENTS.get(field.name)
         if moment and field.type_ == "timestamp_epoch" and all(other.name != moment for other in fields):

@@ -1,4 +1,4 @@
-"""Which part of an answer Infinity took as rows: root selectors and UQL pipelines."""
+"""The rows that Infinity takes from an answer: root selectors and UQL pipelines."""
 
 import re
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ class RowSelector:
 
 
 def rows_of(query: Json) -> RowSelector:
-    """Read which rows an Infinity query takes. Raises `CannotRewriteError` for what is more than choosing rows."""
+    """Read which rows an Infinity query takes. Raises `CannotRewriteError` if it does more than select rows."""
     kind, parser = str(query.get("type") or "json"), str(query.get("parser") or "simple")
     if kind == "uql" or parser == "uql":
         return uql_rows(str(query.get("uql") or ""))
@@ -98,7 +98,7 @@ def uql_rows(pipeline: str) -> RowSelector:
 
 
 def _scoped(rows: RowSelector, text: str) -> RowSelector:
-    """Go into a list of each row: jsonata "[projects]", scope "projects"."""
+    """Take the items of a list in each row as rows: jsonata "[projects]", scope "projects"."""
     path = clean(text).strip("[]*").removeprefix("$.").removesuffix("[*]").removesuffix("[]")
     if not re.fullmatch(r"\w+", path) or rows.path:
         raise CannotRewriteError(f"the UQL command with '{text}' is not understood")

@@ -1,4 +1,4 @@
-"""One target of a panel: an Infinity query as a query of ours and what the panel has to do to its answer."""
+"""One target of a panel: an Infinity query becomes our query and the transformations that its answer needs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,9 +20,9 @@ _EVERYTHING = {"pagination_mode": {"", "none"}, "format": {"", "table", "timeser
 
 @dataclass(slots=True)
 class Rewritten:
-    """A query without its list of fields, the fields, and transformations and overrides that the panel needs.
+    """A query, its fields, and the transformations and overrides that the panel needs.
 
-    ``steps`` follow the renaming of fields to their texts.
+    ``query``: without the list of fields. ``steps``: transformations that follow the renaming of fields.
     """
 
     ref_id: str
@@ -39,7 +39,7 @@ class Rewritten:
         return str(self.query["queryType"])
 
     def target(self) -> Json:
-        """Return the query with its fields, without the keys that Grafana itself keeps in targets."""
+        """Return the query with its fields, without the keys that Grafana adds to targets."""
         names = list(dict.fromkeys(field.name for field in self.fields))
         return self.query | ({"fields": names} if names else {})
 
@@ -140,7 +140,7 @@ def _add_filters(target: Json, rewritten: Rewritten, find: Callable[[str], Query
 
 
 def _add_conversions(rewritten: Rewritten) -> None:
-    """Keep the types that the panel saw where ours differ and it would matter: numbers as text, numbers as moments."""
+    """Keep the types that the panel expects if ours differ: numbers as texts, numbers as moments."""
     wanted: list[Json] = []
     for item in rewritten.fields:
         if item.is_number and not item.is_object and item.type_ == "string" and not item.column.name.endswith("_ts"):
@@ -170,7 +170,7 @@ def _add_computed(target: Json, rewritten: Rewritten, find: Callable[[str], Quer
 
 
 def organise(*, rename: dict[str, str] | None = None, exclude: list[str] | None = None) -> Json:
-    """Return Grafana's transformation that renames and takes out columns."""
+    """Return Grafana's transformation that renames and removes columns."""
     options = {
         "excludeByName": dict.fromkeys(exclude or [], True),
         "includeByName": {},
