@@ -35,6 +35,8 @@ VALUES: dict[str, str | list[str]] = {
     "member": "user0000",
     "factor": "rte",
     "who": "user0001",
+    "person": "user0000",
+    "clusterId": "slurm-0",
     "__from": str(RANGE.start_ms // 1000),
     "__to": str(RANGE.end_ms // 1000),
 }
