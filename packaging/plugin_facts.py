@@ -14,6 +14,7 @@ BUILD = ROOT / "build"
 DIST = ROOT / "dist"
 FRONTEND = BUILD / "frontend"
 PROGRAMS = BUILD / "program"
+BUNDLED_PROGRAM = "ceems-grpc"  # on Linux, among the libraries; launcher.c has the name too
 
 _ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 _SYSTEMS = ("linux", "darwin")
