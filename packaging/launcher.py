@@ -13,7 +13,7 @@ SOURCE = Path(__file__).with_name("launcher.c")
 
 
 def make_launcher(target: Path) -> None:
-    """Compile launcher.c for this machine, statically. Raises `SystemExit` with a sentence where that is not possible."""
+    """Compile launcher.c for this machine, statically. Raises `SystemExit` with a sentence if that fails."""
     compiler = shutil.which(os.environ.get("CC", "cc"))
     if compiler is None:
         raise SystemExit("The launcher needs a C compiler: install gcc and libc6-dev (Debian) or gcc and glibc-static.")

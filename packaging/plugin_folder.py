@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 from plugin_facts import BUILD, DIST, FRONTEND, PROGRAMS, libraries_name, package_date, program_name, read_plugin_json
-from plugin_glibc import needed_glibc
 from plugin_licences import licence_texts
 from plugin_rules import problems
+from system_licences import system_licence_texts
 
 from ceems_grpc.version import VERSION
 
@@ -30,8 +30,9 @@ def make_plugin_folder(folder: Path, *, frontend: Path, programs: Path, date: st
     for program in sorted(programs.glob(f"{read_plugin_json()['executable']}_*")):
         shutil.copytree(program, folder, dirs_exist_ok=True)
     _write_plugin_json(folder, date)
-    licences = folder / libraries_name(program_name()) / "LICENSES.txt"
-    licences.write_text(licence_texts("ceems-grpc", frozenset({"terminal"})), "utf-8")
+    libraries = folder / libraries_name(program_name())
+    texts = [licence_texts("ceems-grpc", frozenset({"terminal"})), *system_licence_texts(libraries)]
+    (libraries / "LICENSES.txt").write_text("\n\n".join(texts), "utf-8")
 
 
 def _write_plugin_json(folder: Path, date: str) -> None:
@@ -58,9 +59,7 @@ def main() -> int:
     shutil.rmtree(DIST, ignore_errors=True)
     unfinished.rename(DIST)
     size = sum(path.stat().st_size for path in DIST.rglob("*") if path.is_file())
-    glibc = needed_glibc(DIST)
-    needs = f"; on Linux it needs glibc {glibc[0]}.{glibc[1]} or newer" if glibc else ""
-    sys.stdout.write(f"{DIST}: {size / 1e6:.0f} MB{needs}.\n")
+    sys.stdout.write(f"{DIST}: {size / 1e6:.0f} MB.\n")
     return 0
 
 

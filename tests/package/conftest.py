@@ -44,5 +44,5 @@ def plugin_folder(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 def _sources() -> Iterator[Path]:
     yield from (path for path in (ROOT / "ceems_grpc").rglob("*.py") if "pb" not in path.parts)
-    yield ROOT / "packaging" / "ceems.spec"
+    yield from (path for path in (ROOT / "packaging").iterdir() if path.is_file())
     yield ROOT / "plugin.json"

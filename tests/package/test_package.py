@@ -23,8 +23,6 @@ from tests.support.places import ROOT, SYNTHETIC
 
 SOURCE = {"uid": "ceems", "json_data": {"path": str(SYNTHETIC)}}
 YEAR = {"from_ms": 1_735_689_600_000, "to_ms": 1_767_225_600_000}
-# Of the C library, which no program can bring along.
-SYSTEM_LIBRARIES = ("ld-linux", "libc.so", "libm.so", "libdl.so", "librt.so", "libpthread.so", "libutil.so")
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +69,15 @@ def test_grafana_can_load_the_folder(plugin_folder: Path) -> None:
         path.name for path in (ROOT / "dashboards").glob("*.json")
     }
     licences = (plugin_folder / f"{program_name()}_libs" / "LICENSES.txt").read_text()
-    for library in ("Python", "pyarrow", "duckdb", "grpcio", "cryptography", "tzdata"):
+    for library in (
+        "Python",
+        "pyarrow",
+        "duckdb",
+        "grpcio",
+        "cryptography",
+        "tzdata",
+        *(["libc6", "zlib1g"] if shutil.which("dpkg-query") else []),
+    ):
         assert f"\n{library} " in licences
 
 
@@ -90,7 +96,7 @@ def test_health_units_and_usage_come_from_the_package(host: PluginHost) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells which files a process has open (/proc)")
 @pytest.mark.go
-def test_it_uses_nothing_of_the_host_but_the_c_library(host: PluginHost, plugin_folder: Path) -> None:
+def test_it_uses_no_file_of_the_host(host: PluginHost, plugin_folder: Path) -> None:
     _ask(host, {"queryType": "usage", "admin": True}, {"queryType": "usage-over-time", "admin": True})
     process = Path("/proc", str(host.started["pid"]))
     mapped = {line.split(maxsplit=5)[5] for line in (process / "maps").read_text().splitlines() if "/" in line}
@@ -98,9 +104,7 @@ def test_it_uses_nothing_of_the_host_but_the_c_library(host: PluginHost, plugin_
     foreign = {
         path
         for path in mapped | {path for path in opened if path.startswith("/")}
-        if not Path(path).is_relative_to(plugin_folder)
-        and not Path(path).name.startswith(SYSTEM_LIBRARIES)
-        and not path.startswith((str(SYNTHETIC), "/dev/", "/proc/"))
+        if not Path(path).is_relative_to(plugin_folder) and not path.startswith((str(SYNTHETIC), "/dev/", "/proc/"))
     }
     assert foreign == set()
     environment = (process / "environ").read_bytes().split(b"\0")

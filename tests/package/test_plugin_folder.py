@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import shutil
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from plugin_facts import package_date, platform_name, program_name
 from plugin_folder import make_plugin_folder
-from plugin_glibc import needed_glibc
 from plugin_licences import licence_texts
 from plugin_rules import problems
 
@@ -94,17 +91,3 @@ def test_licences_are_those_of_what_is_packaged() -> None:
         assert f"\n{tool} " not in text
     assert "PYTHON SOFTWARE FOUNDATION LICENSE" in text
     assert "Apache License" in text
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="programs of this system need no glibc")
-def test_the_needed_glibc_is_no_newer_than_that_of_a_program_that_runs_here(tmp_path: Path) -> None:
-    assert needed_glibc(tmp_path) is None
-    (tmp_path / "text").write_bytes(b"GLIBC_9.99\0")
-    assert needed_glibc(tmp_path) is None
-    shutil.copyfile(sys.executable, tmp_path / "python")
-    needed = needed_glibc(tmp_path)
-    here = tuple(int(part) for part in platform.libc_ver()[1].split(".")[:2])
-    assert needed is not None
-    assert (2, 2) <= needed <= here
-    (tmp_path / "newer").write_bytes(b"\x7fELF...\0GLIBC_9.99\0GLIBC_2.4\0")
-    assert needed_glibc(tmp_path) == (9, 99)

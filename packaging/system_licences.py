@@ -1,0 +1,79 @@
+"""The licences of the system's libraries that the Linux program brings along, above all the C library's."""
+
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+
+_FOLDERS = tuple(Path(folder) for folder in (
+    f"/lib/{platform.machine()}-linux-gnu", f"/usr/lib/{platform.machine()}-linux-gnu", "/lib64", "/usr/lib64", "/lib",
+))  # fmt: skip
+_COPYRIGHTS = Path("/usr/share/doc")
+_NOTICE = """\
+The program is linked to the libraries below, which are used as their distribution ships them, unchanged. Those under
+the GNU Lesser General Public License (the GNU C library among them) can be replaced: put another build of the same
+library in place of the file in this folder. Their source is that of the package and version that is named with each,
+at the distribution; whoever makes this package offers to send it to anybody, for three years, at the cost of sending.
+"""
+
+
+def system_licence_texts(libraries: Path) -> list[str]:
+    """Return a notice and the copyright file of each package of this machine whose libraries lie in a folder.
+
+    Nothing where the folder holds none, as on macOS. Raises `SystemExit` where this machine cannot tell a licence:
+    whoever hands on a library must hand on its licence.
+    """
+    packages: dict[str, list[str]] = {}
+    names = {path.name for path in libraries.glob("*.so*") if path.is_file()}
+    for name in sorted(
+        name for name in names if not name.startswith("libpython")
+    ):  # Python's licence is listed by itself
+        path = next((folder / name for folder in _FOLDERS if (folder / name).exists()), None)
+        package = None if path is None else _package_of(path)
+        if package is not None:
+            packages.setdefault(package, []).append(name)
+    if not packages:
+        return []
+    texts = [_heading("Libraries of the system") + _NOTICE]
+    for package, names in sorted(packages.items()):
+        texts.append(_heading(f"{package} ({', '.join(names)})") + _licence_of(package))
+    return texts
+
+
+def _package_of(path: Path) -> str | None:
+    """Return the package and version that a library belongs to; None for what no package has, such as an own Python."""
+    # Debian lists files by the names that they had before /lib became a link to /usr/lib.
+    for candidate in dict.fromkeys((path, Path("/usr") / path.relative_to("/"), path.resolve())):
+        if shutil.which("dpkg-query"):
+            found = _output("dpkg-query", "--search", str(candidate))
+            if found:
+                package = found.split(": ")[0].split(",")[0]
+                return _output("dpkg-query", "--show", "--showformat=${Package} ${Version}", package)
+        elif shutil.which("rpm"):
+            found = _output(
+                "rpm", "--query", "--queryformat", "%{NAME} %{VERSION}-%{RELEASE}", "--file", str(candidate)
+            )
+            if found:
+                return found
+    return None
+
+
+def _licence_of(package: str) -> str:
+    name = package.split(maxsplit=1)[0]
+    if shutil.which("dpkg-query"):
+        files = [_COPYRIGHTS / name / "copyright"]
+    else:
+        files = [Path(line) for line in (_output("rpm", "--query", "--licensefiles", name) or "").splitlines()]
+    texts = [file.read_text("utf-8", errors="replace") for file in files if file.is_file()]
+    if not texts:
+        raise SystemExit(f"The licence of {package} is not on this machine: install its documentation, then make dist.")
+    return "\n".join(texts)
+
+
+def _output(*command: str) -> str | None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - fixed commands
+    return done.stdout.strip() or None if done.returncode == 0 else None
+
+
+def _heading(title: str) -> str:
+    return f"{'=' * 80}\n{title}\n{'=' * 80}\n\n"
