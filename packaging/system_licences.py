@@ -24,10 +24,10 @@ def system_licence_texts(libraries: Path) -> list[str]:
     whoever hands on a library must hand on its licence.
     """
     packages: dict[str, list[str]] = {}
-    names = {path.name for path in libraries.glob("*.so*") if path.is_file()}
-    for name in sorted(
-        name for name in names if not name.startswith("libpython")
-    ):  # Python's licence is listed by itself
+    for file in sorted(libraries.glob("*.so*")):
+        name = file.name
+        if name.startswith("libpython"):  # plugin_licences lists Python
+            continue
         path = next((folder / name for folder in _FOLDERS if (folder / name).exists()), None)
         package = None if path is None else _package_of(path)
         if package is not None:
