@@ -1,8 +1,8 @@
-"""Gives memory that large answers have used back to the system.
+"""Returns memory that large answers have used to the system.
 
-The C library keeps what is freed for the next who asks for it, in one arena for each of several threads; after a few
-large answers that is hundreds of megabytes which nobody uses. So soon after a large answer all arenas are told to let
-go of it. Elsewhere than with glibc nothing is done.
+The C library keeps freed memory for later, in one arena for each of several threads. After a few large answers this is
+hundreds of megabytes that nobody uses. So all arenas are told to release it soon after a large answer. With C libraries
+other than glibc nothing is done.
 """
 
 import asyncio
@@ -12,19 +12,19 @@ from functools import cache
 from typing import Any
 
 _LARGE = 1024 * 1024
-"""Bytes of an answer from which on it leaves much behind: it was held several times over while it was made."""
-_DELAY = 0.5  # seconds, in which the answer is sent
+"""Bytes. A larger answer leaves much memory behind, because several copies of it exist while it is made."""
+_DELAY = 0.5  # seconds, enough to send the answer
 _M_ARENA_MAX = -8  # see mallopt(3)
-_ARENAS = 2  # more of them only keep more of what is freed
+_ARENAS = 2  # more arenas only keep more freed memory
 
 _due = False
 
 
 def use_one_allocator() -> None:
-    """Let Arrow take its memory from the C library too; call it before Arrow is loaded.
+    """Make Arrow take its memory from the C library; call it before Arrow is loaded.
 
-    Its own allocator keeps what is freed as well, and cannot be told when a question is over. Whoever starts the
-    process may choose another one with ``ARROW_DEFAULT_MEMORY_POOL``.
+    Arrow's own allocator also keeps freed memory, and cannot be told when a query has ended.
+    ``ARROW_DEFAULT_MEMORY_POOL`` in the environment chooses another allocator.
     """
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     library = _c_library()
@@ -33,7 +33,7 @@ def use_one_allocator() -> None:
 
 
 def answered(size: int) -> None:
-    """Say that an answer of so many bytes is being sent; called in the event loop."""
+    """Note that an answer of this many bytes is being sent. Called in the event loop."""
     global _due  # noqa: PLW0603 - memory is the process's
     if size < _LARGE or _due or _c_library() is None:
         return

@@ -1,7 +1,8 @@
-"""Notices that the process which started the plugin is gone, so that the plugin never outlives it.
+"""Notices that the process that started the plugin has ended, so that the plugin never outlives it.
 
 ``PR_SET_PDEATHSIG`` would do this in one line, but it fires when the *thread* that started us ends, and Go moves its
-work between threads. A process descriptor (Linux 5.3) waits for the process itself; elsewhere we look once a second.
+work between threads. A process descriptor (Linux 5.3) waits for the process itself. Elsewhere, the parent is
+looked at once a second.
 """
 
 import os
@@ -14,7 +15,7 @@ _POLL_SECONDS = 1.0
 
 
 def watch_parent(when_gone: Callable[[], None]) -> None:
-    """Call ``when_gone`` once, in a thread of its own, when the parent has ended or had ended before this call."""
+    """Call ``when_gone`` once, in its own thread, when the parent has ended, or at once if it has ended already."""
     threading.Thread(target=_wait, args=(os.getppid(), when_gone), name="parent", daemon=True).start()
 
 
@@ -27,7 +28,7 @@ def _wait(parent: int, when_gone: Callable[[], None]) -> None:
 
 
 def _wait_by_descriptor(parent: int) -> None:
-    """Return when the process has ended, or at once where this is not possible."""
+    """Return when the process has ended, or at once if the system has no process descriptors."""
     if not hasattr(os, "pidfd_open"):
         return
     try:
@@ -35,7 +36,7 @@ def _wait_by_descriptor(parent: int) -> None:
     except OSError:
         return
     try:
-        # The number could have been given to another process before it was opened.
+        # The parent may have ended before this, and another process may have its number.
         if not _orphaned(parent):
             poll = select.poll()
             poll.register(descriptor, select.POLLIN)
@@ -45,10 +46,11 @@ def _wait_by_descriptor(parent: int) -> None:
 
 
 def _orphaned(parent: int) -> bool:
-    """Say whether the parent is gone, by the parent that we have now.
+    """Tell whether the parent has ended, judged by our present parent.
 
-    A child is in its parent's session or leads one of its own. An orphan from before the first look is neither: whoever
-    takes orphans in, process 1 or another, is in another session. (In a container process 1 may be the real parent.)
+    A child is in its parent's session or leads its own. A process that became an orphan before the first look does
+    neither: its new parent, process 1 or another one, is in another session. (In a container, process 1 may be the real
+    parent.)
     """
     now = os.getppid()
     if now != parent:
@@ -56,6 +58,6 @@ def _orphaned(parent: int) -> bool:
     try:
         return os.getsid(0) not in (os.getpid(), os.getsid(now))
     except ProcessLookupError:
-        return now != 0  # 0 is a parent outside of our container; any other has ended while we looked.
+        return now != 0  # 0 is a parent outside our container; any other has just ended.
     except PermissionError:
         return False

@@ -35,11 +35,11 @@ from ceems_grpc.grafana.serve.threads import share_fairly
 
 _log = logging.getLogger(__name__)
 
-# go-plugin kills a plugin two seconds after it has asked it to stop.
+# go-plugin kills a plugin two seconds after asking it to stop.
 _GRACE_SECONDS = 1.0
 _CLOSE_SECONDS = 0.5
 _FLUSH_SECONDS = 0.4
-# Work that cannot be interrupted, such as a long query within a C library, must not hold up the end for longer.
+# Work that cannot be interrupted, such as a long query inside a C library, must not delay the end for longer.
 _LAST_RESORT_SECONDS = 5.0
 
 
@@ -72,7 +72,7 @@ async def serve_plugin(factory: Factory, *, name: str, version: str, plugin_id: 
             server = await make_server(instances, stopping)
             async with _listening(server, host, path) as (certificate, sockets):
                 os.write(output, handshake_line("unix", str(path), certificate))
-                # Only now: the host need not wait while the libraries for it are loaded.
+                # Not earlier: the host need not wait for the libraries that tracing loads.
                 start_tracing(os.environ, name=plugin_id or name, version=version)
                 _log.info("plugin started", extra={"plugin": name, "version": version})
                 lost = await _stopped_or_lost(stopping, sockets)
@@ -129,7 +129,7 @@ async def _serve_standalone(factory: Factory, address: str, *, name: str, versio
 
 
 async def _point_to(address: str, output: int) -> None:
-    """Tell the host where a plugin runs by itself, and stay for as long as the host does."""
+    """Tell the host the address of a plugin that runs by itself, and stay as long as the host does."""
     stopping = _stop_when_told(None)
     os.write(output, handshake_line("tcp", address))
     _log.warning("requests go to the plugin that runs by itself", extra={"address": address})
@@ -137,7 +137,7 @@ async def _point_to(address: str, output: int) -> None:
 
 
 def _stop_when_told(path: Path | None) -> asyncio.Event:
-    """Return the event that says stop: set by SIGTERM and by the parent's end."""
+    """Return the event that stops the plugin. SIGTERM and the end of the parent set it."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -146,7 +146,7 @@ def _stop_when_told(path: Path | None) -> asyncio.Event:
             loop.call_soon_threadsafe(stopping.set)
         _exit_later(path)
 
-    # A terminal sends SIGINT to the host and to us alike; the host decides what it means.
+    # A terminal sends SIGINT to both the host and us. The host decides what it means.
     loop.add_signal_handler(signal.SIGINT, lambda: _log.debug("interrupt ignored"))
     loop.add_signal_handler(signal.SIGTERM, stopping.set)
     watch_parent(parent_gone)
@@ -178,7 +178,7 @@ async def _listening(server: grpc.aio.Server, host: Host, path: Path) -> AsyncIt
 
 
 async def _end(instances: InstanceManager) -> None:
-    """Close the data sources, and send the last spans meanwhile."""
+    """Close the data sources, and send the last spans at the same time."""
     await asyncio.gather(_close(instances), asyncio.to_thread(stop_tracing, _FLUSH_SECONDS))
 
 
@@ -190,7 +190,7 @@ async def _close(instances: InstanceManager) -> None:
 
 
 def _exit_later(path: Path | None) -> None:
-    """End the process soon even when something in it does not."""
+    """End the process after a while, even if some of its work does not end."""
 
     def end() -> None:
         time.sleep(_LAST_RESORT_SECONDS)

@@ -16,12 +16,12 @@ from ceems_grpc.pb import go_plugin_pb2, pluginv2_pb2
 
 _LARGEST_REQUEST = 64 * 1024 * 1024
 _UNLIMITED = -1
-# What go-plugin asks the health service about, and what other clients do.
+# go-plugin asks the health service about the first name, other clients about the second.
 _HEALTH_NAMES = ("plugin", "")
 
 
 def plugin_services(instances: Instances, stopping: asyncio.Event) -> list[grpc.GenericRpcHandler]:
-    """Return the handlers of the services that a data source answers; ``stopping`` ends its streams."""
+    """Return the handlers of the services that a data source answers. ``stopping`` ends their streams."""
     return [
         DiagnosticsService(instances).handler(),
         DataService(instances).handler(),
@@ -31,18 +31,18 @@ def plugin_services(instances: Instances, stopping: asyncio.Event) -> list[grpc.
 
 
 async def make_server(instances: Instances, stopping: asyncio.Event, *, go_plugin: bool = True) -> grpc.aio.Server:
-    """Make the server, not yet started. ``stopping`` is set when the host asks the plugin to stop.
+    """Make the server without starting it. ``stopping`` is set when the host asks the plugin to stop.
 
-    Without ``go_plugin`` nobody can ask: such a plugin was not started by its host.
+    Without ``go_plugin`` the host cannot stop the plugin, which is right for one that the host did not start.
 
-    AdmissionControl and ResourceConversion are not registered, so gRPC answers UNIMPLEMENTED to them: a data source
-    without object types of its own has nothing to admit or convert, and Grafana takes the answer for just that.
+    AdmissionControl and ResourceConversion are not registered, and gRPC answers them with UNIMPLEMENTED. A data source
+    without its own object types has nothing to admit or convert, and Grafana understands the answer in this way.
     """
     server = grpc.aio.server(
         options=[
             ("grpc.max_receive_message_length", _LARGEST_REQUEST),
             ("grpc.max_send_message_length", _UNLIMITED),
-            # Two plugins at one address must not share its requests.
+            # Two plugins with one address must not share its requests.
             ("grpc.so_reuseport", 0),
         ]
     )

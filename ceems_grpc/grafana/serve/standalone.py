@@ -1,11 +1,11 @@
-"""Where a plugin listens that is run by hand, in a debugger, while Grafana runs elsewhere on the same machine.
+"""Runs a plugin by hand, for example in a debugger, while Grafana runs on the same machine.
 
 1. Run the plugin with ``GF_PLUGIN_GRPC_STANDALONE=true``. It listens on ``GF_PLUGIN_GRPC_ADDRESS`` (127.0.0.1:50055 if
-   unset) until SIGINT or SIGTERM, needs no host and keeps standard output as it is.
-2. In grafana.ini, set ``grpc_address = 127.0.0.1:50055`` under ``[plugin.<id>]`` and restart Grafana. It passes that to
-   the plugin that it starts as ``GF_PLUGIN_GRPC_ADDRESS``, and that one only tells Grafana where the first is.
+   unset) until SIGINT or SIGTERM. It needs no host, and does not redirect standard output.
+2. In grafana.ini, set ``grpc_address = 127.0.0.1:50055`` under ``[plugin.<id>]`` and restart Grafana. It passes the
+   address as ``GF_PLUGIN_GRPC_ADDRESS`` to the plugin that it starts, which only points Grafana to the first one.
 
-Grafana's Go SDK has files for this, ``standalone.txt`` and ``pid.txt``; a setting cannot be left behind by a crash.
+Grafana's Go SDK uses files for this, ``standalone.txt`` and ``pid.txt``. A crash leaves files behind, but no setting.
 """
 
 import ipaddress
@@ -17,12 +17,12 @@ _DEFAULT_ADDRESS = "127.0.0.1:50055"
 
 
 def is_standalone(environment: Mapping[str, str]) -> bool:
-    """Say whether the plugin is to run by itself."""
+    """Tell whether the plugin is to run by itself."""
     return environment.get("GF_PLUGIN_GRPC_STANDALONE", "").lower() in {"1", "true"}
 
 
 def standalone_address(environment: Mapping[str, str]) -> str:
-    """Return ``host:port`` of the plugin that runs by itself, empty when there is none.
+    """Return ``host:port`` of the plugin that runs by itself, or an empty string if there is none.
 
     Raises ``HandshakeError`` unless it is a loopback address: whoever reaches it can claim to be any user.
     """

@@ -1,7 +1,7 @@
-"""Mutual TLS as go-plugin does it: each side has a certificate for this one process and knows the other's.
+"""Mutual TLS as go-plugin does it: each side has a certificate for this process only, and knows the other's.
 
-The host's certificate is in the environment, ours goes back in the handshake line. TLS ends here, in front of the gRPC
-server, and not in it: go-plugin's certificates have P-521 keys, which the TLS of gRPC's C library refuses.
+The host's certificate is in the environment; ours is in the handshake line. TLS ends here, in front of the gRPC server,
+because go-plugin's certificates have P-521 keys, which the TLS of gRPC's C library refuses.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ceems_grpc.grafana.serve.handshake import HandshakeError
 
-_HOST_NAME = "localhost"  # The name that go-plugin's hosts look for.
+_HOST_NAME = "localhost"  # go-plugin's hosts expect this name
 _LIFE = timedelta(days=365 * 30)
 _CLOCK_ERROR = timedelta(minutes=5)
 _READ_BYTES = 256 * 1024
@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 
 class Identity:
-    """A fresh key and a certificate for it, signed by itself. ``certificate`` is in DER."""
+    """A new key and a self-signed certificate for it. ``certificate`` is in DER."""
 
     def __init__(self) -> None:
         key = ec.generate_private_key(ec.SECP256R1())
@@ -61,10 +61,10 @@ class Identity:
 
 @contextlib.asynccontextmanager
 async def tls_front(listener: socket.socket, server: Path, identity: Identity, client_pem: str) -> AsyncIterator[None]:
-    """Take TLS connections on ``listener`` and pass what is in them to the server's unix socket.
+    """Accept TLS connections on ``listener`` and pass their content to the server's unix socket.
 
-    Only a client with exactly the certificate in ``client_pem`` gets through. Raises ``HandshakeError`` when that holds
-    no certificate.
+    Only a client with exactly the certificate in ``client_pem`` is let through. Raises ``HandshakeError`` if
+    ``client_pem`` has no certificate.
     """
     try:
         wanted = ssl.PEM_cert_to_DER_cert(client_pem.strip())
@@ -78,7 +78,7 @@ async def tls_front(listener: socket.socket, server: Path, identity: Identity, c
         assert task is not None  # noqa: S101 asyncio runs this as a task
         connections.add(task)
         task.add_done_callback(connections.discard)
-        # The chain was verified; a certificate that the host's own has signed would pass that.
+        # The chain has been verified, but a certificate signed with the host's key would pass that, too.
         if writer.get_extra_info("ssl_object").getpeercert(binary_form=True) == wanted:
             await _relay(reader, writer, server)
         else:
@@ -116,7 +116,7 @@ async def _relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, ser
     inner_reader, inner_writer = await asyncio.open_unix_connection(str(server))
     pumps = [asyncio.create_task(_pump(reader, inner_writer)), asyncio.create_task(_pump(inner_reader, writer))]
     try:
-        # HTTP/2 has no use for a connection that is open one way only.
+        # HTTP/2 cannot use a connection that is open in one direction only.
         await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for pump in pumps:
@@ -127,7 +127,7 @@ async def _relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, ser
 
 
 async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):  # The other end is gone, which ends the connection as an end of data does.
+    with contextlib.suppress(OSError):  # The other end is gone: the connection ends as at the end of data.
         while data := await source.read(_READ_BYTES):
             sink.write(data)
             await sink.drain()

@@ -1,4 +1,4 @@
-"""One request being answered: its id in the log, its span, its metrics, and what its asker is told about failures."""
+"""One request being answered: its id in the log, its span, its metrics, and what the user is told about failures."""
 
 import asyncio
 import logging
@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 _Rpc = grpc.aio.ServicerContext[Any, Any]
 
-# What a data source may raise. A cancellation is among it: work that several askers share may be cancelled by another.
+# What a data source may raise. This includes cancellation: another caller may cancel work that several callers share.
 FAILURES = (Exception, asyncio.CancelledError)
 
 
@@ -33,9 +33,9 @@ class Call:
         self.error: PluginError | None = None
 
     def failure(self, error: BaseException) -> PluginError:
-        """Turn what was raised into what the user may read, and count it.
+        """Convert an exception to an error that the user may read, and count it.
 
-        A cancellation of this very task is raised again. What is no ``PluginError`` goes to the log with its traceback.
+        A cancellation of the current task is raised again. Anything but a ``PluginError`` is logged with its traceback.
         """
         check_cancelled(error)
         failure = _plugin_error(error)
@@ -54,9 +54,9 @@ class Call:
 def answering(
     endpoint: str, context: PluginContext, rpc: _Rpc, headers: Mapping[str, str] | None = None
 ) -> Iterator[Call]:
-    """Count and time a request, record its span, and give all that is logged meanwhile its id.
+    """Count and time a request, record its span, and add its id to every log line inside the block.
 
-    ``headers`` are those of Grafana's own request, where there was one. Who asks is logged at debug only.
+    ``headers`` are those of the request to Grafana, if there was one. The user is logged at level debug only.
     """
     metadata = metadata_of(rpc)
     call = Call(endpoint, request_id(metadata, headers or {}))
@@ -93,14 +93,14 @@ def answering(
 
 
 def check_cancelled(error: BaseException) -> None:
-    """Raise what was raised again if it is a cancellation of this very task."""
+    """Raise the exception again if it is a cancellation of the current task."""
     task = asyncio.current_task()
     if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
         raise error
 
 
 def _plugin_error(error: BaseException) -> PluginError | None:
-    """Find the one ``PluginError``, also when a task group has wrapped it."""
+    """Find the ``PluginError``, also if a task group has wrapped it."""
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     if isinstance(error, PluginError):

@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from ceems_grpc.grafana.serve.telemetry.otlp import OpenSpan
 
 ROWS_PER_PIECE = 10_000
-# Writing more cells than this takes so long that other requests would have to wait for it: a thread does it.
+# Encoding more cells than this takes so long that other requests would have to wait: a thread does it.
 _CELLS_WRITTEN_AT_ONCE = 20_000
 
 _Rpc = grpc.aio.ServicerContext[Any, Any]
 
 
 class DataService:
-    """Answers all queries of a request side by side; each fails alone."""
+    """Answers all queries of a request at the same time. A query that fails does not affect the others."""
 
     def __init__(self, instances: Instances) -> None:
         self._instances = instances
@@ -56,11 +56,11 @@ class DataService:
             return pb.QueryDataResponse(responses={ref_id: task.result() for ref_id, task in tasks.items()})
 
     async def query_chunked_data(self, message: pb.QueryChunkedDataRequest, rpc: _Rpc) -> None:
-        """Answer with pieces of frames; the query that is ready first comes first.
+        """Answer with pieces of frames. The query that is ready first is sent first.
 
-        A reader joins the pieces of a frame in their order and takes the schema from the first, so one query's pieces
-        come in order. A frame without rows is one piece; a query without frames sends one empty frame, so that a reader
-        can tell it from a query that was forgotten.
+        The pieces of one query come in order: a reader joins the pieces of a frame, and the first has the schema.
+        A frame without rows is one piece. A query without frames sends one empty frame, so that a reader can tell it
+        from a query that was not answered.
         """
         context = PluginContext.from_proto(message.pluginContext)
         sending = asyncio.Lock()
@@ -116,14 +116,14 @@ class DataService:
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """What all queries of one request have in common; ``form`` is how the frames are to be written."""
+    """What all queries of one request share. ``form`` is the format of the frames."""
 
     call: Call
     context: PluginContext
     form: pb.DataFrameFormat
 
     async def write(self, frame: "Frame", *, schema: bool = True) -> bytes:
-        """Write a frame and count it. Only JSON can leave the schema out."""
+        """Encode a frame and count it. Only JSON can omit the schema."""
 
         def write() -> bytes:
             return frame.to_json(schema=schema) if self.form == pb.JSON else frame.to_arrow()
@@ -138,7 +138,7 @@ class _Request:
 
 @contextmanager
 def _query_span(query: DataQuery) -> "Iterator[OpenSpan | None]":
-    """Give what is logged within, and a span, the query's refId."""
+    """Record a span, and add the query's refId to it and to every log line inside the block."""
     with log_fields(refId=query.ref_id), span("query", {"ref_id": query.ref_id}) as opened:
         yield opened
 
@@ -152,7 +152,7 @@ def _pieces(frame: "Frame") -> "Iterator[Frame]":
     if frame.num_rows <= ROWS_PER_PIECE:
         yield frame
         return
-    # Whether a column may hold nulls is part of its type, which must not differ from piece to piece.
+    # Whether a column may hold nulls is part of its type, which must be the same in all pieces.
     fixed = replace(frame, fields=[replace(field, nullable=field.column().nullable) for field in frame.fields])
     for offset in range(0, frame.num_rows, ROWS_PER_PIECE):
         yield fixed.slice(offset, ROWS_PER_PIECE)

@@ -19,7 +19,7 @@ _Rpc = grpc.aio.ServicerContext[Any, Any]
 
 
 class DiagnosticsService:
-    """Health of a data source, and what the process has counted."""
+    """The health of a data source, and the metrics of the process."""
 
     def __init__(self, instances: Instances) -> None:
         self._instances = instances
@@ -31,7 +31,7 @@ class DiagnosticsService:
         return service(description, {**methods, "CollectMetrics": self.collect_metrics})
 
     async def check_health(self, request: pb.CheckHealthRequest, rpc: _Rpc) -> pb.CheckHealthResponse:
-        """Ask the data source; settings that no data source can be made from answer ERROR with the reason."""
+        """Ask the data source. If the factory refuses the settings, the answer is ERROR with the reason."""
         context = PluginContext.from_proto(request.pluginContext)
         with answering("checkHealth", context, rpc, request.headers) as call:
             try:
@@ -48,10 +48,10 @@ class DiagnosticsService:
                 return pb.CheckHealthResponse(status=pb.CheckHealthResponse.ERROR, message=message)
 
     async def collect_metrics(self, request: pb.CollectMetricsRequest, rpc: _Rpc) -> pb.CollectMetricsResponse:
-        """Give all metrics of the default registry, and what relays were told, in Prometheus' text format."""
+        """Return all metrics of the default registry, and those that relays get, in Prometheus' text format."""
         with answering("collectMetrics", PluginContext.from_proto(request.pluginContext), rpc):
             others = await asyncio.gather(*(relay.metrics() for relay in self._instances.relays()))
-            # Collectors may look at files.
+            # Collectors may read files.
             text = await asyncio.to_thread(generate_latest, metrics.Together(others))
             payload = pb.CollectMetricsResponse.Payload(prometheus=text)
             return pb.CollectMetricsResponse(metrics=payload)

@@ -1,4 +1,4 @@
-"""The services that HashiCorp's go-plugin wants of any plugin it starts."""
+"""The services that HashiCorp's go-plugin needs from every plugin that it starts."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,10 +14,10 @@ _Rpc = grpc.aio.ServicerContext[Any, Any]
 
 
 class GoPluginServices:
-    """Shutdown, and two streams that the host keeps open and this plugin has nothing to say on.
+    """Shutdown, and two streams that the host keeps open and on which this plugin sends nothing.
 
-    The broker offers more connections, which Grafana's protocol never uses. Standard output and error need no second
-    way: what code prints goes to standard error, which the host reads anyway.
+    The broker offers more connections, which Grafana's protocol never uses. Output needs no second stream: what code
+    prints goes to standard error, which the host reads anyway.
     """
 
     def __init__(self, stopping: asyncio.Event) -> None:

@@ -24,7 +24,7 @@ _Rpc = grpc.aio.ServicerContext[Any, Any]
 
 
 class ResourceService:
-    """Passes requests to the data source and its answers back, part by part."""
+    """Passes requests to the data source, and returns its answers part by part."""
 
     def __init__(self, instances: Instances) -> None:
         self._instances = instances
@@ -78,7 +78,7 @@ async def _parts(body: bytes | AsyncIterator[bytes], stack: AsyncExitStack) -> A
             yield part
         return
     if hasattr(body, "aclose"):
-        # A generator that is left half way must end before the data source is given back.
+        # A generator that is left early must end before the data source is released.
         stack.push_async_callback(body.aclose)
     async for piece in body:
         for part in _split(piece):

@@ -1,6 +1,6 @@
-"""Ties methods to a gRPC service by its description, so that names, types and streaming are checked at start.
+"""Connects methods to a gRPC service by its description, so that names, types and streaming are checked at start.
 
-And reads what comes beside a request: gRPC's metadata, and the id by which logs name the request.
+Also reads what comes with a request: gRPC's metadata, and the request id for the logs.
 """
 
 import re
@@ -32,7 +32,7 @@ Method = Callable[..., Any]
 
 
 def service(description: ServiceDescriptor, methods: Mapping[str, Method]) -> grpc.GenericRpcHandler:
-    """Make the handler of a service. All methods of the description must be given, and no others."""
+    """Make the handler of a service. ``methods`` must have exactly the methods of the description."""
     described = {method.name: method for method in description.methods}
     if described.keys() != methods.keys():
         raise ValueError(f"{description.full_name} has the methods {sorted(described)}, not {sorted(methods)}.")
@@ -48,9 +48,9 @@ def service(description: ServiceDescriptor, methods: Mapping[str, Method]) -> gr
 
 
 class _Unreadable:
-    """Stands for a request whose bytes are no message of its type.
+    """Takes the place of a request whose bytes are not a message of its type.
 
-    A deserializer that raises would end the call with the words of the exception, and with a traceback in the log.
+    If a deserializer raised, the call would end with the text of the exception, and the log would get a traceback.
     """
 
 
@@ -85,20 +85,20 @@ def _refusing_what_is_unreadable(method: Method) -> Method:
 
 
 def _written(answer: Message | bytes) -> bytes:
-    """Write an answer; one that is passed on from elsewhere is written already."""
+    """Serialize an answer, unless a relay has passed it on in serialized form."""
     return answer if isinstance(answer, bytes) else answer.SerializeToString()
 
 
 def metadata_of(rpc: "grpc.aio.ServicerContext[Any, Any]") -> dict[str, str]:
-    """Return a call's metadata whose values are text; of several values for a name the last."""
+    """Return the metadata of a call that has text values. If a name has several values, the last one counts."""
     given = rpc.invocation_metadata() or ()
     return {name: value for name, value in given if isinstance(value, str)}
 
 
 def request_id(metadata: Mapping[str, str], headers: Mapping[str, str]) -> str:
-    """Return the id of a request: that of its trace, else the one that Grafana gave it, else a random one.
+    """Return the id of a request: its trace id, otherwise the id that Grafana gave it, otherwise a random id.
 
-    Grafana's id is in the metadata or among the request's headers (their names in any case, with ``http_`` before).
+    Grafana's id is in the metadata or in the request's headers (names in any case, possibly with the prefix ``http_``).
     """
     traced = trace_context(metadata)
     if traced is not None:
@@ -109,7 +109,7 @@ def request_id(metadata: Mapping[str, str], headers: Mapping[str, str]) -> str:
 
 
 def status_code(http_status: int) -> grpc.StatusCode:
-    """Give the gRPC status nearest to an HTTP status."""
+    """Return the gRPC status that is closest to an HTTP status."""
     codes = {
         400: grpc.StatusCode.INVALID_ARGUMENT,
         401: grpc.StatusCode.UNAUTHENTICATED,

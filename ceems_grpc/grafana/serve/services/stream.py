@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
 _Rpc = grpc.aio.ServicerContext[Any, Any]
 
-# Grafana has answers of its own for these failures; others end the call.
+# Grafana's protocol has answers for these failures; all others end the call.
 _REFUSALS = {401: "PERMISSION_DENIED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND"}
 
 
 class StreamService:
-    """Channels of Grafana Live. Frames are written as JSON with their schema, so that a late listener can read them."""
+    """Channels of Grafana Live. Frames are sent as JSON with their schema, so that late listeners can read them."""
 
     def __init__(self, instances: Instances, stopping: asyncio.Event) -> None:
         self._instances = instances
@@ -49,7 +49,7 @@ class StreamService:
         return service(description, relayable(self._instances, description, methods))
 
     async def subscribe_stream(self, request: pb.SubscribeStreamRequest, rpc: _Rpc) -> pb.SubscribeStreamResponse:
-        """Answer whether this user may listen. A ``PluginError`` with 401, 403 or 404 is a no as well."""
+        """Answer whether this user may listen. A ``PluginError`` with 401, 403 or 404 also refuses."""
         context = PluginContext.from_proto(request.pluginContext)
         with answering("subscribeStream", context, rpc, request.headers) as call:
             try:
@@ -61,7 +61,7 @@ class StreamService:
             return pb.SubscribeStreamResponse(status=result.status.name, data=data)
 
     async def publish_stream(self, request: pb.PublishStreamRequest, rpc: _Rpc) -> pb.PublishStreamResponse:
-        """Answer whether this user may send, and what the listeners get. Refusals are as for listening."""
+        """Answer whether this user may send, and what the listeners get. Refusals are the same as for listening."""
         context = PluginContext.from_proto(request.pluginContext)
         with answering("publishStream", context, rpc, request.headers) as call:
             try:
@@ -93,7 +93,7 @@ class StreamService:
                 datasource = await stack.enter_async_context(self._instances.get(context))
                 packets = datasource.run_stream(context, request)
                 if hasattr(packets, "aclose"):
-                    # A generator that is left half way must end before the data source is given back.
+                    # A generator that is left early must end before the data source is released.
                     stack.push_async_callback(packets.aclose)
                 async for packet in packets:
                     data = _json(packet)
@@ -105,7 +105,7 @@ class StreamService:
 
 
 async def _refusal(failure: PluginError, rpc: _Rpc) -> str:
-    """Name the status that says this failure; end the call when there is none."""
+    """Return the name of the status for this failure. If there is none, end the call."""
     if failure.status not in _REFUSALS:
         await rpc.abort(status_code(failure.status), failure.message)
     return _REFUSALS[failure.status]

@@ -1,4 +1,4 @@
-"""Logs as Grafana reads them from a plugin: one JSON object a line on standard error, as HashiCorp's hclog writes it.
+"""Logs in the form that Grafana reads: one JSON object per line on standard error, as HashiCorp's hclog writes it.
 
 Code logs through the standard ``logging``; fields given as ``extra={...}`` become fields of the JSON object.
 """
@@ -29,7 +29,7 @@ _fields: ContextVar[Mapping[str, object]] = ContextVar("log_fields", default={})
 
 @contextmanager
 def log_fields(**fields: object) -> Iterator[None]:
-    """Add fields to every line that is logged within, also by tasks started within."""
+    """Add fields to every line that is logged inside the block, also by tasks that are started there."""
     token = _fields.set({**_fields.get(), **fields})
     try:
         yield
@@ -41,7 +41,7 @@ class HclogFormatter(logging.Formatter):
     """Formats a record as one line of JSON; the time is in UTC."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line, without its end."""
+        """Return the line without a line break."""
         moment = datetime.fromtimestamp(record.created, UTC)
         line: dict[str, object] = {
             "@level": _level_name(record.levelno),
@@ -58,13 +58,13 @@ class HclogFormatter(logging.Formatter):
 
 
 class _StandardError(logging.Handler):
-    """Writes each line in one piece, past Python's text layer, whose encoding depends on the locale."""
+    """Writes each line with one call, without Python's text layer, whose encoding depends on the locale."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             os.write(_STANDARD_ERROR, self.format(record).encode(errors="backslashreplace") + b"\n")
         except OSError:
-            pass  # The reader is gone, and with it everybody who could be told.
+            pass  # The reader is gone; there is nobody left to tell.
         except Exception:
             self.handleError(record)
 

@@ -1,7 +1,7 @@
-"""What the plugin counts about its own work, in prometheus_client's default registry.
+"""Metrics about the plugin's own work, in prometheus_client's default registry.
 
-Other parts of a plugin add theirs to the same registry. ``grafana_plugin_request_total`` has the name and labels that
-Grafana's own SDK gives it, so existing dashboards and alerts on plugins work.
+Other parts of a plugin add their metrics to the same registry. ``grafana_plugin_request_total`` has the name and labels
+of Grafana's own SDK, so that existing dashboards and alerts for plugins work.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,9 +27,9 @@ BYTES = Counter("grafana_plugin_response_bytes_total", "Bytes of frames and bodi
 
 
 class Together(CollectorRegistry):
-    """The metrics of the default registry together with those of other processes, which have labels of their own.
+    """The metrics of the default registry and those of other processes, which have additional labels.
 
-    Prometheus wants all samples of a name in one place.
+    Prometheus expects all samples of a name in one place.
     """
 
     def __init__(self, others: Sequence[Sequence[Metric]]) -> None:
@@ -37,7 +37,7 @@ class Together(CollectorRegistry):
         self._others = others
 
     def collect(self) -> Iterator[Metric]:
-        """Yield each metric once; of samples with the same labels the first counts."""
+        """Yield each metric once. If samples have the same labels, the first one is kept."""
         families: dict[str, Metric] = {}
         for metric in [*REGISTRY.collect(), *(metric for other in self._others for metric in other)]:
             family = families.get(metric.name)

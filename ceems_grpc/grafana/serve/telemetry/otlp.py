@@ -1,4 +1,4 @@
-"""Sends spans by OTLP over gRPC, with OpenTelemetry's SDK. Imported only where traces are wanted."""
+"""Sends spans by OTLP over gRPC with OpenTelemetry's SDK. Imported only if traces are sent."""
 
 import logging
 import platform
@@ -40,18 +40,18 @@ from ceems_grpc.grafana.serve.telemetry.trace_context import TraceContext, trace
 _log = logging.getLogger(__name__)
 
 _EXPORT_SECONDS = 5.0  # for one attempt, retries included
-_DELAY_MILLISECONDS = 2_000  # spans are collected for so long
+_DELAY_MILLISECONDS = 2_000  # a batch collects spans for this long
 _NANOSECONDS = 1_000_000_000
 
 OpenSpan = trace.Span
 
 
 class Exporting:
-    """A tracer, and the thread that sends its spans in batches; what cannot be sent is dropped."""
+    """A tracer, and the thread that sends its spans in batches. Spans that cannot be sent are dropped."""
 
     def __init__(self, address: str, formats: tuple[str, ...], root: Sampler, *, name: str, version: str) -> None:
-        """Connect in the background. ``formats``: how requests name traces; ``root``: which new traces to keep."""
-        # The SDK logs each failure to send; `_Telling` tells of the first one.
+        """Connect in the background. ``formats`` are the forms of trace contexts; ``root`` samples new traces."""
+        # The SDK logs each failure to send; `_Telling` logs the first one only.
         library = logging.getLogger("opentelemetry")
         library.propagate = False
         library.addHandler(logging.NullHandler())
@@ -69,7 +69,7 @@ class Exporting:
         self._tracer = provider.get_tracer(name, version)
 
     def parent_of(self, metadata: Mapping[str, str]) -> Context:
-        """Return the context that a request's metadata name; an empty one begins a new trace."""
+        """Return the trace context in a request's metadata, or an empty context, which begins a new trace."""
         found = trace_context(metadata, self._formats)
         if found is None:
             return Context()
@@ -77,9 +77,9 @@ class Exporting:
 
     @contextmanager
     def span(self, name: str, attributes: Attributes, parent: Context | None = None) -> Iterator[OpenSpan]:
-        """Record the time within; without a ``parent`` as a part of the open span."""
+        """Record the block as a child of ``parent``, or of the open span if there is no ``parent``."""
         kind = SpanKind.INTERNAL if parent is None else SpanKind.SERVER
-        # Messages of exceptions may hold paths and statements: failures are told by `fail`.
+        # Messages of exceptions may contain paths and statements; `fail` records failures without them.
         with self._tracer.start_as_current_span(
             name, parent, kind, attributes, record_exception=False, set_status_on_exception=False
         ) as opened:
@@ -96,16 +96,16 @@ class Exporting:
         return metadata
 
     def is_recording(self) -> bool:
-        """Tell whether the open span is one that is sent."""
+        """Tell whether the open span will be sent."""
         return trace.get_current_span().is_recording()
 
     def add(self, name: str, began: float, seconds: float, attributes: Attributes) -> None:
-        """Record what is over; ``began`` in seconds since 1970."""
+        """Record work that has ended; ``began`` is in seconds since 1970."""
         start = int(began * _NANOSECONDS)
         self._tracer.start_span(name, attributes=attributes, start_time=start).end(start + int(seconds * _NANOSECONDS))
 
     def stop(self, seconds: float) -> None:
-        """Send what is left for at most so many seconds. Spans that end later are dropped."""
+        """Send the remaining spans for at most this many seconds. Spans that end later are dropped."""
         # Flushing has no time limit of its own.
         flushing = threading.Thread(target=self._processor.force_flush, name="last spans", daemon=True)
         flushing.start()
@@ -114,10 +114,10 @@ class Exporting:
 
 
 def sampler(kind: str, parameter: float) -> Sampler:
-    """Return what Grafana's sampler of that kind does. Raises ValueError for what Grafana does not know.
+    """Return a sampler that does the same as Grafana's of that kind. Raises ValueError for an unknown kind.
 
-    ``remote`` asks a server in Grafana; here its fallback is used, a share of the traces. Traces that Grafana began
-    are sampled as Grafana decided, in any case.
+    In Grafana, ``remote`` asks a server; here it is its fallback, a share of the traces. For traces that Grafana began,
+    Grafana's decision counts in any case.
     """
     match kind:
         case "" | "const":
@@ -132,7 +132,7 @@ def sampler(kind: str, parameter: float) -> Sampler:
 
 
 class _RateLimit(Sampler):
-    """Keeps so many new traces a second on average, and no more than one second's worth at once."""
+    """Keeps a number of new traces per second on average, and never more than that number at once."""
 
     def __init__(self, a_second: float) -> None:
         self._a_second = a_second
@@ -163,7 +163,7 @@ class _RateLimit(Sampler):
 
 
 class _Telling(SpanExporter):
-    """Sends spans, and tells once that it cannot, and once that it can again."""
+    """Sends spans. Logs once when sending fails, and once when it works again."""
 
     def __init__(self, address: str) -> None:
         self._address = address

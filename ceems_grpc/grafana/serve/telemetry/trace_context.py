@@ -1,4 +1,4 @@
-"""Whose trace a request belongs to, as gRPC's metadata tell it.
+"""The trace that a request belongs to, read from its gRPC metadata.
 
 Grafana writes the trace context in one or both of two forms:
 
@@ -19,7 +19,7 @@ FORMATS = ("w3c", "jaeger")
 
 @dataclass(frozen=True, slots=True)
 class TraceContext:
-    """A span that somebody else began: ids as numbers, never 0. ``state``: W3C's ``tracestate``, passed on as it is."""
+    """A span of another process. The ids are never 0. ``state`` is W3C's ``tracestate``, passed on unchanged."""
 
     trace_id: int
     span_id: int
@@ -28,12 +28,12 @@ class TraceContext:
 
     @property
     def trace(self) -> str:
-        """The trace's id as it is written everywhere: 32 hexadecimal digits."""
+        """The trace's id in its usual form: 32 hexadecimal digits."""
         return f"{self.trace_id:032x}"
 
 
 def trace_context(metadata: Mapping[str, str], formats: Iterable[str] = FORMATS) -> TraceContext | None:
-    """Read the trace context; of several forms the last that can be read. None where there is none."""
+    """Read the trace context, or return None. If several forms can be read, the last one in ``formats`` counts."""
     found = None
     for form in formats:
         read = _w3c(metadata) if form == "w3c" else _jaeger(metadata)

@@ -1,7 +1,7 @@
-"""Traces: spans for requests, for their queries and for what these do, sent to where Grafana sends its own.
+"""Traces: spans for requests, for their queries and for the steps of a query, sent where Grafana sends its own.
 
-Grafana tells a plugin where by ``GF_INSTANCE_OTLP_ADDRESS`` (``[tracing.opentelemetry.otlp]`` of grafana.ini). Without
-it nothing is recorded, OpenTelemetry is not even imported, and a span costs next to nothing.
+Grafana passes the address in ``GF_INSTANCE_OTLP_ADDRESS`` (``[tracing.opentelemetry.otlp]`` of grafana.ini). Without it
+nothing is recorded, OpenTelemetry is not imported, and a span costs almost nothing.
 """
 
 from __future__ import annotations
@@ -22,15 +22,16 @@ Attributes = Mapping[str, str | int | float | bool]
 
 
 class _Tracing:
-    """Of this process: whether spans are sent, and where."""
+    """This process's exporter, None when no spans are sent."""
 
     exporting: Exporting | None = None
 
 
 def start_tracing(environment: Mapping[str, str], *, name: str, version: str) -> None:
-    """Send spans from now on if Grafana says where to. Settings that cannot be used are told in the log.
+    """Send spans from now on if Grafana has passed an address. Settings that cannot be used are logged.
 
-    ``name`` and ``version`` become the traces' service. See pkg/plugins/config/tracing.go of Grafana for the settings.
+    ``name`` and ``version`` describe the service in the traces. pkg/plugins/config/tracing.go of Grafana has the
+    settings.
     """
     address = environment.get("GF_INSTANCE_OTLP_ADDRESS", "").strip()
     if not address or _Tracing.exporting is not None:
@@ -49,7 +50,7 @@ def start_tracing(environment: Mapping[str, str], *, name: str, version: str) ->
 
 
 def stop_tracing(seconds: float) -> None:
-    """Send the spans that are left, for at most so many seconds, and stop. It blocks."""
+    """Send the remaining spans for at most this many seconds, and stop. Blocks."""
     exporting, _Tracing.exporting = _Tracing.exporting, None
     if exporting is not None:
         exporting.stop(seconds)
@@ -57,7 +58,7 @@ def stop_tracing(seconds: float) -> None:
 
 @contextmanager
 def request_span(name: str, metadata: Mapping[str, str], attributes: Attributes) -> Iterator[OpenSpan | None]:
-    """Record the time within as a span of the trace that the request's metadata name, or as a trace of its own."""
+    """Record the block as a span of the trace that the request's metadata name, or as a new trace."""
     exporting = _Tracing.exporting
     if exporting is None:
         yield None
@@ -68,7 +69,7 @@ def request_span(name: str, metadata: Mapping[str, str], attributes: Attributes)
 
 @contextmanager
 def span(name: str, attributes: Attributes) -> Iterator[OpenSpan | None]:
-    """Record the time within as a part of the span that is open in this context. None where nothing is recorded."""
+    """Record the block as a child of the span that is open in this context. Yield None if nothing is recorded."""
     exporting = _Tracing.exporting
     if exporting is None:
         yield None
@@ -78,23 +79,23 @@ def span(name: str, attributes: Attributes) -> Iterator[OpenSpan | None]:
 
 
 def mark_failed(opened: OpenSpan | None, message: str) -> None:
-    """Mark a span as failed; the message is one that its asker was told."""
+    """Mark a span as failed. The message must be one that the user was shown."""
     if opened is not None and _Tracing.exporting is not None:
         _Tracing.exporting.fail(opened, message)
 
 
 def outgoing_trace() -> dict[str, str]:
-    """Return the metadata by which another process continues the open span; none where nothing is recorded."""
+    """Return the metadata with which another process continues the open span; empty if nothing is recorded."""
     return {} if _Tracing.exporting is None else _Tracing.exporting.outgoing()
 
 
 def is_recording() -> bool:
-    """Tell whether `add_span` would record anything: making attributes need not be tried in vain."""
+    """Tell whether `add_span` would record anything. If not, its attributes need not be made."""
     return _Tracing.exporting is not None and _Tracing.exporting.is_recording()
 
 
 def add_span(name: str, began: float, seconds: float, attributes: Attributes) -> None:
-    """Record something that is over as a part of the open span; ``began`` is in seconds since 1970."""
+    """Record work that has ended as a child of the open span; ``began`` is in seconds since 1970."""
     if _Tracing.exporting is not None:
         _Tracing.exporting.add(name, began, seconds, attributes)
 
