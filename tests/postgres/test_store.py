@@ -96,7 +96,7 @@ async def test_rows_come_in_batches_of_one_schema(store: PostgresStore, pristine
 async def test_batches_that_nobody_wants_to_the_end_leave_a_usable_connection(
     server: Server, pristine: Path, filled: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ceems_grpc.store.postgres.store._ROWS_A_BATCH", 100)
+    monkeypatch.setattr("ceems_grpc.store.postgres.reader._ROWS_A_BATCH", 100)
     async with opened(server, filled, connections=1) as store:
         async with store.read() as reader:
             batches = reader.batches(Scan(Table.UNITS, ("uuid",), order=(Order("id"),)))
@@ -284,7 +284,7 @@ def test_a_connection_that_is_made_when_the_loop_has_ended_is_closed(
     async def made_and_closed() -> bool:
         return bool(made) and await asyncio.to_thread(connections, server, filled) == 0
 
-    monkeypatch.setattr("ceems_grpc.store.postgres.store.Connection", Late)
+    monkeypatch.setattr("ceems_grpc.store.postgres.pool.Connection", Late)
     asyncio.run(give_up())
     ended.set()
     asyncio.run(eventually(made_and_closed))

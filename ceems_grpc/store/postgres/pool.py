@@ -1,0 +1,207 @@
+"""Connections to one PostgreSQL database, lent to readers, and the threads in which their statements run."""
+
+import asyncio
+import contextvars
+import time
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import Any, TypeVar
+
+from ceems_grpc.store.errors import StoreError
+from ceems_grpc.store.postgres.connection import Address, Connection, Error
+from ceems_grpc.store.postgres.errors import explain, explain_connect, is_lost
+from ceems_grpc.store.postgres.state import State, StateReader
+
+_Result = TypeVar("_Result")
+_PATIENCE = 5.0  # seconds until a statement that cannot be cancelled is abandoned
+
+
+class Pool:
+    """Makes connections and lends them.
+
+    ``states``: reads what the database holds. ``connections``: how many are lent at once at most, by the caller's
+    care. ``statement_timeout``: seconds after which the server stops a statement by itself, None never.
+    """
+
+    def __init__(
+        self, address: Address, states: StateReader, connections: int, statement_timeout: float | None
+    ) -> None:
+        self.states = states
+        self._address = address
+        self._timeout = statement_timeout
+        # For statements and their cancelling: a server that does not answer must not use up the threads of others.
+        self._threads = ThreadPoolExecutor(2 * connections + 1, "postgres")
+        self._open = 0  # leases
+        self._closed = False
+
+    @asynccontextmanager
+    async def lease(self, idle: list[Connection]) -> AsyncIterator["Lease"]:
+        """Lend a connection. ``idle``: the connections that wait; it is taken from them and given back to them."""
+        lease = Lease(self, idle)
+        self._open += 1
+        try:
+            yield lease
+        finally:
+            try:
+                await asyncio.shield(lease.close())
+            finally:
+                self._open -= 1
+                self._end_threads()
+
+    def close(self) -> None:
+        """Let the threads end when the last lease ends. Connections that are given back are closed from now on."""
+        self._closed = True
+        self._end_threads()
+
+    @property
+    def closed(self) -> bool:
+        """Whether connections that are given back must be closed."""
+        return self._closed
+
+    def _end_threads(self) -> None:
+        if self._closed and not self._open:
+            self._threads.shutdown(wait=False)
+
+    # For leases
+
+    def connect(self) -> Connection:
+        """Make a connection; blocks."""
+        try:
+            return Connection(self._address, self._timeout)
+        except Error as error:
+            raise explain_connect(self._address, error) from error
+
+    def explain(self, error: Error) -> StoreError:
+        """Say what an error of a statement means."""
+        return explain(self._address, error)
+
+    def begin(self, work: Callable[[], _Result]) -> "Future[_Result]":
+        """Begin blocking work in a thread of this store; what is added to be done after it needs no event loop."""
+        context = contextvars.copy_context()  # the account of the question
+        return self._threads.submit(context.run, work)
+
+    async def in_thread(self, work: Callable[[], _Result]) -> _Result:
+        """Run blocking work in a thread of this store."""
+        return await asyncio.wrap_future(self.begin(work))
+
+
+class Lease:
+    """A connection, and the transaction on it, for as long as a reader is open."""
+
+    def __init__(self, pool: "Pool", idle: list[Connection]) -> None:
+        self._pool = pool
+        self._idle = idle  # connections that wait, to be taken and given back
+        self._connection: Connection | None = None
+        self._given = False  # whether the reader has given an answer of this transaction
+
+    async def open(self) -> State:
+        """Begin a transaction on a connection that works."""
+        if self._idle:
+            connection = self._idle.pop()
+            try:
+                return await self._begin(connection)
+            except Error as error:
+                if not is_lost(error):
+                    raise self._pool.explain(error) from error
+                await self._drop_lost(connection)
+        return await self._begin_anew()
+
+    async def _begin_anew(self) -> State:
+        connecting = self._pool.begin(self._pool.connect)
+        try:
+            connection = await asyncio.wrap_future(connecting)
+        except asyncio.CancelledError:
+            connecting.add_done_callback(_close_when_made)
+            raise
+        try:
+            return await self._begin(connection)
+        except Error as error:
+            raise self._pool.explain(error) from error
+
+    async def _begin(self, connection: Connection) -> State:
+        self._connection = connection
+        return await self._run(partial(self._pool.states.begin, connection))
+
+    async def ask(self, work: Callable[[Connection], _Result], renew: Callable[[State], None]) -> _Result:
+        """Run work on the connection in a thread. Raises `StoreError`.
+
+        Where the connection is lost before anything was answered, the work is done once more on another one, in a new
+        transaction, whose state ``renew`` gets.
+        """
+        assert self._connection is not None  # noqa: S101 - readers get an open lease
+        try:
+            answer = await self._run(partial(work, self._connection))
+        except Error as error:
+            if self._given or not is_lost(error):
+                raise self._pool.explain(error) from error
+            await self._drop_lost(self._connection)
+            renew(await self._begin_anew())
+            try:
+                answer = await self._run(partial(work, self._connection))
+            except Error as again:
+                raise self._pool.explain(again) from again
+        self._given = True
+        return answer
+
+    async def close(self) -> None:
+        """End the transaction and give the connection back."""
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        try:
+            await self._pool.in_thread(lambda: connection.run("ROLLBACK"))
+        except Error:
+            await asyncio.to_thread(connection.close)
+            return
+        if self._pool.closed:
+            await asyncio.to_thread(connection.close)
+        else:
+            self._idle.append(connection)
+
+    async def _drop_lost(self, connection: Connection) -> None:
+        """Close a connection, and those that wait: where one is lost, others are too."""
+        self._connection = None
+        waiting, self._idle[:] = [connection, *self._idle], []
+        for lost in waiting:
+            await asyncio.to_thread(lost.close)
+
+    async def _run(self, work: Callable[[], _Result]) -> _Result:
+        """Run work in a thread; a question that is cancelled cancels the statement, and waits until it has ended."""
+        working = self._pool.begin(work)
+        task = asyncio.wrap_future(working)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await asyncio.shield(self._stop(working, task))
+            raise
+
+    async def _stop(self, working: "Future[Any]", task: "asyncio.Future[Any]") -> None:
+        connection = self._connection
+        assert connection is not None  # noqa: S101 - the work uses it
+        until = time.monotonic() + _PATIENCE
+        while not task.done() and time.monotonic() < until:
+            cancelling = asyncio.ensure_future(self._pool.in_thread(partial(_cancel, connection)))
+            await asyncio.wait(
+                [task, cancelling], timeout=until - time.monotonic(), return_when=asyncio.FIRST_COMPLETED
+            )
+            await asyncio.wait([task], timeout=0.02)
+        if task.done():
+            if not task.cancelled():
+                task.exception()  # that it was stopped
+            return
+        # The server is gone without a word: whoever asked waits no longer, and the connection is given up.
+        self._connection = None
+        working.add_done_callback(lambda _: connection.close())
+        task.cancel()  # nobody looks at what comes of it
+
+
+def _cancel(connection: Connection) -> None:
+    with suppress(Error):  # a server that is gone cannot be told
+        connection.cancel()
+
+
+def _close_when_made(connecting: "Future[Connection]") -> None:
+    if not connecting.cancelled() and connecting.exception() is None:
+        connecting.result().close()
