@@ -115,7 +115,7 @@ def _text(metadata: Mapping[str, str | bytes], key: str) -> str:
 
 
 def _names(rpc: _Rpc) -> frozenset[str]:
-    """Return the names in the client's certificate, which TLS has verified."""
+    """Return the names in the client's certificate, which TLS has verified. Without a common name, gRPC says ""."""
     given = rpc.auth_context()
     keys = ("x509_common_name", "x509_subject_alternative_name")
-    return frozenset(name.decode(errors="replace") for key in keys for name in given.get(key, ()))
+    return frozenset(name.decode(errors="replace") for key in keys for name in given.get(key, ()) if name)

@@ -90,7 +90,9 @@ async def test_an_authority_that_is_not_the_servers(plugin: Plugin, files: Files
     other = bridged(plugin, files, server.port, {"token": files.token, "caCert": Authority("Wrong").certificate})
     none = bridged(plugin, files, server.port, {"token": files.token})
     wrong, unknown = await asyncio.gather(trouble_of(other), trouble_of(none))
-    signed = f"The certificate of localhost:{server.port} was signed by an authority, CN=Test authority, that is not "
+    signed = (
+        f"The certificate of localhost:{server.port} was signed by an authority, {files.authority.name}, that is not "
+    )
     assert wrong == (502, f"{signed}the one that is set here.")
     assert unknown == (502, f"{signed}known here: set its certificate.")
 

@@ -5,7 +5,7 @@ import os
 import socket
 import stat
 from collections.abc import AsyncIterator, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from ceems_grpc.store.remote.connection import Connection
 from ceems_grpc.store.remote.endpoint import Endpoint
 from ceems_grpc.store.remote.errors import AnsweredError, Cause, RemoteError
 from ceems_grpc.store.remote.protocol import PROTOCOL, PROTOCOL_KEY, VERSION_KEY
-from tests.bridge.authority import Authority
+from tests.bridge.authority import Authority, Pair
 from tests.support.bridge_servers import BridgedPlugin, Files, Server, bridged, serving
 from tests.support.command import ceems_grpc
 from tests.support.plugin.process import Plugin
@@ -306,9 +306,21 @@ def _no_certificate(files: Files) -> None:
 
 
 def _large_curve(files: Files) -> None:
+    """Write a key on a curve that TLS libraries know and gRPC's does not; trustme makes none."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 
-    files.write_pair(files.authority.issue("localhost", curve=ec.SECP521R1()))
+    key = ec.generate_private_key(ec.SECP521R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+        .public_bytes(serialization.Encoding.PEM)
+    )
+    private = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    files.write_pair(Pair(certificate.decode(), key.private_bytes(*private).decode()))
 
 
 BAD_FILES = {
