@@ -5,7 +5,7 @@ import pyarrow as pa
 from ceems_grpc.schema import INTEGERS, is_metric
 from ceems_grpc.store.columnar.flatten import flatten
 from ceems_grpc.store.plan import AllKeys, Count, CountIf, FirstBy, Measure, Scan, Sum
-from ceems_grpc.store.runtime.cancellation import check_wanted
+from ceems_grpc.store.runtime.cancellation import check_cancelled
 
 
 def is_of_integers(measure: Measure) -> bool:
@@ -35,7 +35,7 @@ def put_together(scan: Scan, names: list[str], rows: pa.Table) -> pa.Table:
         return pa.table({})
     kinds = {column.column: column for column in scan.columns if isinstance(column, AllKeys)}
     for name, values in zip(names, rows.columns, strict=True):
-        check_wanted()
+        check_cancelled()
         asked = kinds.get(name)
         if asked is not None and (not is_metric(name) or not asked.numeric):
             for key, array in _flat(values, numeric=asked.numeric).items():

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from ceems_grpc.store.runtime.cancellation import while_wanted
+from ceems_grpc.store.runtime.cancellation import until_cancelled
 
 _EMPTY = {None, "", "{}", "null"}
 _NOTHING: dict[str, Any] = {}
@@ -24,11 +24,11 @@ def flatten(texts: Sequence[str | None], *, numeric: bool) -> dict[str, pa.Array
     float64, bool or text, whichever fits all rows; nested values become JSON text.
     """
     objects = [
-        _NOTHING if text in _EMPTY else decode_object(text or "", numeric=numeric) for text in while_wanted(texts)
+        _NOTHING if text in _EMPTY else decode_object(text or "", numeric=numeric) for text in until_cancelled(texts)
     ]
     keys: set[str] = set().union(*objects)
     # To look up a missing key is faster than to find out which rows have it.
-    return {key: _array([each.get(key) for each in while_wanted(objects)], numeric=numeric) for key in sorted(keys)}
+    return {key: _array([each.get(key) for each in until_cancelled(objects)], numeric=numeric) for key in sorted(keys)}
 
 
 def decode_object(text: str, *, numeric: bool) -> dict[str, Any]:

@@ -5,12 +5,13 @@ import logging
 import sqlite3
 import sys
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import tzinfo
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import duckdb
 import msgspec
@@ -23,6 +24,7 @@ from ceems_grpc.store.duckdb.fill import FillJob, fill
 from ceems_grpc.store.duckdb.target import OpenMirror
 from ceems_grpc.store.errors import StoreError
 from ceems_grpc.store.follow.changes import catch_up
+from ceems_grpc.store.runtime.cancellation import run_cancellable
 from ceems_grpc.store.runtime.query_trace import waiting
 from ceems_grpc.store.sqlite.shm_guard import FileIdentity, enter, identity_of, leave, opened
 from ceems_grpc.store.sqlite.source_rows import PythonRows
@@ -165,7 +167,7 @@ class Follower:
                 async with asyncio.timeout(self._settings.interval):  # wait_for may swallow a cancellation
                     await self._wake.wait()
             self._wake.clear()
-            await self._finish(asyncio.to_thread(self._let_go))
+            await self._finish(self._let_go)
             if time.monotonic() - self._used < self._settings.idle and time.monotonic() >= self._not_before:
                 try:
                     await self._step()
@@ -187,7 +189,7 @@ class Follower:
         if self._mirror is None:
             return
         try:
-            await self._finish(asyncio.to_thread(self._mirror.count))
+            await self._finish(self._mirror.count)
         except duckdb.Error as error:
             _log.warning("units are counted by the engine, which takes longer", extra={"detail": str(error)})
 
@@ -202,8 +204,8 @@ class Follower:
         async with self._live.read() as reader:  # also tells whether there is a database at all
             zone = reader.zone
         if self._place is None:
-            await self._finish(asyncio.to_thread(self._open_place))
-        await self._finish(asyncio.to_thread(self._connect))
+            await self._finish(self._open_place)
+        await self._finish(self._connect)
         for _ in range(3):
             if not await self._catch_up(zone):
                 self._refilling = True
@@ -220,7 +222,7 @@ class Follower:
         if mirror is None or connection is None or mirror.meta.layout.zone != text_of_zone(zone):
             return False
         started = time.perf_counter()
-        done = await self._finish(asyncio.to_thread(self._change, mirror, connection))
+        done = await self._finish(partial(self._change, mirror, connection))
         if done:
             self._pinned = True
             _log.debug("the mirror caught up", extra={"seconds": round(time.perf_counter() - started, 3)})
@@ -239,11 +241,11 @@ class Follower:
                 if before.database is not None and before.database.size > settings.helper_above:
                     await self._fill_by_helper(job)
                 else:
-                    await self._finish(asyncio.to_thread(fill, job))
+                    await self._finish(partial(fill, job))
             except CannotMirrorError:
                 self._refused = before
                 raise
-            mirror = await self._finish(asyncio.to_thread(self._put_in_place, building, finished))
+            mirror = await self._finish(partial(self._put_in_place, building, finished))
         except BaseException:
             await asyncio.shield(asyncio.to_thread(delete_mirror, building))
             raise
@@ -277,16 +279,14 @@ class Follower:
         if status:
             raise OSError(f"the process that fills the mirror ended with {status}: {said}")
 
-    async def _finish(self, work: Coroutine[Any, Any, _Result]) -> _Result:
-        """Wait for a thread, also when cancelled: it uses what closing closes."""
-        task = asyncio.ensure_future(work)
-        try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
+    async def _finish(self, work: Callable[[], _Result]) -> _Result:
+        """Run blocking work; wait for its end also when cancelled, since it uses what closing closes."""
+        return await run_cancellable(work, self._interrupt)
+
+    def _interrupt(self) -> None:
+        with suppress(sqlite3.ProgrammingError):  # the work has closed it
             if self._connection is not None:
                 self._connection.interrupt()
-            await asyncio.gather(task, return_exceptions=True)
-            raise
 
     # In threads
 

@@ -35,7 +35,7 @@ from ceems_grpc.store.errors import StoreBusyError, StoreError
 from ceems_grpc.store.plan import Aggregate, Distinct, KeyScan, Scan, Spread, Table
 from ceems_grpc.store.protocols import Facts, MirrorStatus, Reader
 from ceems_grpc.store.runtime.admission import is_large
-from ceems_grpc.store.runtime.cancellation import check_wanted, in_thread
+from ceems_grpc.store.runtime.cancellation import check_cancelled, run_cancellable
 from ceems_grpc.store.runtime.query_trace import enter
 from ceems_grpc.store.sqlite.reader import SqliteReader
 from ceems_grpc.store.sqlite.store import SqliteStore
@@ -372,10 +372,10 @@ class MirrorReader:
         places = pc.sort_indices(by, order)  # nulls come last
         sorted_rows: dict[str, pa.Array] = {}
         for name in rows.column_names:
-            check_wanted()
+            check_cancelled()
             sorted_rows[name] = rows.column(name).combine_chunks().take(places)
         return pa.table(sorted_rows)
 
     async def _run(self, work: Callable[[], _Result]) -> _Result:
-        """Run work in a thread; a question that is cancelled interrupts it, and waits until it has ended."""
-        return await in_thread(work, self._snapshot.connection.interrupt)
+        """Run blocking work on the snapshot's connection."""
+        return await run_cancellable(work, self._snapshot.connection.interrupt)

@@ -2,17 +2,17 @@
 
 import asyncio
 import contextvars
-import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from ceems_grpc.store.errors import StoreError
 from ceems_grpc.store.postgres.connection import Address, Connection, Error
 from ceems_grpc.store.postgres.errors import explain, explain_connect, is_lost
 from ceems_grpc.store.postgres.state import State, StateReader
+from ceems_grpc.store.runtime.cancellation import run_cancellable
 
 _Result = TypeVar("_Result")
 _PATIENCE = 5.0  # seconds until a statement that cannot be cancelled is abandoned
@@ -168,33 +168,26 @@ class Lease:
             await asyncio.to_thread(lost.close)
 
     async def _run(self, work: Callable[[], _Result]) -> _Result:
-        """Run work in a thread; a question that is cancelled cancels the statement, and waits until it has ended."""
-        working = self._pool.begin(work)
-        task = asyncio.wrap_future(working)
-        try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            await asyncio.shield(self._stop(working, task))
-            raise
-
-    async def _stop(self, working: "Future[Any]", task: "asyncio.Future[Any]") -> None:
+        """Run work on the connection in a thread of the pool."""
         connection = self._connection
         assert connection is not None  # noqa: S101 - the work uses it
-        until = time.monotonic() + _PATIENCE
-        while not task.done() and time.monotonic() < until:
-            cancelling = asyncio.ensure_future(self._pool.in_thread(partial(_cancel, connection)))
-            await asyncio.wait(
-                [task, cancelling], timeout=until - time.monotonic(), return_when=asyncio.FIRST_COMPLETED
-            )
-            await asyncio.wait([task], timeout=0.02)
-        if task.done():
-            if not task.cancelled():
-                task.exception()  # that it was stopped
-            return
-        # The server is gone without a word: whoever asked waits no longer, and the connection is given up.
-        self._connection = None
-        working.add_done_callback(lambda _: connection.close())
-        task.cancel()  # nobody looks at what comes of it
+        started: list[Future[_Result]] = []
+
+        def start(work: Callable[[], _Result]) -> "asyncio.Future[_Result]":
+            started.append(self._pool.begin(work))
+            return asyncio.wrap_future(started[0])
+
+        def give_up() -> None:  # the server does not answer any more
+            self._connection = None
+            started[0].add_done_callback(lambda _: connection.close())
+
+        return await run_cancellable(
+            work,
+            lambda: self._pool.in_thread(partial(_cancel, connection)),
+            start=start,
+            patience=_PATIENCE,
+            give_up=give_up,
+        )
 
 
 def _cancel(connection: Connection) -> None:

@@ -8,7 +8,7 @@ import pyarrow as pa
 from ceems_grpc.store.columnar.assemble import type_of
 from ceems_grpc.store.columnar.flatten import flatten
 from ceems_grpc.store.plan import AllKeys, Scan
-from ceems_grpc.store.runtime.cancellation import while_wanted
+from ceems_grpc.store.runtime.cancellation import until_cancelled
 
 
 def batch_of(schema: pa.Schema, rows: list[tuple[Any, ...]]) -> pa.RecordBatch:
@@ -42,7 +42,7 @@ def flat_table(scan: Scan, rows: list[tuple[Any, ...]]) -> pa.Table:
     """Return the answer of a scan: JSON columns as one column a key where `AllKeys` asks for it."""
     arrays: dict[str, pa.Array] = {}
     for index, column in enumerate(scan.columns):
-        values = [row[index] for row in while_wanted(rows)]
+        values = [row[index] for row in until_cancelled(rows)]
         if isinstance(column, AllKeys):
             for key, array in flatten(values, numeric=column.numeric).items():
                 arrays[f"{column.column}.{key}"] = array

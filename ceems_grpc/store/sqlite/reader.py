@@ -4,7 +4,7 @@ import asyncio
 import sqlite3
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
@@ -16,7 +16,7 @@ from ceems_grpc.store.columnar.local_time import moment_of
 from ceems_grpc.store.errors import no_table
 from ceems_grpc.store.plan import Aggregate, Distinct, KeyScan, Scan, Spread, Table
 from ceems_grpc.store.protocols import Facts
-from ceems_grpc.store.runtime.cancellation import in_thread
+from ceems_grpc.store.runtime.cancellation import run_cancellable, stop_tasks
 from ceems_grpc.store.runtime.query_trace import enter
 from ceems_grpc.store.sqlite.arrow import batch_of, flat_table
 from ceems_grpc.store.sqlite.dialect import SqliteSql
@@ -60,7 +60,7 @@ class SqliteReader:
         rows: list[tuple[Any, ...]] = []
         async for chunk in self._fetch(*self._write(scan.table, lambda sql: sql.scan(scan)[0])):
             rows += chunk
-        return await in_thread(lambda: flat_table(scan, rows))
+        return await run_cancellable(lambda: flat_table(scan, rows))
 
     async def batches(self, scan: Scan) -> AsyncIterator[pa.RecordBatch]:
         """Return the rows of a scan bit by bit."""
@@ -133,7 +133,7 @@ class SqliteReader:
             while asked:
                 yield await first()
         finally:
-            await self._stop(asked)
+            await stop_tasks(asked, self._connection.interrupt)
 
     async def rows(self, statement: str, parameter: str, schema: pa.Schema) -> pa.RecordBatch:
         """Return what a statement with one parameter answers, as columns."""
@@ -164,13 +164,6 @@ class SqliteReader:
         )
 
     # Statements
-
-    async def _stop(self, tasks: Collection[asyncio.Task[Any]]) -> None:
-        """Interrupt what is being asked and nobody waits for any more."""
-        while not all(task.done() for task in tasks):
-            await self._connection.interrupt()
-            await asyncio.wait(tasks, timeout=0.02)
-        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _write(self, table: Table, write: Callable[[SqliteSql], str]) -> tuple[str, list[object]]:
         if table not in self._columns:
