@@ -17,7 +17,6 @@ import grpc
 import msgspec
 import pyarrow as pa
 
-from ceems_grpc.bridge.plan_size import size_of_plan
 from ceems_grpc.grafana.serve.services.rpc import Method, service
 from ceems_grpc.pb import store_pb2 as pb
 from ceems_grpc.store.columnar.zone_text import write_zone
@@ -27,7 +26,8 @@ from ceems_grpc.store.plan import Aggregate, Distinct, KeyScan, Plan, Scan, Spre
 from ceems_grpc.store.plan.codec import COLUMNS, decode_plan
 from ceems_grpc.store.protocols import Reader, Store
 from ceems_grpc.store.remote.store import names_of
-from ceems_grpc.store.runtime.admission import Queue, Size
+from ceems_grpc.store.runtime.admission import Queue
+from ceems_grpc.store.runtime.cost import CostClass, cost_of_plan
 
 _log = logging.getLogger(__name__)
 _Rpc = grpc.aio.ServicerContext[Any, Any]
@@ -95,7 +95,7 @@ class StoreService:
     async def describe(self, _request: pb.DescribeRequest, _rpc: _Rpc) -> pb.DescribeResponse:
         """Return what the database is."""
         try:
-            async with self._queue.turn(Size.SMALL):
+            async with self._queue.turn(CostClass.SMALL):
                 return pb.DescribeResponse(facts=msgspec.json.encode(await self._store.facts()))
         except StoreError as error:
             return pb.DescribeResponse(failure=_failure(error))
@@ -109,7 +109,7 @@ class StoreService:
         session = Session(self._part)
         held = self._open[name] = _Open(session)
         try:
-            opened = await self._work(session, Size.SMALL, _describe)
+            opened = await self._work(session, CostClass.SMALL, _describe)
             yield pb.ReadResponse(reader=name, zone=opened[0], names=opened[1])
             await _until_needless(held)
         except StoreError as error:
@@ -144,36 +144,36 @@ class StoreService:
             yield pb.AskResponse(failure=_failure(StoreError("Its server could not answer.", repr(error))))
 
     async def _answer(self, session: Session, plan: Plan, *, by_batches: bool) -> AsyncGenerator[pb.AskResponse, None]:
-        size = size_of_plan(plan)
+        cost = cost_of_plan(plan)
         match plan:
             case KeyScan():
-                keys = await self._work(session, size, lambda reader: reader.keys(plan))
+                keys = await self._work(session, cost, lambda reader: reader.keys(plan))
                 yield pb.AskResponse(keys=msgspec.json.encode(keys))
                 return
             case Scan():
                 scan = self._limited(plan)
-                tables = self._batches(session, size, scan) if by_batches else self._table(session, size, scan)
+                tables = self._batches(session, cost, scan) if by_batches else self._table(session, cost, scan)
             case Aggregate():
-                tables = _one(await self._work(session, size, lambda reader: reader.aggregate(plan)))
+                tables = _one(await self._work(session, cost, lambda reader: reader.aggregate(plan)))
             case Spread():
-                tables = _one(await self._work(session, size, lambda reader: reader.spread(plan)))
+                tables = _one(await self._work(session, cost, lambda reader: reader.spread(plan)))
             case Distinct():
-                tables = _one(await self._work(session, size, lambda reader: reader.distinct(plan)))
+                tables = _one(await self._work(session, cost, lambda reader: reader.distinct(plan)))
         async with aclosing(tables):
             async for table in tables:
                 for rows in _cut(table, min(_BYTES, self._limits.message - _OVERHEAD)):
                     yield pb.AskResponse(rows=await asyncio.to_thread(_written, rows))
 
-    async def _table(self, session: Session, size: Size, scan: Scan) -> AsyncGenerator[pa.Table, None]:
-        table = await self._work(session, size, lambda reader: reader.table(scan))
+    async def _table(self, session: Session, cost: CostClass, scan: Scan) -> AsyncGenerator[pa.Table, None]:
+        table = await self._work(session, cost, lambda reader: reader.table(scan))
         self._check_rows(scan, table.num_rows)
         yield table
 
-    async def _batches(self, session: Session, size: Size, scan: Scan) -> AsyncGenerator[pa.Table, None]:
-        found: Any = await self._work(session, size, _as_is(scan))
+    async def _batches(self, session: Session, cost: CostClass, scan: Scan) -> AsyncGenerator[pa.Table, None]:
+        found: Any = await self._work(session, cost, _as_is(scan))
         rows = 0
         try:
-            while (batch := await self._work(session, size, lambda _: anext(found, None))) is not None:
+            while (batch := await self._work(session, cost, lambda _: anext(found, None))) is not None:
                 rows += batch.num_rows
                 self._check_rows(scan, rows)
                 yield pa.Table.from_batches([batch])
@@ -181,9 +181,9 @@ class StoreService:
             if not session.is_lost:
                 await session.ask(lambda _: found.aclose())
 
-    async def _work(self, session: Session, size: Size, work: Callable[[Reader], Awaitable[_Result]]) -> _Result:
+    async def _work(self, session: Session, cost: CostClass, work: Callable[[Reader], Awaitable[_Result]]) -> _Result:
         """Let the database work in its turn. No turn is held while the asker reads: it may wait for other servers."""
-        async with self._queue.turn(size):
+        async with self._queue.turn(cost):
             try:
                 async with asyncio.timeout(self._limits.seconds):
                     return await session.ask(work)

@@ -1,8 +1,4 @@
-"""How much work a question is: a long window over many users reads many rows.
-
-The number of rows differs between sites. One day of all users and two weeks of one user are quick in every database;
-one month of all users is slow in a large one. Nothing is measured, so equal questions always wait in the same lane.
-"""
+"""The cost class of a question: by the time range that it reads, and by how many people it is about."""
 
 from ceems_grpc.domain.questions.model import (
     Mode,
@@ -14,30 +10,26 @@ from ceems_grpc.domain.questions.model import (
     UsageQuestion,
 )
 from ceems_grpc.domain.questions.steps import TimeStep
-from ceems_grpc.domain.questions.window import DAY, Window
-from ceems_grpc.store.runtime.admission import Size
-
-LONGEST_SMALL = 1.25 * DAY
-"""The longest window, in seconds, over which the units of all users are small work: a day and its rounding."""
-LONGEST_SMALL_OF_FEW = 14.25 * DAY
-"""The same for one user, or for the users and projects that the question names."""
+from ceems_grpc.store.plan import Table
+from ceems_grpc.store.runtime.cost import CostClass, cost_of_rows
 
 CostedQuestion = UnitsQuestion | UsageQuestion | UsageOverTimeQuestion | StatsQuestion
 
 
-def size_of(question: CostedQuestion, *, as_admin: bool) -> Size:
-    """Return how much work the question is. ``as_admin``: for an administrator, otherwise for a user's own rows."""
+def cost_of(question: CostedQuestion, *, as_admin: bool) -> CostClass:
+    """Return the cost of a question. ``as_admin``: it reads rows of all users, and not only the viewer's own."""
     few = not as_admin or _names_few(question.selection)
+    span = question.window.end - question.window.start
     match question:
         case UnitsQuestion() if question.uuids:
-            return Size.SMALL
+            return cost_of_rows(Table.UNITS, None, few=True)
         case UsageQuestion(mode=Mode.GLOBAL):
-            return Size.SMALL  # a table with a row per user and project
+            return cost_of_rows(Table.USAGE, None, few=few)
         case StatsQuestion(mode=Mode.GLOBAL):
-            return Size.SMALL if few else Size.LARGE
+            return cost_of_rows(Table.UNITS, None, few=few)
         case UsageQuestion(source=Source.DAILY) | UsageOverTimeQuestion(source=Source.DAILY) if not _by_hour(question):
-            return _within(question.window, 30 * LONGEST_SMALL)  # a row per user, project and day
-    return _within(question.window, LONGEST_SMALL_OF_FEW if few else LONGEST_SMALL)
+            return cost_of_rows(Table.DAILY_USAGE, span, few=few)
+    return cost_of_rows(Table.UNITS, span, few=few)
 
 
 def _by_hour(question: CostedQuestion) -> bool:
@@ -46,7 +38,3 @@ def _by_hour(question: CostedQuestion) -> bool:
 
 def _names_few(selection: Selection) -> bool:
     return bool(selection.users or selection.projects)
-
-
-def _within(window: Window, longest: float) -> Size:
-    return Size.SMALL if window.end - window.start <= longest else Size.LARGE

@@ -15,7 +15,7 @@ from ceems_grpc.domain.answers import suggestions as suggest
 from ceems_grpc.domain.answers.answer import Answer
 from ceems_grpc.domain.answers.suggestions import Suggestions, SuggestQuestion
 from ceems_grpc.domain.cache import UsageCache
-from ceems_grpc.domain.cost import CostedQuestion, size_of
+from ceems_grpc.domain.cost import CostedQuestion, cost_of
 from ceems_grpc.domain.errors import no_user
 from ceems_grpc.domain.questions.model import (
     AsAdmin,
@@ -35,7 +35,8 @@ from ceems_grpc.domain.single_flight import Once
 from ceems_grpc.store.columnar.json_rows import JsonText
 from ceems_grpc.store.missing import Missing, missing_of
 from ceems_grpc.store.protocols import Facts, Store
-from ceems_grpc.store.runtime.admission import Queue, Size
+from ceems_grpc.store.runtime.admission import Queue
+from ceems_grpc.store.runtime.cost import CostClass
 
 _Limited = TypeVar("_Limited", UnitsQuestion, UsageQuestion, StatsQuestion, DirectoryQuestion)
 
@@ -93,8 +94,8 @@ class Ceems:
 
         async def run() -> AsyncGenerator[pa.RecordBatch | JsonText, None]:
             self._check_units(question)
-            size = await self._size(viewer, question)
-            async with self._queue.turn(size), self._access(viewer, question.admin) as access:
+            cost = await self._cost(viewer, question)
+            async with self._queue.turn(cost), self._access(viewer, question.admin) as access:
                 async for batch in units.units_batches(access, self._limit(question), timezone, warnings):
                     yield batch
                 warnings.extend(missing.sentence for missing in missing_of(access.reader))
@@ -103,7 +104,7 @@ class Ceems:
 
     async def require(self, viewer: Viewer | None, admin: AsAdmin) -> None:
         """Return if the viewer may ask questions; otherwise raise the API's error (401, 403)."""
-        async with self._queue.turn(Size.SMALL), self._access(viewer, admin):
+        async with self._queue.turn(CostClass.SMALL), self._access(viewer, admin):
             pass
 
     async def facts(self) -> Facts:
@@ -113,7 +114,7 @@ class Ceems:
 
     async def reach(self) -> None:
         """Return if the database can be opened; otherwise raise `StoreError`."""
-        async with self._queue.turn(Size.SMALL), self.store.read():
+        async with self._queue.turn(CostClass.SMALL), self.store.read():
             pass
 
     async def usage(self, viewer: Viewer | None, question: UsageQuestion) -> Answer:
@@ -121,7 +122,7 @@ class Ceems:
         if question.mode is Mode.CURRENT:
             self._check(question.window)
         limited = usage.normalize(self._limit(question))
-        async with self._queue.turn(Size.SMALL), self._access(viewer, limited.admin) as access:
+        async with self._queue.turn(CostClass.SMALL), self._access(viewer, limited.admin) as access:
             rights = await access.usage(limited.selection.users, limited.selection.projects)
             if access.clusters is None:  # an administrator of some clusters keeps the question's own choice
                 limited = replace(limited, admin=access.as_admin)
@@ -129,8 +130,8 @@ class Ceems:
             key = (viewer, rights, limited, await self.store.version())
 
         async def work() -> Answer:
-            size = size_of(limited, as_admin=access.as_admin)
-            return await self._ask(viewer, limited.admin, lambda access: usage.usage(access, limited), size)
+            cost = cost_of(limited, as_admin=access.as_admin)
+            return await self._ask(viewer, limited.admin, lambda access: usage.usage(access, limited), cost)
 
         return await self._usage.get(key, work)
 
@@ -173,27 +174,27 @@ class Ceems:
         viewer: Viewer | None,
         admin: AsAdmin,
         answer: Callable[[Access], Awaitable["_Result"]],
-        size: Size = Size.SMALL,
+        cost: CostClass = CostClass.SMALL,
     ) -> "_Result":
-        async with self._queue.turn(size), self._access(viewer, admin) as access:
+        async with self._queue.turn(cost), self._access(viewer, admin) as access:
             return _with_missing(await answer(access), missing_of(access.reader))
 
-    async def _size(self, viewer: Viewer | None, question: "_Asked") -> Size:
+    async def _cost(self, viewer: Viewer | None, question: "_Asked") -> CostClass:
         """Return how much work a question is. A viewer who may not ask as an administrator gets the error at once."""
         if isinstance(question, DirectoryQuestion | SuggestQuestion):
-            return Size.SMALL
-        own, everybody = (size_of(question, as_admin=as_admin) for as_admin in (False, True))
-        if question.admin is False or everybody is Size.SMALL:
+            return CostClass.SMALL
+        own, everybody = (cost_of(question, as_admin=as_admin) for as_admin in (False, True))
+        if question.admin is False or everybody is CostClass.SMALL:
             return own if question.admin is False else everybody
         if viewer is not None:
             office = Office(True) if viewer.admin_by_role else self._rights.known(viewer.login)
             if office is not None and office.is_admin:  # anybody else may get an error at once
                 return everybody
-        async with self._queue.turn(Size.SMALL), self._access(viewer, question.admin) as access:
+        async with self._queue.turn(CostClass.SMALL), self._access(viewer, question.admin) as access:
             return everybody if access.as_admin else own
 
     async def _facts(self) -> Facts:
-        async with self._queue.turn(Size.SMALL):
+        async with self._queue.turn(CostClass.SMALL):
             return await self.store.facts()
 
     async def _once(
@@ -205,7 +206,7 @@ class Ceems:
         """Ask. If the same viewer asks the same question while it runs, the two share the answer."""
 
         async def work() -> _Result:
-            return await self._ask(viewer, question.admin, answer, await self._size(viewer, question))
+            return await self._ask(viewer, question.admin, answer, await self._cost(viewer, question))
 
         result: _Result = await self._running.run((viewer, question), work)
         return result

@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from ceems_grpc.bridge.plan_size import size_of_plan
 from ceems_grpc.bridge.sharing import Own, SharedDatabase
 from ceems_grpc.bridge.store_service import StoreLimits, StoreService, _cut
 from ceems_grpc.grafana.backend.context import PluginContext
@@ -40,7 +39,8 @@ from ceems_grpc.store.plan import (
 )
 from ceems_grpc.store.remote.endpoint import Endpoint
 from ceems_grpc.store.remote.store import RemoteStore
-from ceems_grpc.store.runtime.admission import Lane, Queue, Size
+from ceems_grpc.store.runtime.admission import Lane, Queue
+from ceems_grpc.store.runtime.cost import CostClass, cost_of_plan
 from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.support.bridge_servers import Files, Server, serving
 from tests.support.compare import check_same
@@ -83,13 +83,13 @@ def endpoint(files: Files, server: Server) -> Endpoint:
 
 def narrow(waiting: int = 0) -> Queue:
     """Return a queue with one place in each lane, where so many may wait."""
-    return Queue({size: Lane(size, running=1, waiting=waiting) for size in Size})
+    return Queue({cost: Lane(cost, running=1, waiting=waiting) for cost in CostClass})
 
 
 async def test_plans_take_their_turn_in_the_lane_of_their_size(database: Path) -> None:
     queue = narrow()
     async with remote(database, queue) as store, store.read() as reader:
-        for busy, held_up, free in ((Size.SMALL, SMALL, LARGE), (Size.LARGE, LARGE, SMALL)):
+        for busy, held_up, free in ((CostClass.SMALL, SMALL, LARGE), (CostClass.LARGE, LARGE, SMALL)):
             async with queue.turn(busy):
                 with pytest.raises(StoreBusyError, match="busy"):
                     await ask(reader, held_up)
@@ -100,7 +100,7 @@ async def test_plans_take_their_turn_in_the_lane_of_their_size(database: Path) -
 async def test_readers_and_descriptions_take_a_turn_too(database: Path) -> None:
     queue = narrow()
     async with remote(database, queue) as store:
-        async with queue.turn(Size.SMALL):
+        async with queue.turn(CostClass.SMALL):
             with pytest.raises(StoreBusyError):
                 async with store.read():
                     pass
@@ -195,31 +195,34 @@ def test_pieces_are_small_and_together_the_whole(lengths: list[int], most: int) 
 
 ANN = In("username", ("ann",))
 DAYS = Within(Instant.ENDED, 0, DAY), Within(Instant.ENDED, 0, 10 * DAY), Within(Instant.ENDED, 0, 300 * DAY)
-SIZES: list[tuple[Plan, Size]] = [
-    (Aggregate(Table.UNITS, (), (), DAYS[0]), Size.SMALL),
-    (Aggregate(Table.UNITS, (), (), DAYS[1]), Size.LARGE),
-    (Aggregate(Table.UNITS, (), (), AllOf((DAYS[1], ANN))), Size.SMALL),
-    (Aggregate(Table.UNITS, (), (), AllOf((DAYS[1], In("username", ("ann",), negate=True)))), Size.LARGE),
-    (Aggregate(Table.UNITS, (), (), AllOf((DAYS[1], PairIn(("cluster_id", "project"), (("a", "b"),))))), Size.SMALL),
-    (Aggregate(Table.UNITS, (), (), AllOf((DAYS[1], AnyOf((ANN, In("cluster_id", ("a",))))))), Size.LARGE),
-    (Aggregate(Table.UNITS, (), (), AllOf((DAYS[2], ANN))), Size.LARGE),
-    (Scan(Table.UNITS, ("uuid",), In("uuid", ("1",))), Size.SMALL),
-    (Scan(Table.UNITS, ("uuid",), AnyOf((DAYS[0], Running()))), Size.SMALL),
-    (Scan(Table.UNITS, ("uuid",), AnyOf((DAYS[0], Compare("num_updates", ">", 1)))), Size.LARGE),
-    (Scan(Table.UNITS, ("uuid",)), Size.LARGE),
-    (Scan(Table.USAGE, ("username",)), Size.SMALL),
-    (Spread((), (), DAYS[1], (0,), 1, 0, 1), Size.LARGE),
-    (Aggregate(Table.DAILY_USAGE, (), (), DAYS[1]), Size.SMALL),
-    (Aggregate(Table.DAILY_USAGE, (), (), DAYS[2]), Size.LARGE),
-    (KeyScan(Table.UNITS, ("tags",), recent=100), Size.SMALL),
-    (KeyScan(Table.UNITS, ("tags",), ALWAYS), Size.LARGE),
-    (Distinct(Table.UNITS, ("cluster_id",)), Size.SMALL),
+COSTS: list[tuple[Plan, CostClass]] = [
+    (Aggregate(Table.UNITS, (), (), DAYS[0]), CostClass.SMALL),
+    (Aggregate(Table.UNITS, (), (), DAYS[1]), CostClass.LARGE),
+    (Aggregate(Table.UNITS, (), (), AllOf((DAYS[1], ANN))), CostClass.SMALL),
+    (Aggregate(Table.UNITS, (), (), AllOf((DAYS[1], In("username", ("ann",), negate=True)))), CostClass.LARGE),
+    (
+        Aggregate(Table.UNITS, (), (), AllOf((DAYS[1], PairIn(("cluster_id", "project"), (("a", "b"),))))),
+        CostClass.SMALL,
+    ),
+    (Aggregate(Table.UNITS, (), (), AllOf((DAYS[1], AnyOf((ANN, In("cluster_id", ("a",))))))), CostClass.LARGE),
+    (Aggregate(Table.UNITS, (), (), AllOf((DAYS[2], ANN))), CostClass.LARGE),
+    (Scan(Table.UNITS, ("uuid",), In("uuid", ("1",))), CostClass.SMALL),
+    (Scan(Table.UNITS, ("uuid",), AnyOf((DAYS[0], Running()))), CostClass.SMALL),
+    (Scan(Table.UNITS, ("uuid",), AnyOf((DAYS[0], Compare("num_updates", ">", 1)))), CostClass.LARGE),
+    (Scan(Table.UNITS, ("uuid",)), CostClass.LARGE),
+    (Scan(Table.USAGE, ("username",)), CostClass.SMALL),
+    (Spread((), (), DAYS[1], (0,), 1, 0, 1), CostClass.LARGE),
+    (Aggregate(Table.DAILY_USAGE, (), (), DAYS[1]), CostClass.SMALL),
+    (Aggregate(Table.DAILY_USAGE, (), (), DAYS[2]), CostClass.LARGE),
+    (KeyScan(Table.UNITS, ("tags",), recent=100), CostClass.SMALL),
+    (KeyScan(Table.UNITS, ("tags",), ALWAYS), CostClass.LARGE),
+    (Distinct(Table.UNITS, ("cluster_id",)), CostClass.SMALL),
 ]
 
 
-@pytest.mark.parametrize(("plan", "size"), SIZES)
-def test_plans_are_weighed_by_their_span_and_whom_they_name(plan: Plan, size: Size) -> None:
-    assert size_of_plan(plan) is size
+@pytest.mark.parametrize(("plan", "cost"), COSTS)
+def test_plans_are_weighed_by_their_span_and_whom_they_name(plan: Plan, cost: CostClass) -> None:
+    assert cost_of_plan(plan) is cost
 
 
 async def test_a_plugins_own_services_and_merged_questions_wait_in_one_queue(database: Path) -> None:
@@ -228,7 +231,7 @@ async def test_a_plugins_own_services_and_merged_questions_wait_in_one_queue(dat
     shared = SharedDatabase(Own(settings))
     shared.queue = narrow()
     context = PluginContext.from_proto(Asker("ann").context())
-    async with shared.queue.turn(Size.SMALL), shared.get(context) as view:
+    async with shared.queue.turn(CostClass.SMALL), shared.get(context) as view:
         health = await asyncio.wait_for(view.check_health(context), 10)
     assert "busy" in health.message
     await shared.close()

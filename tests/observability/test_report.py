@@ -19,7 +19,8 @@ from ceems_grpc.grafana.backend.context import from_epoch_ms
 from ceems_grpc.grafana.backend.query import DataQuery, TimeRange
 from ceems_grpc.panels.answers import Panels
 from ceems_grpc.panels.report import Times, describe, executed_text, query_stats
-from ceems_grpc.store.runtime.admission import Lane, Queue, Size
+from ceems_grpc.store.runtime.admission import Lane, Queue
+from ceems_grpc.store.runtime.cost import CostClass
 from ceems_grpc.store.runtime.query_trace import Account, Statement, account, enter, of_source, waiting
 from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.support.mirrors import ZONE, following, make_site
@@ -132,7 +133,7 @@ async def test_waiting_is_counted_and_accounts_do_not_mix(tmp_path: Path) -> Non
     path = make_site(tmp_path / "ceems.db", 50)
     store = SqliteStore(path, zone=ZONE)
     ceems = Ceems(store)
-    ceems._queue = Queue({size: Lane(size, 1, 10) for size in Size})
+    ceems._queue = Queue({cost: Lane(cost, 1, 10) for cost in CostClass})
     panels = Panels(ceems)
     kinds = ("users", "projects", "clusters", "stats")
     root = Viewer("root", admin_by_role=True)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
 from ceems_grpc.store.errors import StoreBusyError
-from ceems_grpc.store.runtime.admission import Lane, Queue, Size, is_large
+from ceems_grpc.store.runtime.admission import Lane, Queue, is_large
+from ceems_grpc.store.runtime.cost import CostClass
 
 
 class Visitors:
@@ -43,20 +44,20 @@ async def _rounds() -> None:
         await asyncio.sleep(0)
 
 
-def sample(name: str, size: Size) -> float:
-    return REGISTRY.get_sample_value(name, {"lane": size}) or 0.0
+def sample(name: str, cost: CostClass) -> float:
+    return REGISTRY.get_sample_value(name, {"lane": cost}) or 0.0
 
 
 async def test_so_many_run_so_many_wait_and_the_next_is_refused_at_once() -> None:
-    visitors = Visitors(Lane(Size.LARGE, running=2, waiting=3))
+    visitors = Visitors(Lane(CostClass.LARGE, running=2, waiting=3))
     refused, waited = (
-        sample("ceems_queue_refused_total", Size.LARGE),
-        sample("ceems_queue_wait_seconds_count", Size.LARGE),
+        sample("ceems_queue_refused_total", CostClass.LARGE),
+        sample("ceems_queue_wait_seconds_count", CostClass.LARGE),
     )
     tasks = await visitors.start(7)
     assert visitors.inside == 2
-    assert sample("ceems_queue_running", Size.LARGE) == 2
-    assert sample("ceems_queue_waiting", Size.LARGE) == 3
+    assert sample("ceems_queue_running", CostClass.LARGE) == 2
+    assert sample("ceems_queue_waiting", CostClass.LARGE) == 3
     assert [task.done() for task in tasks] == [False] * 5 + [True] * 2
     for task in tasks[5:]:
         with pytest.raises(StoreBusyError, match="3 large questions wait for it already; ask again"):
@@ -65,13 +66,13 @@ async def test_so_many_run_so_many_wait_and_the_next_is_refused_at_once() -> Non
     await asyncio.gather(*tasks[:5])
     assert visitors.order == [0, 1, 2, 3, 4]
     assert visitors.most == 2
-    assert sample("ceems_queue_refused_total", Size.LARGE) - refused == 2
-    assert sample("ceems_queue_wait_seconds_count", Size.LARGE) - waited == 5
-    assert sample("ceems_queue_running", Size.LARGE) == sample("ceems_queue_waiting", Size.LARGE) == 0
+    assert sample("ceems_queue_refused_total", CostClass.LARGE) - refused == 2
+    assert sample("ceems_queue_wait_seconds_count", CostClass.LARGE) - waited == 5
+    assert sample("ceems_queue_running", CostClass.LARGE) == sample("ceems_queue_waiting", CostClass.LARGE) == 0
 
 
 async def test_who_is_cancelled_leaves_the_queue_and_makes_room() -> None:
-    visitors = Visitors(Lane(Size.SMALL, running=1, waiting=2))
+    visitors = Visitors(Lane(CostClass.SMALL, running=1, waiting=2))
     tasks = await visitors.start(3)
     tasks[1].cancel()
     await _rounds()
@@ -84,12 +85,12 @@ async def test_who_is_cancelled_leaves_the_queue_and_makes_room() -> None:
     visitors.go.set()
     await asyncio.gather(tasks[2], late)
     assert visitors.order == [0, 2, 9]
-    assert sample("ceems_queue_waiting", Size.SMALL) == 0
+    assert sample("ceems_queue_waiting", CostClass.SMALL) == 0
 
 
 async def test_who_has_just_been_given_a_turn_does_not_wait_any_more() -> None:
     """Its task may not have gone on yet when the one that left comes again."""
-    lane = Lane(Size.LARGE, running=1, waiting=1)
+    lane = Lane(CostClass.LARGE, running=1, waiting=1)
 
     async def turns() -> int:
         for _ in range(10):
@@ -101,7 +102,7 @@ async def test_who_has_just_been_given_a_turn_does_not_wait_any_more() -> None:
 
 
 async def test_what_fails_leaves_its_place() -> None:
-    lane = Lane(Size.SMALL, running=1, waiting=0)
+    lane = Lane(CostClass.SMALL, running=1, waiting=0)
     for _ in range(3):
         with pytest.raises(ZeroDivisionError):
             async with lane.turn():
@@ -114,15 +115,15 @@ async def test_large_questions_do_not_keep_small_ones_waiting() -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(0.01):  # until no more may run
                 while True:
-                    await stack.enter_async_context(queue.turn(Size.LARGE))
-        async with asyncio.timeout(10), queue.turn(Size.SMALL):
+                    await stack.enter_async_context(queue.turn(CostClass.LARGE))
+        async with asyncio.timeout(10), queue.turn(CostClass.SMALL):
             assert not is_large()
 
 
 async def test_what_runs_knows_the_size_of_its_turn() -> None:
     queue = Queue()
     assert not is_large()
-    async with queue.turn(Size.LARGE):
+    async with queue.turn(CostClass.LARGE):
         assert is_large()
         assert await asyncio.to_thread(is_large)
     assert not is_large()
@@ -135,7 +136,7 @@ def test_in_any_order_of_events_all_are_served_or_refused(
     """Events: questions that come, and after each whether the oldest one still there is cancelled."""
 
     async def play() -> None:
-        lane = Lane(Size.SMALL, running, waiting)
+        lane = Lane(CostClass.SMALL, running, waiting)
         visitors = Visitors(lane)
         tasks: list[asyncio.Task[None]] = []
         for come, cancel in events:

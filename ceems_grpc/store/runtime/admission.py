@@ -1,7 +1,7 @@
-"""The queue in front of a database: so many questions run, so many wait, and the next is refused at once.
+"""The queue in front of a database. It runs a limited number of questions, lets some more wait, and refuses the rest.
 
-Small and large questions have a lane each, so that a dashboard of small panels does not wait for somebody's year.
-In a lane, who comes first is first; who is cancelled leaves.
+Small and large questions have separate lanes, so that a dashboard of small panels does not wait for a question about
+a year. A lane is first come, first served. A question that is cancelled leaves its lane.
 """
 
 import asyncio
@@ -10,11 +10,11 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from enum import StrEnum
 
 from prometheus_client import Counter, Gauge, Histogram
 
 from ceems_grpc.store.errors import StoreBusyError
+from ceems_grpc.store.runtime.cost import CostClass
 from ceems_grpc.store.runtime.query_trace import waiting
 
 _WAITING = Gauge("ceems_queue_waiting", "Questions that wait for their turn", ["lane"])
@@ -27,94 +27,86 @@ _WAITED = Histogram(
 )
 _REFUSED = Counter("ceems_queue_refused", "Questions refused since too many waited already", ["lane"])
 
-
-class Size(StrEnum):
-    """How much work a question is."""
-
-    SMALL = "small"
-    LARGE = "large"
-
-
 _MOST_LARGE = 4
 
-_turn: ContextVar[Size] = ContextVar("ceems_turn", default=Size.SMALL)
+_turn: ContextVar[CostClass] = ContextVar("ceems_turn", default=CostClass.SMALL)
 
 
 def is_large() -> bool:
-    """Tell whether what runs here has its turn as a large question."""
-    return _turn.get() is Size.LARGE
+    """Return whether the calling code runs in the turn of a large question."""
+    return _turn.get() is CostClass.LARGE
 
 
 class Lane:
-    """Lets ``running`` questions of one size run at once and ``waiting`` more wait."""
+    """Runs at most ``running`` questions of one cost class at once, and lets ``waiting`` more wait."""
 
-    def __init__(self, size: Size, running: int, waiting: int) -> None:
+    def __init__(self, cost: CostClass, running: int, waiting: int) -> None:
         self._free = asyncio.Semaphore(running)
         self._most_waiting = waiting
         self._most = running + waiting
-        self._here = 0  # who runs or waits; not told apart, as who is given a turn goes on a little later
-        self._size = size
+        self._here = 0  # running and waiting together: a task that has been woken takes its turn only a little later
+        self._cost = cost
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        """Wait for a turn and keep it while the block runs. Raises `StoreBusyError` where too many wait already."""
+        """Wait for a turn and hold it for the block. Raises `StoreBusyError` when too many are waiting already."""
         if self._here >= self._most:
-            _REFUSED.labels(self._size).inc()
-            raise StoreBusyError(_refusal(self._size, self._most_waiting))
+            _REFUSED.labels(self._cost).inc()
+            raise StoreBusyError(_refusal(self._cost, self._most_waiting))
         self._here += 1
         try:
             await self._wait()
-            _RUNNING.labels(self._size).inc()
-            token = _turn.set(self._size)
+            _RUNNING.labels(self._cost).inc()
+            token = _turn.set(self._cost)
             try:
                 yield
             finally:
                 _turn.reset(token)
-                _RUNNING.labels(self._size).dec()
+                _RUNNING.labels(self._cost).dec()
                 self._free.release()
         finally:
             self._here -= 1
 
     async def _wait(self) -> None:
         if not self._free.locked():
-            await self._free.acquire()  # without waiting
-            _WAITED.labels(self._size).observe(0.0)
+            await self._free.acquire()  # does not block
+            _WAITED.labels(self._cost).observe(0.0)
             return
         began = time.monotonic()
-        _WAITING.labels(self._size).inc()
+        _WAITING.labels(self._cost).inc()
         try:
             with waiting():
                 await self._free.acquire()
         finally:
-            _WAITING.labels(self._size).dec()
-            _WAITED.labels(self._size).observe(time.monotonic() - began)
+            _WAITING.labels(self._cost).dec()
+            _WAITED.labels(self._cost).observe(time.monotonic() - began)
 
 
-def _lanes(large: int) -> dict[Size, Lane]:
-    return {Size.SMALL: Lane(Size.SMALL, 8, 256), Size.LARGE: Lane(Size.LARGE, large, 64)}
+def _lanes(large: int) -> dict[CostClass, Lane]:
+    return {CostClass.SMALL: Lane(CostClass.SMALL, 8, 256), CostClass.LARGE: Lane(CostClass.LARGE, large, 64)}
 
 
 class Queue:
     """The lanes of one database."""
 
-    def __init__(self, lanes: dict[Size, Lane] | None = None) -> None:
-        # A large question keeps two processors busy by itself; small ones mostly wait for each other's short steps.
+    def __init__(self, lanes: dict[CostClass, Lane] | None = None) -> None:
+        # One large question keeps two processors busy. Small ones mostly wait for each other's short steps.
         self._lanes = lanes or _lanes(min(max(_processors() // 2, 1), _MOST_LARGE))
 
     @classmethod
     def elsewhere(cls) -> "Queue":
-        """Return a queue for databases that other hosts answer from, whose processors are not counted here."""
+        """Return a queue for databases on other hosts, which does not depend on this host's processors."""
         return cls(_lanes(_MOST_LARGE))
 
     @asynccontextmanager
-    async def turn(self, size: Size) -> AsyncIterator[None]:
-        """Wait for a turn in the lane of that size; see `Lane.turn`."""
-        async with self._lanes[size].turn():
+    async def turn(self, cost: CostClass) -> AsyncIterator[None]:
+        """Wait for a turn in the lane of the cost class; see `Lane.turn`."""
+        async with self._lanes[cost].turn():
             yield
 
 
-def _refusal(size: Size, waiting: int) -> str:
-    if size is Size.SMALL:
+def _refusal(cost: CostClass, waiting: int) -> str:
+    if cost is CostClass.SMALL:
         return f"The database is busy: {waiting} questions wait for it already; ask again in a moment."
     return (
         f"The database is busy: {waiting} large questions wait for it already; "
