@@ -32,7 +32,7 @@ _Least = TypeVar("_Least", int, timedelta)
 
 
 @dataclass(frozen=True, slots=True)
-class Own:
+class ServerPolicy:
     """What the server itself was told: settings of its database, and limits that no data source can widen.
 
     ``roles``: whether data sources may make administrators by role; ``service_users``: whether they may name the user
@@ -68,7 +68,7 @@ class SharedDatabase:
     Views have nothing to close, so those that were not used for long are forgotten.
     """
 
-    def __init__(self, own: Own) -> None:
+    def __init__(self, own: ServerPolicy) -> None:
         """Open the store. Must be called within the event loop in which it is used."""
         self._own = own
         self.store: Store = create_store(own.settings.sources, own.settings.store)

@@ -10,7 +10,7 @@ from ceems_grpc.bridge.listening import ListenAddress, ListenError
 from ceems_grpc.bridge.private_files import SecretFileError
 from ceems_grpc.bridge.server import ServerSettings, run_server
 from ceems_grpc.bridge.server_tls import TlsFiles
-from ceems_grpc.bridge.sharing import Own, SharedDatabase
+from ceems_grpc.bridge.sharing import ServerPolicy, SharedDatabase
 from ceems_grpc.bridge.store_service import StoreLimits, StoreService
 from ceems_grpc.cli.errors import CommandError
 from ceems_grpc.grafana.serve.telemetry.logs import start_logging
@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
     start_logging({"GF_PLUGIN_LOG_LEVEL": options.log_level})
     start_tracing(os.environ, name="CEEMS bridge server", version=VERSION)
     try:
-        asyncio.run(_serve(server_settings(options), own_of(options)))
+        asyncio.run(_serve(server_settings(options), policy_of(options)))
     except (ListenError, SecretFileError, SettingsError) as error:
         raise CommandError(str(error)) from None
     finally:
@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-async def _serve(settings: ServerSettings, own: Own) -> None:
+async def _serve(settings: ServerSettings, own: ServerPolicy) -> None:
     share_fairly()
     settings.check()
     database = SharedDatabase(own)
@@ -70,7 +70,7 @@ def server_settings(options: argparse.Namespace) -> ServerSettings:
     )
 
 
-def _limits(settings: ServerSettings, own: Own) -> StoreLimits:
+def _limits(settings: ServerSettings, own: ServerPolicy) -> StoreLimits:
     timeout = own.settings.query_timeout
     return StoreLimits(
         rows=own.settings.row_limit,
@@ -79,7 +79,7 @@ def _limits(settings: ServerSettings, own: Own) -> StoreLimits:
     )
 
 
-def own_of(options: argparse.Namespace) -> Own:
+def policy_of(options: argparse.Namespace) -> ServerPolicy:
     """Return what the options say about the database and its limits."""
     described = {
         "path": str(Path(options.database).absolute()),
@@ -90,7 +90,7 @@ def own_of(options: argparse.Namespace) -> Own:
         "queryTimeout": options.query_timeout,
     }
     settings = Settings.from_json(json.dumps(described).encode())
-    return Own(settings, roles=not options.ignore_admin_role, service_users=not options.ignore_service_user)
+    return ServerPolicy(settings, roles=not options.ignore_admin_role, service_users=not options.ignore_service_user)
 
 
 def _path(text: str | None) -> Path | None:

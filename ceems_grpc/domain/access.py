@@ -29,7 +29,7 @@ Pairs = tuple[tuple[str, str], ...]
 """(cluster, project) or (cluster, user) pairs."""
 
 
-class Office(NamedTuple):
+class AdminScope(NamedTuple):
     """Whether somebody is an administrator, and of which clusters (None: of all, also those to come)."""
 
     is_admin: bool
@@ -51,20 +51,20 @@ class Rights:
     LIFETIME = 10.0  # seconds
 
     def __init__(self, timer: Callable[[], float] = time.time) -> None:
-        self._admins: TTLCache[str, Office] = TTLCache(10_000, self.LIFETIME, timer)
+        self._admins: TTLCache[str, AdminScope] = TTLCache(10_000, self.LIFETIME, timer)
         self._pairs: TTLCache[str, Pairs] = TTLCache(10_000, self.LIFETIME, timer)
 
-    async def office(self, reader: Reader, login: str) -> Office:
+    async def admin_scope(self, reader: Reader, login: str) -> AdminScope:
         """Return what the login administers as table admin_users has it; older databases without it have nobody."""
         known = self._admins.get(login)
         if known is not None:
             return known
-        known = await _office(reader, login)
+        known = await _read_admin_scope(reader, login)
         if not missing_of(reader):
             self._admins[login] = known
         return known
 
-    def known(self, login: str) -> Office | None:
+    def known(self, login: str) -> AdminScope | None:
         """Return what the login administers if that is remembered."""
         return self._admins.get(login)
 
@@ -83,7 +83,7 @@ class Rights:
         return tuple(sorted(pairs, key=lambda pair: tuple(map(str, pair))))  # both parts are nullable
 
 
-async def _office(reader: Reader, login: str) -> Office:
+async def _read_admin_scope(reader: Reader, login: str) -> AdminScope:
     # Before version 8 of the schema, a row holds a list of names.
     forms = (("name", In("name", (login,))), ("users", Holds("users", (login,))))
     by_cluster = reader.has(Table.ADMIN_USERS, "clusters")
@@ -97,7 +97,7 @@ async def _office(reader: Reader, login: str) -> Office:
         named = named or bool(found.num_rows)
         for text in found.column("clusters").to_pylist() if by_cluster else ():
             clusters.update(map(str, decode_list(text)))
-    return Office(named, tuple(sorted(clusters)) if by_cluster else None)
+    return AdminScope(named, tuple(sorted(clusters)) if by_cluster else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,9 +176,9 @@ async def open_access(reader: Reader, viewer: Viewer, admin: AsAdmin, rights: Ri
     """Return what the viewer may see. Asking as an administrator without being one is an error (403)."""
     if admin is False:
         return Access(reader, viewer, as_admin=False, rights=rights)
-    office = Office(True) if viewer.admin_by_role else await rights.office(reader, viewer.login)
-    if admin is True and not office.is_admin:
+    scope = AdminScope(True) if viewer.admin_by_role else await rights.admin_scope(reader, viewer.login)
+    if admin is True and not scope.is_admin:
         require_whole(reader)
         raise not_an_admin()
-    clusters = office.clusters if office.is_admin else None
-    return Access(reader, viewer, office.is_admin, rights, clusters, also_own=admin == "auto")
+    clusters = scope.clusters if scope.is_admin else None
+    return Access(reader, viewer, scope.is_admin, rights, clusters, also_own=admin == "auto")

@@ -12,7 +12,7 @@ from cachetools import TTLCache
 from prometheus_client import Counter, Gauge
 
 from ceems_grpc.domain.answers.answer import Answer
-from ceems_grpc.domain.single_flight import Once
+from ceems_grpc.domain.single_flight import SingleFlight
 from ceems_grpc.store.runtime.query_trace import Statement, account, join, kept
 
 LIFETIME = 900.0  # seconds
@@ -28,7 +28,7 @@ class UsageCache:
     def __init__(self, most_bytes: int = MOST_BYTES, timer: Callable[[], float] = time.time) -> None:
         self._timer = timer
         self._kept: TTLCache[Hashable, _Kept] = TTLCache(most_bytes, LIFETIME, timer=timer, getsizeof=_size)
-        self._once: Once[Answer] = Once()
+        self._once: SingleFlight[Answer] = SingleFlight()
         self._reported = 0
 
     async def get(self, key: Hashable, work: Callable[[], Awaitable[Answer]]) -> Answer:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 
 import pyarrow as pa
 
-from ceems_grpc.domain.access import Access, Office, Rights, open_access
+from ceems_grpc.domain.access import Access, AdminScope, Rights, open_access
 from ceems_grpc.domain.answers import directory, stats, units, usage
 from ceems_grpc.domain.answers import suggestions as suggest
 from ceems_grpc.domain.answers.answer import Answer
@@ -31,7 +31,7 @@ from ceems_grpc.domain.questions.model import (
 from ceems_grpc.domain.questions.steps import TimeSteps
 from ceems_grpc.domain.questions.window import Window, check_window
 from ceems_grpc.domain.read_ahead import read_ahead
-from ceems_grpc.domain.single_flight import Once
+from ceems_grpc.domain.single_flight import SingleFlight
 from ceems_grpc.store.columnar.json_rows import JsonText
 from ceems_grpc.store.missing import Missing, missing_of
 from ceems_grpc.store.protocols import Facts, Store
@@ -69,7 +69,7 @@ class Ceems:
         self._clock = clock
         self._rights = Rights(clock)
         self._usage = UsageCache(timer=clock)
-        self._running: Once[Any] = Once()
+        self._running: SingleFlight[Any] = SingleFlight()
         self._queue = queue or Queue()
 
     async def close(self) -> None:
@@ -187,8 +187,8 @@ class Ceems:
         if question.admin is False or everybody is CostClass.SMALL:
             return own if question.admin is False else everybody
         if viewer is not None:
-            office = Office(True) if viewer.admin_by_role else self._rights.known(viewer.login)
-            if office is not None and office.is_admin:  # anybody else may get an error at once
+            scope = AdminScope(True) if viewer.admin_by_role else self._rights.known(viewer.login)
+            if scope is not None and scope.is_admin:  # anybody else may get an error at once
                 return everybody
         async with self._queue.turn(CostClass.SMALL), self._access(viewer, question.admin) as access:
             return everybody if access.as_admin else own

@@ -9,7 +9,7 @@ from ceems_grpc.store.runtime.query_trace import Account, account, join
 _Result = TypeVar("_Result")
 
 
-class Once(Generic[_Result]):
+class SingleFlight(Generic[_Result]):
     """Runs a piece of work for all who ask for it while it runs.
 
     The work goes on while anybody waits for it, and is cancelled when the last of them leaves.

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from ceems_grpc.bridge.sharing import Own, SharedDatabase
+from ceems_grpc.bridge.sharing import ServerPolicy, SharedDatabase
 from ceems_grpc.bridge.store_service import StoreLimits, StoreService, _cut
 from ceems_grpc.grafana.backend.context import PluginContext
 from ceems_grpc.settings import Settings
@@ -228,7 +228,7 @@ def test_plans_are_weighed_by_their_span_and_whom_they_name(plan: Plan, cost: Co
 async def test_a_plugins_own_services_and_merged_questions_wait_in_one_queue(database: Path) -> None:
     """The server's view for a data source and its store service share their lanes."""
     settings = Settings.from_json(b'{"path": "%s", "mirror": {"mode": "off"}}' % str(database).encode())
-    shared = SharedDatabase(Own(settings))
+    shared = SharedDatabase(ServerPolicy(settings))
     shared.queue = narrow()
     context = PluginContext.from_proto(Asker("ann").context())
     async with shared.queue.turn(CostClass.SMALL), shared.get(context) as view:

@@ -20,7 +20,7 @@ from ceems_grpc.bridge.private_files import SecretFileError
 from ceems_grpc.bridge.server import run_server
 from ceems_grpc.cli.errors import CommandError
 from ceems_grpc.cli.options.parse import parse
-from ceems_grpc.cli.server import own_of, server_settings
+from ceems_grpc.cli.server import policy_of, server_settings
 from ceems_grpc.grafana.serve.instances import InstanceManager
 from ceems_grpc.pb import bridge_pb2
 from ceems_grpc.pb import pluginv2_pb2 as pb
@@ -244,7 +244,7 @@ async def test_what_would_be_open_to_anybody_does_not_start(
     options = parse("", ["server", "--database", str(database), *given])
 
     async def start() -> None:
-        own_of(options)
+        policy_of(options)
         await run_server(server_settings(options), InstanceManager(create_datasource))
 
     with pytest.raises((CommandError, ListenError, SettingsError)) as refused:

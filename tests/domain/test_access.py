@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ceems_grpc.domain.access import Office, Rights
+from ceems_grpc.domain.access import AdminScope, Rights
 from ceems_grpc.domain.errors import QuestionError
 from ceems_grpc.domain.questions.model import (
     AsAdmin,
@@ -230,20 +230,20 @@ async def test_rights_are_asked_anew_after_their_lifetime(tmp_path: Path) -> Non
             writer.execute(statement, values)
             writer.commit()
 
-    async def known() -> tuple[Office, tuple[tuple[str | None, str | None], ...]]:
+    async def known() -> tuple[AdminScope, tuple[tuple[str | None, str | None], ...]]:
         async with store.read() as reader:
-            return await rights.office(reader, "ann"), await rights.memberships(reader, ("ann", "bob", "ann"))
+            return await rights.admin_scope(reader, "ann"), await rights.memberships(reader, ("ann", "bob", "ann"))
 
     write("INSERT INTO admin_users (name) VALUES ('ann')")
     write("INSERT INTO projects (cluster_id, name, users) VALUES ('c1', 'p', '[\"ann\"]')")
     write("INSERT INTO projects (cluster_id, name, users) VALUES (NULL, NULL, '[\"bob\"]')")
     admin, pairs = await known()
-    assert admin == Office(True)
+    assert admin == AdminScope(True)
     assert set(pairs) == {(None, None), ("c1", "p")}
     write("DELETE FROM admin_users")
     write("DELETE FROM projects")
     now = Rights.LIFETIME + 0.1
-    assert await known() == (Office(False), ())
+    assert await known() == (AdminScope(False), ())
     await store.close()
 
 

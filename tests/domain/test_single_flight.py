@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from ceems_grpc.domain.single_flight import Once
+from ceems_grpc.domain.single_flight import SingleFlight
 
 
 class Work:
@@ -24,7 +24,7 @@ class Work:
 
 
 async def test_those_who_ask_while_it_runs_share_the_answer() -> None:
-    once, work = Once[int](), Work()
+    once, work = SingleFlight[int](), Work()
     waiting = [asyncio.create_task(once.run("a", work)) for _ in range(5)]
     other = asyncio.create_task(once.run("b", work))
     await asyncio.sleep(0)
@@ -37,7 +37,7 @@ async def test_those_who_ask_while_it_runs_share_the_answer() -> None:
 
 
 async def test_it_goes_on_while_anybody_waits_and_ends_with_the_last() -> None:
-    once, work = Once[int](), Work()
+    once, work = SingleFlight[int](), Work()
     first, second = (asyncio.create_task(once.run("a", work)) for _ in range(2))
     await asyncio.sleep(0.01)
     first.cancel()
@@ -52,7 +52,7 @@ async def test_it_goes_on_while_anybody_waits_and_ends_with_the_last() -> None:
 
 
 async def test_all_who_wait_get_the_error_and_the_next_tries_again() -> None:
-    once = Once[int]()
+    once = SingleFlight[int]()
     tries = 0
 
     async def fail() -> int:
