@@ -26,7 +26,7 @@ class Site:
 
 def build_sites(random: Random, people: People) -> tuple[Site, ...]:
     """Set up the clusters of the centre and let a part of the people into each; the shares add up to 1."""
-    # Batch users queue work for the night; people start machines by hand in scope hours; pods come with CI and cron.
+    # Batch users queue work for the night; people start machines by hand in office hours; pods come with CI and cron.
     return (
         Site(
             SlurmCluster(
