@@ -13,7 +13,7 @@ import pyarrow as pa
 from bench.baseline import WEIGHTS
 from ceems_grpc.store.columnar.layout import MOMENT, quote
 from ceems_grpc.store.duckdb.files import read_meta
-from ceems_grpc.store.duckdb.follower import MirrorSettings
+from ceems_grpc.store.duckdb.settings import MirrorSettings
 
 _PIECE = 1024 * 1024
 

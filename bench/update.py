@@ -7,8 +7,9 @@ from pathlib import Path
 
 from bench.measure import Timing
 from bench.questions import ZONE
-from ceems_grpc.store.duckdb.follower import MirrorSettings
-from ceems_grpc.store.duckdb.store import MirroredStore, MirrorReader
+from ceems_grpc.store.duckdb.reader import MirrorReader
+from ceems_grpc.store.duckdb.settings import MirrorSettings
+from ceems_grpc.store.duckdb.store import MirroredStore
 from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.load.writer import Writer
 

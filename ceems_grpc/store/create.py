@@ -63,7 +63,7 @@ def _of_file(source: FileSource, options: StoreOptions) -> Store:
     live = SqliteStore(source.path, zone=source.zone)
     if options.mirror_mode == "off":
         return live
-    from ceems_grpc.store.duckdb.follower import MirrorSettings  # noqa: PLC0415 - the engine takes time to load
+    from ceems_grpc.store.duckdb.settings import MirrorSettings  # noqa: PLC0415 - the engine takes time to load
     from ceems_grpc.store.duckdb.store import MirroredStore  # noqa: PLC0415
 
     if options.mirror_mode == "memory":

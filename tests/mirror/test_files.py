@@ -18,7 +18,7 @@ from ceems_grpc.domain.service import Ceems
 from ceems_grpc.rest.router import Api
 from ceems_grpc.store.columnar.layout import COLUMN_LAYOUT_VERSION
 from ceems_grpc.store.duckdb.files import memory_folders
-from ceems_grpc.store.duckdb.follower import MirrorSettings
+from ceems_grpc.store.duckdb.settings import MirrorSettings
 from ceems_grpc.store.duckdb.store import MirroredStore
 from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.support.compare import plain, same

@@ -10,7 +10,7 @@ import pytest
 
 from ceems_grpc.store.columnar.layout import Meta
 from ceems_grpc.store.duckdb.fill import FillJob, fill
-from ceems_grpc.store.duckdb.store import MirrorReader
+from ceems_grpc.store.duckdb.reader import MirrorReader
 from tests.support.mirrors import check, count, following, is_mirrored, make_site
 
 FILE_CHANGES = {

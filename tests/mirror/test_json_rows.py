@@ -19,8 +19,8 @@ from ceems_grpc.domain.questions.window import Window
 from ceems_grpc.domain.service import Ceems, Limits
 from ceems_grpc.rest.router import Api
 from ceems_grpc.store.columnar.json_rows import JsonText
-from ceems_grpc.store.duckdb import store as mirror
-from ceems_grpc.store.duckdb.follower import MirrorSettings
+from ceems_grpc.store.duckdb import reader as mirror
+from ceems_grpc.store.duckdb.settings import MirrorSettings
 from ceems_grpc.store.duckdb.store import MirroredStore
 from ceems_grpc.store.plan import AllKeys, Compare, Key, Order, Scan, Table
 from ceems_grpc.store.protocols import Store

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from ceems_grpc.store.columnar.file_version import Version
-from ceems_grpc.store.duckdb.store import MirrorReader
+from ceems_grpc.store.duckdb.reader import MirrorReader
 from ceems_grpc.store.follow import changes as follow_changes
 from ceems_grpc.store.plan import AllKeys, Order, Scan, Table
 from ceems_grpc.store.sqlite.source_rows import PythonRows

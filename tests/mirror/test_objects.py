@@ -3,7 +3,8 @@
 import sqlite3
 from pathlib import Path
 
-from ceems_grpc.store.duckdb.store import MirroredStore, MirrorReader
+from ceems_grpc.store.duckdb.reader import MirrorReader
+from ceems_grpc.store.duckdb.store import MirroredStore
 from ceems_grpc.store.plan import ALWAYS, Compare, In, Key, KeyScan, Order, Scan, Table
 from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.support.compare import check_same

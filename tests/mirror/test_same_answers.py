@@ -11,8 +11,9 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from ceems_grpc.store.duckdb.follower import MirrorSettings
-from ceems_grpc.store.duckdb.store import MirroredStore, MirrorReader
+from ceems_grpc.store.duckdb.reader import MirrorReader
+from ceems_grpc.store.duckdb.settings import MirrorSettings
+from ceems_grpc.store.duckdb.store import MirroredStore
 from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.model.data import METRICS, Row
 from tests.model.databases import Contents, databases, metrics, units

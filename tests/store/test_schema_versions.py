@@ -35,8 +35,9 @@ from ceems_grpc.domain.service import Ceems
 from ceems_grpc.grafana.backend.diagnostics import HealthStatus
 from ceems_grpc.health import health_result
 from ceems_grpc.schema import NEWEST_VERSION, OLDEST_VERSION, newer_schema
-from ceems_grpc.store.duckdb.follower import MirrorSettings
-from ceems_grpc.store.duckdb.store import MirroredStore, MirrorReader
+from ceems_grpc.store.duckdb.reader import MirrorReader
+from ceems_grpc.store.duckdb.settings import MirrorSettings
+from ceems_grpc.store.duckdb.store import MirroredStore
 from ceems_grpc.store.errors import StoreError, StoreSchemaError
 from ceems_grpc.store.plan import Table
 from ceems_grpc.store.protocols import Store

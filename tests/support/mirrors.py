@@ -12,8 +12,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from ceems_grpc.demo.database import write_demo_database
-from ceems_grpc.store.duckdb.follower import MirrorSettings
-from ceems_grpc.store.duckdb.store import MirroredStore, MirrorReader
+from ceems_grpc.store.duckdb.reader import MirrorReader
+from ceems_grpc.store.duckdb.settings import MirrorSettings
+from ceems_grpc.store.duckdb.store import MirroredStore
 from ceems_grpc.store.plan import ALWAYS, Aggregate, AllKeys, Count, Key, KeyScan, Order, Scan, Sum, Table
 from ceems_grpc.store.protocols import Reader
 from ceems_grpc.store.sqlite.store import SqliteStore

@@ -1,13 +1,11 @@
-"""Keeps a mirror of a live database: makes it, brings it up to date, makes it anew when in doubt."""
+"""Keeps a mirror of a live database: makes it, brings it up to date, and makes it anew when in doubt."""
 
 import asyncio
 import logging
 import sqlite3
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
 from datetime import tzinfo
 from functools import partial
 from pathlib import Path
@@ -19,14 +17,15 @@ import msgspec
 from ceems_grpc.store.columnar.file_version import Version
 from ceems_grpc.store.columnar.layout import CannotMirrorError
 from ceems_grpc.store.columnar.zone_text import text_of_zone
-from ceems_grpc.store.duckdb.files import Mirror, Place, cache_folders, delete_mirror, memory_folders
+from ceems_grpc.store.duckdb.files import Mirror, Place, delete_mirror
 from ceems_grpc.store.duckdb.fill import FillJob, fill
+from ceems_grpc.store.duckdb.settings import MirrorSettings
+from ceems_grpc.store.duckdb.source_connection import SourceConnection
 from ceems_grpc.store.duckdb.target import OpenMirror
 from ceems_grpc.store.errors import StoreError
 from ceems_grpc.store.follow.changes import catch_up
 from ceems_grpc.store.runtime.cancellation import run_cancellable
 from ceems_grpc.store.runtime.query_trace import waiting
-from ceems_grpc.store.sqlite.shm_guard import FileIdentity, enter, identity_of, leave, opened
 from ceems_grpc.store.sqlite.source_rows import PythonRows
 from ceems_grpc.store.sqlite.store import SqliteStore
 from ceems_grpc.store.sqlite.wal import read_version
@@ -37,40 +36,6 @@ _log = logging.getLogger(__name__)
 _FAILURES = (CannotMirrorError, StoreError, sqlite3.Error, duckdb.Error, OSError, ValueError)
 
 
-def helper_command() -> tuple[str, ...]:
-    """Return the command of the process that fills large mirrors; one argument is added, a `FillJob` as JSON."""
-    if getattr(sys, "frozen", False):  # a self-contained executable is its own interpreter
-        return (sys.executable, "fill-mirror")
-    return (sys.executable, "-m", "ceems_grpc.store.duckdb.fill")
-
-
-@dataclass(frozen=True, slots=True)
-class MirrorSettings:
-    """Where the mirror lies and how much it may take.
-
-    ``folders``: tried in this order; where none can be written there is no mirror. ``memory_limit``: of DuckDB, while
-    it answers and while it fills. ``interval``: seconds between looks at the database. ``idle``: seconds without a
-    question after which nobody looks. ``least``: bytes of the database below which there is no mirror, since the live
-    file answers as fast. ``retry``: most seconds from a failure to the next try; the first comes sooner.
-    ``helper_above``: bytes of the database above which a process of its own fills the mirror.
-    """
-
-    folders: tuple[Path, ...] = field(default_factory=cache_folders)
-    memory_limit: str = "128MB"
-    threads: int = 2
-    interval: float = 1.0
-    idle: float = 3600.0
-    retry: float = 30.0
-    least: int = 0
-    helper_above: int = 48 * 1024 * 1024
-    helper: Sequence[str] = field(default_factory=helper_command)
-
-    @classmethod
-    def in_memory(cls) -> "MirrorSettings":
-        """Return settings of a mirror that is never on a disk."""
-        return cls(folders=memory_folders())
-
-
 class Follower:
     """Works in a task of its own from the first `start` until `close`."""
 
@@ -79,9 +44,7 @@ class Follower:
         self._settings = settings
         self._mirror: Mirror | None = None
         self._place: Place | None = None
-        self._connection: PythonRows | None = None
-        self._connected: FileIdentity | None = None
-        self._pinned = False  # the connection has been open since the mirror's state was taken
+        self._source = SourceConnection(live.path)
         self._seen = SeenRows()
         self._task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
@@ -154,7 +117,7 @@ class Follower:
         if self._mirror is not None:
             self._mirror.retire(delete=False)
             self._mirror = None
-        self._disconnect()
+        self._source.close()
         if self._place is not None:
             self._place.leave()
             self._place = None
@@ -167,7 +130,7 @@ class Follower:
                 async with asyncio.timeout(self._settings.interval):  # wait_for may swallow a cancellation
                     await self._wake.wait()
             self._wake.clear()
-            await self._finish(self._let_go)
+            await self._finish(self._source.close_if_replaced)
             if time.monotonic() - self._used < self._settings.idle and time.monotonic() >= self._not_before:
                 try:
                     await self._step()
@@ -205,7 +168,7 @@ class Follower:
             zone = reader.zone
         if self._place is None:
             await self._finish(self._open_place)
-        await self._finish(self._connect)
+        await self._finish(self._source.open)
         for _ in range(3):
             if not await self._catch_up(zone):
                 self._refilling = True
@@ -218,13 +181,13 @@ class Follower:
                 return
 
     async def _catch_up(self, zone: tzinfo) -> bool:
-        mirror, connection = self._mirror, self._connection
-        if mirror is None or connection is None or mirror.meta.layout.zone != text_of_zone(zone):
+        mirror, rows = self._mirror, self._source.rows
+        if mirror is None or rows is None or mirror.meta.layout.zone != text_of_zone(zone):
             return False
         started = time.perf_counter()
-        done = await self._finish(partial(self._change, mirror, connection))
+        done = await self._finish(partial(self._change, mirror, rows))
         if done:
-            self._pinned = True
+            self._source.pinned = True
             _log.debug("the mirror caught up", extra={"seconds": round(time.perf_counter() - started, 3)})
         return done
 
@@ -250,7 +213,7 @@ class Follower:
             await asyncio.shield(asyncio.to_thread(delete_mirror, building))
             raise
         old, self._mirror = self._mirror, mirror
-        self._pinned = True
+        self._source.pinned = True
         if old is not None:
             await asyncio.to_thread(old.retire, delete=True)
         seconds = round(time.perf_counter() - started, 3)
@@ -281,12 +244,7 @@ class Follower:
 
     async def _finish(self, work: Callable[[], _Result]) -> _Result:
         """Run blocking work; wait for its end also when cancelled, since it uses what closing closes."""
-        return await run_cancellable(work, self._interrupt)
-
-    def _interrupt(self) -> None:
-        with suppress(sqlite3.ProgrammingError):  # the work has closed it
-            if self._connection is not None:
-                self._connection.interrupt()
+        return await run_cancellable(work, self._source.interrupt)
 
     # In threads
 
@@ -320,40 +278,9 @@ class Follower:
     def _change(self, mirror: Mirror, rows: PythonRows) -> bool:
         with closing(OpenMirror(mirror)) as target:
             return catch_up(
-                target, rows, self._live.path, across_restarts=self._pinned, seen=self._seen, duck=target.duck
+                target, rows, self._live.path, across_restarts=self._source.pinned, seen=self._seen, duck=target.duck
             )
 
     def _put_in_place(self, building: Path, finished: Path) -> Mirror:
         building.replace(finished)
         return Mirror(finished, self._settings.memory_limit, self._settings.threads)
-
-    def _connect(self) -> None:
-        if self._connection is not None:
-            return
-        self._disconnect()
-        file = identity_of(self._live.path)
-        if not enter(file):
-            raise OSError("files beside the database were replaced while it was being read")
-        self._connected = file
-        self._connection = PythonRows(self._live.path)
-        self._connection.one("SELECT count(*) FROM sqlite_master")  # opens the WAL-index, to stay
-        self._connected = identity_of(self._live.path)
-        opened(self._connected)
-
-    def _let_go(self) -> None:
-        """Close the connection if it is to a file, or beside a WAL-index, that is no more there."""
-        try:
-            found = identity_of(self._live.path)
-        except OSError:
-            found = None
-        if self._connected != found:
-            self._disconnect()
-
-    def _disconnect(self) -> None:
-        self._pinned = False
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-        if self._connected is not None:
-            leave(self._connected)
-            self._connected = None
