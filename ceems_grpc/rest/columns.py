@@ -7,11 +7,11 @@ Arrow cannot write texts that need escapes, or metrics in another form than the 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ceems_grpc.store.columnar.json_texts import API_METRIC, EMPTY_OBJECTS
+
 _TO_ESCAPE = r'["\\\x00-\x1f]'
-_NUMBER = r"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,8})?"
-_ITEM = rf'"[A-Za-z0-9_.:/ -]+":{_NUMBER}'
-_OWN_FORM = rf"^\{{{_ITEM}(?:,{_ITEM})*\}}$"  # an object of numbers with at most 8 decimals
-_EMPTY_OBJECTS = pa.array(["", "{}", "null"], pa.string())
+_OWN_FORM = f"^{API_METRIC}$"
+_EMPTY_OBJECTS = pa.array(EMPTY_OBJECTS, pa.string())
 _NONE = pa.scalar(None, pa.string())
 
 

@@ -13,10 +13,11 @@ from ceems_grpc.domain.columns import Column, Kind
 from ceems_grpc.rest.columns import integer_pieces, join_rows, metric_pieces, text_pieces
 from ceems_grpc.schema import Type
 from ceems_grpc.store.columnar.flatten import decode_list, decode_object
+from ceems_grpc.store.columnar.json_texts import EMPTY_VALUES
 
 _encode = msgspec.json.encode
 _objects_only = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_EMPTY_TEXTS = {None, "", "{}", "[]", "null"}
+_EMPTY_TEXTS = {None, *EMPTY_VALUES}
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,10 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
+from ceems_grpc.store.columnar.json_texts import EMPTY_OBJECTS
 from ceems_grpc.store.runtime.cancellation import until_cancelled
 
-_EMPTY = {None, "", "{}", "null"}
+_EMPTY = {None, *EMPTY_OBJECTS}
 _NOTHING: dict[str, Any] = {}
 _numbers = msgspec.json.Decoder(dict[str, float])
 _anything = msgspec.json.Decoder(dict[str, Any])

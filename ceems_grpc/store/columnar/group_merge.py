@@ -28,7 +28,8 @@ Has = Callable[[str], bool]
 _JOINED = "#joined."  # prefixes of helper columns
 _BY = "#by."
 _ROWS = "#rows"
-_BETWEEN = "\x01"
+BETWEEN = "\x01"
+"""Stands between the two texts of `FirstBy` where they are one text; no text of the database holds it."""
 _SUM = pc.ScalarAggregateOptions(skip_nulls=True, min_count=1)
 
 
@@ -60,7 +61,7 @@ def part_of_groups(answer: pa.Table, keys: Sequence[str], measures: Sequence[Mea
         if isinstance(measure, FirstBy):
             first = _column(answer, _BY + name, pa.string())
             value = pc.fill_null(_column(answer, name, pa.string()), "")
-            columns[_JOINED + name] = pc.binary_join_element_wise(first, value, _BETWEEN)
+            columns[_JOINED + name] = pc.binary_join_element_wise(first, value, BETWEEN)
             continue
         column = _column(answer, name, type_of_measure(measure))
         if isinstance(measure, WeightedSum | WeightOf) and not has(measure.weight.column):
@@ -88,7 +89,7 @@ def _finished(grouped: pa.Table, measure: Measure) -> pa.ChunkedArray:
     name, type_ = measure.name, type_of_measure(measure)
     if isinstance(measure, FirstBy):
         joined = grouped.column(f"{_JOINED}{name}_min")
-        return pc.list_element(pc.split_pattern(joined, _BETWEEN, max_splits=1), 1).cast(type_)
+        return pc.list_element(pc.split_pattern(joined, BETWEEN, max_splits=1), 1).cast(type_)
     column = grouped.column(f"{name}_sum").cast(type_)
     return pc.fill_null(column, 0) if pa.types.is_integer(type_) else column
 

@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ceems_grpc.schema import INTEGERS, OBJECTS, is_metric
+from ceems_grpc.store.columnar.json_texts import API_METRIC, EMPTY_VALUES
 from ceems_grpc.store.columnar.layout import TableLayout, quote, text
 from ceems_grpc.store.plan import Scan
 
@@ -32,10 +33,7 @@ _VALUE = rf"(?:{_SCALAR}|\{{(?:{_STRING}:{_SCALAR}(?:,{_STRING}:{_SCALAR})*)?\}}
 _OBJECT = rf"\{{{_STRING}:{_VALUE}(?:,{_STRING}:{_VALUE})*\}}"
 _TEXT = _STRING.removesuffix('*"') + '+"'
 _INTEGER = r"-?[1-9][0-9]{0,18}"
-_SHORT = r"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,8})?"  # as the API writes it, but for zeros at the end
-_ITEM = rf'"[A-Za-z0-9_.:/ -]+":{_SHORT}'
-_METRIC = rf"\{{{_ITEM}(?:,{_ITEM})*\}}"
-_NOTHING = pa.array(["{}", "", "null", "[]"])
+_NOTHING = pa.array(EMPTY_VALUES)
 _AS_IT_IS = r"^[ !#-\[\]-~]*$"  # a text that JSON writes as it is
 _ROWS_A_TEXT = 1_024
 _MOST_SHAPES = 16  # each is a part of the statement
@@ -97,7 +95,7 @@ def note_texts(layout: TableLayout, rows: pa.Table) -> None:
 
 def fits_metric(texts: pa.ChunkedArray) -> pa.ChunkedArray:
     """Tell which texts are objects of numbers that have the API's form."""
-    return pc.match_substring_regex(texts, f"^{_METRIC}$")
+    return pc.match_substring_regex(texts, f"^{API_METRIC}$")
 
 
 def _all_fit(texts: pa.ChunkedArray, *, is_object: bool) -> bool:
@@ -203,7 +201,7 @@ def _own_form(plan: JsonScan) -> str:
         if name in INTEGERS:
             form = _INTEGER
         elif name in plan.metrics:
-            form = _METRIC
+            form = API_METRIC
         else:
             form = _OBJECT if name in plan.objects else _TEXT
         forms.setdefault(form, []).append(re.escape(name))

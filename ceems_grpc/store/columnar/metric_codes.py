@@ -10,10 +10,10 @@ import msgspec
 
 from ceems_grpc.store.columnar.flatten import decode_object
 from ceems_grpc.store.columnar.json_paths import AS_PATH
+from ceems_grpc.store.columnar.json_texts import EMPTY_OBJECTS
 
 NO_NUMBER = '"NaN"'
 NULL = '"Infinity"'
-_EMPTY = frozenset({"{}", "", "null"})
 _numbers = msgspec.json.Decoder(dict[str, float])
 
 
@@ -36,7 +36,7 @@ def take_apart(texts: Sequence[str | None]) -> tuple[dict[str, list[float | None
     values: dict[str, list[float | None]] = {}
     unusual: set[str] = set()
     for row, text in enumerate(texts):
-        if text is None or text in _EMPTY:
+        if text is None or text in EMPTY_OBJECTS:
             continue
         found = _plain_object(text)
         if found is None:

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from ceems_grpc.schema import INTEGERS, LISTS, METRIC_TABLES, is_metric
 from ceems_grpc.store.columnar.json_rows import fits_metric, note_texts
+from ceems_grpc.store.columnar.json_texts import EMPTY_OBJECTS
 from ceems_grpc.store.columnar.layout import (
     DAY,
     LARGE,
@@ -38,7 +39,7 @@ _DAY = 86_400
 _NUMBER = r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?"
 _KEY = r'"[^"\\\x00-\x1f]*"'
 _REGULAR = rf"\{{({_KEY}: ?{_NUMBER}(, ?{_KEY}: ?{_NUMBER})*)\}}"
-_EMPTY = pa.array(["{}", "", "null"])
+_EMPTY = pa.array(EMPTY_OBJECTS)
 _Item = TypeVar("_Item")
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "memory_limit": "256MB",

@@ -5,10 +5,11 @@ objects. A row with another text that could matter fails the statement with `NOT
 """
 
 from ceems_grpc.store.columnar.json_paths import AS_PATH
+from ceems_grpc.store.columnar.json_texts import EMPTY_OBJECTS
 from ceems_grpc.store.columnar.layout import quote, text
 
 NOT_IN_MIRROR = "the mirror cannot tell"
-_EMPTY = "('{}', '', 'null')"
+_EMPTY = f"({', '.join(map(text, EMPTY_OBJECTS))})"
 _STRING = r'"[^"\\\x00-\x1f]*"'
 _NUMBER = r"-?(0|[1-9][0-9]{0,14}|(0|[1-9][0-9]{0,6})\.[0-9]{1,8})"
 _SCALAR = rf"({_STRING}|{_NUMBER}|true|false|null)"

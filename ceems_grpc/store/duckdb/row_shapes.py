@@ -5,9 +5,12 @@ See `ceems_grpc.store.columnar.json_rows`.
 
 from ceems_grpc.schema import INTEGERS
 from ceems_grpc.store.columnar.json_rows import JsonScan
-from ceems_grpc.store.columnar.layout import ROW, quote
+from ceems_grpc.store.columnar.json_texts import EMPTY_VALUES
+from ceems_grpc.store.columnar.layout import ROW, quote, text
 from ceems_grpc.store.duckdb.dialect import DuckSql
 from ceems_grpc.store.plan import Scan
+
+_EMPTY = ", ".join(map(text, EMPTY_VALUES))
 
 
 def json_rows(sql: DuckSql, plan: JsonScan) -> tuple[str, list[str]]:
@@ -25,7 +28,7 @@ def json_rows(sql: DuckSql, plan: JsonScan) -> tuple[str, list[str]]:
             continue
         column = sql.column(name)
         if name in plan.objects:
-            filled = f"coalesce({column} NOT IN ('', '{{}}', '[]', 'null'), FALSE)"
+            filled = f"coalesce({column} NOT IN ({_EMPTY}), FALSE)"
             bits.append((name, filled))
             if name in sql.layout.unfit:
                 odd.append(f"({filled} AND (contains({column}, chr(0)) OR NOT json_valid({column})))")

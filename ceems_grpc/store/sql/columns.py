@@ -20,6 +20,11 @@ _NAN, _INFINITY = "'NaN'::float8", "'Infinity'::float8"  # the codes for no numb
 _MOST_ARGUMENTS = 50  # functions of PostgreSQL have at most 100, and each key takes one
 
 
+def without_codes(column: str) -> str:
+    """Write a column of numbers with its codes resolved: 0 for what is no number, null for JSON's null."""
+    return f"(CASE WHEN {column} < {_INFINITY} THEN {column} WHEN {column} = {_NAN} THEN 0 END)"
+
+
 class KeptColumns(Protocol):
     """What a copy keeps of one table; see `ceems_grpc.store.columnar.layout.TableLayout`."""
 
@@ -99,7 +104,7 @@ class ColumnCompiler(Compiler):
         name = self.named(place)
         if place not in self.kept.coded:
             return name
-        return f"(CASE WHEN {name} < {_INFINITY} THEN {name} WHEN {name} = {_NAN} THEN 0 END)"
+        return without_codes(name)
 
     def json_text(self, metric: str) -> str:
         """Write a metric as JSON text again: the same keys with the same numbers, in order of the keys."""

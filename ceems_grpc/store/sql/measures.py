@@ -1,5 +1,6 @@
 """Measures of a plan as SQL: over rows, over sums of rows, and over the shares that rows have of a step of time."""
 
+from ceems_grpc.store.columnar.group_merge import BETWEEN
 from ceems_grpc.store.plan import Count, CountIf, FirstBy, Key, Measure, Sum, WeightedSum, WeightOf
 from ceems_grpc.store.sql.conditions import Conditions
 
@@ -7,7 +8,7 @@ from ceems_grpc.store.sql.conditions import Conditions
 class Measures(Conditions):
     """Writes measures."""
 
-    between, position = "chr(1)", "strpos"
+    character, position = "chr", "strpos"  # SQL functions
 
     def measure(self, measure: Measure) -> str:
         """Write a measure over all rows of a group."""
@@ -66,6 +67,7 @@ class Measures(Conditions):
         return f"CAST(coalesce({total}, 0) AS {self.integer_type})"
 
     def _first_by(self, column: str, by: str) -> str:
-        # The least pair, as one text: no text holds the character between them.
-        pair = f"min({self.as_text(by)} || {self.between} || coalesce({self.as_text(column)}, ''))"
-        return f"substr({pair}, {self.position}({pair}, {self.between}) + 1)"
+        # The least pair, as one text.
+        between = f"{self.character}({ord(BETWEEN)})"
+        pair = f"min({self.as_text(by)} || {between} || coalesce({self.as_text(column)}, ''))"
+        return f"substr({pair}, {self.position}({pair}, {between}) + 1)"

@@ -38,7 +38,7 @@ class SqliteSql(Compiler):
 
     always, never = "1", "0"  # TRUE would be the name of a column, if a table had one
     integer_type = "INTEGER"
-    between, position = "char(1)", "instr"
+    character, position = "char", "instr"
 
     def __init__(self, table: Table, zone: tzinfo) -> None:
         super().__init__(table)

@@ -21,6 +21,7 @@ from ceems_grpc.store.postgres.schema import (
     weight_column,
     weighted_column,
 )
+from ceems_grpc.store.sql.columns import without_codes
 
 HOUR_SECONDS = 3_600
 DAY_SECONDS = 86_400
@@ -122,7 +123,7 @@ def _shown(place: str, catalog: TableCatalog) -> str:
     name = quote(place)
     if place not in catalog.coded:
         return name
-    return f"CASE WHEN {name} = 'NaN'::float8 THEN 0 WHEN {name} <> 'Infinity'::float8 THEN {name} END"
+    return without_codes(name)
 
 
 def _array(values: Iterable[int]) -> str:
