@@ -22,10 +22,14 @@ _EMPTY_TEXTS = {None, *EMPTY_VALUES}
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How rows of one kind are written. ``always``: keys that stay even if empty."""
+    """How rows of one kind are written. ``always``: keys that stay even if empty.
+
+    ``same_keys``: each object of a metric has every key that it has in any row, with 0 where the row has no value.
+    """
 
     columns: tuple[Column, ...]
     always: frozenset[str]
+    same_keys: bool = False
 
 
 def batch_json(batch: pa.RecordBatch, shape: Shape) -> bytes:
@@ -64,9 +68,9 @@ def rows_of_table(table: pa.Table, shape: Shape) -> Iterator[bytes]:
     for column in shape.columns:
         name = column.name
         if column.has_keys:
-            keys = [n for n in names if n.startswith(name + ".")]
+            keys = _keys(table, name, shape)
             if keys:
-                parts.append(_objects(name, [(n[len(name) + 1 :], table.column(n).to_pylist()) for n in keys]))
+                parts.append(_objects(name, keys))
         elif name in names:
             parts.append(_fragments(table.column(name).to_pylist(), column, shape))
         elif name in shape.always:
@@ -147,6 +151,17 @@ def _object(text: str) -> bytes:
 def _list(text: str) -> bytes:
     values = decode_list(text)
     return _encode(values) if values else b""
+
+
+def _keys(table: pa.Table, name: str, shape: Shape) -> list[tuple[str, list[float | None]]]:
+    """Return the keys of a metric with the values of all rows."""
+    prefix = name + "."
+    keys: list[tuple[str, list[float | None]]] = []
+    for full_name, values in zip(table.column_names, table.columns, strict=True):
+        if full_name.startswith(prefix) and values.null_count < len(values):
+            found = pc.fill_null(values, 0) if shape.same_keys else values
+            keys.append((full_name[len(prefix) :], found.to_pylist()))
+    return keys
 
 
 def _objects(name: str, keys: list[tuple[str, list[float | None]]]) -> Iterator[bytes]:

@@ -15,6 +15,7 @@ from ceems_grpc.rest.responses import HEADERS
 from ceems_grpc.rest.route import Audience, Call, Content, Parameter, ParameterKind, Route
 from ceems_grpc.rest.row_shapes import (
     CLUSTER_SHAPE,
+    CURRENT_USAGE_SHAPE,
     PROJECT_SHAPE,
     STATS_SHAPE,
     UNIT_SHAPE,
@@ -115,7 +116,7 @@ ROUTES: tuple[Route, ...] = (
         content=Content.NULL,
         may_forbid=True,
     ),
-    Route("usage/current", "usage-current", current_usage, _USER, "Usage within a window", _USAGE, USAGE_SHAPE),
+    Route("usage/current", "usage-current", current_usage, _USER, "Usage within a window", _USAGE, CURRENT_USAGE_SHAPE),
     Route(
         "usage/current/admin",
         "usage-current",
@@ -123,7 +124,7 @@ ROUTES: tuple[Route, ...] = (
         _ADMIN,
         "Usage of all users within a window",
         (*_USAGE, _LOGIN),
-        USAGE_SHAPE,
+        CURRENT_USAGE_SHAPE,
     ),
     Route("usage/global", "usage-global", global_usage, _USER, "Usage at any time", _GLOBAL, USAGE_SHAPE),
     Route(

@@ -275,3 +275,22 @@ async def test_readers_who_leave_a_stream_do_not_keep_the_database_busy(plugin: 
         call.cancel()
     assert len(await ceems.rows("root", "units/admin", ("uuid", "unit-00007"))) == 1
     assert (await ceems.get(None, "health")).status == 200
+
+
+async def test_current_usage_has_the_same_keys_in_every_row(plugin: Plugin, tmp_path: Path) -> None:
+    # ann and bob see each other's rows, and nobody else's.
+    write_people_site(tmp_path / "ceems.db")
+    ceems = source(plugin, tmp_path / "ceems.db")
+    mine = {"only_ann": 0, "only_bob": 0, "only_alpha_svc": 0}
+    rows = await ceems.rows("ann", "usage/current", *WINDOW)
+    used = {row["username"]: row["total_cpu_energy_usage_kwh"] for row in rows}
+    assert used == {
+        "ann": {**mine, "only_ann": 1.5},
+        "bob": {**mine, "only_bob": 1.5},
+        "alpha:svc": {**mine, "only_alpha_svc": 1.5},
+    }
+    (row,) = await ceems.rows("cat", "usage/current", *WINDOW)
+    assert row["total_cpu_energy_usage_kwh"] == {"only_cat": 1.5}
+    for row in await ceems.rows("ann", "usage/global"):
+        key = f"only_{row['username'].replace(':', '_')}"
+        assert row["total_cpu_energy_usage_kwh"] == {key: 1.5}

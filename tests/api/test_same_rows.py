@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from ceems_grpc.domain.columns import METRICS, UNIT_COLUMNS
 from tests.support.compare import first_difference, plain, same
+from tests.support.frame_rows import frame_rows
 from tests.support.places import SYNTHETIC
 from tests.support.plugin.ceems import read_frame
 from tests.support.plugin.process import Plugin
@@ -77,20 +78,10 @@ def as_request(model: dict[str, Any], window: tuple[int, int]) -> tuple[str, lis
     return f"{path}/admin" if model["admin"] else path, query
 
 
-def frame_rows(data: bytes) -> list[dict[str, Any]]:
-    """Put the fields ``metric.key`` of a frame together again."""
-    rows = []
-    for flat in read_frame(data).to_pylist():
-        row: dict[str, Any] = {}
-        for name, value in flat.items():
-            metric, _, key = name.partition(".")
-            if key and metric in METRIC_NAMES:
-                if value is not None:
-                    row.setdefault(metric, {})[key] = value
-            else:
-                row[name] = value
-        rows.append(row)
-    return rows
+def rows_of(data: bytes, model: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the rows of a frame as the API writes those of the same question."""
+    current_usage = model["queryType"] == "usage" and model["mode"] == "current"
+    return frame_rows(read_frame(data), METRIC_NAMES, same_keys=current_usage)
 
 
 def shown(row: dict[str, Any], model: dict[str, Any]) -> dict[str, Any]:
@@ -107,7 +98,7 @@ async def difference(ceems: Source, login: str | None, model: dict[str, Any], wi
         # A panel also says what to do where nobody is signed in.
         told = frames.error.partition(":")[0] if answer.status == 401 else frames.error
         return "" if told == answer.json["error"] else f"{frames.error} / {answer.body!r}"
-    got = plain(frame_rows(frames.frames[0]))
+    got = plain(rows_of(frames.frames[0], model))
     if not read_frame(frames.frames[0]).num_columns:  # no row has the only metrics asked for
         got = [{} for _ in answer.json["data"]]
     wanted = plain([shown(row, model) for row in answer.json["data"]])
@@ -147,7 +138,7 @@ async def test_the_comparison_sees_a_difference(plugin: Plugin) -> None:
     model = {"queryType": "units", "admin": True, "fields": ["uuid"], "clusters": []}
     answer = await ceems.get("admin", "units/admin", ("from", FIRST), ("to", LAST), ("field", "uuid"))
     response = (await ceems.query("admin", {"A": model}, (FIRST * 1000, (LAST - 86_400 * 30) * 1000)))["A"]
-    assert not same(plain(frame_rows(response.frames[0])), plain(answer.json["data"]))
+    assert not same(plain(rows_of(response.frames[0], model)), plain(answer.json["data"]))
 
 
 async def test_lists_hold_the_same_names(plugin: Plugin) -> None:

@@ -5,14 +5,17 @@ from typing import Any
 
 import pyarrow as pa
 
-from tests.model.data import OBJECTS, Row
+from tests.model.data import METRICS, OBJECTS, Row
 from tests.model.derived import DERIVED
 
 
 def without_nothing(value: Any) -> Any:
-    """Take zeros, empty texts, objects and lists away, and names that lead to them: absent means the same."""
+    """Remove zeros, empty texts, objects and lists, and the names that lead to them: absent means the same.
+
+    The objects of metrics keep all their keys: a key with 0 is not an absent key.
+    """
     if isinstance(value, dict):
-        small = {key: without_nothing(item) for key, item in value.items()}
+        small = {key: (item or None) if key in METRICS else without_nothing(item) for key, item in value.items()}
         return {key: item for key, item in small.items() if item is not None} or None
     return None if value in (None, "", 0, {}, []) else value
 

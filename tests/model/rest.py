@@ -18,7 +18,7 @@ from ceems_grpc.domain.questions.model import (
     Viewer,
 )
 from ceems_grpc.domain.questions.window import Window
-from tests.model.data import OBJECTS, UNIT_COLUMNS, USAGE_COLUMNS, Row, list_of, metric, object_of
+from tests.model.data import METRICS, OBJECTS, UNIT_COLUMNS, USAGE_COLUMNS, Row, list_of, metric, object_of
 from tests.model.model import Model, ModelError, rendered
 
 PATHS = (
@@ -88,7 +88,8 @@ class RestModel:
                     group_by=tuple(filter(None, values("groupby"))) if current else (),
                     admin=admin,
                 )
-                return [shown(row, fields) for row in self.model.usage(viewer, question)]
+                rows = self.model.usage(viewer, question)
+                return [shown(row, fields) for row in (with_same_keys(rows) if current else rows)]
             case ["stats", mode]:
                 window = self._window(pairs) if mode == "current" else Window(0, 0)
                 return self.model.stats(viewer, StatsQuestion(window, Mode(mode), selection, admin=admin))
@@ -124,6 +125,12 @@ def chosen_fields(asked: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, 
 
 def shown(row: Row, fields: tuple[str, ...]) -> Row:
     return {name: row[name] for name in fields if name in row}
+
+
+def with_same_keys(rows: list[Row]) -> list[Row]:
+    """Give each row every key that any row has of a metric, with 0 where the row has no value."""
+    keys = {name: {key for row in rows for key in row[name]} for name in METRICS}
+    return [{**row, **{name: dict.fromkeys(keys[name], 0.0) | row[name] for name in METRICS}} for row in rows]
 
 
 def unit_json(row: Row, timezone: str) -> Row:

@@ -8,11 +8,20 @@ import pyarrow as pa
 from ceems_grpc.store.plan import Aggregate
 from tests.support.plans import Plan
 
+METRIC_PREFIXES = ("avg_", "total_", "min_", "max_")
+
 
 def plain(body: Any) -> Any:
-    """Leave out what is empty: absent, null, "", 0, {} and [] mean the same in the API's answers."""
+    """Leave out what is empty: absent, null, "", 0, {} and [] mean the same in the API's answers.
+
+    The objects of metrics keep all their keys: there, a key with 0 is not an absent key.
+    """
     if isinstance(body, dict):
-        return {key: kept for key, value in body.items() if not _empty(kept := plain(value))}
+        return {
+            key: kept
+            for key, value in body.items()
+            if not _empty(kept := value if key.startswith(METRIC_PREFIXES) else plain(value))
+        }
     if isinstance(body, list):
         return [plain(value) for value in body]
     return body

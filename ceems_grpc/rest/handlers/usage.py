@@ -5,7 +5,7 @@ from ceems_grpc.grafana import ResourceResponse
 from ceems_grpc.rest.parameters import flag
 from ceems_grpc.rest.responses import answer_response
 from ceems_grpc.rest.route import Call
-from ceems_grpc.rest.row_shapes import STATS_SHAPE, USAGE_SHAPE
+from ceems_grpc.rest.row_shapes import CURRENT_USAGE_SHAPE, STATS_SHAPE, USAGE_SHAPE
 
 
 async def current_usage(call: Call) -> ResourceResponse:
@@ -39,7 +39,8 @@ async def _usage(call: Call, mode: Mode) -> ResourceResponse:
         fields=fields,
         admin=call.admin,
     )
-    return answer_response(await call.ceems.usage(call.viewer, question), USAGE_SHAPE)
+    shape = CURRENT_USAGE_SHAPE if mode is Mode.CURRENT else USAGE_SHAPE
+    return answer_response(await call.ceems.usage(call.viewer, question), shape)
 
 
 async def _stats(call: Call, mode: Mode) -> ResourceResponse:
