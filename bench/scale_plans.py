@@ -8,7 +8,7 @@ from ceems_grpc.domain.columns import WEIGHTS
 from ceems_grpc.store.plan import Aggregate, Count, Instant, Key, Sum, Table, WeightedSum, WeightOf, Within
 from ceems_grpc.store.postgres.connection import Address, Connection
 from ceems_grpc.store.postgres.store import PostgresStore
-from ceems_grpc.store.runtime.query_trace import account
+from ceems_grpc.store.runtime.query_trace import trace_query
 
 _LONGEST = 150
 _SHOWN = ("Scan", "Append", "Aggregate", "Sort", "Relations:", "Execution Time", "->")
@@ -32,10 +32,10 @@ async def explained(url: str, password: str, now: int, days: int) -> list[str]:
     store = PostgresStore(url, password)
     connection = Connection(Address(url, password), None)
     try:
-        with account() as done:
+        with trace_query() as trace:
             async with store.read() as reader:
                 await reader.aggregate(plan)
-        (statement,) = done.statements
+        (statement,) = trace.statements
         parameters = list(statement.parameters) if not isinstance(statement.parameters, dict) else []
         connection.begin()
         rows = connection.fetch(f"EXPLAIN (ANALYZE, VERBOSE, COSTS OFF) {statement.text}", parameters)

@@ -13,7 +13,7 @@ from prometheus_client import Counter, Gauge
 
 from ceems_grpc.domain.answers.answer import Answer
 from ceems_grpc.domain.single_flight import SingleFlight
-from ceems_grpc.store.runtime.query_trace import Statement, account, join, kept
+from ceems_grpc.store.runtime.query_trace import Statement, mark_kept, merge, trace_query
 
 LIFETIME = 900.0  # seconds
 MOST_BYTES = 32 * 1024 * 1024
@@ -38,15 +38,15 @@ class UsageCache:
             _LOOKUPS.labels("hit").inc()
             answer, statements = found
             assert answer.expires is not None  # noqa: S101 - every cached answer expires
-            kept(LIFETIME - (answer.expires - self._timer()), statements)
+            mark_kept(LIFETIME - (answer.expires - self._timer()), statements)
             return answer
         _LOOKUPS.labels("miss").inc()
         try:
-            with account() as done:
+            with trace_query() as trace:
                 answer = await self._once.run(key, work)
         finally:
-            join(done)
-        entry = (replace(answer, expires=self._timer() + LIFETIME), (*done.statements, *done.earlier))
+            merge(trace)
+        entry = (replace(answer, expires=self._timer() + LIFETIME), (*trace.statements, *trace.earlier))
         if not answer.missing and _size(entry) <= self._kept.maxsize:
             self._kept[key] = entry
             self._report()

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
-from ceems_grpc.store.runtime.query_trace import Account, account, join
+from ceems_grpc.store.runtime.query_trace import QueryTrace, merge, trace_query
 
 _Result = TypeVar("_Result")
 
@@ -16,22 +16,22 @@ class SingleFlight(Generic[_Result]):
     """
 
     def __init__(self) -> None:
-        self._running: dict[Hashable, tuple[asyncio.Task[_Result], list[int], Account]] = {}
+        self._running: dict[Hashable, tuple[asyncio.Task[_Result], list[int], QueryTrace]] = {}
 
     async def run(self, key: Hashable, work: Callable[[], Awaitable[_Result]]) -> _Result:
         """Return the result of the work, or raise what it raised; equal keys mean equal work."""
         found = twin = self._running.get(key)
         if found is None:
-            with account() as done:  # what the work does is told to all who wait for it
+            with trace_query() as trace:  # everyone who waits gets the trace of the work
                 task = asyncio.ensure_future(_as_coroutine(work))
-            found = self._running[key] = (task, [0], done)
+            found = self._running[key] = (task, [0], trace)
             task.add_done_callback(lambda done: self._forget(key, done))
-        task, waiting, done = found
+        task, waiting, trace = found
         waiting[0] += 1
         try:
             return await asyncio.shield(task)
         finally:
-            join(done, shared=twin is not None)
+            merge(trace, shared=twin is not None)
             waiting[0] -= 1
             if not waiting[0] and not task.done():
                 self._forget(key, task)
@@ -42,7 +42,7 @@ class SingleFlight(Generic[_Result]):
         if found is not None and found[0] is task:
             del self._running[key]
         if task.done() and not task.cancelled():
-            task.exception()  # whoever waited has it; nobody waits any more where all have left
+            task.exception()  # callers have it already; otherwise asyncio logs it as never retrieved
 
 
 async def _as_coroutine(work: Callable[[], Awaitable[_Result]]) -> _Result:

@@ -38,7 +38,7 @@ class Panels:
             clamp_to_dates(query.time_range.start_ms // 1000), clamp_to_dates(query.time_range.end_ms // 1000)
         )
         question = question_of(model, kind, window)
-        with counted(kind) as done:
+        with counted(kind) as trace:
             if isinstance(question, UsageOverTimeQuestion):
                 answer, steps = await self._ceems.usage_over_time(viewer, question)
                 answered = time.perf_counter()
@@ -49,7 +49,7 @@ class Panels:
                 answered = time.perf_counter()
                 frames = [numeric_frame(kind, answer) if shape == "numeric" else table_frame(kind, answer)]
         now = time.perf_counter()
-        return reported(frames, kind, question, done, Times(now - began, now - answered), statements=statements)
+        return reported(frames, kind, question, trace, Times(now - began, now - answered), statements=statements)
 
     async def _ask(self, viewer: Viewer | None, question: TableQuestion) -> Answer:
         match question:

@@ -14,7 +14,7 @@ import msgspec
 from ceems_grpc.domain.questions.model import Filter, OrderBy, Selection
 from ceems_grpc.domain.questions.window import Window
 from ceems_grpc.grafana import Frame, FrameMeta, QueryStat
-from ceems_grpc.store.runtime.query_trace import Account, Statement
+from ceems_grpc.store.runtime.query_trace import QueryTrace, Statement
 
 _LONGEST = 64 * 1024  # characters; every answer sends this text to the browser
 
@@ -28,7 +28,7 @@ class Times:
 
 
 def reported(
-    frames: list[Frame], kind: str, question: object, account: Account, times: Times, *, statements: bool
+    frames: list[Frame], kind: str, question: object, trace: QueryTrace, times: Times, *, statements: bool
 ) -> list[Frame]:
     """Return the frames with the report in the first one only, because the inspector adds up all frames.
 
@@ -37,24 +37,24 @@ def reported(
     if not frames:
         return frames
     first = frames[0]
-    text = executed_text(describe(kind, question), account, statements=statements)
-    stats = query_stats(sum(frame.num_rows for frame in frames), account, times)
+    text = executed_text(describe(kind, question), trace, statements=statements)
+    stats = query_stats(sum(frame.num_rows for frame in frames), trace, times)
     meta = msgspec.structs.replace(first.meta or FrameMeta(), executed_query=text, stats=stats)
     return [replace(first, meta=meta), *frames[1:]]
 
 
-def query_stats(rows: int, account: Account, times: Times) -> list[QueryStat]:
+def query_stats(rows: int, trace: QueryTrace, times: Times) -> list[QueryStat]:
     """Return numbers of rows and statements by store, and milliseconds of waiting, engine, frames and in total."""
     stats = [_stat("Rows of the answer", rows)]
-    for store in account.stores:
-        read = [statement for statement in account.statements if statement.store == store]
+    for store in trace.stores:
+        read = [statement for statement in trace.statements if statement.store == store]
         stats.append(_stat(f"Statements, {store}", len(read)))
         stats.append(_stat(f"Rows read, {store}", sum(statement.rows for statement in read)))
-    if account.kept_for is not None:
-        stats.append(_stat("Kept for", round(account.kept_for, 1), "s"))
+    if trace.kept_for is not None:
+        stats.append(_stat("Kept for", round(trace.kept_for, 1), "s"))
     stats += [
-        _stat("Waiting", _milliseconds(account.waited), "ms"),
-        _stat("Engine", _milliseconds(account.engine_seconds), "ms"),
+        _stat("Waiting", _milliseconds(trace.waited), "ms"),
+        _stat("Engine", _milliseconds(trace.engine_seconds), "ms"),
         _stat("Frames", _milliseconds(times.frames), "ms"),
         _stat("Total in the plugin", _milliseconds(times.total), "ms"),
     ]
@@ -65,13 +65,13 @@ def _stat(name: str, value: float, unit: str = "") -> QueryStat:
     return QueryStat(display_name=name, value=value, unit=unit)
 
 
-def executed_text(description: str, account: Account, *, statements: bool) -> str:
+def executed_text(description: str, trace: QueryTrace, *, statements: bool) -> str:
     """Return the text for the inspector's Query tab."""
-    lines = [description, *_origin(account)]
+    lines = [description, *_origin(trace)]
     if not statements:
         return "\n".join(lines)
     blocks = ["\n".join(f"-- {line}" for line in lines)]
-    blocks += [_block(statement) for statement in (*account.statements, *account.earlier)]
+    blocks += [_block(statement) for statement in (*trace.statements, *trace.earlier)]
     text = "\n\n".join(blocks)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}\n-- … ({len(text)} characters)"
 
@@ -114,10 +114,10 @@ def _moment(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _origin(account: Account) -> list[str]:
-    if account.kept_for is not None:
-        return [f"This answer was kept for {account.kept_for:.0f} s; it is given again while the database is the same."]
-    if account.shared:
+def _origin(trace: QueryTrace) -> list[str]:
+    if trace.kept_for is not None:
+        return [f"This answer was kept for {trace.kept_for:.0f} s; it is given again while the database is the same."]
+    if trace.shared:
         return ["This answer was made for somebody who asked the same at the same time."]
     return []
 

@@ -13,7 +13,7 @@ from ceems_grpc.rest.responses import error_response, failure_response
 from ceems_grpc.rest.route import Audience, Call, Route
 from ceems_grpc.rest.routes import ROUTES
 from ceems_grpc.store.errors import StoreError
-from ceems_grpc.store.runtime.query_trace import Account
+from ceems_grpc.store.runtime.query_trace import QueryTrace
 from ceems_grpc.telemetry.questions import add_spans, count_failure, counted
 
 PREFIX = "api/v1/"
@@ -42,9 +42,9 @@ class Api:
         if method == "OPTIONS":
             return ResourceResponse(204, {"Allow": ", ".join(_METHODS)})
         try:
-            with counted(route.name, spans=not route.streamed) as done:
+            with counted(route.name, spans=not route.streamed) as trace:
                 response = await self._call(viewer, route, query)
-            return _with_spans(response, done) if route.streamed else response
+            return _with_spans(response, trace) if route.streamed else response
         except QuestionError as error:
             count_failure(error)
             return await self._refuse(viewer, route, error)
@@ -68,7 +68,7 @@ class Api:
         return error_response(error.status, error.type, str(error))
 
 
-def _with_spans(response: ResourceResponse, done: Account) -> ResourceResponse:
+def _with_spans(response: ResourceResponse, trace: QueryTrace) -> ResourceResponse:
     """Add the spans of the statements after the rows have been read."""
     body = response.body
 
@@ -79,7 +79,7 @@ def _with_spans(response: ResourceResponse, done: Account) -> ResourceResponse:
                 async for part in body:
                     yield part
         finally:
-            add_spans(done)
+            add_spans(trace)
 
     return replace(response, body=parts())
 

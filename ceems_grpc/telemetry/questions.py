@@ -12,7 +12,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from ceems_grpc.domain.errors import ErrorType, QuestionError
 from ceems_grpc.grafana.serve.telemetry.tracing import Attributes, add_span, is_recording
 from ceems_grpc.store.errors import StoreBusyError, StoreError
-from ceems_grpc.store.runtime.query_trace import Account, account
+from ceems_grpc.store.runtime.query_trace import QueryTrace, trace_query
 
 SECONDS = Histogram(
     "ceems_question_duration_seconds",
@@ -31,26 +31,26 @@ STREAMS = Gauge("ceems_open_streams", "Live channels that run.")
 
 
 @contextmanager
-def counted(kind: str, *, spans: bool = True) -> Iterator[Account]:
+def counted(kind: str, *, spans: bool = True) -> Iterator[QueryTrace]:
     """Provide the trace of a question, count the question when it is answered, and add spans of its statements.
 
     ``kind``: the metric label, one of few. Without ``spans`` the caller adds them when the statements have ended.
     """
     began = time.perf_counter()
-    with account() as done:
+    with trace_query() as trace:
         try:
-            yield done
-            SECONDS.labels(kind, _store(done)).observe(time.perf_counter() - began)
+            yield trace
+            SECONDS.labels(kind, _store(trace)).observe(time.perf_counter() - began)
         finally:
             if spans:
-                add_spans(done)
+                add_spans(trace)
 
 
-def add_spans(done: Account) -> None:
+def add_spans(trace: QueryTrace) -> None:
     """Record each statement as a span of the current query, without its parameters."""
     if not is_recording():
         return
-    for statement in done.statements:
+    for statement in trace.statements:
         attributes: Attributes = {
             "db.system.name": statement.engine,
             "db.query.text": statement.text,
@@ -89,13 +89,13 @@ def failure_kind(error: BaseException) -> str:
     return "internal"
 
 
-def _store(done: Account) -> str:
+def _store(trace: QueryTrace) -> str:
     """Return the source of the answer. Statements alone do not tell: rights are read for cached answers, too."""
-    if done.kept_for is not None:
+    if trace.kept_for is not None:
         return "kept"
-    if done.shared:
+    if trace.shared:
         return "shared"
-    engines = {_PLACES.get(statement.engine, statement.engine) for statement in done.statements}
+    engines = {_PLACES.get(statement.engine, statement.engine) for statement in trace.statements}
     return "+".join(sorted(engines)) or "none"
 
 

@@ -32,7 +32,7 @@ from ceems_grpc.store.plan import (
     Table,
     Within,
 )
-from ceems_grpc.store.runtime.query_trace import account
+from ceems_grpc.store.runtime.query_trace import trace_query
 from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.mirror.test_same_answers import Change, changes, few, mirrored
 from tests.model.databases import Contents, databases
@@ -53,12 +53,12 @@ def counting(*others: Condition, start: int = _END - 864_000, end: int = _END, *
 
 async def counted(store: MirroredStore, live: SqliteStore, plan: Aggregate) -> str:
     """Fail where the mirror and the file differ; return what counted."""
-    with account() as done:
+    with trace_query() as trace:
         async with store.read() as reader:
             answer: pa.Table = await reader.aggregate(plan)
     async with live.read() as reader:
         check_same(plan, answer, await reader.aggregate(plan))
-    (statement,) = done.statements
+    (statement,) = trace.statements
     return statement.engine
 
 

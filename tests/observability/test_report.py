@@ -21,7 +21,7 @@ from ceems_grpc.panels.answers import Panels
 from ceems_grpc.panels.report import Times, describe, executed_text, query_stats
 from ceems_grpc.store.runtime.admission import Lane, Queue
 from ceems_grpc.store.runtime.cost import CostClass
-from ceems_grpc.store.runtime.query_trace import Account, Statement, account, enter, of_source, waiting
+from ceems_grpc.store.runtime.query_trace import QueryTrace, Statement, of_source, record, trace_query, waiting
 from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.support.mirrors import ZONE, following, make_site
 from tests.support.places import SYNTHETIC
@@ -129,7 +129,7 @@ async def test_the_mirror_and_twins_are_told(tmp_path: Path) -> None:
         assert all("SELECT" in text for text in texts)
 
 
-async def test_waiting_is_counted_and_accounts_do_not_mix(tmp_path: Path) -> None:
+async def test_waiting_is_counted_and_traces_do_not_mix(tmp_path: Path) -> None:
     path = make_site(tmp_path / "ceems.db", 50)
     store = SqliteStore(path, zone=ZONE)
     ceems = Ceems(store)
@@ -151,28 +151,28 @@ async def test_waiting_is_counted_and_accounts_do_not_mix(tmp_path: Path) -> Non
 
 
 async def test_sources_are_named() -> None:
-    with account() as done:
+    with trace_query() as trace:
         for name in ("site-a", "site-b"):
             with of_source(name):
-                await asyncio.to_thread(lambda: enter("mirror", "duckdb", "SELECT 1").ran(0.0, 3))
-        enter("database", "sqlite", "SELECT 2")
-    assert done.stores == ("site-a mirror", "site-b mirror", "database")
-    names = [stat.display_name for stat in query_stats(0, done, Times(1.0, 0.5))]
+                await asyncio.to_thread(lambda: record("mirror", "duckdb", "SELECT 1").ran(0.0, 3))
+        record("database", "sqlite", "SELECT 2")
+    assert trace.stores == ("site-a mirror", "site-b mirror", "database")
+    names = [stat.display_name for stat in query_stats(0, trace, Times(1.0, 0.5))]
     assert "Rows read, site-b mirror" in names
 
 
 def test_nothing_is_kept_where_nobody_asks() -> None:
     with waiting():
-        entered = enter("database", "sqlite", "SELECT 1", ("x" * 10_000,))
-    entered.ran(0.0, 1)
-    assert entered.parameters == ()
+        recorded = record("database", "sqlite", "SELECT 1", ("x" * 10_000,))
+    recorded.ran(0.0, 1)
+    assert recorded.parameters == ()
 
 
 def test_long_texts_are_shortened() -> None:
-    with account() as done:
+    with trace_query() as trace:
         for _ in range(100):
-            enter("database", "sqlite", "SELECT ?", ("x" * 10_000, list(range(1_000))))
-    text = executed_text("units", done, statements=True)
+            record("database", "sqlite", "SELECT ?", ("x" * 10_000, list(range(1_000))))
+    text = executed_text("units", trace, statements=True)
     assert "(10000 characters)" in text
     assert "(1000 values)" in text
     assert len(text) < 70_000
@@ -199,5 +199,5 @@ def test_every_question_can_be_described(question: UnitsQuestion) -> None:
 
 
 def test_parameters_by_name_are_shown() -> None:
-    done = Account([Statement("site", "postgres", "SELECT :a", {"a": "b"})])
-    assert "-- parameters: a = 'b'" in executed_text("x", done, statements=True)
+    trace = QueryTrace([Statement("site", "postgres", "SELECT :a", {"a": "b"})])
+    assert "-- parameters: a = 'b'" in executed_text("x", trace, statements=True)

@@ -35,7 +35,7 @@ from ceems_grpc.store.plan import (
 )
 from ceems_grpc.store.postgres.connection import Address, Connection
 from ceems_grpc.store.postgres.store import PostgresStore
-from ceems_grpc.store.runtime.query_trace import Statement, account
+from ceems_grpc.store.runtime.query_trace import Statement, trace_query
 from tests.support.compare import check_same
 from tests.support.mirrors import NOW, ZONE
 from tests.support.plans import Plan, ask
@@ -104,10 +104,10 @@ async def nodes_of(coordinator: Server, database: str, plan: Plan) -> list[dict[
     store = PostgresStore(url, READER)
     connection = Connection(Address(url, READER), None)
     try:
-        with account() as done:
+        with trace_query() as trace:
             async with store.read() as reader:
                 await ask(reader, plan)
-        return [node for statement in done.statements for node in _nodes(explained(connection, statement))]
+        return [node for statement in trace.statements for node in _nodes(explained(connection, statement))]
     finally:
         connection.close()
         await store.close()

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from ceems_grpc.store.plan import Aggregate, Count, Instant, Order, Table, Within
-from ceems_grpc.store.runtime.query_trace import Account, account
+from ceems_grpc.store.runtime.query_trace import QueryTrace, trace_query
 from tests.model.databases import Contents, databases
 from tests.postgres.summed_plans import summed
 from tests.support.compare import check_same
@@ -39,7 +39,7 @@ def cases(draw: st.DrawFn, kinds: Callable[[int], st.SearchStrategy[Plan]]) -> t
     return contents, draw(st.lists(kinds(contents.turn), min_size=12, max_size=12))
 
 
-def compare(server: Server, database: str, contents: Contents, asked: list[Plan]) -> Account:
+def compare(server: Server, database: str, contents: Contents, asked: list[Plan]) -> QueryTrace:
     """Feed the contents in place of others, and fail where an answer is another one than the file's."""
 
     async def everything(folder: Path) -> None:
@@ -52,9 +52,9 @@ def compare(server: Server, database: str, contents: Contents, asked: list[Plan]
                 async with store.read() as reader:
                     check_same(plan, await ask(reader, plan), wanted)
 
-    with tempfile.TemporaryDirectory() as folder, account() as done:
+    with tempfile.TemporaryDirectory() as folder, trace_query() as trace:
         asyncio.run(everything(Path(folder)))
-    return done
+    return trace
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +75,6 @@ def test_sums_of_hours_and_days_are_used_and_exact(server: Server, database: str
     day = contents.turn // 86_400 * 86_400
     two_days = Within(Instant.UPDATED, day - 86_400 - 5_400, day + 86_400 + 5_400)  # and one and a half hours beside
     whole = Aggregate(Table.UNITS, ("project",), (Count("units"),), two_days, (Order("project"),))
-    done = statements(compare(server, database, contents, [*asked, whole]))
-    assert "units_daily" in done
-    assert "units_hourly" in done
+    texts = statements(compare(server, database, contents, [*asked, whole]))
+    assert "units_daily" in texts
+    assert "units_hourly" in texts

@@ -30,7 +30,7 @@ from ceems_grpc.store.plan import (
     Within,
     ended_or_running,
 )
-from ceems_grpc.store.runtime.query_trace import enter
+from ceems_grpc.store.runtime.query_trace import record
 
 MOST_UNITS = 4_000_000
 """Of more, the engine counts: each takes 8 bytes for as long as the mirror is open."""
@@ -89,13 +89,13 @@ class UnitCounts:
         if chosen is None:
             return None
         text = "units counted by group: ended between ? and ?, or running"
-        entered = enter("mirror", "arrow", text, (window.start, window.end))
+        recorded = record("mirror", "arrow", text, (window.start, window.end))
         first, last = bisect_left(self._ended, window.start), bisect_right(self._ended, window.end)
         ended = self._groups.slice(first, max(last - first, 0)).value_counts()
         kinds = counting.kinds
         found = pa.concat_tables([_counted(ended, "ended", kinds), _counted(self._running, "running", kinds)])
         found = found.filter(chosen.take(found.column(GROUP)))
-        entered.ran(began, found.num_rows)
+        recorded.ran(began, found.num_rows)
         return found
 
 

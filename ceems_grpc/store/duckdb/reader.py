@@ -29,7 +29,7 @@ from ceems_grpc.store.errors import StoreBusyError, StoreError
 from ceems_grpc.store.plan import Aggregate, Distinct, KeyScan, Scan, Spread, Table
 from ceems_grpc.store.protocols import Reader
 from ceems_grpc.store.runtime.cancellation import check_cancelled, run_cancellable
-from ceems_grpc.store.runtime.query_trace import enter
+from ceems_grpc.store.runtime.query_trace import record
 from ceems_grpc.store.sqlite.reader import SqliteReader
 from ceems_grpc.store.sqlite.store import SqliteStore
 
@@ -92,12 +92,12 @@ class MirrorReader:
         schema = pa.schema([(name, type_of(name)) for name in names])
         empty = True
         try:
-            entered, began = enter("mirror", "duckdb", statement, sql.parameters), time.perf_counter()
+            recorded, began = record("mirror", "duckdb", statement, sql.parameters), time.perf_counter()
             # The type stubs of duckdb lack to_arrow_reader.
             relation: Any = await self._run(lambda: self._relation(statement, sql))
             reader = await self._run(lambda: relation.to_arrow_reader(_ROWS_A_BATCH))
             while (batch := await self._run(lambda: next(reader, None))) is not None:
-                entered.ran(began, batch.num_rows)
+                recorded.ran(began, batch.num_rows)
                 empty = False
                 columns = [column.cast(field.type) for column, field in zip(batch.columns, schema, strict=True)]
                 yield pa.RecordBatch.from_arrays(columns, schema=schema)
@@ -168,9 +168,9 @@ class MirrorReader:
 
         def work(sql: DuckSql) -> dict[str, tuple[str, ...]]:
             statement, keys = sql.keys(plan)
-            entered, began = enter("mirror", "duckdb", statement, sql.parameters), time.perf_counter()
+            recorded, began = record("mirror", "duckdb", statement, sql.parameters), time.perf_counter()
             (present,) = self._snapshot.connection.execute(statement, sql.parameters).fetchall()
-            entered.ran(began, 1)
+            recorded.ran(began, 1)
             there: set[tuple[str, str]] = set()
             for (name, key), is_there in zip(keys, present, strict=False):
                 if key is None:
@@ -229,16 +229,16 @@ class MirrorReader:
         return self._snapshot.connection.sql(statement, params=sql.parameters)
 
     def _fetch(self, statement: str, sql: DuckSql) -> pa.Table:
-        entered, began = enter("mirror", "duckdb", statement, sql.parameters), time.perf_counter()
+        recorded, began = record("mirror", "duckdb", statement, sql.parameters), time.perf_counter()
         rows = self._relation(statement, sql).to_arrow_table()
-        entered.ran(began, rows.num_rows)
+        recorded.ran(began, rows.num_rows)
         return rows
 
     def _fetch_few(self, statement: str, sql: DuckSql) -> pa.Table:
         """Fetch rows of which there are few for the work that finds them: a relation would be planned twice."""
-        entered, began = enter("mirror", "duckdb", statement, sql.parameters), time.perf_counter()
+        recorded, began = record("mirror", "duckdb", statement, sql.parameters), time.perf_counter()
         rows: pa.Table = self._snapshot.connection.execute(statement, sql.parameters).to_arrow_table()
-        entered.ran(began, rows.num_rows)
+        recorded.ran(began, rows.num_rows)
         return rows
 
     def _fetch_and_sort(self, scan: Scan) -> pa.Table | None:

@@ -79,7 +79,7 @@ class Pool:
 
     def begin(self, work: Callable[[], _Result]) -> "Future[_Result]":
         """Begin blocking work in a thread of this store; what is added to be done after it needs no event loop."""
-        context = contextvars.copy_context()  # the account of the question
+        context = contextvars.copy_context()  # the trace of the question
         return self._threads.submit(context.run, work)
 
     async def in_thread(self, work: Callable[[], _Result]) -> _Result:

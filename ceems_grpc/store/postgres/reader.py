@@ -18,7 +18,7 @@ from ceems_grpc.store.postgres.dialect import PostgresSql
 from ceems_grpc.store.postgres.pool import Lease
 from ceems_grpc.store.postgres.state import Site, State
 from ceems_grpc.store.protocols import Facts, PartFacts
-from ceems_grpc.store.runtime.query_trace import enter
+from ceems_grpc.store.runtime.query_trace import record
 
 _Result = TypeVar("_Result")
 _ROWS_A_BATCH = 8_192
@@ -90,19 +90,19 @@ class PostgresReader:
             statement, names = sql.scan(scan)
             schema = pa.schema([(name, type_of(name)) for name in names])
             parts = connection.fetch_in_parts(statement, sql.parameters, _ROWS_A_BATCH)
-            entered = enter("database", "postgresql", statement, sql.parameters)
+            recorded = record("database", "postgresql", statement, sql.parameters)
             began = time.perf_counter()
             part = next(parts)
-            entered.ran(began, part.num_rows)
-            return schema, (parts, entered), part
+            recorded.ran(began, part.num_rows)
+            return schema, (parts, recorded), part
 
-        schema, (parts, entered), part = await self._ask(start)
+        schema, (parts, recorded), part = await self._ask(start)
         while part is not None:
             table = pa.table(part.columns, names=schema.names).cast(schema)
             yield _batch_of(table)
             began = time.perf_counter()
             part = await self._ask(lambda _: next(parts, None))
-            entered.ran(began, 0 if part is None else part.num_rows)
+            recorded.ran(began, 0 if part is None else part.num_rows)
 
     async def aggregate(self, plan: Aggregate) -> pa.Table:
         """Return one row per group."""
@@ -172,10 +172,10 @@ class PostgresReader:
 
 
 def _fetch(connection: Connection, statement: str, sql: PostgresSql) -> pa.Table:
-    entered = enter("database", "postgresql", statement, sql.parameters)
+    recorded = record("database", "postgresql", statement, sql.parameters)
     began = time.perf_counter()
     rows = connection.fetch(statement, sql.parameters)
-    entered.ran(began, rows.num_rows)
+    recorded.ran(began, rows.num_rows)
     return rows
 
 

@@ -21,7 +21,7 @@ from ceems_grpc.store.protocols import Facts
 from ceems_grpc.store.remote.connection import Connection
 from ceems_grpc.store.remote.endpoint import Endpoint
 from ceems_grpc.store.remote.errors import AnsweredError, Cause, RemoteError
-from ceems_grpc.store.runtime.query_trace import enter
+from ceems_grpc.store.runtime.query_trace import record
 
 SERVICE = "/ceems.v1.Store/"
 _Message = TypeVar("_Message", bound=Message)
@@ -167,13 +167,13 @@ class RemoteReader:
         return await self._rows(plan)
 
     async def _rows(self, plan: Plan) -> pa.Table:
-        entered, began = enter("server", "remote", type(plan).__name__, (plan,)), time.perf_counter()
+        recorded, began = record("server", "remote", type(plan).__name__, (plan,)), time.perf_counter()
         async with aclosing(self._store.ask(self._reader, plan)) as parts:
             tables = [_table(part.rows) async for part in parts]
         if not tables:
             raise _unreadable("nothing")
         rows = pa.concat_tables(tables)
-        entered.ran(began, rows.num_rows)
+        recorded.ran(began, rows.num_rows)
         return rows
 
 

@@ -1,8 +1,8 @@
-"""An account of what a question did: which statements ran where and for how long, and what it waited for.
+"""The trace of a question: which statements ran, where and for how long, and how long the question waited.
 
-Whoever wants to know opens an account around a question, and the stores enter what they do. An account belongs to the
-context (`contextvars`) in which it was opened, and so to all tasks and threads that are started from there. Where no
-account is open, entering costs a look at a context variable.
+`trace_query` starts a trace for the code within it, and the stores record their statements in it. A trace belongs to
+the context (`contextvars`) in which it was started, and so to all tasks and threads that are started there. Without a
+trace, recording costs one look-up of a context variable.
 """
 
 import time
@@ -19,10 +19,10 @@ Parameters = Sequence[object] | Mapping[str, object]
 
 @dataclass(slots=True)
 class Statement:
-    """A statement that ran: in which store, on which engine, since when (seconds since 1970), for how many seconds.
+    """A statement that ran: its store, engine and text, its start (``began``, Unix time) and its duration in seconds.
 
-    ``store`` is what an answer calls the place ("mirror", "database", or a source's name before that). ``parameters``
-    are shortened: lists may hold all users of a site.
+    ``store`` is "mirror", "database" or "server", after the name of the source if there are several. ``parameters`` are
+    shortened, because a list can hold all users of a site.
     """
 
     store: str
@@ -34,17 +34,18 @@ class Statement:
     rows: int = 0
 
     def ran(self, since: float, rows: int = 0) -> None:
-        """Add the time since then (of `time.perf_counter`), and the rows that came in it."""
+        """Add the time since ``since`` (of `time.perf_counter`) and the number of rows that were read in this time."""
         self.seconds += time.perf_counter() - since
         self.rows += rows
 
 
 @dataclass(slots=True)
-class Account:
-    """What a question did. ``waited``: seconds in queues. ``kept_for``: how old the answer is, None where it is new.
+class QueryTrace:
+    """What a question did.
 
-    ``shared``: it was made for somebody who asked the same at the same time. ``earlier``: the statements by which an
-    answer was made that is kept or shared.
+    ``waited``: seconds in queues. ``kept_for``: the age of a cached answer in seconds; None if the answer is new.
+    ``shared``: the answer was computed for another user who asked the same question at the same time. ``earlier``: the
+    statements that computed a cached or shared answer.
     """
 
     statements: list[Statement] = field(default_factory=list)
@@ -55,33 +56,33 @@ class Account:
 
     @property
     def stores(self) -> tuple[str, ...]:
-        """Where the statements ran, each place once, in order."""
+        """The stores in which statements ran, in order of their first statement."""
         return tuple(dict.fromkeys(statement.store for statement in self.statements))
 
     @property
     def engine_seconds(self) -> float:
-        """Seconds of all statements together."""
+        """The total duration of the statements in seconds."""
         return sum(statement.seconds for statement in self.statements)
 
 
-_open: ContextVar[Account | None] = ContextVar("ceems_account", default=None)
+_current: ContextVar[QueryTrace | None] = ContextVar("ceems_query_trace", default=None)
 _source: ContextVar[str] = ContextVar("ceems_source", default="")
 
 
 @contextmanager
-def account() -> Iterator[Account]:
-    """Open an account for what is done within, and by tasks that are started within."""
-    opened = Account()
-    token = _open.set(opened)
+def trace_query() -> Iterator[QueryTrace]:
+    """Start a trace of everything that is done within, also by tasks that are started within."""
+    trace = QueryTrace()
+    token = _current.set(trace)
     try:
-        yield opened
+        yield trace
     finally:
-        _open.reset(token)
+        _current.reset(token)
 
 
 @contextmanager
 def of_source(name: str) -> Iterator[None]:
-    """Enter what is done within under a source's name; "" is none."""
+    """Record the statements within under the name of a source; "" means no name."""
     token = _source.set(name)
     try:
         yield
@@ -89,53 +90,53 @@ def of_source(name: str) -> Iterator[None]:
         _source.reset(token)
 
 
-def enter(store: str, engine: str, text: str, parameters: Parameters = ()) -> Statement:
-    """Enter a statement that begins now; its `Statement.ran` says how it goes."""
-    opened = _open.get()
-    if opened is None:
+def record(store: str, engine: str, text: str, parameters: Parameters = ()) -> Statement:
+    """Record a statement that starts now. The caller reports its progress by `Statement.ran`."""
+    trace = _current.get()
+    if trace is None:
         return Statement(store, engine, text, ())
     source = _source.get()
-    entered = Statement(f"{source} {store}" if source else store, engine, text, _short(parameters))
-    opened.statements.append(entered)
-    return entered
+    recorded = Statement(f"{source} {store}" if source else store, engine, text, _short(parameters))
+    trace.statements.append(recorded)
+    return recorded
 
 
 @contextmanager
 def waiting() -> Iterator[None]:
     """Count the time within as waiting."""
-    opened = _open.get()
-    if opened is None:
+    trace = _current.get()
+    if trace is None:
         yield
         return
     began = time.perf_counter()
     try:
         yield
     finally:
-        opened.waited += time.perf_counter() - began
+        trace.waited += time.perf_counter() - began
 
 
-def join(done: Account, *, shared: bool = False) -> None:
-    """Take over what another account holds; ``shared``: it was not this question that did it, but its twin."""
-    opened = _open.get()
-    if opened is None:
+def merge(other: QueryTrace, *, shared: bool = False) -> None:
+    """Add another trace to the current one. ``shared``: the other trace is that of an equal question."""
+    trace = _current.get()
+    if trace is None:
         return
     if shared:
-        opened.shared = True
-        opened.earlier += done.statements
+        trace.shared = True
+        trace.earlier += other.statements
     else:
-        opened.statements += done.statements
-        opened.waited += done.waited
-    opened.shared |= done.shared
-    opened.earlier += done.earlier
-    opened.kept_for = done.kept_for if opened.kept_for is None else opened.kept_for
+        trace.statements += other.statements
+        trace.waited += other.waited
+    trace.shared |= other.shared
+    trace.earlier += other.earlier
+    trace.kept_for = other.kept_for if trace.kept_for is None else trace.kept_for
 
 
-def kept(seconds: float, statements: Sequence[Statement]) -> None:
-    """Say that the answer was made so many seconds ago, by these statements."""
-    opened = _open.get()
-    if opened is not None:
-        opened.kept_for = max(seconds, 0.0)
-        opened.earlier += statements
+def mark_kept(seconds: float, statements: Sequence[Statement]) -> None:
+    """Record that the answer comes from a cache, its age in seconds, and the statements that computed it."""
+    trace = _current.get()
+    if trace is not None:
+        trace.kept_for = max(seconds, 0.0)
+        trace.earlier += statements
 
 
 def _short(parameters: Parameters) -> Parameters:

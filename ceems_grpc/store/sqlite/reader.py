@@ -17,7 +17,7 @@ from ceems_grpc.store.errors import no_table
 from ceems_grpc.store.plan import Aggregate, Distinct, KeyScan, Scan, Spread, Table
 from ceems_grpc.store.protocols import Facts
 from ceems_grpc.store.runtime.cancellation import run_cancellable, stop_tasks
-from ceems_grpc.store.runtime.query_trace import enter
+from ceems_grpc.store.runtime.query_trace import record
 from ceems_grpc.store.sqlite.arrow import batch_of, flat_table
 from ceems_grpc.store.sqlite.dialect import SqliteSql
 
@@ -108,7 +108,7 @@ class SqliteReader:
 
         The next one is worked out while the one before is used.
         """
-        entered = enter("database", "sqlite", statement, [])
+        recorded = record("database", "sqlite", statement, [])
         asked: deque[asyncio.Task[Any]] = deque()
         free = 0.0  # since when the connection has had nothing else to do
 
@@ -116,7 +116,7 @@ class SqliteReader:
             nonlocal free
             began = time.perf_counter()
             ((value,),) = await self._connection.execute_fetchall(statement, [parameter])
-            entered.ran(max(began, free), 1)
+            recorded.ran(max(began, free), 1)
             free = time.perf_counter()
             return value
 
@@ -200,16 +200,16 @@ class SqliteReader:
                 yield left
 
     async def _fetch_strictly(self, statement: str, parameters: list[object]) -> AsyncIterator[list[tuple[Any, ...]]]:
-        entered = enter("database", "sqlite", statement, parameters)
+        recorded = record("database", "sqlite", statement, parameters)
         began = time.perf_counter()
         async with self._connection.execute(statement, parameters) as cursor:
             try:
                 while rows := list(await cursor.fetchmany(_ROWS_A_FETCH)):
-                    entered.ran(began, len(rows))
+                    recorded.ran(began, len(rows))
                     yield rows  # type: ignore[misc]  # tuples, since no row factory is set
                     began = time.perf_counter()
-                entered.ran(began)
+                recorded.ran(began)
             except asyncio.CancelledError:
-                entered.ran(began)
+                recorded.ran(began)
                 await self._connection.interrupt()  # before the cursor closes, which waits for the statement
                 raise

@@ -11,7 +11,7 @@ from adbc_driver_postgresql import dbapi
 
 from ceems_grpc.feed.feeder import feed_once
 from ceems_grpc.store.postgres.store import PostgresStore
-from ceems_grpc.store.runtime.query_trace import Account
+from ceems_grpc.store.runtime.query_trace import QueryTrace
 from ceems_grpc.store.sqlite.source_rows import PythonRows
 from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.support.mirrors import count
@@ -53,9 +53,9 @@ async def file(path: Path, zone: ZoneInfo | None) -> AsyncIterator[SqliteStore]:
         await store.close()
 
 
-def statements(done: Account) -> str:
-    """Return the texts of all statements of an account."""
-    return "\n".join(statement.text for statement in done.statements)
+def statements(trace: QueryTrace) -> str:
+    """Return the texts of all statements of a trace."""
+    return "\n".join(statement.text for statement in trace.statements)
 
 
 @contextmanager
