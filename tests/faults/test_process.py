@@ -90,6 +90,7 @@ async def test_ends_with_its_host_while_it_answers(tmp_path: Path, temporary: Pa
     assert not names(temporary)
 
 
+@pytest.mark.slow
 async def test_settings_changes_leak_nothing(tmp_path: Path, large: Pristine) -> None:
     database = large.put(tmp_path / "ceems.db")
     async with running(COMMAND) as plugin:

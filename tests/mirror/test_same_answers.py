@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -149,6 +150,7 @@ def _new_column(connection: sqlite3.Connection) -> None:
     connection.execute(f"ALTER TABLE units ADD COLUMN total_new_stats{len(names)} text DEFAULT '{{}}'")
 
 
+@pytest.mark.slow
 @few
 @given(cases(), st.sampled_from(["WAL", "DELETE"]))
 def test_answers_stay_the_same_while_the_database_changes(case: Any, mode: str) -> None:
