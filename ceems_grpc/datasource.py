@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, tzinfo
 
-from ceems_grpc.domain.errors import ErrorType, QuestionError, no_service_user
+from ceems_grpc.domain.errors import ErrorType, QuestionError, no_service_user, no_user
 from ceems_grpc.domain.questions.model import Viewer
 from ceems_grpc.domain.service import Ceems, Limits
-from ceems_grpc.grafana.backend.context import PluginContext
+from ceems_grpc.grafana.backend.context import Caller, PluginContext
 from ceems_grpc.grafana.backend.diagnostics import HealthResult, HealthStatus
 from ceems_grpc.grafana.backend.errors import ErrorSource, PluginError
 from ceems_grpc.grafana.backend.query import DataQuery
@@ -87,9 +87,9 @@ class CeemsDataSource:
         """Answer one query with frames."""
         with self._failures(context):
             async with asyncio.timeout(self._seconds()):
-                viewer, statements = self._viewer(context), _is_grafana_admin(context)
+                viewer, statements = self._viewer(context, is_query=True), _is_grafana_admin(context)
                 if viewer is None:
-                    raise no_service_user()
+                    raise no_service_user() if context.caller is Caller.GRAFANA else no_user()
                 return await self._panels.answer(viewer, query, statements=statements)
 
     async def call_resource(self, context: PluginContext, request: ResourceRequest) -> ResourceResponse:
@@ -138,11 +138,16 @@ class CeemsDataSource:
         MIRRORS.forget(self._store)
         await self._ceems.close()
 
-    def _viewer(self, context: PluginContext) -> Viewer | None:
-        user = context.user
-        if user is None or user.is_scheduler:
-            return Viewer(self._settings.service_user) if self._settings.service_user else None
-        return Viewer(user.login, admin_by_role=self._settings.is_admin_role(user.role))
+    def _viewer(self, context: PluginContext, *, is_query: bool = False) -> Viewer | None:
+        """Return the signed-in person, or the service user in the place of Grafana itself.
+
+        Grafana itself only needs queries (rules, public dashboards); the settings may allow it more.
+        """
+        settings = self._settings
+        if context.user is not None:
+            return Viewer(context.user.login, admin_by_role=settings.is_admin_role(context.user.role))
+        is_allowed = context.caller is Caller.GRAFANA and (is_query or settings.service_user_resources)
+        return Viewer(settings.service_user) if is_allowed and settings.service_user else None
 
     def _seconds(self) -> float | None:
         timeout = self._settings.query_timeout
@@ -169,7 +174,7 @@ class CeemsDataSource:
 
 def _is_grafana_admin(context: PluginContext) -> bool:
     """Tell whether the user may see paths: administrators of the organisation configure them."""
-    return context.user is not None and context.user.role == "Admin" and not context.user.is_scheduler
+    return context.user is not None and context.user.role == "Admin"
 
 
 def grafana_row_limit(context: PluginContext) -> int:

@@ -23,7 +23,7 @@ from ceems_grpc.store.runtime.admission import Queue
 _log = logging.getLogger(__name__)
 
 # What a data source in Grafana may say about itself. Where rows come from is the server's own business.
-TAKEN = ("maxQueryWindow", "rowLimit", "queryTimeout", "adminRole", "serviceUser")
+TAKEN = ("maxQueryWindow", "rowLimit", "queryTimeout", "adminRole", "serviceUser", "serviceUserResources")
 
 _MOST_VIEWS = 64
 
@@ -58,6 +58,7 @@ class ServerPolicy:
             query_timeout=_least(own.query_timeout, asked.query_timeout),
             admin_role=asked.admin_role if self.roles else "",
             service_user=asked.service_user if self.service_users else "",
+            service_user_resources=asked.service_user_resources and self.service_users,
         )
 
 

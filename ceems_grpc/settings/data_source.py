@@ -40,6 +40,7 @@ class _JsonData(msgspec.Struct, rename="camel"):
     query_timeout: str | int = "30s"
     admin_role: Literal["", "Viewer", "Editor", "Admin"] = ""
     service_user: str = ""
+    service_user_resources: bool = False
     mirror: _Mirror = _Mirror()
 
 
@@ -49,7 +50,8 @@ class Settings:
 
     ``sources``: one or more places that rows come from. ``store``: how the sources are opened.
     ``max_query_window``: None is any. ``admin_role``: the lowest role of Grafana that makes a user an administrator of
-    CEEMS ("" none). ``service_user``: the user of questions without a signed-in user ("" none).
+    CEEMS ("" none). ``service_user``: the user of questions without a signed-in user ("" none);
+    ``service_user_resources``: whether also of resources and streams, not only of queries.
     """
 
     sources: tuple[Source, ...]
@@ -59,6 +61,7 @@ class Settings:
     query_timeout: timedelta | None
     admin_role: str
     service_user: str
+    service_user_resources: bool
 
     @classmethod
     def from_json(
@@ -95,6 +98,7 @@ class Settings:
             query_timeout=_duration("queryTimeout", raw.query_timeout),
             admin_role=raw.admin_role,
             service_user=raw.service_user.strip(),
+            service_user_resources=raw.service_user_resources,
         )
 
     def is_admin_role(self, role: str) -> bool:

@@ -343,5 +343,5 @@ async def test_changed_settings_count_at_once(plugin: Plugin, database: Path) ->
 
     assert (await saved(1, adminRole="Viewer").get("ann", "units/admin", *WINDOW)).status == 200
     assert (await saved(2).get("ann", "units/admin", *WINDOW)).status == 403
-    assert (await saved(3, serviceUser="ann").get(None, "units", *WINDOW)).status == 200
+    assert (await saved(3, serviceUser="ann", serviceUserResources=True).get(None, "units", *WINDOW)).status == 200
     assert (await saved(4).get(None, "units", *WINDOW)).status == 401

@@ -3,12 +3,26 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Self
 
 from ceems_grpc.pb import pluginv2_pb2 as pb
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_SCHEDULER = "grafana_scheduler"
+# Who Grafana itself is: rules (SchedulerUserFor in pkg/services/ngalert/schedule), and since version 12 whatever
+# newInternalIdentity in pkg/apimachinery/identity makes: public dashboards, background services, provisioning.
+_GRAFANA_LOGINS = frozenset({"grafana_scheduler", "service", "provisioning"})
+
+
+class Caller(StrEnum):
+    """What kind of caller a request has."""
+
+    PERSON = "person"
+    """Somebody, or a service account, who is signed in to Grafana."""
+    GRAFANA = "grafana"
+    """Nobody: Grafana asks for a rule, a public dashboard or a service of its own. Its role means nothing."""
+    VISITOR = "visitor"
+    """A visitor: no login, but a role or a name. Refuse it."""
 
 
 def from_epoch_ms(milliseconds: int) -> datetime:
@@ -21,29 +35,40 @@ def from_epoch_ms(milliseconds: int) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """The user who is signed in to Grafana. ``role`` is Viewer, Editor, Admin or empty."""
+    """The user who is signed in to Grafana. ``role`` is Viewer, Editor, Admin or empty.
+
+    A person with a login of Grafana's own and no e-mail address has no role here: it could be Grafana after all.
+    """
 
     login: str
     name: str
     email: str
     role: str
 
-    @property
-    def is_scheduler(self) -> bool:
-        """Tell whether this is not a person but Grafana itself, which evaluates an alert or recording rule.
-
-        For a rule, Grafana asks as an administrator with this login and no name (SchedulerUserFor in
-        pkg/services/ngalert/schedule). The header FromAlert proves nothing: Grafana passes it on from any browser. A
-        person with this login gains nothing: only an administrator passes for a rule, and an administrator may change
-        the data source's settings anyway.
-        """
-        unnamed = self.name in {"", self.login}  # Grafana's own stand-in for a name is the login
-        return (self.login, self.role, self.email) == (_SCHEDULER, "Admin", "") and unnamed
-
     @classmethod
     def from_proto(cls, message: pb.User) -> Self:
         """Read the wire message."""
-        return cls(login=message.login, name=message.name, email=message.email, role=message.role)
+        role = "" if _may_be_grafana(message) else message.role
+        return cls(login=message.login, name=message.name, email=message.email, role=role)
+
+
+def caller_of(user: pb.User) -> Caller:
+    """Tell a person from Grafana itself by everything that the wire message has.
+
+    Grafana's own identities have one of a few logins, the same text as their name (or no name), the role Admin and no
+    e-mail address. Older public dashboards have no identity at all. Anonymous visitors (``[auth.anonymous]``) have a
+    role and no login, as has the image renderer. A header such as FromAlert proves nothing, since Grafana passes it on
+    from any browser.
+    """
+    if not user.login:
+        return Caller.VISITOR if user.role or user.name or user.email else Caller.GRAFANA
+    is_own = _may_be_grafana(user) and user.role == "Admin" and user.name in {"", user.login}
+    return Caller.GRAFANA if is_own else Caller.PERSON
+
+
+def _may_be_grafana(user: pb.User) -> bool:
+    """Tell whether a login is one of Grafana's own; an e-mail address shows that it is a person's."""
+    return user.login in _GRAFANA_LOGINS and not user.email
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +116,8 @@ class DataSourceSettings:
 class PluginContext:
     """What Grafana says about the caller and the data source of a request.
 
-    ``user`` is None when nobody is signed in, which is so for alert rules, recording rules and public dashboards. It is
-    the only identity to trust: the browser may forge HTTP headers. ``grafana_config`` has Grafana's own settings,
-    such as ``GF_APP_URL``.
+    ``user`` is None unless a person is signed in; ``caller`` tells who asks otherwise. They are the only identity to
+    trust: the browser may forge HTTP headers. ``grafana_config`` has Grafana's own settings, such as ``GF_APP_URL``.
     """
 
     org_id: int
@@ -102,20 +126,23 @@ class PluginContext:
     plugin_version: str
     api_version: str
     user: User | None
+    caller: Caller
     data_source: DataSourceSettings | None
     grafana_config: Mapping[str, str]
     user_agent: str
 
     @classmethod
     def from_proto(cls, message: pb.PluginContext) -> Self:
-        """Read the wire message. A user without a login is no user."""
+        """Read the wire message."""
+        caller = caller_of(message.user)
         return cls(
             org_id=message.orgId,
             namespace=message.namespace,
             plugin_id=message.pluginId,
             plugin_version=message.pluginVersion,
             api_version=message.apiVersion,
-            user=User.from_proto(message.user) if message.user.login else None,
+            user=User.from_proto(message.user) if caller is Caller.PERSON else None,
+            caller=caller,
             data_source=(
                 DataSourceSettings.from_proto(message.dataSourceInstanceSettings)
                 if message.HasField("dataSourceInstanceSettings")
