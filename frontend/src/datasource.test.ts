@@ -13,6 +13,12 @@ const FIELDS: Suggestion[] = [
   { value: 'username', kind: 'identity' },
 ];
 
+it('lets no cache of Grafana keep suggestions, which depend on who asks', async () => {
+  const { datasource, requests } = startGrafana({ suggest: { users: [] } });
+  await datasource.suggest('users');
+  expect(requests[0]?.headers).toMatchObject({ 'X-Cache-Skip': 'true' });
+});
+
 describe('query', () => {
   it('sends interpolated queries with the ad hoc filters of the dashboard', async () => {
     const { datasource, requests, queries } = startGrafana({ variables: { user: ['a', 'b'] } });
@@ -21,6 +27,7 @@ describe('query', () => {
       datasource.query(panelRequest([{ refId: 'A', queryType: 'usage', users: ['$user'] }], { filters }))
     );
     expect(requests[0]).toMatchObject({ method: 'POST', data: { from: '1700000000000', to: '1700086400000' } });
+    expect(requests[0]?.headers).toMatchObject({ 'X-Cache-Skip': 'true' });
     expect(queries()).toEqual([
       expect.objectContaining({
         refId: 'A',

@@ -33,6 +33,9 @@ import { CeemsOptions, CeemsQuery, CeemsVariableQuery, SuggestionKind, Suggestio
 import { readVariableQuery } from './variables/variableQuery';
 import { CeemsVariables, variableValues } from './variables/variables';
 
+/** Errors are shown where they matter, and Grafana Enterprise keeps no answer: answers depend on who asks. */
+const RESOURCE_OPTIONS = { showErrorAlert: false, headers: { 'X-Cache-Skip': 'true' } };
+
 /** The browser's half of the data source: it prepares queries, asks the backend for suggestions, and adds links to answers. */
 export class CeemsDataSource
   extends DataSourceWithBackend<CeemsQuery, CeemsOptions>
@@ -71,7 +74,8 @@ export class CeemsDataSource
 
   query(request: DataQueryRequest<CeemsQuery>): Observable<DataQueryResponse> {
     const scopedVars = { ...request.scopedVars, __timezone: { value: ianaZone(request.timezone) } };
-    return this.addLinks({ ...request, scopedVars });
+    // Answers depend on who asks, and a kept answer of Grafana Enterprise would not.
+    return this.addLinks({ ...request, scopedVars, skipQueryCache: true });
   }
 
   /** Values for a drop-down. Rejects with the backend's message if it cannot answer. */
@@ -79,7 +83,7 @@ export class CeemsDataSource
     const texts = new Interpolation(getTemplateSrv(), scope.scopedVars);
     const params = suggestionParams(scope, texts);
     try {
-      return readSuggestions(kind, await this.getResource(`suggest/${kind}`, params, { showErrorAlert: false }));
+      return readSuggestions(kind, await this.getResource(`suggest/${kind}`, params, RESOURCE_OPTIONS));
     } catch (error) {
       throw new Error(errorText(error));
     }

@@ -133,6 +133,7 @@ export interface CeemsOptions extends DataSourceJsonData {
   rowLimit?: number;
   adminRole?: '' | 'Viewer' | 'Editor' | 'Admin';
   serviceUser?: string;
+  serviceUserResources?: boolean;
   mirror?: { mode?: MirrorMode; folder?: string };
 
   metricsDatasourceUid?: string;

@@ -117,7 +117,7 @@ it('cannot be changed where a file provides the settings', () => {
 it('gives every input a name, and a help text', () => {
   edit(OPEN);
   const inputs = [...document.querySelectorAll('input:not([type=hidden]), textarea')];
-  expect(inputs).toHaveLength(16);
+  expect(inputs).toHaveLength(17);
   for (const input of inputs) {
     expect(input).toHaveAccessibleName();
     const label = document.querySelector(`label[for="${input.id}"]`);

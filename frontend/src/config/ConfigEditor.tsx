@@ -16,6 +16,14 @@ const ADMIN_ROLES: Array<{ value: NonNullable<CeemsOptions['adminRole']>; label:
   { value: 'Editor', label: 'Grafana editors', description: 'Also those with the role Editor or Admin' },
   { value: 'Viewer', label: 'Everybody', description: 'Every signed-in user sees the data of all users' },
 ];
+const SERVICE_USER_PLACES: Array<{ value: 'queries' | 'everywhere'; label: string; description: string }> = [
+  { value: 'queries', label: 'Queries', description: 'Alert rules, recording rules, public dashboards' },
+  {
+    value: 'everywhere',
+    label: 'Queries, REST API and live tables',
+    description: 'Whatever asks without a signed-in user',
+  },
+];
 const PLACES: Array<{ value: 'path' | 'address'; label: string; description: string }> = [
   { value: 'path', label: 'A file on the Grafana server', description: 'Also a folder that is shared with it' },
   { value: 'address', label: 'A server on another host', description: 'A ceems-grpc server runs beside the database' },
@@ -148,7 +156,7 @@ export function ConfigEditor({ options, onOptionsChange }: Props) {
 
       <ConfigSection
         title="Who sees what"
-        description="Users see their own units and the usage of their projects. Administrators see everything."
+        description="Users see their own units and the usage of their projects. Administrators see everything. With Grafana Enterprise, do not turn on query caching for this data source: a cached answer can be shown to another user."
       >
         <ChoiceSetting
           label="Administrators by Grafana role"
@@ -165,6 +173,14 @@ export function ConfigEditor({ options, onOptionsChange }: Props) {
           placeholder="none"
           disabled={disabled}
           onChange={(serviceUser) => set({ serviceUser })}
+        />
+        <ChoiceSetting
+          label="Where the service user counts"
+          description="Alert rules and public dashboards only send queries. Leave this at queries unless a program needs the REST API without signing in."
+          choices={SERVICE_USER_PLACES}
+          value={settings.serviceUserResources ? 'everywhere' : 'queries'}
+          disabled={disabled}
+          onChange={(place) => set({ serviceUserResources: place === 'everywhere' })}
         />
       </ConfigSection>
       <Divider spacing={4} />
