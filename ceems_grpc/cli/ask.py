@@ -12,7 +12,7 @@ from pathlib import Path
 from ceems_grpc.cli.errors import CommandError
 from ceems_grpc.cli.output.decoded_frame import DecodedFrame, decode
 from ceems_grpc.datasource import CeemsDataSource, create_local_datasource
-from ceems_grpc.grafana.backend.context import DataSourceSettings, PluginContext, User
+from ceems_grpc.grafana.backend.context import Caller, DataSourceSettings, PluginContext, User
 from ceems_grpc.grafana.backend.diagnostics import HealthResult
 from ceems_grpc.grafana.backend.errors import PluginError
 from ceems_grpc.grafana.backend.query import DataQuery, TimeRange
@@ -90,6 +90,7 @@ def _context(path: Path, login: str | None, timezone: str) -> PluginContext:
         plugin_version=VERSION,
         api_version="",
         user=User(user, user, "", "Admin"),
+        caller=Caller.PERSON,
         data_source=DataSourceSettings(
             1, "cli", "CEEMS", "", "", "", False, "", json.dumps(settings).encode(), {}, datetime.now(UTC), ""
         ),

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ceems_grpc.grafana.backend.context import DataSourceSettings, PluginContext
+from ceems_grpc.grafana.backend.context import Caller, DataSourceSettings, PluginContext
 from ceems_grpc.grafana.backend.datasource import DataSource
 from ceems_grpc.grafana.backend.errors import PluginError
 from ceems_grpc.grafana.serve.instances import InstanceManager
@@ -31,7 +31,7 @@ def context(uid: str = "a", version: int = 0, *, org: int = 1, json_data: bytes 
         updated=START + timedelta(seconds=version),
         api_version="",
     )
-    return PluginContext(org, "", "p", "", "", None, settings, {}, "")
+    return PluginContext(org, "", "p", "", "", None, Caller.GRAFANA, settings, {}, "")
 
 
 class Made:

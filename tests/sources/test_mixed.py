@@ -104,20 +104,44 @@ def four_sites(server: Server, empty_database: str, tmp_path: Path) -> list[Path
     return [north, south]
 
 
+ADMINISTRATORS = {"root-n": "slurm-n", "root-s": "os-s", "root-w": "slurm-w", "root-e": "k8s-e"}
+
+
+async def check_administrators(ceems: Several) -> None:
+    """Each administrator sees all of their own site and nothing of another."""
+    for login, cluster in ADMINISTRATORS.items():
+        for path in ("units/admin", "usage/current/admin", "usage/global/admin", "users/admin", "projects/admin",
+                     "stats/current/admin"):  # fmt: skip
+            rows = await ceems.rows(login, path, *WINDOW)
+            assert {row["cluster_id"] for row in rows} == {cluster}, (login, path)
+        assert [row["id"] for row in await ceems.rows(login, "clusters/admin")] == [cluster]
+        foreign = next(other for other in ADMINISTRATORS.values() if other != cluster)
+        verify = await ceems.get(login, "units/verify", ("cluster_id", foreign), ("uuid", f"{foreign}-ann"))
+        assert verify.status == 403
+
+
+async def test_what_a_source_says_of_rights_counts_for_its_own_clusters(
+    four_sites: list[Path], server: Server, empty_database: str, tmp_path: Path
+) -> None:
+    """A database names the clusters of other sources: in a file, behind a bridge and in PostgreSQL."""
+    for path, own in zip(four_sites, ("slurm-n", "os-s"), strict=True):
+        others = [cluster for cluster in ADMINISTRATORS.values() if cluster != own]
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("ALTER TABLE admin_users ADD COLUMN clusters text")
+            connection.execute("UPDATE admin_users SET clusters = ?", (json.dumps([*others, own]),))
+    claimed = '(clusters::jsonb || \'["slurm-n", "os-s"]\'::jsonb)::text'
+    server.run(f"UPDATE ceems.admin_users SET clusters = {claimed}", database=empty_database)
+    async with mixed(four_sites, tmp_path, server.url(empty_database), PASSWORD) as (ceems, _):
+        await check_administrators(ceems)
+        told = await ceems.rows("root-n", "users/admin", ("role", "admin"))
+        assert [row["name"] for row in told] == ["root-n"]
+
+
 async def test_administrators_administer_their_site_wherever_it_is(
     four_sites: list[Path], server: Server, empty_database: str, tmp_path: Path
 ) -> None:
-    clusters = {"root-n": "slurm-n", "root-s": "os-s", "root-w": "slurm-w", "root-e": "k8s-e"}
     async with mixed(four_sites, tmp_path, server.url(empty_database), PASSWORD) as (ceems, _):
-        for login, cluster in clusters.items():
-            for path in ("units/admin", "usage/current/admin", "usage/global/admin", "users/admin", "projects/admin",
-                         "stats/current/admin"):  # fmt: skip
-                rows = await ceems.rows(login, path, *WINDOW)
-                assert {row["cluster_id"] for row in rows} == {cluster}, (login, path)
-            assert [row["id"] for row in await ceems.rows(login, "clusters/admin")] == [cluster]
-            foreign = next(other for other in clusters.values() if other != cluster)
-            verify = await ceems.get(login, "units/verify", ("cluster_id", foreign), ("uuid", f"{foreign}-ann"))
-            assert verify.status == 403
+        await check_administrators(ceems)
         # A panel also shows what any user sees: root-n has units of their own in the west and in the east.
         table = await ceems.table("root-n", {"queryType": "units", "admin": "auto"}, MILLISECONDS)
         uuids = set(table.column("uuid").to_pylist())

@@ -17,6 +17,8 @@ from typing import Any, TypeVar
 import pyarrow as pa
 from msgspec.structs import replace
 
+from ceems_grpc.schema import ADMINISTERED
+from ceems_grpc.store.columnar.flatten import decode_list
 from ceems_grpc.store.columnar.group_merge import merge_groups, nulls_first, part_measures, part_of_groups
 from ceems_grpc.store.columnar.local_time import SEVERAL_ZONES
 from ceems_grpc.store.errors import StoreBusyError, StoreError, StoreSchemaError
@@ -24,7 +26,7 @@ from ceems_grpc.store.merged.rows import RowMerge
 from ceems_grpc.store.merged.source_handle import Known, Part, Session, first_of_all
 from ceems_grpc.store.missing import Missing
 from ceems_grpc.store.plan import Aggregate, Condition, Distinct, KeyScan, Scan, Spread, Table
-from ceems_grpc.store.plan.pruning import clusters_of, within, without_missing
+from ceems_grpc.store.plan.pruning import clusters_of, holding_only, within, without_missing
 from ceems_grpc.store.protocols import Facts, HasMirrors, MirrorStatus, PartFacts, Reader, Store
 
 _Result = TypeVar("_Result")
@@ -133,7 +135,7 @@ class MergedReader:
 
         Otherwise an answer from the table would silently lack the sources that have it not.
         """
-        if table is Table.ADMIN_USERS and column == "clusters":
+        if table is Table.ADMIN_USERS and column == ADMINISTERED:
             return any(session.known.has(table, None) for session in self._sessions)
         needed = [session for session in self._sessions if not session.known.is_empty] or self._sessions
         if column is None and table is not Table.ADMIN_USERS:
@@ -149,7 +151,7 @@ class MergedReader:
             if columns.is_foreign([column for column in scan.columns if isinstance(column, str)]):
                 return None
             rows = await reader.table(merge.part_scan(columns.has, columns.where(scan.where)))
-            return merge.aligned(rows, columns.fill)
+            return merge.aligned(columns.own(rows), columns.fill)
 
         parts = [part for part in await self._each(scan.table, scan.where, ask) if part is not None]
         if not parts:
@@ -230,9 +232,8 @@ class MergedReader:
             present = tuple(name for name in plan.columns if columns.has(name)) or ("id",)
             where = columns.where(plan.where)
             limit = 1 if present == ("id",) and plan.limit is None and "id" not in plan.columns else plan.limit
-            return merge.aligned(
-                await reader.distinct(replace(plan, columns=present, where=where, limit=limit)), columns.fill
-            )
+            rows = await reader.distinct(replace(plan, columns=present, where=where, limit=limit))
+            return merge.aligned(columns.own(rows), columns.fill)
 
         parts = [part for part in await self._each(plan.table, plan.where, ask) if part is not None]
         if not parts:
@@ -315,16 +316,16 @@ class _Columns:
         self._table = table
         self._clusters: frozenset[str] | None = None
         self._lists: Mapping[str, frozenset[str]] = {}
+        self._held = session.known.clusters
         self.fill: Mapping[str, str] = {}
-        if reader.has(Table.ADMIN_USERS, "clusters"):
-            return  # a source of several sites knows itself who administers what
-        clusters = session.known.clusters
+        if reader.has(Table.ADMIN_USERS, ADMINISTERED):
+            return  # a source of several sites says itself who administers what
         if table is Table.ADMIN_USERS:
             # Administrators of a source administer what it holds, and nothing elsewhere.
-            self._lists = {"clusters": clusters}
-            self.fill = {"clusters": json.dumps(sorted(clusters))}
+            self._lists = {ADMINISTERED: self._held}
+            self.fill = {ADMINISTERED: json.dumps(sorted(self._held))}
         elif not session.known.nowhere:
-            self._clusters = clusters
+            self._clusters = self._held
 
     def has(self, column: str) -> bool:
         return self._reader.has(self._table, column)
@@ -332,7 +333,23 @@ class _Columns:
     def where(self, condition: Condition) -> Condition:
         """Return what is left of a condition in this source."""
         left = without_missing(condition, self.has, self._lists)
+        if self._table is Table.ADMIN_USERS:
+            left = holding_only(left, ADMINISTERED, self._held)
         return left if self._clusters is None else within(left, self._clusters)
+
+    def own(self, rows: pa.Table) -> pa.Table:
+        """Return rows without what the source says about rights on clusters that it does not hold.
+
+        Whoever writes one source's database could otherwise name the clusters of another.
+        """
+        if self._table is not Table.ADMIN_USERS or ADMINISTERED not in rows.column_names:
+            return rows
+        lists = [
+            json.dumps([cluster for cluster in map(str, decode_list(text)) if cluster in self._held])
+            for text in rows.column(ADMINISTERED).to_pylist()
+        ]
+        place = rows.column_names.index(ADMINISTERED)
+        return rows.set_column(place, ADMINISTERED, pa.array(lists, pa.string()))
 
     def check(self) -> None:
         if not self._reader.has(self._table):
@@ -354,7 +371,7 @@ class _Rows:
         self._session = session
         self._merge = merge
         self._batches: AsyncIterator[pa.RecordBatch] | None = None
-        self._fill: Mapping[str, str] = {}
+        self._columns: _Columns | None = None
 
     async def next(self) -> pa.Table | None:
         return await self._reader.one(self._session, self._next)
@@ -364,10 +381,12 @@ class _Rows:
             columns = _Columns(session, reader, self._merge.scan.table)
             if columns.is_foreign([name for name in self._merge.scan.columns if isinstance(name, str)]):
                 return None
-            self._fill = columns.fill
+            self._columns = columns
             self._batches = reader.batches(self._merge.part_scan(columns.has, columns.where(self._merge.scan.where)))
         batch = await anext(self._batches, None)
-        return None if batch is None else self._merge.aligned(pa.Table.from_batches([batch]), self._fill)
+        if batch is None or self._columns is None:
+            return None
+        return self._merge.aligned(self._columns.own(pa.Table.from_batches([batch])), self._columns.fill)
 
     async def close(self) -> None:
         batches: Any = self._batches

@@ -95,6 +95,19 @@ def within(condition: Condition, clusters: frozenset[str]) -> Condition:
     return condition
 
 
+def holding_only(condition: Condition, column: str, values: frozenset[str]) -> Condition:
+    """Return the condition as it is where only these values of a list column count, whatever rows hold."""
+    match condition:
+        case AllOf(parts):
+            return _all_of([holding_only(part, column, values) for part in parts])
+        case AnyOf(parts):
+            return _any_of([holding_only(part, column, values) for part in parts])
+        case Holds(name, wanted) if name == column:
+            kept = tuple(value for value in wanted if value in values)
+            return Holds(name, kept) if kept else NEVER
+    return condition
+
+
 def _all_of(parts: list[Condition]) -> Condition:
     if NEVER in parts:
         return NEVER
