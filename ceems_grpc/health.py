@@ -6,7 +6,7 @@ from typing import Any
 
 from ceems_grpc.grafana.backend.diagnostics import HealthResult, HealthStatus
 from ceems_grpc.schema import newer_schema
-from ceems_grpc.store.protocols import Facts, PartFacts
+from ceems_grpc.store.protocols import Facts, SourceFacts
 
 _STALE = timedelta(hours=1)
 _AHEAD = timedelta(minutes=5)
@@ -18,7 +18,7 @@ def health_result(facts: Facts, *, full_path: bool, now: datetime) -> HealthResu
     ``full_path``: for administrators, who may see paths. ``now``: in UTC. It is compared with times that the writers of
     the databases wrote, so with their clocks.
     """
-    if facts.parts:
+    if facts.sources:
         return _several(facts, full_path=full_path, now=now)
     said, warnings = _one(facts, full_path=full_path, now=now)
     message = said + "."
@@ -32,13 +32,13 @@ def _several(facts: Facts, *, full_path: bool, now: datetime) -> HealthResult:
     lines: list[str] = []
     sources: list[dict[str, Any]] = []
     warnings: list[str] = []
-    for part in facts.parts:
-        line, source = _part(part, full_path=full_path, now=now)
+    for source in facts.sources:
+        line, described = _source(source, full_path=full_path, now=now)
         lines.append(line)
-        sources.append(source)
-        warnings += [f"{part.name}: {warning}" for warning in source["warnings"]]
-    silent = [part.name for part in facts.parts if part.facts is None]
-    count = len(facts.parts)
+        sources.append(described)
+        warnings += [f"{source.name}: {warning}" for warning in described["warnings"]]
+    silent = [source.name for source in facts.sources if source.facts is None]
+    count = len(facts.sources)
     if silent:
         message = f"{count - len(silent)} of {count} sources answer; {', '.join(silent)} {_does(silent)} not. "
     else:
@@ -48,15 +48,15 @@ def _several(facts: Facts, *, full_path: bool, now: datetime) -> HealthResult:
     return HealthResult(HealthStatus.ERROR if silent else HealthStatus.OK, message, details)
 
 
-def _part(part: PartFacts, *, full_path: bool, now: datetime) -> tuple[str, dict[str, Any]]:
-    if part.facts is None:
-        problem = part.detail if full_path else part.problem
-        return f"{part.name}: {problem}", {"name": part.name, "status": "error", "message": problem, "warnings": []}
-    said, warnings = _one(part.facts, full_path=full_path, now=now)
-    warnings += [part.problem] if part.problem else []
+def _source(source: SourceFacts, *, full_path: bool, now: datetime) -> tuple[str, dict[str, Any]]:
+    if source.facts is None:
+        problem = source.detail if full_path else source.problem
+        return f"{source.name}: {problem}", {"name": source.name, "status": "error", "message": problem, "warnings": []}
+    said, warnings = _one(source.facts, full_path=full_path, now=now)
+    warnings += [source.problem] if source.problem else []
     warned = f" Warning: {'; '.join(warnings)}." if warnings else ""
-    details = {"name": part.name, "status": "ok", "message": f"{said}.{warned}", **_details(part.facts, warnings)}
-    return f"{part.name}: {said}.{warned}", details
+    details = {"name": source.name, "status": "ok", "message": f"{said}.{warned}", **_details(source.facts, warnings)}
+    return f"{source.name}: {said}.{warned}", details
 
 
 def _one(facts: Facts, *, full_path: bool, now: datetime) -> tuple[str, list[str]]:

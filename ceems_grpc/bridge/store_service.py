@@ -21,7 +21,7 @@ from ceems_grpc.grafana.serve.services.rpc import Method, service
 from ceems_grpc.pb import store_pb2 as pb
 from ceems_grpc.store.columnar.zone_text import write_zone
 from ceems_grpc.store.errors import StoreBusyError, StoreError
-from ceems_grpc.store.merged.source_handle import Part, Session
+from ceems_grpc.store.merged.source_handle import Session, SourceHandle
 from ceems_grpc.store.plan import Aggregate, Distinct, KeyScan, Plan, Scan, Spread, Table
 from ceems_grpc.store.plan.codec import COLUMNS, decode_plan
 from ceems_grpc.store.protocols import Reader, Store
@@ -71,7 +71,7 @@ class StoreService:
         self._store = store
         self._queue = queue
         self._limits = limits or StoreLimits()
-        self._part = Part("", lambda: store, None)
+        self._source = SourceHandle("", lambda: store, None)
         self._open: dict[bytes, _Open] = {}
 
     def handler(self) -> grpc.GenericRpcHandler:
@@ -106,7 +106,7 @@ class StoreService:
             yield pb.ReadResponse(failure=_failure(StoreBusyError("Its server is busy; try again in a moment.")))
             return
         name = secrets.token_bytes(16)
-        session = Session(self._part)
+        session = Session(self._source)
         held = self._open[name] = _Open(session)
         try:
             opened = await self._work(session, CostClass.SMALL, _describe)

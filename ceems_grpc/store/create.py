@@ -40,9 +40,9 @@ def create_store(sources: Sequence[Source], options: StoreOptions) -> Store:
         return _of_one(sources[0], options)
     from ceems_grpc.store.merged.store import MergedStore  # noqa: PLC0415 - only where sources are merged
 
-    parts = [(source.name, partial(_of_one, source, options)) for source in sources]
+    named = [(source.name, partial(_of_one, source, options)) for source in sources]
     timeout = None if options.source_timeout is None else options.source_timeout.total_seconds()
-    return MergedStore(parts, timeout, fail_on_missing=options.fail_on_missing_source)
+    return MergedStore(named, timeout, fail_on_missing=options.fail_on_missing_source)
 
 
 def _of_one(source: Source, options: StoreOptions) -> Store:

@@ -1,4 +1,4 @@
-"""What every store offers."""
+"""The interface of stores and their readers."""
 
 from collections.abc import AsyncIterator, Hashable, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -13,13 +13,13 @@ from ceems_grpc.store.plan import Aggregate, Distinct, KeyScan, Scan, Spread, Ta
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a database is: for health checks and diagnoses.
+    """A description of a database, for health checks and diagnostics.
 
-    ``newest_update`` is a UTC instant, or None where there are no units. ``schema_version`` is 0 where the file does
-    not say. ``missing_tables`` are those that this version of CEEMS would have and the file has not. ``mirror``:
-    whether heavy questions are answered from a mirror now: ``fresh``, ``behind`` (made or catching up), ``none``.
-    ``mirror_problem``: why it could not be made or brought up to date, for administrators, or nothing.
-    ``parts``: of several sources that are merged, each.
+    ``newest_update``: in UTC; None if there are no units. ``schema_version``: 0 if the file does not have one.
+    ``missing_tables``: tables of the supported version of CEEMS that the database lacks. ``mirror``: the state of the
+    mirror that answers heavy questions: ``fresh``, ``behind`` (being made or updated) or ``none``. ``mirror_problem``:
+    for administrators, why the mirror could not be made or updated; otherwise empty. ``sources``: the facts of each
+    source if several are merged.
     """
 
     location: str
@@ -32,14 +32,14 @@ class Facts:
     missing_tables: tuple[Table, ...]
     mirror: str = "none"
     mirror_problem: str = ""
-    parts: tuple["PartFacts", ...] = ()
+    sources: tuple["SourceFacts", ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class PartFacts:
-    """One of several sources: what it is, or (``facts`` None) why it cannot say.
+class SourceFacts:
+    """One of several sources. ``facts`` is None if the source does not answer.
 
-    ``problem``, which may also be beside facts, is safe to show to anybody, ``detail`` is for administrators.
+    ``problem``: safe to show to anybody; it can be set together with ``facts``. ``detail``: for administrators.
     """
 
     name: str
@@ -50,9 +50,9 @@ class PartFacts:
 
 @dataclass(frozen=True, slots=True)
 class MirrorStatus:
-    """How a mirror is. ``fresh``: it shows the database as it is.
+    """The state of a mirror. ``fresh``: it equals the database.
 
-    ``age``: seconds since it was last seen to do so, 0.0 while it does; None where there is no mirror yet.
+    ``age``: seconds since the mirror was last known to be fresh; 0.0 while it is, None if there is no mirror yet.
     """
 
     fresh: bool
@@ -61,15 +61,15 @@ class MirrorStatus:
 
 @runtime_checkable
 class HasMirrors(Protocol):
-    """A store that may answer from mirrors."""
+    """A store that can have mirrors."""
 
     def mirrors(self) -> Mapping[str, MirrorStatus]:
-        """Return how the mirrors are, by the name of their source (of a single source ""). It looks at files."""
+        """Return the state of each mirror by the name of its source ("" for a single source). Reads file metadata."""
         ...
 
 
 class Reader(Protocol):
-    """One consistent look at the database: all answers of a reader come from the same moment."""
+    """A consistent view of the database: all answers of a reader are from the same moment."""
 
     def has(self, table: Table, column: str | None = None) -> bool:
         """Tell whether the database has the table (and the column)."""
@@ -77,7 +77,7 @@ class Reader(Protocol):
 
     @property
     def zone(self) -> tzinfo:
-        """The zone in which the site writes its local times."""
+        """The time zone in which the site writes its local times."""
         ...
 
     async def table(self, scan: Scan) -> pa.Table:
@@ -85,7 +85,7 @@ class Reader(Protocol):
         ...
 
     def batches(self, scan: Scan) -> AsyncIterator[pa.RecordBatch]:
-        """Return the rows of a scan bit by bit, all batches with the same schema; `AllKeys` columns are not allowed."""
+        """Return the rows of a scan in batches of the same schema. `AllKeys` columns are not allowed."""
         ...
 
     async def aggregate(self, plan: Aggregate) -> pa.Table:
@@ -97,31 +97,31 @@ class Reader(Protocol):
         ...
 
     async def keys(self, plan: KeyScan) -> dict[str, tuple[str, ...]]:
-        """Return the sorted keys of each column; a column without any has an empty tuple."""
+        """Return the sorted keys of each column; an empty tuple for a column without keys."""
         ...
 
     async def distinct(self, plan: Distinct) -> pa.Table:
-        """Return the different values of the columns, ordered by them."""
+        """Return the distinct values of the columns, sorted."""
         ...
 
 
 @runtime_checkable
 class KnowsKeys(Protocol):
-    """A reader that may know keys without looking for them among rows."""
+    """A reader that can know keys without reading rows."""
 
     def known_keys(self, table: Table, columns: tuple[str, ...]) -> dict[str, tuple[str, ...]] | None:
-        """Return the sorted keys that any row has in each of the metrics; None where rows must tell.
+        """Return the sorted keys of each metric over all rows; None if only rows can tell.
 
-        Every key is one that has numbers: over rows that do not have it, all sums are null.
+        Every key has numbers in some row. Over rows without the key, all its sums are null.
         """
         ...
 
 
 class Store(Protocol):
-    """A source of rows. All methods raise `StoreError` where the source cannot answer."""
+    """A database. All methods raise `StoreError` if it cannot answer."""
 
     def read(self) -> AbstractAsyncContextManager[Reader]:
-        """Open a reader; it must be closed soon, since it may hold back a writer's housekeeping."""
+        """Open a reader. Close it soon: an open reader can keep the writer from truncating its write-ahead log."""
         ...
 
     async def facts(self) -> Facts:
@@ -129,9 +129,9 @@ class Store(Protocol):
         ...
 
     async def version(self) -> Hashable:
-        """Return a value that is another one after every change of the database; cheap, without reading rows."""
+        """Return a value that changes with every change of the database. Cheap: it reads no rows."""
         ...
 
     async def close(self) -> None:
-        """Let go of files and connections; the store is not used afterwards."""
+        """Close files and connections. The store cannot be used afterwards."""
         ...

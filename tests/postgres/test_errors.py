@@ -314,13 +314,13 @@ async def test_health_warns_of_feeders_that_are_not_done_or_gone(
     fed(server, empty_database, pristine, ZONE)
     server.run("UPDATE ceems.sites SET complete = false", database=empty_database)
     async with opened(server, empty_database) as store:
-        (part,) = (await store.facts()).parts
-        assert "has not written all rows yet" in part.problem
+        (source,) = (await store.facts()).sources
+        assert "has not written all rows yet" in source.problem
         server.run(
             "UPDATE ceems.sites SET complete = true, fed_at = now() - interval '3 days'", database=empty_database
         )
         facts = await store.facts()
-    assert "last wrote" in facts.parts[0].problem
+    assert "last wrote" in facts.sources[0].problem
     message = health_result(facts, full_path=False, now=datetime.now(UTC)).message
     assert "here: " in message
     assert "last wrote" in message

@@ -189,7 +189,10 @@ async def test_sites_are_answered_together(server: Server, two_sites: str) -> No
     assert sum(counts[cluster] for cluster in near) == 1_500
     assert facts.zone == "America/New_York, Europe/Paris"
     assert {cluster for cluster, _ in facts.clusters} == counts.keys()
-    assert {part.name: part.facts.units for part in facts.parts if part.facts} == {"far": 1_000, "here": 1_500}
+    assert {source.name: source.facts.units for source in facts.sources if source.facts} == {
+        "far": 1_000,
+        "here": 1_500,
+    }
     # The rows added last are those of each site.
     assert {cluster.startswith("far-") for cluster in newest.column(0).to_pylist()} == {True, False}
 

@@ -1,6 +1,6 @@
-"""Rows of several sources, merged in the order of one: each source gives its rows in order, and they are interleaved.
+"""Merges the sorted rows of several sources into one sorted sequence.
 
-A source gives, beside the columns that are wanted, those that the order needs.
+Each source also returns the columns that are needed only to sort.
 """
 
 import json
@@ -16,12 +16,12 @@ from ceems_grpc.store.plan import AllKeys, Condition, Key, Order, Scan, Table
 
 Has = Callable[[str], bool]
 
-_PART = "#part"
-_KIND, _NUMBER, _TEXT = "#kind", "#number", "#text"  # of values that can be numbers or texts
+_SOURCE = "#source"
+_KIND, _NUMBER, _TEXT = "#kind", "#number", "#text"  # sort keys of values that can be numbers or texts
 
 
 class RowMerge:
-    """What a scan means for each source, and how their rows become its answer."""
+    """Derives the scan for each source from a scan, and merges the rows into its answer."""
 
     def __init__(self, scan: Scan) -> None:
         self.scan = scan
@@ -39,8 +39,8 @@ class RowMerge:
         self._plain = list(dict.fromkeys(self._plain))
         self._all_keys = tuple(keyed)
 
-    def part_scan(self, has: Has, where: Condition) -> Scan:
-        """Return what to ask of a source that has some columns; ``where`` is the condition as it is there."""
+    def source_scan(self, has: Has, where: Condition) -> Scan:
+        """Return the scan for a source, which has some columns; ``where`` is the condition adapted to it."""
         columns: list[str | AllKeys] = [name for name in self._plain if has(name)]
         columns += [AllKeys(name) for name in self._all_keys if has(name)]
         order = [item for item in self.scan.order if has(_column_of(item))]
@@ -48,7 +48,10 @@ class RowMerge:
         return Scan(self.scan.table, tuple(columns) or ("id",), where, tuple(order), self.scan.limit)
 
     def aligned(self, rows: pa.Table, fill: Mapping[str, str]) -> pa.Table:
-        """Return a source's rows with all plain columns: of those it lacks ``fill`` in each row, or null."""
+        """Return the rows of a source with all plain columns.
+
+        A column that the source lacks holds its value in ``fill`` in every row, or null.
+        """
         columns: dict[str, pa.ChunkedArray] = {}
         for name in self._plain:
             if name in rows.column_names:
@@ -64,12 +67,12 @@ class RowMerge:
             columns["id"] = rows.column(0)
         return pa.table(columns)
 
-    def merge(self, parts: Sequence[pa.Table]) -> pa.Table:
-        """Return the answer from the sources' aligned rows."""
-        rows = pa.concat_tables(parts, promote_options="default")
-        if len(parts) > 1 and self.scan.table is Table.ADMIN_USERS:
-            rows = _once(rows)
-        if len(parts) > 1:
+    def merge(self, tables: Sequence[pa.Table]) -> pa.Table:
+        """Return the answer: the merged rows of all sources, which must be aligned."""
+        rows = pa.concat_tables(tables, promote_options="default")
+        if len(tables) > 1 and self.scan.table is Table.ADMIN_USERS:
+            rows = _without_duplicates(rows)
+        if len(tables) > 1:
             rows = self._sorted(rows)
         if self.scan.limit is not None and self.scan.limit >= 0:
             rows = rows.slice(0, self.scan.limit)
@@ -89,9 +92,9 @@ class RowMerge:
     async def stream(
         self, sources: Sequence[Callable[[], Awaitable[pa.Table | None]]]
     ) -> AsyncIterator[pa.RecordBatch]:
-        """Yield the answer bit by bit; each source gives its next aligned rows, None at the end.
+        """Yield the answer in batches. Each source returns its next aligned rows, or None at its end.
 
-        Only as many rows are held as the sources give at a time.
+        At most one batch of each source is in memory.
         """
         names = [name for name in self.scan.columns if isinstance(name, str)]
         schema = pa.schema([(name, type_of(name)) for name in names])
@@ -123,23 +126,23 @@ class RowMerge:
                 elif rows.num_rows:
                     held[index] = rows
             if any(index not in held for index in open_):
-                continue  # a source gave no rows yet
+                continue  # a source returned an empty batch
             if not held:
                 return
             if len(held) == 1:
                 yield held.popitem()[1]
                 continue
             numbered = [
-                rows.append_column(_PART, pa.repeat(pa.scalar(index, pa.int32()), rows.num_rows))
+                rows.append_column(_SOURCE, pa.repeat(pa.scalar(index, pa.int32()), rows.num_rows))
                 for index, rows in held.items()
             ]
             rows = self._sorted(pa.concat_tables(numbered, promote_options="default"))
-            # Rows are final up to the last one of a source that has more to give.
+            # A source may return more rows. Rows after its last row here are therefore not final.
             end = min((_last(rows, index) + 1 for index in open_), default=rows.num_rows)
-            yield rows.slice(0, end).drop_columns([_PART])
+            yield rows.slice(0, end).drop_columns([_SOURCE])
             rest = rows.slice(end)
-            held = {index: rest.filter(pc.equal(rest.column(_PART), index)).drop_columns([_PART]) for index in held}
-            held = {index: part for index, part in held.items() if part.num_rows}
+            held = {index: rest.filter(pc.equal(rest.column(_SOURCE), index)).drop_columns([_SOURCE]) for index in held}
+            held = {index: left for index, left in held.items() if left.num_rows}
 
     def _sorted(self, rows: pa.Table) -> pa.Table:
         """Sort as SQLite does: numbers before texts, nulls last."""
@@ -155,11 +158,11 @@ class RowMerge:
         return rows.take(pc.sort_indices(pa.table(columns), by))
 
 
-def _once(rows: pa.Table) -> pa.Table:
-    """Drop rows that are equal to an earlier one: who administers several sites is one administrator."""
+def _without_duplicates(rows: pa.Table) -> pa.Table:
+    """Drop duplicate rows: an administrator of several sites is listed once."""
     names = [name for name in rows.column_names if name not in {"id", "clusters"}]
-    numbered = rows.append_column(_PART, pa.array(range(rows.num_rows), pa.int64()))
-    first = numbered.group_by(names, use_threads=False).aggregate([(_PART, "min")]).column(f"{_PART}_min")
+    numbered = rows.append_column(_SOURCE, pa.array(range(rows.num_rows), pa.int64()))
+    first = numbered.group_by(names, use_threads=False).aggregate([(_SOURCE, "min")]).column(f"{_SOURCE}_min")
     return rows.take(first.take(pc.sort_indices(first)))
 
 
@@ -185,7 +188,7 @@ def _values(rows: pa.Table, item: Order) -> dict[str, pa.ChunkedArray | pa.Array
 
 
 def _found(texts: pa.ChunkedArray, key: Key) -> list[float | str | None]:
-    """Return the key's value in each JSON text; rows are few, or equal texts are many."""
+    """Return the value of the key in each JSON text. Equal texts are decoded once."""
     known: dict[str | None, float | str | None] = {None: None}
     found = []
     for text in texts.to_pylist():
@@ -202,5 +205,5 @@ def _column_of(item: Order) -> str:
 
 
 def _last(rows: pa.Table, index: int) -> int:
-    places = pc.indices_nonzero(pc.equal(rows.column(_PART), index))
+    places = pc.indices_nonzero(pc.equal(rows.column(_SOURCE), index))
     return int(places[len(places) - 1].as_py())

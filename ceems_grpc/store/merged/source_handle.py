@@ -1,4 +1,4 @@
-"""One of several sources: its store, what is known of it, and how it is asked within a time of its own."""
+"""The handle of one of several sources: its store, what is known of its rows, and queries with its own timeout."""
 
 import asyncio
 import logging
@@ -19,14 +19,17 @@ from ceems_grpc.store.runtime.query_trace import of_source
 _log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
 _WITH_CLUSTERS = (Table.UNITS, Table.USAGE, Table.DAILY_USAGE, Table.USERS, Table.PROJECTS)
-_SLOW = 1.0  # seconds; a source that takes longer to fail is waited for just once
-_PATIENCE = 0.25  # seconds for which a question waits for such a source, which may be back
-_CLOSING = 5.0  # seconds for which a question waits until a source's reader has closed
+_SLOW = 1.0  # seconds; if a source takes longer to fail, only one question waits for its failure
+_PATIENCE = 0.25  # seconds for which later questions wait for such a source, in case it answers again
+_CLOSING = 5.0  # seconds for which a question waits until the reader of a source has closed
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What a source held at a version: its clusters (``nowhere``: also rows without one), tables and columns, zone."""
+    """What a source holds at a version: clusters, tables, columns and time zone.
+
+    ``nowhere``: it also has rows without a cluster.
+    """
 
     version: Hashable
     clusters: frozenset[str]
@@ -36,15 +39,17 @@ class Known:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there are no rows of clusters at all."""
+        """Whether the source has no rows in any table with clusters."""
         return not self.clusters and not self.nowhere
 
 
-class Part:
-    """A named source. ``open`` makes its store when it is first needed; ``timeout``: seconds (None: no end).
+class SourceHandle:
+    """A named source.
 
-    A source that did not answer in time, or took long to fail, is then looked at in the background while questions go
-    on without it, until it answers again.
+    ``open_store`` makes its store when it is first needed. ``timeout`` is in seconds; None means no limit.
+
+    After a source has not answered in time, or took long to fail, questions do not wait for it: it is checked in the
+    background until it answers again.
     """
 
     def __init__(self, name: str, open_store: Callable[[], Store], timeout: float | None) -> None:
@@ -61,14 +66,14 @@ class Part:
 
     @property
     def store(self) -> Store:
-        """The source's store."""
+        """The store of the source; made on first use."""
         if self._store is None:
             self._store = self._open()
         return self._store
 
     @property
     def opened(self) -> Store | None:
-        """The source's store, if it was needed already."""
+        """The store of the source, or None if it has not been needed yet."""
         return self._store
 
     @property
@@ -77,7 +82,7 @@ class Part:
         return self._falls
 
     async def look(self) -> Known:
-        """Return what the source holds now. Raises `StoreError`, also where it does not answer in time."""
+        """Return what the source holds now. Raises `StoreError` if it fails or does not answer in time."""
         look = self._look
         if look is None:
             with of_source(self.name):
@@ -87,7 +92,9 @@ class Part:
             await asyncio.wait({look}, timeout=self.timeout if self._late is None else _PATIENCE)
             if not look.done():
                 self._late = self._late or self._too_slow()
-                raise type(self._late)(str(self._late), self._late.detail)  # a new one: this one is raised often
+                raise type(self._late)(
+                    str(self._late), self._late.detail
+                )  # a new object, because this error is raised many times
             known = look.result()
         except StoreError:
             self._falls += self._up
@@ -97,18 +104,18 @@ class Part:
         return known
 
     def missing(self, error: StoreError) -> Missing:
-        """Return what is missing when this source failed."""
+        """Describe what an answer lacks without this source, which failed with ``error``, and log it."""
         clusters = None if self._known is None else tuple(sorted(self._known.clusters))
         _log.warning("a source is left out", extra={"source": self.name, "detail": error.detail})
         return Missing(self.name, str(error), error.detail, clusters, isinstance(error, StoreBusyError))
 
     async def facts(self) -> Facts:
-        """Describe the source. Raises `StoreError`, also where it does not answer in time."""
+        """Describe the source. Raises `StoreError` if it fails or does not answer in time."""
         task = asyncio.create_task(self.store.facts())
         return await self.in_time(task, self.timeout)
 
     async def in_time(self, task: asyncio.Task[_Result], seconds: float | None) -> _Result:
-        """Return the task's result; one that takes longer is cancelled and left behind."""
+        """Return the result of a task. If it takes longer, cancel it without waiting, and raise `StoreBusyError`."""
         try:
             done, _ = await asyncio.wait({task}, timeout=seconds)
         except asyncio.CancelledError:
@@ -164,13 +171,13 @@ class Part:
 
 
 class Session:
-    """A source's reader for as long as a question lasts. It is opened when first asked, and lives in its own task.
+    """The reader of a source for one question. It is opened on first use, in a task of its own.
 
-    ``used``: seconds that the source has had already; all it does for a question counts towards its timeout.
+    ``used``: seconds that the source has already used for this question. They count towards its timeout.
     """
 
-    def __init__(self, part: Part, used: float = 0.0) -> None:
-        self.part = part
+    def __init__(self, source: SourceHandle, used: float = 0.0) -> None:
+        self.source = source
         self._used = used
         self._holder: asyncio.Task[None] | None = None
         self._abandoned = False
@@ -179,21 +186,21 @@ class Session:
 
     @property
     def is_lost(self) -> bool:
-        """Whether its reader was given up, since a work failed or took too long."""
+        """Whether the reader was given up because work on it failed or took too long."""
         return self._abandoned
 
     async def ask(self, work: Callable[[Reader], Awaitable[_Result]]) -> _Result:
-        """Return what the work gets from the reader. Raises `StoreError`, also where it takes too long."""
+        """Return the result of the work on the reader. Raises `StoreError` if it fails or takes too long."""
         started = time.monotonic()
         try:
             reader = await self._reader()
-            with of_source(self.part.name):
+            with of_source(self.source.name):
                 task = asyncio.ensure_future(_as_coroutine(work, reader))
             try:
-                return await self.part.in_time(task, self._left(started))
+                return await self.source.in_time(task, self._left(started))
             except StoreError:
                 raise
-            except Exception as error:  # stores explain an error where it leaves their reader
+            except Exception as error:  # a store translates an error when it leaves the block of its reader
                 await self._explain(error)
                 raise
         except (StoreError, asyncio.CancelledError):
@@ -212,12 +219,12 @@ class Session:
             await asyncio.wait({self._holder}, timeout=_CLOSING)
         finally:
             if not self._holder.done():
-                self.part.leave(self._holder)
+                self.source.leave(self._holder)
 
     async def _reader(self) -> Reader:
         started = time.monotonic()
         if self._holder is None:
-            with of_source(self.part.name):
+            with of_source(self.source.name):
                 self._holder = asyncio.create_task(self._hold())
             self._holder.add_done_callback(_forget)
         try:
@@ -228,12 +235,12 @@ class Session:
             raise
         if self._ready.done():
             return self._ready.result()
-        # Either the reader could not be opened, or that takes too long.
-        await self.part.in_time(self._holder, 0)
+        # The reader could not be opened, or opening it takes too long.
+        await self.source.in_time(self._holder, 0)
         raise StoreError("The source ended too early; ask again.")
 
     async def _hold(self) -> None:
-        async with self.part.store.read() as reader:
+        async with self.source.store.read() as reader:
             self._ready.set_result(reader)
             error = await self._end
             if error is not None:
@@ -242,17 +249,17 @@ class Session:
     async def _explain(self, error: Exception) -> None:
         if self._holder is not None and not self._end.done():
             self._end.set_result(error)
-            await self.part.in_time(self._holder, _CLOSING)
+            await self.source.in_time(self._holder, _CLOSING)
 
     def _abandon(self) -> None:
         self._abandoned = True
         if self._holder is not None and not self._holder.done():
-            self.part.leave(self._holder)
+            self.source.leave(self._holder)
 
     def _left(self, started: float) -> float | None:
-        if self.part.timeout is None:
+        if self.source.timeout is None:
             return None
-        return max(self.part.timeout - self._used - (time.monotonic() - started), 0.0)
+        return max(self.source.timeout - self._used - (time.monotonic() - started), 0.0)
 
 
 async def _as_coroutine(work: Callable[[Reader], Awaitable[_Result]], reader: Reader) -> _Result:
@@ -261,11 +268,14 @@ async def _as_coroutine(work: Callable[[Reader], Awaitable[_Result]], reader: Re
 
 def _forget(task: asyncio.Task[None]) -> None:
     with suppress(asyncio.CancelledError):
-        task.exception()  # whoever asked has it
+        task.exception()  # the caller has it already; otherwise asyncio logs it as never retrieved
 
 
 async def first_of_all(works: Iterable[Awaitable[Any]]) -> list[Any]:
-    """Run works side by side; an exception in one cancels the others. All have ended when it returns or raises."""
+    """Run works concurrently and return their results.
+
+    An exception in one cancels the others. All have ended when this function returns or raises.
+    """
     tasks = [asyncio.ensure_future(work) for work in works]
     try:
         return list(await asyncio.gather(*tasks))

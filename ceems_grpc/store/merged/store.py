@@ -1,7 +1,7 @@
-"""Several sources as one store: each is asked for its part, side by side, and the parts are merged as one answer.
+"""Several sources as one store. The sources are queried concurrently, and their answers are merged.
 
-Only sources that can hold rows of an answer are asked. A source that fails, or takes longer than its timeout, is left
-out, and what is missing is noted (`ceems_grpc.store.missing`); or, where so set, the question fails.
+Only sources that can hold rows of the answer are queried. If a source fails or exceeds its timeout, the answer is made
+without it and says what is missing (`ceems_grpc.store.missing`). With ``fail_on_missing``, the question fails instead.
 """
 
 import asyncio
@@ -23,20 +23,20 @@ from ceems_grpc.store.columnar.group_merge import merge_groups, nulls_first, par
 from ceems_grpc.store.columnar.local_time import SEVERAL_ZONES
 from ceems_grpc.store.errors import StoreBusyError, StoreError, StoreSchemaError
 from ceems_grpc.store.merged.rows import RowMerge
-from ceems_grpc.store.merged.source_handle import Known, Part, Session, first_of_all
+from ceems_grpc.store.merged.source_handle import Known, Session, SourceHandle, first_of_all
 from ceems_grpc.store.missing import Missing
 from ceems_grpc.store.plan import Aggregate, Condition, Distinct, KeyScan, Scan, Spread, Table
 from ceems_grpc.store.plan.pruning import clusters_of, holding_only, within, without_missing
-from ceems_grpc.store.protocols import Facts, HasMirrors, MirrorStatus, PartFacts, Reader, Store
+from ceems_grpc.store.protocols import Facts, HasMirrors, MirrorStatus, Reader, SourceFacts, Store
 
 _Result = TypeVar("_Result")
 
 
 class MergedStore:
-    """Sources by name (each with what opens its store when it is first needed), as one store.
+    """Named sources as one store. Each source has a function that opens its store when it is first needed.
 
-    ``timeout``: seconds that each source has for a question (None: no end). ``fail_on_missing``: questions fail that
-    a source is missing for.
+    ``timeout``: seconds that each source has for a question; None means no limit. ``fail_on_missing``: a question fails
+    if a source that it needs is missing.
     """
 
     def __init__(
@@ -46,12 +46,12 @@ class MergedStore:
         *,
         fail_on_missing: bool = False,
     ) -> None:
-        self._parts = [Part(name, open_store, timeout) for name, open_store in sources]
+        self._sources = [SourceHandle(name, open_store, timeout) for name, open_store in sources]
         self._fail = fail_on_missing
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator["MergedReader"]:
-        """Open a reader over all sources that answer; none at all is a `StoreError`."""
+        """Open a reader over all sources that answer. Raises `StoreError` if none does."""
         reader = MergedReader(await self._look(), fail_on_missing=self._fail)
         try:
             yield reader
@@ -59,37 +59,37 @@ class MergedStore:
             await reader.close()
 
     async def facts(self) -> Facts:
-        """Describe the sources, each as one of ``parts``; none that answers is a `StoreError`."""
-        found = await first_of_all(_facts_of(part) for part in self._parts)
+        """Describe each source in ``sources``, and all of them together. Raises `StoreError` if none answers."""
+        found = await first_of_all(_facts_of(source) for source in self._sources)
         told = [facts for facts in found if facts.facts is not None]
         if not told:
             raise _nothing_left(found)
-        _check_clusters((part.name, {cluster for cluster, _ in part.facts.clusters}) for part in told)
+        _check_clusters((source.name, {cluster for cluster, _ in source.facts.clusters}) for source in told)
         return _merged_facts(found)
 
     async def version(self) -> Hashable:
-        """Return the versions of all sources; of one that does not answer, since when it does not."""
+        """Return the versions of all sources; for a source that does not answer, the number of its failures."""
         versions: list[Hashable] = []
-        for part, known, _ in await self._look():
-            version = ("missing", part.falls) if isinstance(known, Missing) else known.version
-            versions.append((part.name, version))
+        for source, known, _ in await self._look():
+            version = ("missing", source.falls) if isinstance(known, Missing) else known.version
+            versions.append((source.name, version))
         return tuple(versions)
 
     def mirrors(self) -> Mapping[str, MirrorStatus]:
-        """Return how the mirrors of the sources are, by their names; of those that were needed so far."""
+        """Return the state of the mirrors by the name of their source, without sources that were never needed."""
         found: dict[str, MirrorStatus] = {}
-        for part in self._parts:
-            if isinstance(part.opened, HasMirrors):
-                found.update((part.name, status) for status in part.opened.mirrors().values())
+        for source in self._sources:
+            if isinstance(source.opened, HasMirrors):
+                found.update((source.name, status) for status in source.opened.mirrors().values())
         return found
 
     async def close(self) -> None:
         """Close all sources."""
-        await first_of_all(part.close() for part in self._parts)
+        await first_of_all(source.close() for source in self._sources)
 
-    async def _look(self) -> list[tuple[Part, "Known | Missing", float]]:
-        looked: list[tuple[Part, Known | Missing, float]] = await first_of_all(map(_look_at, self._parts))
-        known = [(part.name, known.clusters) for part, known, _ in looked if isinstance(known, Known)]
+    async def _look(self) -> list[tuple[SourceHandle, "Known | Missing", float]]:
+        looked: list[tuple[SourceHandle, Known | Missing, float]] = await first_of_all(map(_look_at, self._sources))
+        known = [(source.name, known.clusters) for source, known, _ in looked if isinstance(known, Known)]
         if not known:
             raise _nothing_left([missing for _, missing, _ in looked if isinstance(missing, Missing)])
         _check_clusters(known)
@@ -97,27 +97,29 @@ class MergedStore:
 
 
 class MergedReader:
-    """The sources' readers, as one; see `ceems_grpc.store.protocols.Reader`.
+    """The readers of the sources as one; see `ceems_grpc.store.protocols.Reader`.
 
-    A source's answers are all of one moment: that at which the source is first asked.
+    All answers of a source are from one moment: that of the first query to this source.
     """
 
-    def __init__(self, looked: Iterable[tuple[Part, "Known | Missing", float]], *, fail_on_missing: bool) -> None:
+    def __init__(
+        self, looked: Iterable[tuple[SourceHandle, "Known | Missing", float]], *, fail_on_missing: bool
+    ) -> None:
         self._fail = fail_on_missing
-        self._sessions: list[_Source] = []
+        self._sessions: list[_KnownSession] = []
         self._lost: list[Missing] = []
         self._noted: dict[str, Missing] = {}
-        self._all: list[_Source] = []
-        for part, known, used in looked:
+        self._all: list[_KnownSession] = []
+        for source, known, used in looked:
             if isinstance(known, Missing):
                 self._lost.append(known)
             else:
-                self._sessions.append(_Source(part, known, used))
+                self._sessions.append(_KnownSession(source, known, used))
         self._all = list(self._sessions)
 
     @property
     def missing(self) -> tuple[Missing, ...]:
-        """What the answers given so far lack."""
+        """What the answers so far lack."""
         return tuple(self._noted.values())
 
     @property
@@ -131,9 +133,9 @@ class MergedReader:
         return next(iter(zones.values())) if len(zones) == 1 else SEVERAL_ZONES
 
     def has(self, table: Table, column: str | None = None) -> bool:
-        """Tell whether a source has the column. A table of usage has to be in all that hold anything.
+        """Tell whether a source has the column, or whether all sources that have rows have the table.
 
-        Otherwise an answer from the table would silently lack the sources that have it not.
+        If only some of them had the table, an answer from it would silently lack the others.
         """
         if table is Table.ADMIN_USERS and column == ADMINISTERED:
             return any(session.known.has(table, None) for session in self._sessions)
@@ -146,11 +148,11 @@ class MergedReader:
         """Return all rows of a scan."""
         merge = RowMerge(scan)
 
-        async def ask(session: "_Source", reader: Reader) -> pa.Table | None:
+        async def ask(session: "_KnownSession", reader: Reader) -> pa.Table | None:
             columns = _Columns(session, reader, scan.table)
             if columns.is_foreign([column for column in scan.columns if isinstance(column, str)]):
                 return None
-            rows = await reader.table(merge.part_scan(columns.has, columns.where(scan.where)))
+            rows = await reader.table(merge.source_scan(columns.has, columns.where(scan.where)))
             return merge.aligned(columns.own(rows), columns.fill)
 
         parts = [part for part in await self._each(scan.table, scan.where, ask) if part is not None]
@@ -159,10 +161,10 @@ class MergedReader:
         return await asyncio.to_thread(merge.merge, parts)
 
     async def batches(self, scan: Scan) -> AsyncIterator[pa.RecordBatch]:
-        """Return the rows of a scan bit by bit."""
+        """Return the rows of a scan in batches."""
         if not all(isinstance(column, str) for column in scan.columns):
             raise ValueError("batches() gives JSON columns as text; use table() for AllKeys")
-        if scan.table is Table.ADMIN_USERS:  # few, and to be looked at together
+        if scan.table is Table.ADMIN_USERS:  # few rows, and duplicates are dropped
             table = await self.table(scan)
             for batch in table.to_batches() or [pa.RecordBatch.from_pylist([], schema=table.schema)]:
                 yield batch
@@ -180,7 +182,7 @@ class MergedReader:
         """Return one row per group."""
         keys = (*plan.by, "day") if plan.day else plan.by
 
-        async def ask(session: "_Source", reader: Reader) -> pa.Table:
+        async def ask(session: "_KnownSession", reader: Reader) -> pa.Table:
             columns = _Columns(session, reader, plan.table)
             columns.check()
             by = tuple(name for name in plan.by if columns.has(name))
@@ -196,7 +198,7 @@ class MergedReader:
         """Return one row per group and step."""
         keys = (*plan.by, "step")
 
-        async def ask(session: "_Source", reader: Reader) -> pa.Table:
+        async def ask(session: "_KnownSession", reader: Reader) -> pa.Table:
             columns = _Columns(session, reader, Table.UNITS)
             columns.check()
             by = tuple(name for name in plan.by if columns.has(name))
@@ -209,9 +211,9 @@ class MergedReader:
         return await asyncio.to_thread(merge_groups, parts, keys, plan.measures, ())
 
     async def keys(self, plan: KeyScan) -> dict[str, tuple[str, ...]]:
-        """Return the sorted keys of each column; ``recent`` counts the rows of each source."""
+        """Return the sorted keys of each column. ``recent`` applies to each source separately."""
 
-        async def ask(session: "_Source", reader: Reader) -> dict[str, tuple[str, ...]]:
+        async def ask(session: "_KnownSession", reader: Reader) -> dict[str, tuple[str, ...]]:
             columns = _Columns(session, reader, plan.table)
             columns.check()
             present = tuple(name for name in plan.columns if columns.has(name))
@@ -222,10 +224,10 @@ class MergedReader:
         return {name: tuple(sorted({key for part in parts for key in part.get(name, ())})) for name in plan.columns}
 
     async def distinct(self, plan: Distinct) -> pa.Table:
-        """Return the different values of the columns, ordered by them; ``recent`` counts the rows of each source."""
+        """Return the distinct values of the columns, sorted. ``recent`` applies to each source separately."""
         merge = RowMerge(Scan(plan.table, plan.columns))
 
-        async def ask(session: "_Source", reader: Reader) -> pa.Table | None:
+        async def ask(session: "_KnownSession", reader: Reader) -> pa.Table | None:
             columns = _Columns(session, reader, plan.table)
             if columns.is_foreign(plan.columns):
                 return None
@@ -241,19 +243,21 @@ class MergedReader:
         return await asyncio.to_thread(_distinct, parts, plan)
 
     async def close(self) -> None:
-        """Close the sources' readers."""
+        """Close the readers of the sources."""
         await first_of_all(session.close() for session in self._all)
 
-    # Asking
+    # Queries to the sources
 
-    async def one(self, session: "_Source", work: Callable[["_Source", Reader], Awaitable[_Result]]) -> _Result | None:
-        """Return what the work gets from a source; None where the source is lost, which is noted."""
+    async def one(
+        self, session: "_KnownSession", work: Callable[["_KnownSession", Reader], Awaitable[_Result]]
+    ) -> _Result | None:
+        """Return the result of the work on a source. If the source fails, note it as missing and return None."""
         if session not in self._sessions:
             return None
         try:
             return await session.ask(partial(work, session))
         except StoreError as error:
-            missing = session.part.missing(error)
+            missing = session.source.missing(error)
             if session in self._sessions:
                 self._sessions.remove(session)
                 self._lost.append(missing)
@@ -261,9 +265,9 @@ class MergedReader:
             return None
 
     async def _each(
-        self, table: Table, where: Condition, work: Callable[["_Source", Reader], Awaitable[_Result]]
+        self, table: Table, where: Condition, work: Callable[["_KnownSession", Reader], Awaitable[_Result]]
     ) -> list[_Result]:
-        async def wrapped(session: "_Source", reader: Reader) -> tuple[_Result]:
+        async def wrapped(session: "_KnownSession", reader: Reader) -> tuple[_Result]:
             return (await work(session, reader),)  # so that a result is never None
 
         found = await first_of_all(self.one(session, wrapped) for session in self._route(table, where))
@@ -272,9 +276,9 @@ class MergedReader:
             raise _nothing_left(self._noted.values())
         return given
 
-    def _route(self, table: Table, where: Condition) -> list["_Source"]:
-        """Return the sources that can hold rows of the condition; note those that could but are lost."""
-        if table is Table.ADMIN_USERS:  # its rows are of no cluster
+    def _route(self, table: Table, where: Condition) -> list["_KnownSession"]:
+        """Return the sources that can hold rows of the condition, and note the missing sources that could."""
+        if table is Table.ADMIN_USERS:  # its rows have no cluster
             chosen, lost = list(self._sessions), self._lost
         else:
             wanted = clusters_of(where)
@@ -288,7 +292,7 @@ class MergedReader:
             raise _nothing_left(lost)
         if not chosen and not self._sessions:
             raise _nothing_left(self._lost)
-        return chosen or self._sessions[:1]  # one that gives an answer without rows
+        return chosen or self._sessions[:1]  # the first one returns an empty answer
 
     def _note(self, missing: Missing) -> None:
         if self._fail:
@@ -297,21 +301,21 @@ class MergedReader:
         self._noted.setdefault(missing.source, missing)
 
 
-class _Source(Session):
-    """A source's reader, and what the source is known to hold."""
+class _KnownSession(Session):
+    """The reader of a source, with what the source is known to hold."""
 
-    def __init__(self, part: Part, known: Known, used: float) -> None:
-        super().__init__(part, used)
+    def __init__(self, source: SourceHandle, known: Known, used: float) -> None:
+        super().__init__(source, used)
         self.known = known
 
 
 class _Columns:
-    """Which columns of a table a source has, and what is known of those that it has not.
+    """The columns of a table in a source.
 
-    ``fill``: of columns that it has not, what they would hold in each row.
+    ``fill``: values that columns which the source lacks would hold in every row.
     """
 
-    def __init__(self, session: "_Source", reader: Reader, table: Table) -> None:
+    def __init__(self, session: "_KnownSession", reader: Reader, table: Table) -> None:
         self._reader = reader
         self._table = table
         self._clusters: frozenset[str] | None = None
@@ -319,9 +323,9 @@ class _Columns:
         self._held = session.known.clusters
         self.fill: Mapping[str, str] = {}
         if reader.has(Table.ADMIN_USERS, ADMINISTERED):
-            return  # a source of several sites says itself who administers what
+            return  # the source itself merges several sites, and already lists who administers what
         if table is Table.ADMIN_USERS:
-            # Administrators of a source administer what it holds, and nothing elsewhere.
+            # Administrators of a source administer its clusters, and no others.
             self._lists = {ADMINISTERED: self._held}
             self.fill = {ADMINISTERED: json.dumps(sorted(self._held))}
         elif not session.known.nowhere:
@@ -331,16 +335,16 @@ class _Columns:
         return self._reader.has(self._table, column)
 
     def where(self, condition: Condition) -> Condition:
-        """Return what is left of a condition in this source."""
+        """Return the condition, simplified for this source."""
         left = without_missing(condition, self.has, self._lists)
         if self._table is Table.ADMIN_USERS:
             left = holding_only(left, ADMINISTERED, self._held)
         return left if self._clusters is None else within(left, self._clusters)
 
     def own(self, rows: pa.Table) -> pa.Table:
-        """Return rows without what the source says about rights on clusters that it does not hold.
+        """Return the rows without rights on clusters that the source does not hold.
 
-        Whoever writes one source's database could otherwise name the clusters of another.
+        Otherwise the writer of one source's database could grant rights on the clusters of another.
         """
         if self._table is not Table.ADMIN_USERS or ADMINISTERED not in rows.column_names:
             return rows
@@ -353,10 +357,10 @@ class _Columns:
 
     def check(self) -> None:
         if not self._reader.has(self._table):
-            raise StoreSchemaError(f"It has no table {self._table}, since it was made by an older version of CEEMS.")
+            raise StoreSchemaError(f"It has no table {self._table}: it was made by an older version of CEEMS.")
 
     def is_foreign(self, columns: Iterable[str]) -> bool:
-        """Tell whether a source has its administrators in another form; a missing table is an error elsewhere."""
+        """Tell whether the source stores its administrators in another form. Raises if another table is missing."""
         if self._table is not Table.ADMIN_USERS:
             self.check()
             return False
@@ -364,9 +368,9 @@ class _Columns:
 
 
 class _Rows:
-    """The rows of one source, bit by bit."""
+    """The rows of one source, in batches."""
 
-    def __init__(self, reader: MergedReader, session: "_Source", merge: RowMerge) -> None:
+    def __init__(self, reader: MergedReader, session: "_KnownSession", merge: RowMerge) -> None:
         self._reader = reader
         self._session = session
         self._merge = merge
@@ -376,13 +380,13 @@ class _Rows:
     async def next(self) -> pa.Table | None:
         return await self._reader.one(self._session, self._next)
 
-    async def _next(self, session: "_Source", reader: Reader) -> pa.Table | None:
+    async def _next(self, session: "_KnownSession", reader: Reader) -> pa.Table | None:
         if self._batches is None:
             columns = _Columns(session, reader, self._merge.scan.table)
             if columns.is_foreign([name for name in self._merge.scan.columns if isinstance(name, str)]):
                 return None
             self._columns = columns
-            self._batches = reader.batches(self._merge.part_scan(columns.has, columns.where(self._merge.scan.where)))
+            self._batches = reader.batches(self._merge.source_scan(columns.has, columns.where(self._merge.scan.where)))
         batch = await anext(self._batches, None)
         if batch is None or self._columns is None:
             return None
@@ -395,20 +399,20 @@ class _Rows:
                 await self._session.ask(lambda _: batches.aclose())
 
 
-async def _look_at(part: Part) -> tuple[Part, Known | Missing, float]:
+async def _look_at(source: SourceHandle) -> tuple[SourceHandle, Known | Missing, float]:
     started = time.monotonic()
     try:
-        known: Known | Missing = await part.look()
+        known: Known | Missing = await source.look()
     except StoreError as error:
-        known = part.missing(error)
-    return part, known, time.monotonic() - started
+        known = source.missing(error)
+    return source, known, time.monotonic() - started
 
 
-async def _facts_of(part: Part) -> PartFacts:
+async def _facts_of(source: SourceHandle) -> SourceFacts:
     try:
-        return PartFacts(part.name, await part.facts())
+        return SourceFacts(source.name, await source.facts())
     except StoreError as error:
-        return PartFacts(part.name, None, str(error), error.detail)
+        return SourceFacts(source.name, None, str(error), error.detail)
 
 
 def _distinct(parts: Sequence[pa.Table], plan: Distinct) -> pa.Table:
@@ -422,33 +426,33 @@ def _check_clusters(known: Iterable[tuple[str, Iterable[str]]]) -> None:
     for (one, clusters), (other, others) in combinations([(name, frozenset(ids)) for name, ids in known], 2):
         if both := sorted(clusters & others):
             raise StoreError(
-                f"Sources '{one}' and '{other}' both hold cluster {both[0]}, so that their rows cannot be told apart: "
-                "give clusters different ids, or take one of the sources out of the data source."
+                f"Sources '{one}' and '{other}' both hold cluster {both[0]}, so their rows cannot be told apart. "
+                "Give the clusters different ids, or remove one of the sources from the data source."
             )
 
 
-def _nothing_left(missing: Iterable[Missing | PartFacts]) -> StoreError:
-    """Make the error for a question that no source is left for."""
+def _nothing_left(missing: Iterable[Missing | SourceFacts]) -> StoreError:
+    """Make the error for a question that no source can answer."""
     said: list[tuple[str, str]] = []
     busy = True
-    for part in missing:
-        if isinstance(part, Missing):
-            said.append((part.sentence, part.detailed))
-            busy = busy and part.busy
+    for source in missing:
+        if isinstance(source, Missing):
+            said.append((source.sentence, source.detailed))
+            busy = busy and source.busy
         else:
-            said.append((f"Source '{part.name}': {part.problem}", f"Source '{part.name}': {part.detail}"))
+            said.append((f"Source '{source.name}': {source.problem}", f"Source '{source.name}': {source.detail}"))
             busy = False
     kind = StoreBusyError if busy else StoreError
     return kind(" ".join(message for message, _ in said), " ".join(detail for _, detail in said))
 
 
-def _merged_facts(parts: Sequence[PartFacts]) -> Facts:
-    told = [part.facts for part in parts if part.facts is not None]
+def _merged_facts(sources: Sequence[SourceFacts]) -> Facts:
+    told = [source.facts for source in sources if source.facts is not None]
     zones = {facts.zone for facts in told}
     updates = [facts.newest_update for facts in told if facts.newest_update is not None]
     states = {facts.mirror for facts in told} - {"none"}
     return Facts(
-        location=f"{len(parts)} {'source' if len(parts) == 1 else 'sources'}",
+        location=f"{len(sources)} {'source' if len(sources) == 1 else 'sources'}",
         schema_version=min(facts.schema_version for facts in told),
         zone=zones.pop() if len(zones) == 1 else str(SEVERAL_ZONES),
         zone_guessed=any(facts.zone_guessed for facts in told),
@@ -457,5 +461,5 @@ def _merged_facts(parts: Sequence[PartFacts]) -> Facts:
         newest_update=max(updates, default=None),
         missing_tables=tuple(table for table in Table if any(table in facts.missing_tables for facts in told)),
         mirror="none" if not states else ("behind" if "behind" in states else "fresh"),
-        parts=tuple(parts),
+        sources=tuple(sources),
     )

@@ -17,7 +17,7 @@ from ceems_grpc.store.postgres.connection import Connection
 from ceems_grpc.store.postgres.dialect import PostgresSql
 from ceems_grpc.store.postgres.pool import Lease
 from ceems_grpc.store.postgres.state import Site, State
-from ceems_grpc.store.protocols import Facts, PartFacts
+from ceems_grpc.store.protocols import Facts, SourceFacts
 from ceems_grpc.store.runtime.query_trace import record
 
 _Result = TypeVar("_Result")
@@ -42,11 +42,13 @@ class PostgresReader:
         return found is not None and (column is None or column in found.columns)
 
     def facts(self, location: str) -> Facts:
-        """Describe the database; of several sites each is one of ``parts``."""
+        """Describe the database; if there are several sites, each is one of ``sources``."""
         sites = self._state.sites
         together = self._facts_of(location, sites)
-        parts = tuple(PartFacts(site.name, self._facts_of(location, (site,)), *[site.problem] * 2) for site in sites)
-        return replace(together, parts=parts) if len(parts) > 1 or parts[0].problem else together
+        sources = tuple(
+            SourceFacts(site.name, self._facts_of(location, (site,)), site.problem, site.problem) for site in sites
+        )
+        return replace(together, sources=sources) if len(sources) > 1 or sources[0].problem else together
 
     def _facts_of(self, location: str, sites: tuple[Site, ...]) -> Facts:
         newest = [site.newest for site in sites if site.newest is not None]
