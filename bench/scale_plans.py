@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from bench.questions import DAY
 from ceems_grpc.domain.columns import WEIGHTS
 from ceems_grpc.store.plan import Aggregate, Count, Instant, Key, Sum, Table, WeightedSum, WeightOf, Within
-from ceems_grpc.store.postgres.connection import Address, Connection
+from ceems_grpc.store.postgres.connection import Address, PostgresConnection
 from ceems_grpc.store.postgres.store import PostgresStore
 from ceems_grpc.store.runtime.query_trace import trace_query
 
@@ -30,7 +30,7 @@ async def explained(url: str, password: str, now: int, days: int) -> list[str]:
         Within(Instant.UPDATED, now - days * DAY, now),
     )
     store = PostgresStore(url, password)
-    connection = Connection(Address(url, password), None)
+    connection = PostgresConnection(Address(url, password), None)
     try:
         with trace_query() as trace:
             async with store.read() as reader:

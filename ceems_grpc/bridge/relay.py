@@ -13,7 +13,7 @@ from ceems_grpc.bridge.requests import without_secrets
 from ceems_grpc.grafana.backend.errors import ErrorSource, PluginError
 from ceems_grpc.grafana.backend.relay import PassedStatusError, RelayedCall
 from ceems_grpc.pb import bridge_pb2, pluginv2_pb2
-from ceems_grpc.store.remote.connection import Connection, Metadata
+from ceems_grpc.store.remote.connection import BridgeConnection, Metadata
 from ceems_grpc.store.remote.endpoint import Endpoint
 from ceems_grpc.store.remote.errors import AnsweredError, RemoteError
 from ceems_grpc.version import VERSION
@@ -33,7 +33,7 @@ class BridgeRelay:
     def __init__(self, endpoint: Endpoint) -> None:
         """Open the connection. Raises `PluginError` when its certificates cannot be used."""
         with _failures():
-            self._connection = Connection(endpoint)
+            self._connection = BridgeConnection(endpoint)
 
     async def pass_on(self, call: RelayedCall) -> AsyncGenerator[bytes, None]:
         """Yield the server's answers as they come."""

@@ -15,7 +15,7 @@ from ceems_grpc.store.columnar.layout import quote, text
 from ceems_grpc.store.columnar.zone_text import text_of_zone
 from ceems_grpc.store.errors import StoreError
 from ceems_grpc.store.follow.keeper import SourceFollower, Step
-from ceems_grpc.store.postgres.connection import Address, Connection, Error
+from ceems_grpc.store.postgres.connection import Address, Error, PostgresConnection
 from ceems_grpc.store.postgres.errors import explain, explain_connect
 from ceems_grpc.store.postgres.feed.apply import ClusterTakenError
 from ceems_grpc.store.postgres.feed.state import Site, lock_site
@@ -70,7 +70,7 @@ class Feeder:
         self._progress = progress
         self._open_rows = open_rows
         self.units = 0  # in the file, when it was opened
-        self._connection: Connection | None = None
+        self._connection: PostgresConnection | None = None
         self._target: PostgresTarget | None = None
         self._follower: SourceFollower | None = None
 
@@ -94,7 +94,7 @@ class Feeder:
         facts, zone = _look(settings)
         self.units = facts.units
         try:
-            self._connection = Connection(settings.address, None)
+            self._connection = PostgresConnection(settings.address, None)
         except Error as error:
             raise explain_connect(settings.address, error) from error
         try:
@@ -139,7 +139,7 @@ class Feeder:
             self._connection.close()
             self._connection = None
 
-    def _prepare(self, connection: Connection, facts: Facts, zone: tzinfo) -> None:
+    def _prepare(self, connection: PostgresConnection, facts: Facts, zone: tzinfo) -> None:
         settings = self._settings
         ensure_tables(connection, settings.schema)
         if not lock_site(connection, settings.schema, settings.site):
@@ -152,7 +152,7 @@ class Feeder:
         self._follower = SourceFollower(settings.path, self._target, zone, self._open_rows)
 
 
-def ensure_tables(connection: Connection, schema: str) -> None:
+def ensure_tables(connection: PostgresConnection, schema: str) -> None:
     """Make the tables where there are none. Raises `FeedError` if the role may not, or they have another version."""
     found = connection.fetch(f"SELECT to_regclass({text(f'{quote(schema)}.layout')}) IS NOT NULL").column(0)[0].as_py()
     if not found:
@@ -167,7 +167,7 @@ def ensure_tables(connection: Connection, schema: str) -> None:
         )
 
 
-def _make_tables(connection: Connection, schema: str) -> None:
+def _make_tables(connection: PostgresConnection, schema: str) -> None:
     allowed = connection.fetch(
         f"SELECT CASE WHEN to_regnamespace({text(quote(schema))}) IS NULL"
         " THEN has_database_privilege(current_database(), 'CREATE')"

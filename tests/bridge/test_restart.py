@@ -13,7 +13,7 @@ import pytest
 
 from ceems_grpc.panels.live import channel_key
 from ceems_grpc.pb import pluginv2_pb2 as pb
-from ceems_grpc.store.remote.connection import Connection
+from ceems_grpc.store.remote.connection import BridgeConnection
 from ceems_grpc.store.remote.endpoint import Endpoint
 from ceems_grpc.store.remote.errors import RemoteError
 from tests.support.bridge_servers import ECHO, BridgedPlugin, Files, Server, bridged, serving
@@ -172,7 +172,7 @@ async def _is_asked_again(plugin: Plugin, files: Files, journal: Path) -> bool:
 async def test_a_call_that_is_answered_during_the_diagnosis_of_another() -> None:
     async with Answering(free_port()) as server:
 
-        class Diagnosed(Connection):
+        class Diagnosed(BridgeConnection):
             async def diagnose(self) -> RemoteError | None:
                 """Find that nothing listens, just before the server is back and somebody is answered."""
                 trouble = await super().diagnose()
@@ -190,7 +190,7 @@ async def test_a_call_that_the_server_cancels_as_it_ends_is_asked_again() -> Non
     async with Answering(free_port()) as server:
         await server.start()
         server.cancels = 1
-        connection = Connection(server.endpoint)
+        connection = BridgeConnection(server.endpoint)
         assert await connection.call(ANSWER, b"first", seconds=GUARD) == b"first"
         assert server.cancels == 0
         await connection.close()

@@ -25,7 +25,7 @@ from ceems_grpc.grafana.serve.instances import InstanceManager
 from ceems_grpc.pb import bridge_pb2
 from ceems_grpc.pb import pluginv2_pb2 as pb
 from ceems_grpc.settings import SettingsError
-from ceems_grpc.store.remote.connection import Connection
+from ceems_grpc.store.remote.connection import BridgeConnection
 from ceems_grpc.store.remote.endpoint import Endpoint
 from ceems_grpc.store.remote.errors import AnsweredError, Cause, RemoteError
 from ceems_grpc.store.remote.protocol import PROTOCOL, PROTOCOL_KEY, VERSION_KEY
@@ -215,7 +215,7 @@ async def test_the_plugin_sends_no_token_in_plain_text_through_the_network(plugi
     assert health.status == pb.CheckHealthResponse.ERROR
     assert "Plain text is allowed to this host only" in health.message
     with pytest.raises(RemoteError, match="Plain text"):
-        Connection(Endpoint("ceems.example:9443", plain_text=True, token="t" * 32))
+        BridgeConnection(Endpoint("ceems.example:9443", plain_text=True, token="t" * 32))
 
 
 REFUSED_STARTS = [
@@ -362,7 +362,7 @@ async def test_another_version_of_the_plugin_is_told_by_the_server(files: Files,
 
 async def test_a_method_that_only_other_versions_have(files: Files, server: Server) -> None:
     endpoint = Endpoint(f"localhost:{server.port}", token=files.token, ca_cert=files.authority.certificate)
-    connection = Connection(endpoint)
+    connection = BridgeConnection(endpoint)
     with pytest.raises(RemoteError, match="does not know /ceems") as refused:
         await connection.call("/ceems.v9.New/Thing", b"", seconds=10)
     assert refused.value.cause is Cause.VERSION

@@ -33,7 +33,7 @@ from ceems_grpc.store.plan import (
     WeightOf,
     Within,
 )
-from ceems_grpc.store.postgres.connection import Address, Connection
+from ceems_grpc.store.postgres.connection import Address, PostgresConnection
 from ceems_grpc.store.postgres.store import PostgresStore
 from ceems_grpc.store.runtime.query_trace import Statement, trace_query
 from tests.support.compare import check_same
@@ -102,7 +102,7 @@ async def nodes_of(coordinator: Server, database: str, plan: Plan) -> list[dict[
     """Ask a question, and return the nodes of the plans of its statements."""
     url = coordinator.url(database, "ceems_reader")
     store = PostgresStore(url, READER)
-    connection = Connection(Address(url, READER), None)
+    connection = PostgresConnection(Address(url, READER), None)
     try:
         with trace_query() as trace:
             async with store.read() as reader:
@@ -113,7 +113,7 @@ async def nodes_of(coordinator: Server, database: str, plan: Plan) -> list[dict[
         await store.close()
 
 
-def explained(connection: Connection, statement: Statement) -> dict[str, Any]:
+def explained(connection: PostgresConnection, statement: Statement) -> dict[str, Any]:
     """Return the plan of a statement."""
     parameters = [list(value) if isinstance(value, tuple) else value for value in statement.parameters]
     rows = connection.fetch(f"EXPLAIN (VERBOSE, FORMAT JSON) {statement.text}", parameters)

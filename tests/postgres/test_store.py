@@ -27,7 +27,7 @@ from ceems_grpc.store.plan import (
     Sum,
     Table,
 )
-from ceems_grpc.store.postgres.connection import Address, Connection
+from ceems_grpc.store.postgres.connection import Address, PostgresConnection
 from ceems_grpc.store.postgres.store import PostgresStore
 from ceems_grpc.store.protocols import Facts
 from tests.support.compare import check_same
@@ -267,9 +267,9 @@ def test_a_connection_that_is_made_when_the_loop_has_ended_is_closed(
     server: Server, filled: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     began, ended = threading.Event(), threading.Event()
-    made: list[Connection] = []
+    made: list[PostgresConnection] = []
 
-    class Late(Connection):
+    class Late(PostgresConnection):
         def __init__(self, address: Address, statement_timeout: float | None) -> None:
             began.set()
             assert ended.wait(30)
@@ -287,7 +287,7 @@ def test_a_connection_that_is_made_when_the_loop_has_ended_is_closed(
     async def made_and_closed() -> bool:
         return bool(made) and await asyncio.to_thread(connections, server, filled) == 0
 
-    monkeypatch.setattr("ceems_grpc.store.postgres.pool.Connection", Late)
+    monkeypatch.setattr("ceems_grpc.store.postgres.pool.PostgresConnection", Late)
     asyncio.run(give_up())
     ended.set()
     asyncio.run(eventually(made_and_closed))

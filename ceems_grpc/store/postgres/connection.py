@@ -1,6 +1,6 @@
 """One connection to PostgreSQL through ADBC: statements with parameters in, Arrow out.
 
-Everything here blocks and belongs into a thread, but for `Connection.cancel`, which may be called from any other.
+All methods block and must be called in a worker thread, except `PostgresConnection.cancel`, which any thread may call.
 """
 
 import threading
@@ -71,7 +71,7 @@ class Address:
         return urlunsplit((parts.scheme, f"{quote(user)}{at}{host}", parts.path, "", ""))
 
 
-class Connection:
+class PostgresConnection:
     """An open connection, outside of a transaction unless `begin` was called."""
 
     def __init__(self, address: Address, statement_timeout: float | None) -> None:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TypeVar
 
 from ceems_grpc.store.errors import StoreError
-from ceems_grpc.store.postgres.connection import Address, Connection, Error
+from ceems_grpc.store.postgres.connection import Address, Error, PostgresConnection
 from ceems_grpc.store.postgres.errors import explain, explain_connect, is_lost
 from ceems_grpc.store.postgres.state import State, StateReader
 from ceems_grpc.store.runtime.cancellation import run_cancellable
@@ -37,7 +37,7 @@ class Pool:
         self._closed = False
 
     @asynccontextmanager
-    async def lease(self, idle: list[Connection]) -> AsyncIterator["Lease"]:
+    async def lease(self, idle: list[PostgresConnection]) -> AsyncIterator["Lease"]:
         """Lend a connection. ``idle``: the connections that wait; it is taken from them and given back to them."""
         lease = Lease(self, idle)
         self._open += 1
@@ -66,10 +66,10 @@ class Pool:
 
     # For leases
 
-    def connect(self) -> Connection:
+    def connect(self) -> PostgresConnection:
         """Make a connection; blocks."""
         try:
-            return Connection(self._address, self._timeout)
+            return PostgresConnection(self._address, self._timeout)
         except Error as error:
             raise explain_connect(self._address, error) from error
 
@@ -90,10 +90,10 @@ class Pool:
 class Lease:
     """A connection, and the transaction on it, for as long as a reader is open."""
 
-    def __init__(self, pool: "Pool", idle: list[Connection]) -> None:
+    def __init__(self, pool: "Pool", idle: list[PostgresConnection]) -> None:
         self._pool = pool
         self._idle = idle  # connections that wait, to be taken and given back
-        self._connection: Connection | None = None
+        self._connection: PostgresConnection | None = None
         self._given = False  # whether the reader has given an answer of this transaction
 
     async def open(self) -> State:
@@ -120,11 +120,11 @@ class Lease:
         except Error as error:
             raise self._pool.explain(error) from error
 
-    async def _begin(self, connection: Connection) -> State:
+    async def _begin(self, connection: PostgresConnection) -> State:
         self._connection = connection
         return await self._run(partial(self._pool.states.begin, connection))
 
-    async def ask(self, work: Callable[[Connection], _Result], renew: Callable[[State], None]) -> _Result:
+    async def ask(self, work: Callable[[PostgresConnection], _Result], renew: Callable[[State], None]) -> _Result:
         """Run work on the connection in a thread. Raises `StoreError`.
 
         Where the connection is lost before anything was answered, the work is done once more on another one, in a new
@@ -160,7 +160,7 @@ class Lease:
         else:
             self._idle.append(connection)
 
-    async def _drop_lost(self, connection: Connection) -> None:
+    async def _drop_lost(self, connection: PostgresConnection) -> None:
         """Close a connection, and those that wait: where one is lost, others are too."""
         self._connection = None
         waiting, self._idle[:] = [connection, *self._idle], []
@@ -190,11 +190,11 @@ class Lease:
         )
 
 
-def _cancel(connection: Connection) -> None:
+def _cancel(connection: PostgresConnection) -> None:
     with suppress(Error):  # a server that is gone cannot be told
         connection.cancel()
 
 
-def _close_when_made(connecting: "Future[Connection]") -> None:
+def _close_when_made(connecting: "Future[PostgresConnection]") -> None:
     if not connecting.cancelled() and connecting.exception() is None:
         connecting.result().close()

@@ -13,7 +13,7 @@ from ceems_grpc.store.columnar.assemble import put_together, type_of, type_of_me
 from ceems_grpc.store.columnar.zone_text import zone_of_text
 from ceems_grpc.store.plan import Aggregate, Distinct, KeyScan, Scan, Spread, Table
 from ceems_grpc.store.postgres import summed
-from ceems_grpc.store.postgres.connection import Connection
+from ceems_grpc.store.postgres.connection import PostgresConnection
 from ceems_grpc.store.postgres.dialect import PostgresSql
 from ceems_grpc.store.postgres.pool import Lease
 from ceems_grpc.store.postgres.state import Site, State
@@ -66,7 +66,7 @@ class PostgresReader:
     async def reach_shards(self) -> None:
         """Return if all servers that hold partitions answer."""
 
-        def work(connection: Connection) -> None:
+        def work(connection: PostgresConnection) -> None:
             for place in map(self._state.catalog.place, self._state.catalog.shards):
                 connection.fetch(f"SELECT 1 FROM {place} LIMIT 1")  # noqa: S608 - a quoted name
 
@@ -75,7 +75,7 @@ class PostgresReader:
     async def table(self, scan: Scan) -> pa.Table:
         """Return all rows of a scan, JSON columns taken apart where `AllKeys` asks for it."""
 
-        def work(connection: Connection) -> pa.Table:
+        def work(connection: PostgresConnection) -> pa.Table:
             sql = self._sql(scan.table)
             statement, names = sql.scan(scan)
             return put_together(scan, names, _fetch(connection, statement, sql))
@@ -87,7 +87,7 @@ class PostgresReader:
         if not all(isinstance(column, str) for column in scan.columns):
             raise ValueError("batches() gives JSON columns as text; use table() for AllKeys")
 
-        def start(connection: Connection) -> tuple[pa.Schema, Any, pa.Table]:
+        def start(connection: PostgresConnection) -> tuple[pa.Schema, Any, pa.Table]:
             sql = self._sql(scan.table)
             statement, names = sql.scan(scan)
             schema = pa.schema([(name, type_of(name)) for name in names])
@@ -111,7 +111,7 @@ class PostgresReader:
         fields = [(name, pa.string()) for name in plan.by] + ([("day", pa.int64())] if plan.day else [])
         fields += [(measure.name, type_of_measure(measure)) for measure in plan.measures]
 
-        def work(connection: Connection) -> pa.Table:
+        def work(connection: PostgresConnection) -> pa.Table:
             sql = self._sql(plan.table)
             pieces = summed.can_sum(sql.catalog, plan)
             statement = sql.aggregate(plan) if pieces is None else summed.aggregate(sql, plan, pieces)
@@ -124,7 +124,7 @@ class PostgresReader:
         fields = [(name, pa.string()) for name in plan.by] + [("step", pa.int64())]
         fields += [(measure.name, type_of_measure(measure)) for measure in plan.measures]
 
-        def work(connection: Connection) -> pa.Table:
+        def work(connection: PostgresConnection) -> pa.Table:
             sql = self._sql(Table.UNITS)
             return _as(pa.schema(fields), _fetch(connection, sql.spread(plan), sql))
 
@@ -134,7 +134,7 @@ class PostgresReader:
         """Return the sorted keys of each column; a column without any has an empty tuple."""
         found: dict[str, set[str]] = {column: set() for column in plan.columns}
 
-        def work(connection: Connection) -> None:
+        def work(connection: PostgresConnection) -> None:
             sql = self._sql(plan.table)
             pieces = summed.pieces_of(sql.catalog, plan.table, plan.where) if plan.recent is None else None
             statement, keys = sql.keys(plan) if pieces is None else summed.keys(sql, plan, pieces)
@@ -157,7 +157,7 @@ class PostgresReader:
         """Return the different values of the columns, ordered by them."""
         schema = pa.schema([(name, type_of(name)) for name in plan.columns])
 
-        def work(connection: Connection) -> pa.Table:
+        def work(connection: PostgresConnection) -> pa.Table:
             sql = self._sql(plan.table)
             return _as(schema, _fetch(connection, sql.distinct(plan), sql))
 
@@ -166,14 +166,14 @@ class PostgresReader:
     def _sql(self, table: Table) -> PostgresSql:
         return PostgresSql(table, self._state.catalog)
 
-    async def _ask(self, work: Callable[[Connection], _Result]) -> _Result:
+    async def _ask(self, work: Callable[[PostgresConnection], _Result]) -> _Result:
         return await self._lease.ask(work, self._renew)
 
     def _renew(self, state: State) -> None:
         self._state = state
 
 
-def _fetch(connection: Connection, statement: str, sql: PostgresSql) -> pa.Table:
+def _fetch(connection: PostgresConnection, statement: str, sql: PostgresSql) -> pa.Table:
     recorded = record("database", "postgresql", statement, sql.parameters)
     began = time.perf_counter()
     rows = connection.fetch(statement, sql.parameters)

@@ -13,7 +13,7 @@ from ceems_grpc.store.columnar.local_time import SEVERAL_ZONES
 from ceems_grpc.store.columnar.zone_text import zone_of_text
 from ceems_grpc.store.errors import StoreError
 from ceems_grpc.store.plan import Table
-from ceems_grpc.store.postgres.connection import Address, Connection, Error
+from ceems_grpc.store.postgres.connection import Address, Error, PostgresConnection
 from ceems_grpc.store.postgres.dialect import CLUSTERS, Catalog
 from ceems_grpc.store.postgres.errors import explain, is_no_such, never_fed, not_set_up, too_old
 from ceems_grpc.store.postgres.schema import POSTGRES_LAYOUT_VERSION, TableCatalog
@@ -70,7 +70,7 @@ class StateReader:
         self._known: tuple[Hashable, dict[str, TableCatalog]] | None = None
         self._warned = False
 
-    def begin(self, connection: Connection) -> State:
+    def begin(self, connection: PostgresConnection) -> State:
         """Begin a transaction, and return what the database holds in it; blocks. Raises `StoreError` and `Error`."""
         connection.begin()
         try:
@@ -82,7 +82,7 @@ class StateReader:
             connection.run("ROLLBACK")
             raise self._schema_trouble(connection) from error
 
-    def _state_of(self, connection: Connection, rows: list[dict[str, Any]]) -> State:
+    def _state_of(self, connection: PostgresConnection, rows: list[dict[str, Any]]) -> State:
         version = rows[0]["version"] if rows else 0
         if version < POSTGRES_LAYOUT_VERSION:
             raise too_old(self._address, self._schema, version, POSTGRES_LAYOUT_VERSION)
@@ -102,7 +102,7 @@ class StateReader:
         zones = {site.zone for site in sites}
         return State(sites, catalog, zone_of_text(zones.pop()) if len(zones) == 1 else SEVERAL_ZONES)
 
-    def _tables(self, connection: Connection, version: Hashable) -> dict[str, TableCatalog]:
+    def _tables(self, connection: PostgresConnection, version: Hashable) -> dict[str, TableCatalog]:
         known = self._known
         if known is not None and known[0] == version:
             return known[1]
@@ -129,7 +129,7 @@ class StateReader:
             f" FROM {schema}.layout LEFT JOIN {schema}.sites ON true ORDER BY site"
         )
 
-    def _schema_trouble(self, connection: Connection) -> StoreError:
+    def _schema_trouble(self, connection: PostgresConnection) -> StoreError:
         try:
             rows = connection.fetch(f"SELECT version FROM {quote(self._schema)}.layout")  # noqa: S608
         except Error as error:

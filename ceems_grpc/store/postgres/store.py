@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
 
 from ceems_grpc.store.errors import StoreBusyError
-from ceems_grpc.store.postgres.connection import Address, Connection
+from ceems_grpc.store.postgres.connection import Address, PostgresConnection
 from ceems_grpc.store.postgres.pool import Pool
 from ceems_grpc.store.postgres.reader import PostgresReader
 from ceems_grpc.store.postgres.state import StateReader
@@ -37,9 +37,9 @@ class PostgresStore:
         self._address = Address(url, password)
         self._pool = Pool(self._address, StateReader(self._address, schema), connections, statement_timeout)
         self._free = asyncio.Semaphore(connections)
-        self._idle: list[Connection] = []
+        self._idle: list[PostgresConnection] = []
         # Versions are asked for while readers are open, so they have a connection of their own.
-        self._watch: list[Connection] = []
+        self._watch: list[PostgresConnection] = []
         self._one_watcher = asyncio.Lock()
 
     @asynccontextmanager

@@ -53,7 +53,7 @@ _TOO_LARGE = "larger than max"
 _CUT_OFF = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 
 
-class Connection:
+class BridgeConnection:
     """Calls a server with messages as they are on the wire.
 
     Calls raise `RemoteError` when the server cannot be asked, `AnsweredError` for a gRPC status that it answers with.

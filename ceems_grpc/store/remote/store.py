@@ -18,7 +18,7 @@ from ceems_grpc.store.errors import StoreBusyError, StoreError, StorePermissionE
 from ceems_grpc.store.plan import Aggregate, Distinct, KeyScan, Plan, Scan, Spread, Table
 from ceems_grpc.store.plan.codec import encode_plan
 from ceems_grpc.store.protocols import Facts
-from ceems_grpc.store.remote.connection import Connection
+from ceems_grpc.store.remote.connection import BridgeConnection
 from ceems_grpc.store.remote.endpoint import Endpoint
 from ceems_grpc.store.remote.errors import AnsweredError, Cause, RemoteError
 from ceems_grpc.store.runtime.query_trace import record
@@ -44,7 +44,7 @@ class RemoteStore:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
-        self._connection: Connection | None = None
+        self._connection: BridgeConnection | None = None
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator["RemoteReader"]:
@@ -84,10 +84,10 @@ class RemoteStore:
         request = pb.AskRequest(reader=reader, plan=encoded, by_batches=by_batches)
         return self._stream("Ask", request, pb.AskResponse)
 
-    def _connected(self) -> Connection:
+    def _connected(self) -> BridgeConnection:
         if self._connection is None:
             try:
-                self._connection = Connection(self._endpoint)
+                self._connection = BridgeConnection(self._endpoint)
             except RemoteError as error:
                 _fail(error)
         return self._connection

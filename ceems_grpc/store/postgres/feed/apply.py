@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from ceems_grpc.store.columnar.layout import MOMENT, ROW, CannotMirrorError, quote, text
 from ceems_grpc.store.plan import Table
-from ceems_grpc.store.postgres.connection import Connection
+from ceems_grpc.store.postgres.connection import PostgresConnection
 from ceems_grpc.store.postgres.feed.catalog import transaction
 from ceems_grpc.store.postgres.feed.rollups import DAY_SECONDS, empty_statements, rebuild_statements
 from ceems_grpc.store.postgres.schema import LARGE_TABLES, PART, SITE, Placement, TableCatalog
@@ -41,7 +41,7 @@ class Work:
 class Writer:
     """Writes the rows of one site."""
 
-    def __init__(self, connection: Connection, schema: str, site: str, kind: Placement) -> None:
+    def __init__(self, connection: PostgresConnection, schema: str, site: str, kind: Placement) -> None:
         self._connection = connection
         self._schema = schema
         self._space = quote(schema)

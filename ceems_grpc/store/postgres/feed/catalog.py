@@ -8,7 +8,7 @@ import msgspec
 from ceems_grpc.schema import is_metric
 from ceems_grpc.store.columnar.layout import CannotMirrorError, TableLayout, quote, text
 from ceems_grpc.store.plan import Table
-from ceems_grpc.store.postgres.connection import Connection, Error
+from ceems_grpc.store.postgres.connection import Error, PostgresConnection
 from ceems_grpc.store.postgres.feed.rollups import rollup_columns
 from ceems_grpc.store.postgres.schema import DAILY, HOURLY, MOST_KEYS, TableCatalog, type_of
 
@@ -20,7 +20,7 @@ class Catalogs:
     lock would wait for ever for rows that the same feeder has written there.
     """
 
-    def __init__(self, connection: Connection, schema: str, weights: dict[str, str]) -> None:
+    def __init__(self, connection: PostgresConnection, schema: str, weights: dict[str, str]) -> None:
         self._connection = connection
         self._space = quote(schema)
         self._weights = weights
@@ -113,7 +113,7 @@ class Catalogs:
 
 
 @contextmanager
-def transaction(connection: Connection) -> Iterator[None]:
+def transaction(connection: PostgresConnection) -> Iterator[None]:
     """Commit what the context does, or nothing if it raises."""
     connection.run("BEGIN")
     try:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import msgspec
 
 from ceems_grpc.store.columnar.layout import Meta
-from ceems_grpc.store.postgres.connection import Connection
+from ceems_grpc.store.postgres.connection import PostgresConnection
 
 _LOCK = 0x6365656D  # "ceem": the first half of the keys of advisory locks
 
@@ -48,7 +48,7 @@ class FeedState(msgspec.Struct):
             return msgspec.convert({**msgspec.json.decode(text), "meta": None}, type=cls)
 
 
-def lock_site(connection: Connection, schema: str, site: str) -> bool:
+def lock_site(connection: PostgresConnection, schema: str, site: str) -> bool:
     """Lock a site for writing while the connection lives. Return False if another connection holds the lock."""
     key = zlib.crc32(f"{schema}\0{site}".encode()) - (1 << 31)
     taken: bool = connection.fetch(f"SELECT pg_try_advisory_lock({_LOCK}, {key})").column(0)[0].as_py()

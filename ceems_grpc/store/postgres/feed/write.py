@@ -29,7 +29,7 @@ from ceems_grpc.store.columnar.layout import (
     text,
 )
 from ceems_grpc.store.plan import Table
-from ceems_grpc.store.postgres.connection import Connection
+from ceems_grpc.store.postgres.connection import PostgresConnection
 from ceems_grpc.store.postgres.feed.apply import ALL_CLUSTERS, Work, Writer, array_of
 from ceems_grpc.store.postgres.feed.catalog import Catalogs, transaction
 from ceems_grpc.store.postgres.feed.rollups import (
@@ -65,7 +65,7 @@ class PostgresTarget:
     """
 
     def __init__(
-        self, connection: Connection, schema: str, site: Site, progress: Callable[[int], None] | None = None
+        self, connection: PostgresConnection, schema: str, site: Site, progress: Callable[[int], None] | None = None
     ) -> None:
         self._connection = connection
         self._schema = schema
