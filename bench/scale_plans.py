@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from bench.questions import DAY
-from ceems_grpc.domain.columns import WEIGHTS
+from ceems_grpc.schema import WEIGHTS
 from ceems_grpc.store.plan import Aggregate, Count, Instant, Key, Sum, Table, WeightedSum, WeightOf, Within
 from ceems_grpc.store.postgres.connection import Address, PostgresConnection
 from ceems_grpc.store.postgres.store import PostgresStore

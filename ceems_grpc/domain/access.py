@@ -18,6 +18,7 @@ from cachetools import TTLCache
 
 from ceems_grpc.domain.errors import not_an_admin
 from ceems_grpc.domain.questions.model import AsAdmin, Viewer
+from ceems_grpc.schema import ADMINISTERED
 from ceems_grpc.store.columnar.flatten import decode_list
 from ceems_grpc.store.missing import missing_of, require_whole
 from ceems_grpc.store.plan import ALWAYS, AllOf, AnyOf, Condition, Distinct, Holds, In, PairIn, Table
@@ -86,16 +87,16 @@ class Rights:
 async def _read_admin_scope(reader: Reader, login: str) -> AdminScope:
     # Before version 8 of the schema, a row holds a list of names.
     forms = (("name", In("name", (login,))), ("users", Holds("users", (login,))))
-    by_cluster = reader.has(Table.ADMIN_USERS, "clusters")
+    by_cluster = reader.has(Table.ADMIN_USERS, ADMINISTERED)
     clusters: set[str] = set()
     named = False
     for column, where in forms:
         if not reader.has(Table.ADMIN_USERS, column):
             continue
-        columns = (column, "clusters") if by_cluster else (column,)
+        columns = (column, ADMINISTERED) if by_cluster else (column,)
         found = await reader.distinct(Distinct(Table.ADMIN_USERS, columns, where))
         named = named or bool(found.num_rows)
-        for text in found.column("clusters").to_pylist() if by_cluster else ():
+        for text in found.column(ADMINISTERED).to_pylist() if by_cluster else ():
             clusters.update(map(str, decode_list(text)))
     return AdminScope(named, tuple(sorted(clusters)) if by_cluster else None)
 

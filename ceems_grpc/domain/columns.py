@@ -1,23 +1,6 @@
-"""The columns that answers have: those of the database that answers show, and those that are computed from them."""
+"""The columns of answers: those that come from the database, and those that are computed from them."""
 
-from ceems_grpc.schema import COLUMNS, GROUPS, METRICS, WEIGHTS, Column, Kind, Table, Type, Unit
-
-__all__ = [
-    "CLUSTER_COLUMNS",
-    "DERIVED",
-    "GROUPS",
-    "METRICS",
-    "METRIC_NAMES",
-    "PROJECT_COLUMNS",
-    "STATS_COLUMNS",
-    "UNIT_COLUMNS",
-    "USAGE_COLUMNS",
-    "USER_COLUMNS",
-    "WEIGHTS",
-    "Column",
-    "Kind",
-    "Unit",
-]
+from ceems_grpc.schema import COLUMNS, METRICS, Column, Kind, Table, Type, Unit
 
 
 def _answered(table: Table) -> tuple[Column, ...]:

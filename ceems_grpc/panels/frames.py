@@ -3,10 +3,9 @@
 import pyarrow as pa
 
 from ceems_grpc.domain.answers.answer import Answer
-from ceems_grpc.domain.columns import Column, Kind, Unit
 from ceems_grpc.domain.questions.steps import TimeSteps
 from ceems_grpc.grafana import Field, FieldConfig, Frame, FrameMeta, FrameType, Notice
-from ceems_grpc.schema import Type
+from ceems_grpc.schema import Column, Kind, Type, Unit
 from ceems_grpc.store.columnar.flatten import decode_list
 
 UNITS: dict[Unit, str] = {

@@ -9,9 +9,8 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ceems_grpc.domain.columns import Column, Kind
 from ceems_grpc.rest.columns import integer_pieces, join_rows, metric_pieces, text_pieces
-from ceems_grpc.schema import Type
+from ceems_grpc.schema import Column, Kind, Type
 from ceems_grpc.store.columnar.flatten import decode_list, decode_object
 from ceems_grpc.store.columnar.json_texts import EMPTY_VALUES
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ceems_grpc.domain.columns import METRICS, UNIT_COLUMNS
+from ceems_grpc.domain.columns import UNIT_COLUMNS
+from ceems_grpc.schema import METRICS
 from tests.support.compare import first_difference, plain, same
 from tests.support.frame_rows import frame_rows
 from tests.support.places import SYNTHETIC

@@ -6,7 +6,8 @@ import pyarrow as pa
 import pytest
 
 from ceems_grpc.domain.answers.derived import NEEDS, WEIGHTED_SUM, add_derived
-from ceems_grpc.domain.columns import DERIVED, METRICS
+from ceems_grpc.domain.columns import DERIVED
+from ceems_grpc.schema import METRICS
 
 
 def derived(name: str, **columns: list[float | None]) -> dict[str, list[Any]]:

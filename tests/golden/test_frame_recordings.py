@@ -7,7 +7,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from ceems_grpc.domain.columns import METRICS, UNIT_COLUMNS
+from ceems_grpc.domain.columns import UNIT_COLUMNS
+from ceems_grpc.schema import METRICS
 from tests.support.compare import first_difference, plain, same
 from tests.support.frame_rows import frame_rows
 from tests.support.plugin.ceems import CeemsPlugin, ceems_plugin, read_frame

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ceems_grpc.domain.columns import METRICS
 from ceems_grpc.domain.questions.model import Viewer
 from ceems_grpc.domain.service import Ceems
 from ceems_grpc.grafana.backend.query import DataQuery, TimeRange
@@ -22,6 +21,7 @@ from ceems_grpc.migrate.queries.target import rewrite_target
 from ceems_grpc.migrate.report import Json
 from ceems_grpc.panels.answers import Panels
 from ceems_grpc.rest.router import Api
+from ceems_grpc.schema import METRICS
 from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.migrate.boards import NAMES, filled, load, migrated, our_targets, panels, shown_names
 from tests.support.places import SYNTHETIC

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from ceems_grpc.domain.columns import GROUPS
 from ceems_grpc.domain.questions.model import Selection, StatsQuestion, UsageQuestion, Viewer
 from ceems_grpc.domain.questions.window import Window
 from ceems_grpc.domain.service import Ceems
+from ceems_grpc.schema import GROUPS
 from ceems_grpc.store.duckdb.store import MirroredStore
 from ceems_grpc.store.plan import Distinct, Table
 from ceems_grpc.store.protocols import KnowsKeys

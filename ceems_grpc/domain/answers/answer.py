@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from ceems_grpc.domain.columns import Column
+from ceems_grpc.schema import Column
 from ceems_grpc.store.missing import Missing
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ceems_grpc.domain.columns import WEIGHTS
+from ceems_grpc.schema import WEIGHTS
 
 NEEDS: dict[str, tuple[str, ...]] = {
     "total_energy_usage_kwh": ("total_cpu_energy_usage_kwh", "total_gpu_energy_usage_kwh"),

@@ -6,12 +6,13 @@ import pyarrow as pa
 
 from ceems_grpc.domain.access import Access
 from ceems_grpc.domain.answers.answer import Answer, truncate
-from ceems_grpc.domain.columns import CLUSTER_COLUMNS, PROJECT_COLUMNS, USER_COLUMNS, Column
+from ceems_grpc.domain.columns import CLUSTER_COLUMNS, PROJECT_COLUMNS, USER_COLUMNS
 from ceems_grpc.domain.errors import ErrorType, QuestionError, bad_data
 from ceems_grpc.domain.questions.fields import choose_fields
 from ceems_grpc.domain.questions.filters import selected_rows
 from ceems_grpc.domain.questions.model import Directory, DirectoryQuestion, VerifyQuestion
 from ceems_grpc.domain.questions.ordering import check_order, sort_table
+from ceems_grpc.schema import ADMINISTERED, Column
 from ceems_grpc.store.missing import require_whole
 from ceems_grpc.store.plan import (
     ALWAYS,
@@ -93,7 +94,7 @@ async def _rows(access: Access, question: DirectoryQuestion, source: Table, colu
         own = In("name", (login,))
         if source is Table.ADMIN_USERS and access.as_admin and access.clusters is not None:
             conditions.append(
-                AnyOf((Holds("clusters", access.clusters), own))
+                AnyOf((Holds(ADMINISTERED, access.clusters), own))
             )  # its rows have a list of clusters, not one cluster
         else:
             conditions.append(access.either(ALWAYS, own))

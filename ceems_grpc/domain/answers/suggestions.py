@@ -13,17 +13,14 @@ from ceems_grpc.domain.answers.derived import NEEDS
 from ceems_grpc.domain.columns import (
     CLUSTER_COLUMNS,
     DERIVED,
-    METRICS,
     PROJECT_COLUMNS,
     STATS_COLUMNS,
     UNIT_COLUMNS,
     USAGE_COLUMNS,
     USER_COLUMNS,
-    Column,
-    Kind,
-    Unit,
 )
 from ceems_grpc.domain.questions.model import AsAdmin, Selection
+from ceems_grpc.schema import METRICS, Column, Kind, Unit
 from ceems_grpc.store.columnar.flatten import decode_list, decode_object
 from ceems_grpc.store.missing import Missing
 from ceems_grpc.store.plan import (

@@ -10,11 +10,12 @@ from msgspec.structs import replace
 from ceems_grpc.domain.access import Access
 from ceems_grpc.domain.answers.answer import Answer, limit_warning, truncate
 from ceems_grpc.domain.answers.derived import add_derived, derived_among, with_needs
-from ceems_grpc.domain.columns import DERIVED, METRIC_NAMES, UNIT_COLUMNS, Kind
+from ceems_grpc.domain.columns import DERIVED, METRIC_NAMES, UNIT_COLUMNS
 from ceems_grpc.domain.questions.fields import Fields, choose_fields
 from ceems_grpc.domain.questions.filters import selected_rows
 from ceems_grpc.domain.questions.model import OrderBy, UnitsQuestion
 from ceems_grpc.domain.questions.ordering import check_order, sort_table
+from ceems_grpc.schema import Kind
 from ceems_grpc.store.columnar.json_rows import JsonScan, JsonText, WritesJson
 from ceems_grpc.store.columnar.local_time import named_zone
 from ceems_grpc.store.plan import (

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from ceems_grpc.domain.access import Access
 from ceems_grpc.domain.answers.answer import Answer, truncate
 from ceems_grpc.domain.answers.derived import WEIGHTED_SUM, add_derived, derived_among, with_needs
-from ceems_grpc.domain.columns import DERIVED, GROUPS, METRIC_NAMES, METRICS, USAGE_COLUMNS, WEIGHTS, Column
+from ceems_grpc.domain.columns import DERIVED, METRIC_NAMES, USAGE_COLUMNS
 from ceems_grpc.domain.errors import bad_data
 from ceems_grpc.domain.questions.fields import choose_fields
 from ceems_grpc.domain.questions.filters import selected_rows
@@ -21,6 +21,7 @@ from ceems_grpc.domain.questions.model import Mode, Selection, Source, UsageOver
 from ceems_grpc.domain.questions.ordering import check_order, sort_table
 from ceems_grpc.domain.questions.steps import TimeStep, TimeSteps, steps_of
 from ceems_grpc.domain.questions.window import DAY, Window
+from ceems_grpc.schema import GROUPS, METRICS, WEIGHTS, Column
 from ceems_grpc.store.plan import (
     Aggregate,
     AllKeys,

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from ceems_grpc.domain.columns import Column, Kind
 from ceems_grpc.domain.errors import bad_data
 from ceems_grpc.domain.questions.model import OrderBy
+from ceems_grpc.schema import Column, Kind
 
 
 @dataclass(frozen=True, slots=True)

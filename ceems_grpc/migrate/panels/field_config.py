@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from ceems_grpc.domain.columns import Kind, Unit
 from ceems_grpc.migrate.json_parts import as_object, objects
 from ceems_grpc.migrate.queries.fields import QueryField
 from ceems_grpc.migrate.queries.target import Rewritten
 from ceems_grpc.migrate.report import Json
 from ceems_grpc.panels.frames import UNITS
+from ceems_grpc.schema import Kind, Unit
 
 _KINDS = {Kind.METRIC, Kind.DERIVED, Kind.TIME, Kind.COUNT}
 _PERCENT_RANGE = {"min": 0, "max": 100}

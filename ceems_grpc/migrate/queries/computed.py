@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from itertools import product
 from math import isclose
 
-from ceems_grpc.domain.columns import DERIVED, Column
+from ceems_grpc.domain.columns import DERIVED
 from ceems_grpc.migrate.expressions.evaluation import evaluate
 from ceems_grpc.migrate.expressions.tree import Choose, Expression, Literal, Name, Not, Operation
 from ceems_grpc.migrate.queries.fields import QueryField
 from ceems_grpc.migrate.report import CannotRewriteError, Json
+from ceems_grpc.schema import Column
 
 _DERIVED: dict[str, Column] = {column.name: column for column in DERIVED}
 _NOW = "now"

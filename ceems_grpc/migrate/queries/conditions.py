@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ceems_grpc.domain.columns import GROUPS, Kind
 from ceems_grpc.migrate.expressions.tree import Expression, Literal, Name, Not, OneOf, Operation
 from ceems_grpc.migrate.json_parts import objects
 from ceems_grpc.migrate.queries.fields import QueryField
 from ceems_grpc.migrate.report import CannotRewriteError, Json
+from ceems_grpc.schema import GROUPS, Kind
 
 _FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
 _NEGATED = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "==": "!=", "!=": "=="}

@@ -3,11 +3,11 @@
 import re
 from dataclasses import dataclass, field
 
-from ceems_grpc.domain.columns import GROUPS
 from ceems_grpc.domain.questions.model import AsAdmin
 from ceems_grpc.migrate.queries.api_call import ApiCall
 from ceems_grpc.migrate.report import CannotRewriteError, Json
 from ceems_grpc.migrate.template_variables import has_variable, is_variable, variable_name, without_formats
+from ceems_grpc.schema import GROUPS
 
 _LISTS = {"cluster_id": "clusters", "project": "projects", "user": "users", "uuid": "uuids"}
 _KNOWN = {*_LISTS, "from", "to", "running", "field", "timezone", "groupby", "experimental"}

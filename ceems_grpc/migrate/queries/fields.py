@@ -11,12 +11,11 @@ from ceems_grpc.domain.columns import (
     UNIT_COLUMNS,
     USAGE_COLUMNS,
     USER_COLUMNS,
-    Column,
-    Kind,
 )
 from ceems_grpc.migrate.json_parts import objects
 from ceems_grpc.migrate.report import CannotRewriteError, Json
 from ceems_grpc.migrate.template_variables import VARIABLE, clean, has_variable
+from ceems_grpc.schema import Column, Kind
 
 COLUMNS: dict[str, dict[str, Column]] = {
     kind: {column.name: column for column in columns}

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ceems_grpc.domain.columns import Kind
 from ceems_grpc.migrate.expressions.parser import parse
 from ceems_grpc.migrate.expressions.tree import Expression
 from ceems_grpc.migrate.json_parts import as_object, objects
@@ -14,6 +13,7 @@ from ceems_grpc.migrate.queries.draft import draft_query
 from ceems_grpc.migrate.queries.fields import COLUMNS, CopiedField, QueryField, fields_of, make_query_field
 from ceems_grpc.migrate.queries.row_selector import RowSelector, rows_of
 from ceems_grpc.migrate.report import CannotRewriteError, Json
+from ceems_grpc.schema import Kind
 
 _EVERYTHING = {"pagination_mode": {"", "none"}, "format": {"", "table", "timeseries"}}
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ceems_grpc.schema import ADMINISTERED
 from ceems_grpc.store.columnar.assemble import put_together, type_of
 from ceems_grpc.store.columnar.flatten import decode_object
 from ceems_grpc.store.merged.source_handle import first_of_all
@@ -160,7 +161,7 @@ class RowMerge:
 
 def _without_duplicates(rows: pa.Table) -> pa.Table:
     """Drop duplicate rows: an administrator of several sites is listed once."""
-    names = [name for name in rows.column_names if name not in {"id", "clusters"}]
+    names = [name for name in rows.column_names if name not in {"id", ADMINISTERED}]
     numbered = rows.append_column(_SOURCE, pa.array(range(rows.num_rows), pa.int64()))
     first = numbered.group_by(names, use_threads=False).aggregate([(_SOURCE, "min")]).column(f"{_SOURCE}_min")
     return rows.take(first.take(pc.sort_indices(first)))

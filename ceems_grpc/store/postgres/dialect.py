@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from ceems_grpc.schema import INTEGERS, OBJECTS, is_metric
+from ceems_grpc.schema import ADMINISTERED, INTEGERS, OBJECTS, is_metric
 from ceems_grpc.store.columnar.layout import ROW, quote, text
 from ceems_grpc.store.errors import lacking
 from ceems_grpc.store.plan import (
@@ -35,7 +35,6 @@ from ceems_grpc.store.sql.columns import ColumnCompiler
 from ceems_grpc.store.sql.values import INT64, numbers_of
 
 _LEADING_NUMBER = r"^[ \t\n\v\f\r]*([-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?)"
-CLUSTERS = "clusters"
 """The feeder's own column of admin_users: a JSON list of the clusters that a row's names administer."""
 
 
@@ -249,7 +248,7 @@ class PostgresSql(ColumnCompiler):
 
     def holds(self, column: str, values: tuple[str, ...]) -> str:
         """Write that a JSON array holds one of the values."""
-        if column != CLUSTERS:
+        if column != ADMINISTERED:
             return super().holds(column, values)
         wanted = self.storable(values)
         return f"({self.column(column)}::jsonb ?| {self.values(wanted, self.text_type)})" if wanted else self.never

@@ -8,13 +8,14 @@ from typing import Any
 
 import msgspec
 
+from ceems_grpc.schema import ADMINISTERED
 from ceems_grpc.store.columnar.layout import quote, text
 from ceems_grpc.store.columnar.local_time import SEVERAL_ZONES
 from ceems_grpc.store.columnar.zone_text import zone_of_text
 from ceems_grpc.store.errors import StoreError
 from ceems_grpc.store.plan import Table
 from ceems_grpc.store.postgres.connection import Address, Error, PostgresConnection
-from ceems_grpc.store.postgres.dialect import CLUSTERS, Catalog
+from ceems_grpc.store.postgres.dialect import Catalog
 from ceems_grpc.store.postgres.errors import explain, is_no_such, never_fed, not_set_up, too_old
 from ceems_grpc.store.postgres.schema import POSTGRES_LAYOUT_VERSION, TableCatalog
 
@@ -111,8 +112,8 @@ class StateReader:
         for row in connection.fetch(statement).to_pylist():
             tables[row["table_name"]] = msgspec.json.decode(row["layout"], type=TableCatalog)
         admins = tables.get(Table.ADMIN_USERS)
-        if admins is not None and CLUSTERS not in admins.columns:
-            admins.columns = (*admins.columns, CLUSTERS)
+        if admins is not None and ADMINISTERED not in admins.columns:
+            admins.columns = (*admins.columns, ADMINISTERED)
         self._known = (version, tables)
         return tables
 
