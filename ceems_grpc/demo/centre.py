@@ -16,7 +16,7 @@ _FRENCH_PROVIDERS = ("emaps_total", "owid_total", "rte_total")
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class ClusterLoad:
     """A cluster, its share of all units (0 to 1), and the rhythm in which its units start."""
 
     cluster: Cluster
@@ -24,30 +24,30 @@ class Site:
     rhythm: Rhythm
 
 
-def build_sites(random: Random, people: People) -> tuple[Site, ...]:
+def build_loads(random: Random, people: People) -> tuple[ClusterLoad, ...]:
     """Set up the clusters of the centre and let a part of the people into each; the shares add up to 1."""
     # Batch users queue work for the night; people start machines by hand in office hours; pods come with CI and cron.
     return (
-        Site(
+        ClusterLoad(
             SlurmCluster(
                 random, "slurm-cpu", people.on_cluster(random, 0.85, groups=True), _FRENCH_PROVIDERS, CPU_PARTITIONS
             ),
             0.52,
             Rhythm(night=0.35, weekend=0.5),
         ),
-        Site(
+        ClusterLoad(
             SlurmCluster(
                 random, "slurm-gpu", people.on_cluster(random, 0.55, groups=True), _FRENCH_PROVIDERS, GPU_PARTITIONS
             ),
             0.25,
             Rhythm(night=0.3, weekend=0.55),
         ),
-        Site(
+        ClusterLoad(
             OpenStackCluster(random, "openstack-0", people.on_cluster(random, 0.35), (*_FRENCH_PROVIDERS, "wt_total")),
             0.05,
             Rhythm(night=0.05, weekend=0.15),
         ),
-        Site(
+        ClusterLoad(
             KubernetesCluster(
                 random, "k8s-0", people.on_cluster(random, 0.45, service_accounts=True), _FRENCH_PROVIDERS
             ),

@@ -15,14 +15,14 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from ceems_grpc.demo.centre import Site, build_sites
+from ceems_grpc.demo.centre import ClusterLoad, build_loads
 from ceems_grpc.demo.clock import DAY, SiteClock
 from ceems_grpc.demo.emissions import CarbonIntensity
 from ceems_grpc.demo.people import ADMIN_USERS, People, invent_people
 from ceems_grpc.demo.rhythm import HOUR, hourly_counts
 from ceems_grpc.demo.schema import create_indexes, create_tables
 from ceems_grpc.demo.totals import USAGE_COLUMNS, UsageTotals
-from ceems_grpc.demo.units import UNIT_COLUMNS, UPDATE_SECONDS, Unit, UnitMaker, Updates
+from ceems_grpc.demo.units import UNIT_COLUMNS, UPDATE_SECONDS, DemoUnit, UnitMaker, Updates
 from ceems_grpc.demo.work import Cluster
 
 MINIMUM_UNITS: Final = 20
@@ -104,7 +104,7 @@ class _Plan:
         self.seed = seed
         self.clock = clock
         self.people: People = invent_people(random, users)
-        self.sites: tuple[Site, ...] = build_sites(random, self.people)
+        self.loads: tuple[ClusterLoad, ...] = build_loads(random, self.people)
         self.units = units
         phase = random.randrange(UPDATE_SECONDS)
         last = now - (now - phase) % UPDATE_SECONDS
@@ -113,34 +113,34 @@ class _Plan:
         self.updates = Updates(last)
         intensity = CarbonIntensity(_random("emissions", seed), self.start, last)
         self.makers = [
-            UnitMaker(_random(f"units {site.cluster.id}", seed), site.cluster, clock, intensity, self.updates)
-            for site in self.sites
+            UnitMaker(_random(f"units {load.cluster.id}", seed), load.cluster, clock, intensity, self.updates)
+            for load in self.loads
         ]
         self.random = _random("starts", seed)
 
-    def stream(self) -> Iterator[tuple[Cluster, Unit]]:
+    def stream(self) -> Iterator[tuple[Cluster, DemoUnit]]:
         """Make all units, hour by hour, and in an hour cluster by cluster."""
         random, last = self.random, self.updates.last
         # Each cluster ends with a unit that runs for hours and one that just started; Kubernetes with one that waits.
-        tail = 2 * len(self.sites) + 1
+        tail = 2 * len(self.loads) + 1
         counts = [
-            hourly_counts(random, self.clock, site.rhythm, start=self.start, hours=self.hours, total=share)
-            for site, share in zip(self.sites, _shares(self.sites, self.units - tail), strict=True)
+            hourly_counts(random, self.clock, load.rhythm, start=self.start, hours=self.hours, total=share)
+            for load, share in zip(self.loads, _shares(self.loads, self.units - tail), strict=True)
         ]
         for hour in range(self.hours):
             begin = self.start + hour * HOUR
-            for site, maker, count in zip(self.sites, self.makers, counts, strict=True):
+            for load, maker, count in zip(self.loads, self.makers, counts, strict=True):
                 starts = sorted([begin + int(random.random() * HOUR) for _ in range(count[hour])])
                 for start in starts:
-                    yield site.cluster, maker.started(start)
-        for site, maker in zip(self.sites, self.makers, strict=True):
-            yield site.cluster, maker.running(last - random.randrange(2 * HOUR, 20 * HOUR))
-            yield site.cluster, maker.running(last - random.randrange(UPDATE_SECONDS))
-        yield self.sites[-1].cluster, self.makers[-1].pending()
+                    yield load.cluster, maker.started(start)
+        for load, maker in zip(self.loads, self.makers, strict=True):
+            yield load.cluster, maker.running(last - random.randrange(2 * HOUR, 20 * HOUR))
+            yield load.cluster, maker.running(last - random.randrange(UPDATE_SECONDS))
+        yield self.loads[-1].cluster, self.makers[-1].pending()
 
 
-def _shares(sites: tuple[Site, ...], units: int) -> list[int]:
-    shares = [int(units * site.share) for site in sites]
+def _shares(loads: tuple[ClusterLoad, ...], units: int) -> list[int]:
+    shares = [int(units * load.share) for load in loads]
     shares[0] += units - sum(shares)
     return shares
 
@@ -193,7 +193,7 @@ def _fill(
         users=users,
         projects=projects,
         daily_rows=daily_rows,
-        clusters=tuple(site.cluster.id for site in plan.sites),
+        clusters=tuple(load.cluster.id for load in plan.loads),
         updated=datetime.fromtimestamp(plan.updates.last, UTC),
     )
 
@@ -206,8 +206,8 @@ def _write_people(connection: sqlite3.Connection, plan: _Plan) -> tuple[int, int
     random = _random("uids", plan.seed)
     uids: defaultdict[str, str] = defaultdict(lambda: f"{random.getrandbits(128):032x}")
     names: tuple[set[str], set[str]] = (set(), set())
-    for site in plan.sites:
-        cluster = site.cluster
+    for load in plan.loads:
+        cluster = load.cluster
         projects_of: defaultdict[str, set[str]] = defaultdict(set)
         users_of: defaultdict[str, set[str]] = defaultdict(set)
         for member in cluster.members:

@@ -41,7 +41,7 @@ _NO_CPU = _NO_GPU = (0, 0, 0, 0, 0, 0)
 _NO_TRAFFIC = (0, 0, 0, 0, 0)
 
 
-class Unit(NamedTuple):
+class DemoUnit(NamedTuple):
     """A unit: its row, who it belongs to, when it was last updated (Unix seconds), and what it adds to totals."""
 
     row: Row
@@ -89,7 +89,7 @@ class UnitMaker:
         self._weights: list[float] = []
         self._requeued: deque[_Requeued] = deque()
 
-    def started(self, start: int) -> Unit:
+    def started(self, start: int) -> DemoUnit:
         """Make a unit that starts at that second, at or before the last update."""
         requeued = self._requeued
         if requeued and requeued[0].ready <= start:
@@ -100,7 +100,7 @@ class UnitMaker:
         created = start - cluster.queue_seconds(workload)
         return self._unit(workload, cluster.next_uuid(), cluster.unit_name(workload), created, start)
 
-    def running(self, start: int) -> Unit:
+    def running(self, start: int) -> DemoUnit:
         """Make a unit that starts at that second and still runs."""
         cluster = self._cluster
         workload = self._pick(start)
@@ -108,7 +108,7 @@ class UnitMaker:
         uuid = cluster.next_uuid()
         return self._finish(workload, uuid, cluster.unit_name(workload), (created, start, 0), cluster.unfinished())
 
-    def pending(self) -> Unit:
+    def pending(self) -> DemoUnit:
         """Make a unit that was created just now and has not started; its times say `N/A` and 0."""
         cluster = self._cluster
         workload = self._pick(self._updates.last)
@@ -133,7 +133,7 @@ class UnitMaker:
             total := total + member.activity * choice((0.05, 0.3, 1.0, 1.0, 3.0)) for member in self._cluster.members
         ]
 
-    def _unit(self, workload: Workload, uuid: str, name: str, created: int, start: int) -> Unit:
+    def _unit(self, workload: Workload, uuid: str, name: str, created: int, start: int) -> DemoUnit:
         outcome = self._cluster.outcome(workload)
         end = start + outcome.seconds
         if end > self._updates.last:
@@ -142,7 +142,9 @@ class UnitMaker:
             self._requeued.append(_Requeued(workload, uuid, name, created, end + 120))
         return self._finish(workload, uuid, name, (created, start, end), outcome)
 
-    def _finish(self, workload: Workload, uuid: str, name: str, times: tuple[int, int, int], outcome: Outcome) -> Unit:
+    def _finish(
+        self, workload: Workload, uuid: str, name: str, times: tuple[int, int, int], outcome: Outcome
+    ) -> DemoUnit:
         """Write the row of a unit with these creation, start and end times; a 0 stands for a time still to come."""
         created, start, end = times
         cluster, clock, updates = self._cluster, self._clock, self._updates
@@ -165,7 +167,7 @@ class UnitMaker:
             *metrics,
             *(ignored, count, clock.local(updated)),
         )
-        return Unit(row, member, updated, vector)
+        return DemoUnit(row, member, updated, vector)
 
     def _measure(
         self, workload: Workload, start: int, end: int, active: float, updates: int

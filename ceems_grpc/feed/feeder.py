@@ -18,7 +18,7 @@ from ceems_grpc.store.follow.keeper import SourceFollower, Step
 from ceems_grpc.store.postgres.connection import Address, Error, PostgresConnection
 from ceems_grpc.store.postgres.errors import explain, explain_connect
 from ceems_grpc.store.postgres.feed.apply import ClusterTakenError
-from ceems_grpc.store.postgres.feed.state import Site, lock_site
+from ceems_grpc.store.postgres.feed.state import FeedSite, lock_site
 from ceems_grpc.store.postgres.feed.write import PostgresTarget
 from ceems_grpc.store.postgres.schema import POSTGRES_LAYOUT_VERSION, setup_statements
 from ceems_grpc.store.protocols import Facts
@@ -147,7 +147,7 @@ class Feeder:
                 f"Another feeder feeds site '{settings.site}' into this database now. Stop one of the two, give the "
                 "sites different names (--site), or start this one with --wait to take over when the other ends."
             )
-        site = Site(settings.site, text_of_zone(zone), facts.schema_version, settings.keep_history, dict(WEIGHTS))
+        site = FeedSite(settings.site, text_of_zone(zone), facts.schema_version, settings.keep_history, dict(WEIGHTS))
         self._target = PostgresTarget(connection, settings.schema, site, self._progress)
         self._follower = SourceFollower(settings.path, self._target, zone, self._open_rows)
 

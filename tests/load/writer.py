@@ -87,7 +87,7 @@ class Ledger:
 
 
 @dataclass
-class Site:
+class KnownSite:
     """What the writer knows of the database: whom it may write for, and the units that run now."""
 
     cluster: tuple[str, str]
@@ -243,7 +243,7 @@ def _average(existing: str, new: str, existing_weight: float | None, new_weight:
     return json.dumps(means, separators=(",", ":"))
 
 
-def _look_at(connection: sqlite3.Connection) -> Site:
+def _look_at(connection: sqlite3.Connection) -> KnownSite:
     connection.row_factory = sqlite3.Row
 
     def rows(statement: str) -> list[Row]:
@@ -259,7 +259,7 @@ def _look_at(connection: sqlite3.Connection) -> Site:
         cluster = rows("SELECT cluster_id, resource_manager FROM units ORDER BY cluster_id LIMIT 1")[0]
     finally:
         connection.row_factory = None
-    return Site((cluster["cluster_id"], cluster["resource_manager"]), templates, *people, days + 1)
+    return KnownSite((cluster["cluster_id"], cluster["resource_manager"]), templates, *people, days + 1)
 
 
 def _unit(uuid: str, user: str, project: str, start: int) -> Row:

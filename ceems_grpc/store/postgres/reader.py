@@ -16,7 +16,7 @@ from ceems_grpc.store.postgres import summed
 from ceems_grpc.store.postgres.connection import PostgresConnection
 from ceems_grpc.store.postgres.dialect import PostgresSql
 from ceems_grpc.store.postgres.pool import Lease
-from ceems_grpc.store.postgres.state import Site, State
+from ceems_grpc.store.postgres.state import SiteStatus, State
 from ceems_grpc.store.protocols import Facts, SourceFacts
 from ceems_grpc.store.runtime.query_trace import record
 
@@ -50,7 +50,7 @@ class PostgresReader:
         )
         return replace(together, sources=sources) if len(sources) > 1 or sources[0].problem else together
 
-    def _facts_of(self, location: str, sites: tuple[Site, ...]) -> Facts:
+    def _facts_of(self, location: str, sites: tuple[SiteStatus, ...]) -> Facts:
         newest = [site.newest for site in sites if site.newest is not None]
         return Facts(
             location=location,

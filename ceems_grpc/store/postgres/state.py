@@ -24,7 +24,7 @@ _STALE = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class SiteStatus:
     """What table ``sites`` says of a site. ``newest``: seconds since 1970; ``fed_at`` is a UTC instant."""
 
     name: str
@@ -52,7 +52,7 @@ class Site:
 class State:
     """What the database holds at one moment."""
 
-    sites: tuple[Site, ...]
+    sites: tuple[SiteStatus, ...]
     catalog: Catalog
     zone: tzinfo
 
@@ -141,8 +141,8 @@ class StateReader:
         return too_old(self._address, self._schema, versions[0], POSTGRES_LAYOUT_VERSION)
 
 
-def _site(row: dict[str, Any]) -> Site:
-    return Site(
+def _site(row: dict[str, Any]) -> SiteStatus:
+    return SiteStatus(
         name=row["site"],
         zone=row["zone"],
         schema_version=row["schema_version"],

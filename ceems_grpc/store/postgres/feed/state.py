@@ -12,7 +12,7 @@ _LOCK = 0x6365656D  # "ceem": the first half of the keys of advisory locks
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class FeedSite:
     """The site that is fed. ``weights``: see `TableCatalog`. ``schema_version``: of its CEEMS database."""
 
     name: str

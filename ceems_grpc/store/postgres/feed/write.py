@@ -37,7 +37,7 @@ from ceems_grpc.store.postgres.feed.rollups import (
     refresh_statements,
 )
 from ceems_grpc.store.postgres.feed.rows import RowMaker
-from ceems_grpc.store.postgres.feed.state import FeedState, Site
+from ceems_grpc.store.postgres.feed.state import FeedSite, FeedState
 from ceems_grpc.store.postgres.schema import (
     DIGEST,
     LARGE_TABLES,
@@ -65,7 +65,7 @@ class PostgresTarget:
     """
 
     def __init__(
-        self, connection: PostgresConnection, schema: str, site: Site, progress: Callable[[int], None] | None = None
+        self, connection: PostgresConnection, schema: str, site: FeedSite, progress: Callable[[int], None] | None = None
     ) -> None:
         self._connection = connection
         self._schema = schema
