@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import tzinfo
 from pathlib import Path
@@ -187,24 +186,6 @@ def _make_tables(connection: PostgresConnection, schema: str) -> None:
         connection.run("ROLLBACK")
         raise
     _log.info("the tables were made", extra={"schema": schema})
-
-
-def feed_once(
-    path: Path,
-    url: str,
-    *,
-    password: str = "",
-    site: str = "default",
-    zone: ZoneInfo | None = None,
-    schema: str = "ceems",
-    keep_history: bool = False,
-    open_rows: Callable[[Path], Rows] = AdbcRows,
-) -> Step:
-    """Feed a file as it is now, and return what there was to do. For scripts and tests; errors as of `Feeder`."""
-    settings = FeedSettings(path, Address(url, password), site, schema, zone, keep_history)
-    with closing(Feeder(settings, open_rows=open_rows)) as feeder:
-        feeder.open()
-        return feeder.step()
 
 
 def _look(settings: FeedSettings) -> tuple[Facts, tzinfo]:

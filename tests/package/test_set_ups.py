@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]  # of another package's needs, without types
 
-from ceems_grpc.feed.feeder import feed_once
 from ceems_grpc.pb import pluginv2_pb2 as pb
 from ceems_grpc.settings import Settings
 from ceems_grpc.settings.allowed_paths import PluginSettings
@@ -25,6 +24,7 @@ from tests.support.places import SYNTHETIC
 from tests.support.plugin.ceems import COMMAND, CeemsPlugin, ceems_plugin
 from tests.support.plugin.process import running as running_plugin
 from tests.support.ports import free_port
+from tests.support.postgres.feeding import feed_once
 from tests.support.postgres.servers import PASSWORD, SUPERUSER, Server, running
 
 WINDOW = (1_763_000_000_000, 1_767_300_000_000)

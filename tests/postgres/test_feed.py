@@ -16,7 +16,7 @@ from urllib.request import urlopen
 import pytest
 from adbc_driver_postgresql import dbapi
 
-from ceems_grpc.feed.feeder import FedTwiceError, Feeder, FeedError, FeedSettings, SiteConflictError, feed_once
+from ceems_grpc.feed.feeder import FedTwiceError, Feeder, FeedError, FeedSettings, SiteConflictError
 from ceems_grpc.store.errors import StoreError
 from ceems_grpc.store.follow.keeper import Step
 from ceems_grpc.store.postgres.connection import Address
@@ -25,6 +25,7 @@ from tests.mirror.test_following import FILE_CHANGES
 from tests.postgres.fed_rows import check_fed, check_rollups, rows_of_postgres
 from tests.support.mirrors import ZONE
 from tests.support.ports import free_port
+from tests.support.postgres.feeding import feed_once
 from tests.support.postgres.servers import PASSWORD, Server
 
 

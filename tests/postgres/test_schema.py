@@ -10,13 +10,13 @@ from adbc_driver_postgresql import dbapi
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ceems_grpc.feed.feeder import feed_once
 from ceems_grpc.store.follow.keeper import Step
 from ceems_grpc.store.plan import Table
 from ceems_grpc.store.postgres.schema import LARGE_TABLES, PARTS, leaves, part_of, setup_statements
 from ceems_grpc.store.sqlite.source_rows import PythonRows
 from tests.postgres.fed_rows import check_fed
 from tests.support.mirrors import ZONE
+from tests.support.postgres.feeding import feed_once
 from tests.support.postgres.servers import PASSWORD, Server
 from tests.support.postgres.setup import FEEDER, OWNER, READER, new_database, printed_setup
 

@@ -9,12 +9,12 @@ from zoneinfo import ZoneInfo
 
 from adbc_driver_postgresql import dbapi
 
-from ceems_grpc.feed.feeder import feed_once
 from ceems_grpc.store.postgres.store import PostgresStore
 from ceems_grpc.store.runtime.query_trace import QueryTrace
 from ceems_grpc.store.sqlite.source_rows import PythonRows
 from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.support.mirrors import count
+from tests.support.postgres.feeding import feed_once
 from tests.support.postgres.servers import PASSWORD, SUPERUSER, Server
 
 
