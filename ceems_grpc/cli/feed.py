@@ -125,7 +125,7 @@ def _address(options: argparse.Namespace) -> Address:
             password = read_private(Path(options.password_file)).decode().strip()
         except (SecretFileError, UnicodeDecodeError) as error:
             raise CommandError(str(error)) from None
-    return Address(options.to, password)
+    return Address(options.to, password, uses_home=True)
 
 
 def _check_schema(schema: str) -> None:

@@ -61,6 +61,7 @@ def _serve() -> int:
     from ceems_grpc.grafana.serve.memory import use_one_allocator  # noqa: PLC0415 - not for other commands
 
     use_one_allocator()  # before Arrow is loaded
+    os.umask(0o077)  # files that it makes hold rows that others may not read
     from ceems_grpc.bridge.create_datasource import create_datasource  # noqa: PLC0415 - not for other commands
     from ceems_grpc.grafana.serve.process import serve_plugin  # noqa: PLC0415 - not for other commands
 

@@ -29,6 +29,7 @@ def run(options: argparse.Namespace) -> int:
     start_logging({"GF_PLUGIN_LOG_LEVEL": options.log_level})
     start_tracing(os.environ, name="CEEMS bridge server", version=VERSION)
     try:
+        os.umask(0o077)  # files that it makes hold rows that others may not read
         asyncio.run(_serve(server_settings(options), policy_of(options)))
     except (ListenError, SecretFileError, SettingsError) as error:
         raise CommandError(str(error)) from None

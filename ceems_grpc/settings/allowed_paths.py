@@ -32,11 +32,11 @@ class PluginSettings:
 
         return cls(paths("ALLOWED"), paths("BLOCKED"))
 
-    def check(self, path: Path) -> None:
-        """Raise `SettingsError` for a file that data sources may not name. Links are followed first."""
-        real = self._unblocked(path, "The path of the database")
+    def check(self, path: Path, what: str = "The path of the database") -> None:
+        """Raise `SettingsError` for a file that data sources may not name; ``what`` it is. Links are followed first."""
+        real = self._unblocked(path, what)
         if self.allowed and not any(real == allowed or allowed in real.parents for allowed in self.allowed):
-            raise SettingsError("The path of the database is not among this Grafana's allowed_paths.")
+            raise SettingsError(f"{what} is not among this Grafana's allowed_paths.")
 
     def check_mirror_folder(self, folder: Path) -> None:
         """Raise `SettingsError` for a folder that may not hold a mirror. Links are followed first."""

@@ -6,12 +6,12 @@ secrets of a source in the list are stored under ``<name>.token`` and so on, tho
 
 import re
 from collections.abc import Mapping
-from urllib.parse import parse_qsl, urlsplit
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from ceems_grpc.settings.allowed_paths import PluginSettings, SettingsError, database_path
+from ceems_grpc.settings.postgres_url import check_postgres_url
 from ceems_grpc.store.columnar.local_time import named_zone
 from ceems_grpc.store.remote.endpoint import is_loopback
 from ceems_grpc.store.sources import BridgeSecrets, BridgeSource, FileSource, PostgresSource, Source
@@ -19,8 +19,9 @@ from ceems_grpc.store.sources import BridgeSecrets, BridgeSource, FileSource, Po
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
 _ADDRESS = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]+)):(?P<port>[0-9]{1,5})")
 _SCHEMA = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
-# With these options libpq would send passwords from files of this host to a host that the settings name.
-_NOT_THEIRS = frozenset({"passfile", "service", "servicefile", "hostaddr"})
+_TOKEN = re.compile(r"[!-~]*")
+_PASSWORD = re.compile(r"[^\x00-\x1f\x7f]*")
+_PEM = re.compile(r"[\t\n\r -~]*")
 _KINDS = ("path", "address", "postgres")
 
 
@@ -78,7 +79,7 @@ def _source(raw: RawSource, name: str, secure: Mapping[str, str], plugin: Plugin
     if raw.address.strip():
         return _bridge(raw, name, secure)
     if raw.postgres.strip():
-        return _postgres(raw, name, secure)
+        return _postgres(raw, name, secure, plugin)
     path = database_path(raw.path)
     plugin.check(path)
     return FileSource(name, path, _zone(zone))
@@ -92,40 +93,34 @@ def _bridge(raw: RawSource, name: str, secure: Mapping[str, str]) -> BridgeSourc
     if raw.plain_text and not is_loopback(match["v6"] or match["host"]):
         raise SettingsError("Plain text is allowed to this host only (127.0.0.1, ::1, localhost); elsewhere use TLS.")
     secrets = BridgeSecrets(
-        token=secure.get("token", "").strip(),
-        ca_cert=secure.get("caCert", "").strip(),
-        client_cert=secure.get("clientCert", "").strip(),
-        client_key=secure.get("clientKey", "").strip(),
+        token=_secret(secure, "token", _TOKEN, "letters, digits and signs without spaces or line breaks"),
+        ca_cert=_secret(secure, "caCert", _PEM, "the text of a PEM file"),
+        client_cert=_secret(secure, "clientCert", _PEM, "the text of a PEM file"),
+        client_key=_secret(secure, "clientKey", _PEM, "the text of a PEM file"),
     )
     if bool(secrets.client_cert) != bool(secrets.client_key):
         raise SettingsError("A client certificate and its key belong together: set both, or none of them.")
     return BridgeSource(name, address, raw.tls_server_name.strip(), raw.plain_text, secrets)
 
 
-def _postgres(raw: RawSource, name: str, secure: Mapping[str, str]) -> PostgresSource:
+def _postgres(raw: RawSource, name: str, secure: Mapping[str, str], plugin: PluginSettings) -> PostgresSource:
     url = raw.postgres.strip()
-    wanted = "write the URL of the database as postgresql://user@host:5432/database"
-    try:
-        parts = urlsplit(url)
-        has_password = parts.password is not None or re.search(r"[?&]password=", url) is not None
-        options = {name for name, _ in parse_qsl(parts.query, keep_blank_values=True)}
-        is_url = parts.scheme in {"postgresql", "postgres"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # the message does not quote the URL, which may hold a password
-        raise SettingsError(f"The URL of PostgreSQL cannot be read: {wanted}.") from None
-    if has_password:
-        place = f"{name}.postgresPassword" if name else "postgresPassword"
-        raise SettingsError(f"The URL of PostgreSQL holds a password: take it out, and set it in the secret {place}.")
-    if not is_url:
-        raise SettingsError(f"This is no URL of PostgreSQL: {wanted}.")
-    if options & _NOT_THEIRS:
-        named = ", ".join(sorted(options & _NOT_THEIRS))
-        raise SettingsError(
-            f"The URL of PostgreSQL may not have {named}: name the host, and set the password as a secret."
-        )
+    check_postgres_url(url, f"{name}.postgresPassword" if name else "postgresPassword", plugin)
     schema = raw.postgres_schema.strip() or "ceems"
     if _SCHEMA.fullmatch(schema) is None:
         raise SettingsError(f"'{schema[:63]}' is no name of a schema: use letters, digits and _.")
-    return PostgresSource(name, url, schema, secure.get("postgresPassword", ""))
+    password = _secret(secure, "postgresPassword", _PASSWORD, "a text without line breaks and control characters")
+    return PostgresSource(name, url, schema, password)
+
+
+def _secret(secure: Mapping[str, str], name: str, form: re.Pattern[str], wanted: str) -> str:
+    """Return a secret of that form, without white space around a token or key. An error names it and hides its text."""
+    value = secure.get(name, "")
+    if form is not _PASSWORD:  # in which white space may count
+        value = value.strip()
+    if form.fullmatch(value) is None:
+        raise SettingsError(f"The secret {name} cannot be used as it is: it must be {wanted}. Copy it again.")
+    return value
 
 
 def _zone(name: str) -> ZoneInfo | None:

@@ -14,7 +14,8 @@ import pytest
 from ceems_grpc.panels.live import channel_key
 from ceems_grpc.pb import pluginv2_pb2 as pb
 from tests.hostile.wellness import MILLISECONDS, check_words, contents, names_in
-from tests.support.plugin.process import Plugin
+from tests.support.plugin.ceems import COMMAND
+from tests.support.plugin.process import Plugin, running
 from tests.support.plugin.source import Source, source
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -224,6 +225,12 @@ async def test_folders_of_the_mirror_that_are_none(plugin: Plugin, ceems: Source
         "hostaddr=192.0.2.1",
         "%70assfile=/etc/passwd",
         "sslmode=disable&hostaddr=",
+        "sslkeylogfile=/tmp/keys",
+        "options=-c%20log_directory%3D/tmp",
+        "sslpassword=x",
+        "sslcrldir=/etc",
+        "krbsrvname=x",
+        "a_new_option=1",
     ],
 )
 async def test_a_url_of_postgresql_names_no_file_with_passwords(plugin: Plugin, ceems: Source, option: str) -> None:
@@ -234,3 +241,48 @@ async def test_a_url_of_postgresql_names_no_file_with_passwords(plugin: Plugin, 
         assert "The URL of PostgreSQL may not have" in health.message
         check_words(health.message)
     assert ceems
+
+
+@pytest.mark.parametrize("option", ["sslrootcert", "sslcert", "sslkey", "sslcrl"])
+async def test_files_for_tls_lie_in_the_allowed_paths(tmp_path: Path, option: str) -> None:
+    """What is said of a file outside is the same whether it exists or not."""
+    allowed, outside = tmp_path / "allowed", tmp_path / "outside"
+    for folder in (allowed, outside):
+        folder.mkdir()
+        (folder / "there.pem").write_text("x")
+    (allowed / "link.pem").symlink_to(outside / "there.pem")
+    limits = {"GF_PLUGIN_ALLOWED_PATHS": str(allowed)}
+    async with running(COMMAND, limits) as limited:
+        said = set()
+        for file in (outside / "there.pem", outside / "missing.pem", allowed / "link.pem", allowed / ".." / "x"):
+            odd = Source(limited, {"postgres": f"postgresql://x@127.0.0.1:1/ceems?sslmode=verify-ca&{option}={file}"})
+            health = await odd.health("eve", "Admin")
+            assert health.status == pb.CheckHealthResponse.ERROR
+            said.add(health.message)
+        assert said == {f"The file of {option} in the URL of PostgreSQL is not among this Grafana's allowed_paths."}
+        fine = Source(limited, {"postgres": f"postgresql://x@127.0.0.1:1/ceems?{option}={allowed / 'there.pem'}"})
+        assert "allowed_paths" not in (await fine.health("eve", "Admin")).message
+        relative = Source(limited, {"postgres": f"postgresql://x@127.0.0.1:1/ceems?{option}=there.pem"})
+        assert "absolute path" in (await relative.health("eve", "Admin")).message
+
+
+@pytest.mark.parametrize("text", ["first\r\nsecond", "first second", "first\tsecond", "caf\u00e9", "a\0b", "\x1b[31m"])
+@pytest.mark.parametrize("place", ["token", "caCert", "clientKey", "postgresPassword"])
+async def test_secrets_that_cannot_be_sent_are_named_and_not_told(
+    plugin: Plugin, ceems: Source, place: str, text: str
+) -> None:
+    del ceems
+    if (place, text) in {("postgresPassword", "first second"), ("postgresPassword", "caf\u00e9")}:
+        return  # a password may have spaces and any letters
+    if place in {"caCert", "clientKey"} and text in {"first\r\nsecond", "first second", "first\tsecond"}:
+        return  # a PEM text has lines
+    address = {"postgres": "postgresql://x@127.0.0.1:1/ceems"} if place == "postgresPassword" else {"address": "h:1"}
+    source_ = Source(plugin, address)
+    asker = source_.asker("eve", "Admin")
+    asker.secure_json = {place: text}
+    request = pb.CheckHealthRequest(pluginContext=asker.context())
+    health = await plugin.call("Diagnostics.CheckHealth", request)
+    assert health.status == pb.CheckHealthResponse.ERROR
+    assert f"The secret {place} cannot be used" in health.message
+    assert text not in health.message
+    assert not [line for line in plugin.log() if "first" in str(line)]

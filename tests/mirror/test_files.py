@@ -219,3 +219,43 @@ async def test_recorded_answers(recordings: Recordings, tmp_path: Path) -> None:
     finally:
         await ceems.close()
     assert not wrong
+
+
+@pytest.mark.parametrize("widened", [False, True])
+async def test_is_for_its_owner_only(site: Path, tmp_path: Path, widened: bool) -> None:
+    """Also in a folder that others could look into, and where an older mirror lies that they could read."""
+    folder = tmp_path / "cache"
+    folder.mkdir(mode=0o755)
+    if widened:
+        async with following(site, folder) as store:
+            assert await store.settled()
+        for path in (folder, *folder.iterdir()):
+            path.chmod(0o755)
+    async with following(site, folder) as store:
+        assert await store.settled()
+        assert {path.name: oct(path.stat().st_mode & 0o077) for path in folder.iterdir()} == dict.fromkeys(
+            (path.name for path in folder.iterdir()), "0o0"
+        )
+        assert folder.stat().st_mode & 0o777 == 0o700
+
+
+async def test_a_folder_with_other_things_keeps_its_rights(site: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "shared"
+    folder.mkdir(mode=0o755)
+    (folder / "of others").touch()
+    async with following(site, folder) as store:
+        assert await store.settled()
+        assert folder.stat().st_mode & 0o777 == 0o755
+        assert all(path.stat().st_mode & 0o077 == 0 for path in mirrors(folder))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to another user")
+async def test_a_folder_of_another_user_is_refused_with_what_to_do(site: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "theirs"
+    folder.mkdir(mode=0o777)
+    os.chown(folder, 65534, 65534)
+    async with following(site, folder) as store:
+        assert not await store.settled()
+        facts = await store.facts()
+    assert "belongs to another user" in facts.mirror_problem
+    assert f"sudo install -d -m 0700 -o {os.geteuid()} {folder}" in facts.mirror_problem

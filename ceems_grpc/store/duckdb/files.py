@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import shlex
 import tempfile
 import threading
 from contextlib import suppress
@@ -22,6 +23,7 @@ from ceems_grpc.store.duckdb.groups import read_groups
 from ceems_grpc.store.plan import Aggregate
 
 _SLOTS = 16
+_PREFIX = "ceems-"
 _SUFFIX = ".duckdb"
 
 
@@ -136,8 +138,11 @@ class Mirror:
 
 
 def open_duck(path: Path, memory_limit: str, threads: int, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
-    """Open a DuckDB file with bounded memory and threads, and without the right to load or download extensions."""
-    return duckdb.connect(
+    """Open a DuckDB file with bounded memory and threads, and without the right to load or download extensions.
+
+    The file is for its owner only: it holds rows of a database that others may not read.
+    """
+    duck = duckdb.connect(
         path,
         read_only=read_only,
         config={
@@ -159,6 +164,10 @@ def open_duck(path: Path, memory_limit: str, threads: int, *, read_only: bool = 
             "immediate_transaction_mode": True,
         },
     )
+    for file in (path, path.with_name(path.name + ".wal")):
+        with suppress(OSError):  # there need be none
+            file.chmod(0o600)
+    return duck
 
 
 def read_meta(connection: duckdb.DuckDBPyConnection) -> Meta:
@@ -183,14 +192,13 @@ class Place:
 
     def __init__(self, folder: Path, source: Path) -> None:
         """Take the first free place. Raises OSError where the folder cannot be made or written, or is full."""
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if folder.stat().st_uid != os.geteuid():
-            raise OSError(f"{folder} belongs to another user")
+        _make_private(folder)
         name = hashlib.sha256(os.fsencode(source.absolute())).hexdigest()[:16]
         for slot in range(_SLOTS):
-            self._stem = f"ceems-{name}-{slot}"
+            self._stem = f"{_PREFIX}{name}-{slot}"
             self._folder = folder
             lock = os.open(folder / f"{self._stem}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            os.fchmod(lock, 0o600)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
@@ -219,6 +227,22 @@ class Place:
     def leave(self) -> None:
         """Let others have the place."""
         os.close(self._file)
+
+
+def _make_private(folder: Path) -> None:
+    """Make a folder for this user only, also one that is there, unless it holds other things than mirrors.
+
+    Raises OSError with what to do for a folder of another user.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    status = folder.stat()
+    if status.st_uid != os.geteuid():
+        raise OSError(
+            f"{folder} belongs to another user; "
+            f"make it this user's: sudo install -d -m 0700 -o {os.geteuid()} {shlex.quote(os.fspath(folder))}"
+        )
+    if status.st_mode & 0o077 and all(path.name.startswith(_PREFIX) for path in folder.iterdir()):
+        folder.chmod(0o700)
 
 
 def delete_mirror(path: Path) -> None:

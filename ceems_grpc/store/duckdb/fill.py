@@ -53,6 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Fill a mirror as the one argument, a `FillJob` as JSON, says. Lives no longer than its standard input is open."""
     (text,) = sys.argv[1:] if arguments is None else arguments
     threading.Thread(target=_leave_with_parent, daemon=True).start()
+    os.umask(0o077)  # the mirror is for this user only from its first byte
     with contextlib.suppress(OSError):
         os.nice(5)  # who waits for an answer goes first
     try:

@@ -26,6 +26,10 @@ _PATIENCE = {
     "tcp_user_timeout": "60000",
     "application_name": "ceems-grpc",
 }
+# libpq looks for a password and a client certificate in the home folder, and shows them to any server that asks.
+# A path that cannot exist keeps it from that.
+_NOWHERE = "/dev/null/none"
+_NO_FILES = {"passfile": _NOWHERE, "sslcert": _NOWHERE}
 _SESSION = (
     "SET TimeZone = 'UTC'",
     "SET standard_conforming_strings = on",  # a backslash in a literal is a backslash
@@ -39,16 +43,22 @@ _SESSION = (
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a database is: a URL as libpq has it, and the password."""
+    """Where a database is: a URL as libpq has it, and the password.
+
+    ``uses_home``: whether libpq may take a password (.pgpass) and a client certificate from the user's home folder. It
+    may not where somebody else chooses the server: these are not theirs to send.
+    """
 
     url: str
     password: str = field(repr=False)
+    uses_home: bool = False
 
     def for_libpq(self) -> str:
-        """Return the URL with the password and with limits on waiting."""
+        """Return the URL with the password, and with limits on waiting."""
         parts = urlsplit(self.url)
         given = dict(parse_qsl(parts.query, keep_blank_values=True))
-        options = {**_PATIENCE, **given, **({"password": self.password} if self.password else {})}
+        files = {} if self.uses_home else _NO_FILES
+        options = {**_PATIENCE, **files, **given, **({"password": self.password} if self.password else {})}
         query = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in options.items())
         return urlunsplit((parts.scheme, parts.netloc, parts.path, query, ""))
 
