@@ -17,6 +17,7 @@ from ceems_grpc.domain.answers.suggestions import Suggestions, SuggestQuestion
 from ceems_grpc.domain.cache import UsageCache
 from ceems_grpc.domain.cost import CostedQuestion, cost_of
 from ceems_grpc.domain.errors import no_user
+from ceems_grpc.domain.questions.limits import check_limits
 from ceems_grpc.domain.questions.model import (
     AsAdmin,
     DirectoryQuestion,
@@ -83,6 +84,7 @@ class Ceems:
 
     async def units(self, viewer: Viewer | None, question: UnitsQuestion) -> Answer:
         """Return units as a table; see `units.units_table`."""
+        check_limits(question)
         self._check_units(question)
         limited = self._limit(question)
         return await self._once(viewer, limited, lambda access: units.units_table(access, limited))
@@ -93,6 +95,7 @@ class Ceems:
         """Return units batch by batch; see `units.units_batches`. Rows are read ahead of a slow consumer."""
 
         async def run() -> AsyncGenerator[pa.RecordBatch | JsonText, None]:
+            check_limits(question)
             self._check_units(question)
             cost = await self._cost(viewer, question)
             async with self._queue.turn(cost), self._access(viewer, question.admin) as access:
@@ -119,6 +122,7 @@ class Ceems:
 
     async def usage(self, viewer: Viewer | None, question: UsageQuestion) -> Answer:
         """Return usage; see `usage.usage`."""
+        check_limits(question)
         if question.mode is Mode.CURRENT:
             self._check(question.window)
         limited = usage.normalize(self._limit(question))
@@ -137,11 +141,13 @@ class Ceems:
 
     async def usage_over_time(self, viewer: Viewer | None, question: UsageOverTimeQuestion) -> tuple[Answer, TimeSteps]:
         """Return usage per time step; see `usage.usage_over_time`."""
+        check_limits(question)
         self._check(question.window)
         return await self._once(viewer, question, lambda a: usage.usage_over_time(a, question))
 
     async def stats(self, viewer: Viewer | None, question: StatsQuestion) -> Answer:
         """Return the numbers of units, projects and users; see `stats.stats`."""
+        check_limits(question)
         if question.mode is Mode.CURRENT:
             self._check(question.window)
         limited = self._limit(question)
@@ -149,6 +155,7 @@ class Ceems:
 
     async def directory(self, viewer: Viewer | None, question: DirectoryQuestion) -> Answer:
         """Return users, projects, clusters or administrators; see `directory.directory`."""
+        check_limits(question)
         limited = self._limit(question)
         return await self._once(viewer, limited, lambda access: directory.directory(access, limited))
 

@@ -20,6 +20,7 @@ from ceems_grpc.grafana.data.frame import Frame
 from ceems_grpc.panels.frames import numeric_frame, series_frames, table_frame
 from ceems_grpc.panels.query_model import TableQuestion, question_of, read_query
 from ceems_grpc.panels.report import Times, reported
+from ceems_grpc.store.runtime.cancellation import run_cancellable
 from ceems_grpc.telemetry.questions import counted
 
 
@@ -42,12 +43,14 @@ class Panels:
             if isinstance(question, UsageOverTimeQuestion):
                 answer, steps = await self._ceems.usage_over_time(viewer, question)
                 answered = time.perf_counter()
-                frames = series_frames(kind, answer, question.group_by, steps, wide=shape == "wide")
+                groups, wide = question.group_by, shape == "wide"
+                frames = await run_cancellable(lambda: series_frames(kind, answer, groups, steps, wide=wide))
             else:
                 question = _with_labels(question) if shape == "numeric" else question
                 answer = await self._ask(viewer, question)
                 answered = time.perf_counter()
-                frames = [numeric_frame(kind, answer) if shape == "numeric" else table_frame(kind, answer)]
+                frame = numeric_frame if shape == "numeric" else table_frame
+                frames = [await run_cancellable(lambda: frame(kind, answer))]
         now = time.perf_counter()
         return reported(frames, kind, question, trace, Times(now - began, now - answered), statements=statements)
 

@@ -1,12 +1,19 @@
-"""Answers as data frames: the types and units of fields, the frame types of alerting, notices."""
+"""Answers as data frames: the types and units of fields, the frame types of alerting, notices.
+
+Making frames takes long for many rows or fields: do it in a thread. It stops when its caller is cancelled.
+"""
+
+from itertools import repeat
 
 import pyarrow as pa
 
 from ceems_grpc.domain.answers.answer import Answer
+from ceems_grpc.domain.questions.limits import check_series
 from ceems_grpc.domain.questions.steps import TimeSteps
 from ceems_grpc.grafana import Field, FieldConfig, Frame, FrameMeta, FrameType, Notice
 from ceems_grpc.schema import Column, Kind, Type, Unit
 from ceems_grpc.store.columnar.flatten import decode_list
+from ceems_grpc.store.runtime.cancellation import check_cancelled, until_cancelled
 
 UNITS: dict[Unit, str] = {
     Unit.NONE: "",
@@ -23,6 +30,7 @@ UNITS: dict[Unit, str] = {
 """Grafana's unit ids, see valueFormats/categories.ts of @grafana/data."""
 
 _TIME = pa.timestamp("ms", "UTC")
+_ROWS_AT_ONCE = 4_096  # Arrow holds the interpreter lock while it makes Python objects
 
 
 def table_frame(name: str, answer: Answer) -> Frame:
@@ -47,28 +55,25 @@ def numeric_frame(name: str, answer: Answer) -> Frame:
 
 def series_frames(name: str, answer: Answer, groups: tuple[str, ...], steps: TimeSteps, *, wide: bool) -> list[Frame]:
     """Return rows of (groups, step, values) as one series per group and value. Steps without a row are null."""
+    table = answer.table
+    names = [name for name in table.column_names if name != "step" and name not in groups]
+    found = table.select(list(groups)).group_by(list(groups)).aggregate([]).num_rows if groups else 1
     count = len(steps.starts)
+    # A frame of its own has its own times.
+    check_series(found * len(names), count if wide else 2 * count)
     moments = pa.array([start * 1000 for start in steps.starts], pa.int64()).cast(_TIME)
     interval = (steps.end - steps.starts[0]) / count * 1000
     time = Field("time", moments, config=FieldConfig(interval=interval))
-    table = answer.table
-    indexes = table.column("step").to_pylist()
-    labels = list(zip(*(table.column(name).to_pylist() for name in groups), strict=True)) or [()] * table.num_rows
-    rows: dict[tuple[str | None, ...], list[int]] = {}
-    for row, label in enumerate(labels):
-        rows.setdefault(label, []).append(row)
+    rows = _rows_of_series(table, groups, count)
     series: list[Field] = []
-    for column in table.column_names:
-        if column == "step" or column in groups:
-            continue
-        cells = table.column(column).to_pylist()
-        type_ = table.schema.field(column).type
-        for label, members in rows.items():
-            line = [None] * count
-            for row in members:
-                line[indexes[row]] = cells[row]
+    for column in names:
+        values = table.column(column)
+        cells = pa.concat_arrays(values.chunks) if values.num_chunks else pa.array([], values.type)
+        config = _config(answer.column_of(column), column)
+        for label, places in rows.items():
+            check_cancelled()
             named = {group: text or "" for group, text in zip(groups, label, strict=True)}
-            series.append(Field(column, pa.array(line, type_), named, _config(answer.column_of(column), column)))
+            series.append(Field(column, cells.take(places), named, config))
     if not series:
         return [Frame(name, (), _meta(answer, FrameType.TIMESERIES_WIDE, "graph"))]  # "no data" to alert rules
     if wide:
@@ -77,11 +82,27 @@ def series_frames(name: str, answer: Answer, groups: tuple[str, ...], steps: Tim
     return [Frame(name, (time, one), meta) for one in series]
 
 
+def _rows_of_series(
+    table: pa.Table, groups: tuple[str, ...], count: int
+) -> dict[tuple[str | None, ...], pa.Int64Array]:
+    """Return for each group the row of each step, null where there is none."""
+    rows: dict[tuple[str | None, ...], list[int | None]] = {}
+    for start in range(0, table.num_rows, _ROWS_AT_ONCE):
+        check_cancelled()
+        piece = table.slice(start, _ROWS_AT_ONCE)
+        labels = zip(*(piece.column(name).to_pylist() for name in groups), strict=True) if groups else repeat(())
+        for row, (label, step) in enumerate(zip(labels, piece.column("step").to_pylist(), strict=bool(groups)), start):
+            if label not in rows:
+                rows[label] = [None] * count
+            rows[label][step] = row
+    return {label: pa.array(places, pa.int64()) for label, places in rows.items()}
+
+
 def _field(answer: Answer, name: str) -> Field:
     column = answer.column_of(name)
     data = answer.table.column(name)
     if column.type is Type.LIST:
-        data = pa.chunked_array([pa.array([_joined(text) for text in data.to_pylist()], pa.string())])
+        data = pa.chunked_array([pa.array([_joined(text) for text in until_cancelled(data.to_pylist())], pa.string())])
     return Field(name, data, config=_config(column, name))
 
 

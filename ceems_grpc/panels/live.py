@@ -18,6 +18,7 @@ from ceems_grpc.domain.service import Ceems
 from ceems_grpc.grafana.data.frame import Frame
 from ceems_grpc.panels.frames import table_frame
 from ceems_grpc.panels.query_model import QueryType, question_of, read_query
+from ceems_grpc.store.runtime.cancellation import run_cancellable
 from ceems_grpc.telemetry.questions import STREAMS
 
 _POLL = 2.0  # seconds between two polls of the database's version
@@ -83,7 +84,7 @@ class Live:
         else:
             assert isinstance(question, StatsQuestion)  # noqa: S101 - there are two kinds of channels
             answer = await self._ceems.stats(viewer, question)
-        return table_frame(kind, answer)
+        return await run_cancellable(lambda: table_frame(kind, answer))
 
 
 def _split(path: str) -> tuple[str, str]:

@@ -13,10 +13,12 @@ from ceems_grpc.rest.columns import integer_pieces, join_rows, metric_pieces, te
 from ceems_grpc.schema import Column, Kind, Type
 from ceems_grpc.store.columnar.flatten import decode_list, decode_object
 from ceems_grpc.store.columnar.json_texts import EMPTY_VALUES
+from ceems_grpc.store.runtime.cancellation import check_cancelled
 
 _encode = msgspec.json.encode
 _objects_only = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _EMPTY_TEXTS = {None, *EMPTY_VALUES}
+_ROWS_A_PIECE = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +63,24 @@ def _pieces(values: pa.Array, column: Column, shape: Shape) -> pa.Array:
 
 
 def rows_of_table(table: pa.Table, shape: Shape) -> Iterator[bytes]:
-    """Write the rows of a table with one column per key of a metric (``column.key``)."""
+    """Write the rows of a table with one column per key of a metric (``column.key``).
+
+    Many rows take long: write them in a thread. Writing stops when its caller is cancelled.
+    """
+    keys = _keys(table, shape)
+    for start in range(0, table.num_rows, _ROWS_A_PIECE):
+        check_cancelled()
+        yield from _rows(table.slice(start, _ROWS_A_PIECE), shape, keys)
+
+
+def _rows(table: pa.Table, shape: Shape, keys: dict[str, list[str]]) -> Iterator[bytes]:
     parts: list[Iterable[bytes]] = []
-    names = table.column_names
+    names = set(table.column_names)
     for column in shape.columns:
         name = column.name
         if column.has_keys:
-            keys = _keys(table, name, shape)
-            if keys:
-                parts.append(_objects(name, keys))
+            if name in keys:
+                parts.append(_objects(name, [(key, _values(table, name, key, shape)) for key in keys[name]]))
         elif name in names:
             parts.append(_fragments(table.column(name).to_pylist(), column, shape))
         elif name in shape.always:
@@ -152,15 +163,21 @@ def _list(text: str) -> bytes:
     return _encode(values) if values else b""
 
 
-def _keys(table: pa.Table, name: str, shape: Shape) -> list[tuple[str, list[float | None]]]:
-    """Return the keys of a metric with the values of all rows."""
-    prefix = name + "."
-    keys: list[tuple[str, list[float | None]]] = []
+def _keys(table: pa.Table, shape: Shape) -> dict[str, list[str]]:
+    """Return the keys that each column with keys has in any row."""
+    keyed = {column.name for column in shape.columns if column.has_keys}
+    keys: dict[str, list[str]] = {}
     for full_name, values in zip(table.column_names, table.columns, strict=True):
-        if full_name.startswith(prefix) and values.null_count < len(values):
-            found = pc.fill_null(values, 0) if shape.same_keys else values
-            keys.append((full_name[len(prefix) :], found.to_pylist()))
+        name, dot, key = full_name.partition(".")
+        if dot and name in keyed and values.null_count < len(values):
+            keys.setdefault(name, []).append(key)
     return keys
+
+
+def _values(table: pa.Table, name: str, key: str, shape: Shape) -> list[float | None]:
+    values = table.column(f"{name}.{key}")
+    found: list[float | None] = (pc.fill_null(values, 0) if shape.same_keys else values).to_pylist()
+    return found
 
 
 def _objects(name: str, keys: list[tuple[str, list[float | None]]]) -> Iterator[bytes]:

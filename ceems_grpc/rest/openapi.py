@@ -6,9 +6,10 @@ from typing import Any
 import msgspec
 
 from ceems_grpc.domain.answers.suggestions import MOST
+from ceems_grpc.domain.questions.limits import MOST_CHARACTERS, MOST_VALUES
 from ceems_grpc.rest.handlers.status import HEALTHY, UNHEALTHY
 from ceems_grpc.rest.json_shapes import Shape
-from ceems_grpc.rest.parameters import MOMENTS, MOST_CHARACTERS, MOST_VALUES
+from ceems_grpc.rest.parameters import MOMENTS
 from ceems_grpc.rest.route import Audience, Content, Parameter, ParameterKind, Route
 from ceems_grpc.schema import Column, Kind, Type
 from ceems_grpc.version import VERSION

@@ -6,12 +6,11 @@ from urllib.parse import parse_qsl
 
 from ceems_grpc.domain.answers.suggestions import MOST
 from ceems_grpc.domain.errors import bad_data
+from ceems_grpc.domain.questions.limits import MOST_CHARACTERS, MOST_VALUES
 from ceems_grpc.domain.questions.model import AsAdmin
 from ceems_grpc.domain.questions.window import Window, make_window, seconds_of
 
 MOST_BYTES = 512 * 1024
-MOST_VALUES = 5_000
-MOST_CHARACTERS = 1_000
 MOMENTS = range(-(2**63), 2**63)
 """The integers that the API accepts as timestamps."""
 _HALF_OF_A_PAIR = re.compile("[\ud800-\udfff]")

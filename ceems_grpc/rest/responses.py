@@ -13,6 +13,7 @@ from ceems_grpc.domain.errors import ErrorType
 from ceems_grpc.grafana import ResourceResponse
 from ceems_grpc.rest.json_shapes import Shape, batch_json, rows_of_table
 from ceems_grpc.store.errors import StoreBusyError, StoreError
+from ceems_grpc.store.runtime.cancellation import run_cancellable
 
 _log = logging.getLogger(__name__)
 
@@ -36,9 +37,10 @@ def batch_response(batch: pa.RecordBatch, shape: Shape) -> ResourceResponse:
     return rows_response(batch_json(batch, shape))
 
 
-def answer_response(answer: Answer, shape: Shape) -> ResourceResponse:
+async def answer_response(answer: Answer, shape: Shape) -> ResourceResponse:
     """Respond with an answer; ``Expires`` says until when a cached one is valid."""
-    response = rows_response(b",".join(rows_of_table(answer.table, shape)), answer.notices)
+    rows = await run_cancellable(lambda: b",".join(rows_of_table(answer.table, shape)))
+    response = rows_response(rows, answer.notices)
     if answer.expires is None:
         return response
     expires = format_datetime(datetime.fromtimestamp(answer.expires, UTC), usegmt=True)

@@ -278,6 +278,8 @@ async def test_very_many_queries_in_a_request(plugin: Plugin, ceems: Source) -> 
         if response.error:
             assert response.status in {400, 503}
             check_words(response.error)
+    refused = [ref_id for ref_id, one in answer.responses.items() if "at most 100 queries" in one.error]
+    assert sorted(refused) == sorted(f"Q{number}" for number in range(100, 500))
 
 
 async def test_a_ref_id_that_comes_twice_or_is_odd(plugin: Plugin, ceems: Source) -> None:

@@ -1,9 +1,12 @@
-"""Half of a surrogate pair is no character: wherever texts enter, it is refused with a sentence that says so."""
+"""Which query models are read, and what is said of those that are not."""
 
+import msgspec
 import pytest
 
 from ceems_grpc.domain.errors import QuestionError
-from ceems_grpc.panels.query_model import read_query
+from ceems_grpc.domain.questions.model import OrderBy, UnitsQuestion
+from ceems_grpc.domain.questions.window import Window
+from ceems_grpc.panels.query_model import question_of, read_query
 from ceems_grpc.rest.parameters import parse_query
 
 SAID = "half of a surrogate pair"
@@ -40,3 +43,17 @@ def test_a_query_string_with_half_of_a_surrogate_pair(query: str) -> None:
         parse_query(query)
     with pytest.raises(QuestionError, match="not valid UTF-8"):
         parse_query("uuid=%ED%A0%80")
+
+
+def test_a_query_that_is_too_long_is_not_decoded() -> None:
+    with pytest.raises(QuestionError, match="longer than 1048576 bytes; name fewer"):
+        read_query(b'{"clusters": ["' + b"x" * 1024 * 1024 + b'"]}')
+
+
+def test_what_is_named_twice_counts_once() -> None:
+    twice = ["a", "b", "a"] * 1_000
+    model, kind = read_query(msgspec.json.encode({"fields": twice, "users": twice, "orderBy": ["-a", "a", "b"] * 999}))
+    question = question_of(model, kind, Window(0, 1))
+    assert isinstance(question, UnitsQuestion)
+    assert (question.fields, question.selection.users) == (("a", "b"), ("a", "b"))
+    assert question.order == (OrderBy("a", descending=True), OrderBy("b"))

@@ -27,6 +27,7 @@ from ceems_grpc.store.plan import (
     Scan,
     Table,
 )
+from ceems_grpc.store.runtime.cancellation import run_cancellable
 
 _TABLES = {
     Directory.USERS: (Table.USERS, USER_COLUMNS),
@@ -47,10 +48,13 @@ async def directory(access: Access, question: DirectoryQuestion) -> Answer:
     by_name: dict[str, Column] = {column.name: column for column in columns}
     fields = choose_fields(question.fields, columns)
     check_order(question.order, frozenset(by_name))
-    table = await (_clusters(access, question) if source is Table.UNITS else _rows(access, question, source, columns))
-    table = sort_table(table, question.order)
-    table, warnings = truncate(table, question.limit, str(question.directory))
-    return Answer(fields.select(table), by_name, warnings + fields.warnings())
+    found = await (_clusters(access, question) if source is Table.UNITS else _rows(access, question, source, columns))
+
+    def finish() -> Answer:
+        table, warnings = truncate(sort_table(found, question.order), question.limit, str(question.directory))
+        return Answer(fields.select(table), by_name, warnings + fields.warnings())
+
+    return await run_cancellable(finish)
 
 
 async def verify(access: Access, question: VerifyQuestion) -> None:

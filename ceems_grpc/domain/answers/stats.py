@@ -25,6 +25,7 @@ from ceems_grpc.store.plan import (
     Table,
     Within,
 )
+from ceems_grpc.store.runtime.cancellation import run_cancellable
 
 _COLUMNS = {column.name: column for column in STATS_COLUMNS}
 _PLAIN = frozenset({"cluster_id", "resource_manager", "project", "groupname", "username", "state"})
@@ -49,9 +50,14 @@ async def stats(access: Access, question: StatsQuestion) -> Answer:
         window = question.window
         conditions.append(AnyOf((Within(Instant.ENDED, window.start, window.end), Running())))
     plan = Aggregate(Table.UNITS, _GROUPS, _COUNTS, AllOf(tuple(conditions)))
-    table = sort_table(_by_cluster(await access.reader.aggregate(plan)), question.order)
-    table, warnings = truncate(table, question.limit, "clusters")
-    return Answer(fields.select(table), _COLUMNS, warnings + fields.warnings())
+    groups = await access.reader.aggregate(plan)
+
+    def finish() -> Answer:
+        table = sort_table(_by_cluster(groups), question.order)
+        table, warnings = truncate(table, question.limit, "clusters")
+        return Answer(fields.select(table), _COLUMNS, warnings + fields.warnings())
+
+    return await run_cancellable(finish)
 
 
 def _by_cluster(groups: pa.Table) -> pa.Table:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime, tzinfo
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -34,6 +35,7 @@ from ceems_grpc.store.plan import (
     Within,
 )
 from ceems_grpc.store.protocols import Reader
+from ceems_grpc.store.runtime.cancellation import run_cancellable, until_cancelled
 
 _ORDER = (Order("cluster_id"), Order("uuid"), Order("started_at_ts"), Order("id"))
 _OBJECTS = frozenset(column.name for column in UNIT_COLUMNS if column.has_keys)
@@ -59,12 +61,16 @@ async def units_table(access: Access, question: UnitsQuestion) -> Answer:
         order=(*(by_database or ()), *_ORDER),
         limit=None if limit is None or by_database is None else limit + 1,
     )
-    table = _with_moments(await access.reader.table(scan))
-    table = add_derived(table, derived_among(fields.mentioned(question.order)))
-    if by_database is None:
-        table = sort_table(table, question.order)
-    table, warnings = truncate(table, limit, "units")
-    return Answer(fields.select(table), columns, warnings + fields.warnings())
+    found = await access.reader.table(scan)
+
+    def finish() -> Answer:
+        table = add_derived(_with_moments(found), derived_among(fields.mentioned(question.order)))
+        if by_database is None:
+            table = sort_table(table, question.order)
+        table, warnings = truncate(table, limit, "units")
+        return Answer(fields.select(table), columns, warnings + fields.warnings())
+
+    return await run_cancellable(finish)
 
 
 async def units_batches(
@@ -171,8 +177,14 @@ async def _rendered(
     batches: AsyncIterator[pa.RecordBatch], render: Callable[[str | None], str | None]
 ) -> AsyncIterator[pa.RecordBatch]:
     async for batch in batches:
-        columns = [
-            pa.array([render(text) for text in column.to_pylist()], pa.string()) if name in _MOMENTS else column
-            for name, column in zip(batch.schema.names, batch.columns, strict=True)
-        ]
-        yield pa.RecordBatch.from_arrays(columns, schema=batch.schema)
+        yield await run_cancellable(partial(_rendered_batch, batch, render))
+
+
+def _rendered_batch(batch: pa.RecordBatch, render: Callable[[str | None], str | None]) -> pa.RecordBatch:
+    columns = [
+        pa.array([render(text) for text in until_cancelled(column.to_pylist())], pa.string())
+        if name in _MOMENTS
+        else column
+        for name, column in zip(batch.schema.names, batch.columns, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=batch.schema)

@@ -43,6 +43,7 @@ from ceems_grpc.store.plan import (
     Within,
 )
 from ceems_grpc.store.protocols import KnowsKeys, Reader
+from ceems_grpc.store.runtime.cancellation import run_cancellable
 
 _ORDER = (Order("cluster_id"), Order("username"), Order("project"))
 _COLUMNS = {column.name: column for column in (*USAGE_COLUMNS, *DERIVED)}
@@ -76,10 +77,13 @@ async def usage(access: Access, question: UsageQuestion) -> Answer:
         table = await _as_kept(access.reader, where, metrics)
     else:
         table = await _summed(access.reader, question, by, where, metrics)
-    table = add_derived(table, derived_among(mentioned))
-    table = sort_table(table, question.order)
-    table, warnings = truncate(table, question.limit, "rows")
-    return Answer(fields.select(table), _COLUMNS, warnings + fields.warnings())
+
+    def finish() -> Answer:
+        ordered = sort_table(add_derived(table, derived_among(mentioned)), question.order)
+        cut, warnings = truncate(ordered, question.limit, "rows")
+        return Answer(fields.select(cut), _COLUMNS, warnings + fields.warnings())
+
+    return await run_cancellable(finish)
 
 
 async def usage_over_time(access: Access, question: UsageOverTimeQuestion) -> tuple[Answer, TimeSteps]:
@@ -98,11 +102,15 @@ async def usage_over_time(access: Access, question: UsageOverTimeQuestion) -> tu
     read = _from_days if daily else _from_units
     mentioned = fields.mentioned(())
     table, keys = await read(access, question, groups, _metrics_of(mentioned), steps)
-    table = add_derived(_finished(table, keys), derived_among(mentioned))
-    shown = fields.select(table)
-    for name in ("step", *reversed(groups)):
-        shown = shown.add_column(0, name, table.column(name))
-    return Answer(shown, _COLUMNS, fields.warnings()), steps
+
+    def finish() -> Answer:
+        derived = add_derived(_finished(table, keys), derived_among(mentioned))
+        shown = fields.select(derived)
+        for name in ("step", *reversed(groups)):
+            shown = shown.add_column(0, name, derived.column(name))
+        return Answer(shown, _COLUMNS, fields.warnings())
+
+    return await run_cancellable(finish), steps
 
 
 def _days_serve(reader: Reader, question: UsageOverTimeQuestion) -> bool:
@@ -122,12 +130,16 @@ async def _from_days(
     keys = await reader.keys(KeyScan(Table.DAILY_USAGE, _readable(reader, Table.DAILY_USAGE, metrics), where))
     measures = (Sum("num_units", "num_units"), *_measures(keys))
     days = await reader.aggregate(Aggregate(Table.DAILY_USAGE, groups, measures, where, day=True))
-    indexes = pa.array([steps.index(day) for day in days.column("day").to_pylist()], pa.int64())
-    names = [measure.name for measure in measures]
-    stepped = days.append_column("step", indexes).group_by([*groups, "step"], use_threads=False)
-    summed = stepped.aggregate([(name, "sum") for name in names])
-    summed = summed.rename_columns([*groups, "step", *names])
-    return summed.sort_by([(name, "ascending") for name in (*groups, "step")]), keys
+
+    def by_step() -> pa.Table:
+        indexes = pa.array([steps.index(day) for day in days.column("day").to_pylist()], pa.int64())
+        names = [measure.name for measure in measures]
+        stepped = days.append_column("step", indexes).group_by([*groups, "step"], use_threads=False)
+        summed = stepped.aggregate([(name, "sum") for name in names])
+        summed = summed.rename_columns([*groups, "step", *names])
+        return summed.sort_by([(name, "ascending") for name in (*groups, "step")])
+
+    return await run_cancellable(by_step), keys
 
 
 async def _from_units(
@@ -207,7 +219,12 @@ async def _summed(
     order = tuple(Order(name) for name in by) if question.exact_groups else _ORDER
     plan = Aggregate(source, by, (Count(_ROWS), count, *rest, *_measures(keys)), where, order)
     table = await reader.aggregate(plan)
-    if table.column(_ROWS).to_pylist() == [0]:
+    return await run_cancellable(lambda: _with_means(table, keys, known))
+
+
+def _with_means(table: pa.Table, keys: Keys, known: Keys | None) -> pa.Table:
+    """Divide weighted sums into means. ``known``: keys that were not looked for among the rows; absent ones go."""
+    if table.num_rows == 1 and table.column(_ROWS)[0].as_py() == 0:
         table = table.slice(0, 0)  # a sum over nothing is no row
     if known is not None:
         keys = _present(known, table)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from ceems_grpc.domain.errors import bad_data
+from ceems_grpc.domain.questions.limits import check_cells
 from ceems_grpc.domain.questions.model import OrderBy
 from ceems_grpc.schema import Column, Kind
 
@@ -31,27 +32,34 @@ class Fields:
 
         A key that is requested by name gets a column even if no row has it, so that panels keep their shape.
         """
-        names: list[str] = []
+        present = dict(zip(table.column_names, table.columns, strict=True))
+        keyed: dict[str, list[str]] = {}
+        for name in present:
+            keyed.setdefault(name.partition(".")[0], []).append(name)
+        chosen: dict[str, Column] = {}
         for column, key in self.wanted:
             if key is not None:
-                name = f"{column.name}.{key}"
-                names.append(name)
-                if name not in table.column_names:
-                    type_ = pa.float64() if column.kind in {Kind.METRIC, Kind.DERIVED} else pa.string()
-                    table = table.append_column(name, pa.nulls(table.num_rows, type_))
+                chosen[f"{column.name}.{key}"] = column
             elif column.has_keys:
-                prefix = column.name + "."
-                names += [name for name in table.column_names if name.startswith(prefix)]
-            else:
-                names.append(column.name)
-        present = set(table.column_names)
-        return table.select([name for name in dict.fromkeys(names) if name in present])
+                chosen |= dict.fromkeys(keyed.get(column.name, ()), column)
+            elif column.name in present:
+                chosen[column.name] = column
+        check_cells(table.num_rows, len(chosen))
+        if chosen.keys() <= present.keys():
+            return table.select(list(chosen))
+        missing = {type_: pa.chunked_array([pa.nulls(table.num_rows, type_)]) for type_ in (pa.float64(), pa.string())}
+        columns = [present[name] if name in present else missing[_type_of(column)] for name, column in chosen.items()]
+        return pa.Table.from_arrays(columns, names=list(chosen))
 
     def warnings(self) -> tuple[str, ...]:
         """Return a warning that names the unknown fields."""
         if not self.unknown:
             return ()
         return (f"Unknown fields are left out: {', '.join(name[:50] for name in self.unknown[:20])}.",)
+
+
+def _type_of(column: Column) -> pa.DataType:
+    return pa.float64() if column.kind in {Kind.METRIC, Kind.DERIVED} else pa.string()
 
 
 def choose_fields(

@@ -1,6 +1,7 @@
 """Sorting of answers by any of their fields, including derived ones."""
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ceems_grpc.domain.errors import bad_data
 from ceems_grpc.domain.questions.model import OrderBy
@@ -8,16 +9,16 @@ from ceems_grpc.domain.questions.model import OrderBy
 
 def sort_table(table: pa.Table, order: tuple[OrderBy, ...]) -> pa.Table:
     """Sort a table by its fields, rows without a value last. A metric without a key stands for its first key."""
-    for item in reversed(order):  # stable sorts, the last criterion first
+    directions: dict[str, str] = {}
+    for item in order:
         name = _column(table, item.field)
-        if name is None:
-            continue
-        direction = "descending" if item.descending else "ascending"
-        positions = pa.array(range(table.num_rows), pa.int64())
-        keyed = pa.table({"value": table.column(name), "position": positions})
-        sorted_ = keyed.sort_by([("value", direction), ("position", "ascending")])
-        table = table.take(sorted_.column("position"))
-    return table
+        if name is not None:
+            directions.setdefault(name, "descending" if item.descending else "ascending")
+    if not directions:
+        return table
+    keys = pa.table({str(number): table.column(name) for number, name in enumerate(directions)})
+    by = [(str(number), direction) for number, direction in enumerate(directions.values())]
+    return table.take(pc.sort_indices(keys, by))  # a stable sort, nulls last
 
 
 def check_order(order: tuple[OrderBy, ...], columns: frozenset[str]) -> None:

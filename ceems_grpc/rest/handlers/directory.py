@@ -34,4 +34,4 @@ async def verify(call: Call) -> ResourceResponse:
 
 async def _directory(call: Call, directory: Directory, selection: Selection, shape: Shape) -> ResourceResponse:
     question = DirectoryQuestion(directory, selection, admin=call.admin)
-    return answer_response(await call.ceems.directory(call.viewer, question), shape)
+    return await answer_response(await call.ceems.directory(call.viewer, question), shape)

@@ -40,9 +40,9 @@ async def _usage(call: Call, mode: Mode) -> ResourceResponse:
         admin=call.admin,
     )
     shape = CURRENT_USAGE_SHAPE if mode is Mode.CURRENT else USAGE_SHAPE
-    return answer_response(await call.ceems.usage(call.viewer, question), shape)
+    return await answer_response(await call.ceems.usage(call.viewer, question), shape)
 
 
 async def _stats(call: Call, mode: Mode) -> ResourceResponse:
     question = StatsQuestion(call.window, mode, call.selection, admin=call.admin)
-    return answer_response(await call.ceems.stats(call.viewer, question), STATS_SHAPE)
+    return await answer_response(await call.ceems.stats(call.viewer, question), STATS_SHAPE)

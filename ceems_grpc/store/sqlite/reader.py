@@ -80,14 +80,14 @@ class SqliteReader:
         fields = [(name, pa.string()) for name in plan.by] + ([("day", pa.int64())] if plan.day else [])
         fields += [(measure.name, type_of_measure(measure)) for measure in plan.measures]
         rows = await self._all(*self._write(plan.table, lambda sql: sql.aggregate(plan)))
-        return pa.Table.from_batches([batch_of(pa.schema(fields), rows)])
+        return await _table_of(pa.schema(fields), rows)
 
     async def spread(self, plan: Spread) -> pa.Table:
         """Return one row per group and step."""
         fields = [(name, pa.string()) for name in plan.by] + [("step", pa.int64())]
         fields += [(measure.name, type_of_measure(measure)) for measure in plan.measures]
         rows = await self._all(*self._write(Table.UNITS, lambda sql: sql.spread(plan)))
-        return pa.Table.from_batches([batch_of(pa.schema(fields), rows)])
+        return await _table_of(pa.schema(fields), rows)
 
     async def keys(self, plan: KeyScan) -> dict[str, tuple[str, ...]]:
         """Return the sorted keys of each column."""
@@ -101,7 +101,7 @@ class SqliteReader:
         """Return the different values of the columns, ordered by them."""
         schema = pa.schema([(name, type_of(name)) for name in plan.columns])
         rows = await self._all(*self._write(plan.table, lambda sql: sql.distinct(plan)))
-        return pa.Table.from_batches([batch_of(schema, rows)])
+        return await _table_of(schema, rows)
 
     async def values(self, statement: str, parameters: Iterable[str]) -> AsyncGenerator[Any, None]:
         """Yield the one value that a statement with one parameter answers, for each of the parameters.
@@ -213,3 +213,7 @@ class SqliteReader:
                 recorded.ran(began)
                 await self._connection.interrupt()  # before the cursor closes, which waits for the statement
                 raise
+
+
+async def _table_of(schema: pa.Schema, rows: list[tuple[Any, ...]]) -> pa.Table:
+    return pa.Table.from_batches([await run_cancellable(lambda: batch_of(schema, rows))])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 
 from ceems_grpc.grafana.backend.context import PluginContext
+from ceems_grpc.grafana.backend.errors import ErrorSource, PluginError
 from ceems_grpc.grafana.backend.query import DataQuery
 from ceems_grpc.grafana.serve import memory
 from ceems_grpc.grafana.serve.instances import Instances
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 ROWS_PER_PIECE = 10_000
 # Encoding more cells than this takes so long that other requests would have to wait: a thread does it.
 _CELLS_WRITTEN_AT_ONCE = 20_000
+_CELLS_OF_A_FIELD = 100  # writing the description of a field takes as long as writing this many cells
+MOST_QUERIES = 100
+"""Queries of one request that are answered; the others are refused."""
 
 _Rpc = grpc.aio.ServicerContext[Any, Any]
 
@@ -51,9 +55,10 @@ class DataService:
             async with asyncio.TaskGroup() as group:
                 tasks = {
                     query.refId: group.create_task(self._answer(request, DataQuery.from_proto(query)))
-                    for query in message.queries
+                    for query in message.queries[:MOST_QUERIES]
                 }
-            return pb.QueryDataResponse(responses={ref_id: task.result() for ref_id, task in tasks.items()})
+            refusals = {query.refId: _refusal(request) for query in message.queries[MOST_QUERIES:]}
+            return pb.QueryDataResponse(responses=refusals | {ref_id: task.result() for ref_id, task in tasks.items()})
 
     async def query_chunked_data(self, message: pb.QueryChunkedDataRequest, rpc: _Rpc) -> None:
         """Answer with pieces of frames. The query that is ready first is sent first.
@@ -73,20 +78,20 @@ class DataService:
         with answering("queryChunkedData", context, rpc, message.headers) as call:
             request = _Request(call, context, message.format)
             async with asyncio.TaskGroup() as group:
-                for query in message.queries:
+                for query in message.queries[:MOST_QUERIES]:
                     group.create_task(self._send(request, DataQuery.from_proto(query), send))
+            for query in message.queries[MOST_QUERIES:]:
+                await send(_about(_chunk_of(_too_many_queries()), request, DataQuery.from_proto(query)))
 
     async def _answer(self, request: "_Request", query: DataQuery) -> pb.DataResponse:
         with _query_span(query) as opened:
             try:
                 frames = await self._frames(request.context, query)
-                written = [await request.write(frame) for frame in frames]
+                written = await request.write(frames)
             except FAILURES as error:  # One bad query must not hurt the others.
                 failure = request.call.failure(error)
                 mark_failed(opened, failure.message)
-                return pb.DataResponse(
-                    error=failure.message, status=failure.status, errorSource=failure.source, format=request.form
-                )
+                return _response_of(failure, request)
             return pb.DataResponse(frames=written, status=200, format=request.form)
 
     async def _send(
@@ -97,16 +102,13 @@ class DataService:
                 frames = await self._frames(request.context, query) or [_empty_frame(query.ref_id)]
                 for number, frame in enumerate(frames):
                     for position, piece in enumerate(_pieces(frame)):
-                        written = await request.write(piece, schema=position == 0)
+                        (written,) = await request.write([piece], schema=position == 0)
                         answer = pb.QueryChunkedDataResponse(frameId=str(number), frame=written, status=200)
                         await send(_about(answer, request, query))
             except FAILURES as error:  # One bad query must not hurt the others.
                 failure = request.call.failure(error)
                 mark_failed(opened, failure.message)
-                answer = pb.QueryChunkedDataResponse(
-                    error=failure.message, status=failure.status, errorSource=failure.source
-                )
-                await send(_about(answer, request, query))
+                await send(_about(_chunk_of(failure), request, query))
 
     async def _frames(self, context: PluginContext, query: DataQuery) -> "Sequence[Frame]":
         async with self._instances.get(context) as datasource:
@@ -122,17 +124,21 @@ class _Request:
     context: PluginContext
     form: pb.DataFrameFormat
 
-    async def write(self, frame: "Frame", *, schema: bool = True) -> bytes:
-        """Encode a frame and count it. Only JSON can omit the schema."""
+    async def write(self, frames: "Sequence[Frame]", *, schema: bool = True) -> list[bytes]:
+        """Encode frames and count them. Only JSON can omit the schema."""
 
-        def write() -> bytes:
+        def write(frame: "Frame") -> bytes:
             return frame.to_json(schema=schema) if self.form == pb.JSON else frame.to_arrow()
 
-        small = frame.num_rows * len(frame.fields) <= _CELLS_WRITTEN_AT_ONCE
-        written = write() if small else await asyncio.to_thread(write)
-        metrics.ROWS.labels(self.call.endpoint).inc(frame.num_rows)
-        metrics.BYTES.labels(self.call.endpoint).inc(len(written))
-        memory.answered(len(written))
+        cells = sum((frame.num_rows + _CELLS_OF_A_FIELD) * len(frame.fields) for frame in frames)
+        if cells <= _CELLS_WRITTEN_AT_ONCE:
+            written = list(map(write, frames))
+        else:
+            written = await asyncio.to_thread(lambda: list(map(write, frames)))
+        size = sum(map(len, written))
+        metrics.ROWS.labels(self.call.endpoint).inc(sum(frame.num_rows for frame in frames))
+        metrics.BYTES.labels(self.call.endpoint).inc(size)
+        memory.answered(size)
         return written
 
 
@@ -146,6 +152,25 @@ def _query_span(query: DataQuery) -> "Iterator[OpenSpan | None]":
 def _about(answer: pb.QueryChunkedDataResponse, request: _Request, query: DataQuery) -> pb.QueryChunkedDataResponse:
     answer.refId, answer.format = query.ref_id, request.form
     return answer
+
+
+def _too_many_queries() -> PluginError:
+    message = f"A request may have at most {MOST_QUERIES} queries; this one is beyond: use several panels."
+    return PluginError(message, status=400, source=ErrorSource.DOWNSTREAM)
+
+
+def _refusal(request: _Request) -> pb.DataResponse:
+    return _response_of(_too_many_queries(), request)
+
+
+def _response_of(failure: PluginError, request: _Request) -> pb.DataResponse:
+    return pb.DataResponse(
+        error=failure.message, status=failure.status, errorSource=failure.source, format=request.form
+    )
+
+
+def _chunk_of(failure: PluginError) -> pb.QueryChunkedDataResponse:
+    return pb.QueryChunkedDataResponse(error=failure.message, status=failure.status, errorSource=failure.source)
 
 
 def _pieces(frame: "Frame") -> "Iterator[Frame]":

@@ -57,7 +57,7 @@ class StreamService:
                     result = await datasource.subscribe_stream(context, StreamRequest(request.path, request.data))
             except FAILURES as error:
                 result = SubscribeResult(SubscribeStatus[await _refusal(call.failure(error), rpc)])
-            data = b"" if result.initial is None else _json(result.initial)
+            data = b"" if result.initial is None else await _json(result.initial)
             return pb.SubscribeStreamResponse(status=result.status.name, data=data)
 
     async def publish_stream(self, request: pb.PublishStreamRequest, rpc: _Rpc) -> pb.PublishStreamResponse:
@@ -96,7 +96,7 @@ class StreamService:
                     # A generator that is left early must end before the data source is released.
                     stack.push_async_callback(packets.aclose)
                 async for packet in packets:
-                    data = _json(packet)
+                    data = await _json(packet)
                     await rpc.write(pb.StreamPacket(data=data))
                     metrics.BYTES.labels(call.endpoint).inc(len(data))
         except FAILURES as error:
@@ -111,5 +111,5 @@ async def _refusal(failure: PluginError, rpc: _Rpc) -> str:
     return _REFUSALS[failure.status]
 
 
-def _json(packet: "Frame | bytes") -> bytes:
-    return packet if isinstance(packet, bytes) else packet.to_json()
+async def _json(packet: "Frame | bytes") -> bytes:
+    return packet if isinstance(packet, bytes) else await asyncio.to_thread(packet.to_json)
