@@ -71,7 +71,7 @@ class QueryModel(msgspec.Struct, rename="camel"):
     fields: Texts = []
     group_by: Texts = []
     exact_group_by: bool = False
-    source: Literal["", "units", "daily"] = ""
+    source: Literal["", "units", "prorated", "daily"] = ""
     step: Literal["hour", "day", "week", "month"] = "day"
     filters: Annotated[list[FilterModel], msgspec.Meta(max_length=MOST_FILTERS)] = []
     order_by: Texts = []

@@ -86,7 +86,7 @@ async def usage_of(ceems: Ceems, login: str, selection: Selection, admin: AsAdmi
     """Return whose usage is seen, which must be the same in every mode."""
     groups = ("cluster_id", "project", "username")
     answers = []
-    for mode, source in ((Mode.CURRENT, Source.UNITS), (Mode.CURRENT, Source.DAILY), (Mode.GLOBAL, Source.UNITS)):
+    for mode, source in (*((Mode.CURRENT, source) for source in Source), (Mode.GLOBAL, Source.UNITS)):
         question = UsageQuestion(EVER, mode, source, selection, group_by=groups, admin=admin)
         answers.append(seen((await ceems.usage(Viewer(login), question)).table))
     for source in Source:

@@ -56,6 +56,8 @@ def test_everybodys_day_is_small_and_so_is_a_fortnight_of_few(
         (StatsQuestion(days(1), Mode.GLOBAL, ONE_USER), CostClass.SMALL),
         (UsageQuestion(days(30), source=Source.DAILY), CostClass.SMALL),
         (UsageQuestion(days(365), source=Source.DAILY), CostClass.LARGE),
+        (UsageQuestion(days(1), source=Source.PRORATED), CostClass.SMALL),
+        (UsageQuestion(days(30), source=Source.PRORATED), CostClass.LARGE),
         (UsageOverTimeQuestion(days(30)), CostClass.SMALL),
         (UsageOverTimeQuestion(days(365)), CostClass.LARGE),
         (UsageOverTimeQuestion(days(7), step=TimeStep.HOUR), CostClass.LARGE),

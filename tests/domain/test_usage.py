@@ -2,14 +2,26 @@
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ceems_grpc.domain.questions.model import Mode, OrderBy, Selection, Source, UsageQuestion, Viewer
+import pytest
+
+from ceems_grpc.domain.questions.model import (
+    Mode,
+    OrderBy,
+    Selection,
+    Source,
+    UsageOverTimeQuestion,
+    UsageQuestion,
+    Viewer,
+)
+from ceems_grpc.domain.questions.steps import TimeStep
 from ceems_grpc.domain.questions.window import Window
 from ceems_grpc.domain.service import Ceems
 from ceems_grpc.store.sqlite.store import SqliteStore
-from tests.support.databases import PARIS, WINTER, insert_rows, make, unit
+from tests.support.databases import PARIS, WINTER, insert_rows, local, make, unit
 
 ROOT, EVER = Viewer("root", admin_by_role=True), Window(0, 2**33)
 
@@ -93,11 +105,84 @@ async def test_days_count_when_their_start_lies_in_the_window(tmp_path: Path) ->
         row = {"cluster_id": "c", "project": "p", "num_units": 1, "last_updated_at": "2025-12-01T01:00:00"}
         insert_rows(connection, "daily_usage", [{**row, "username": "u"}])
         connection.commit()
-    for start, end, count in (
-        (day, day, 1),
-        (day - 900, day - 1, 1),
-        (day - 900, day - 900, 0),
-        (day + 900, day + 999, 0),
+    for start, end, count, widened in (
+        (day, day, 1, 1),
+        (day, day + 86_399, 1, 1),
+        (day - 86_400, day - 1, 0, 1),
+        (day - 900, day - 900, 0, 0),
+        (day + 1, day + 999, 0, 1),
+        (day + 900, day + 999, 0, 0),
     ):
         question = UsageQuestion(Window(start, end), source=Source.DAILY, admin=True)
         assert len(await ask(path, question)) == count
+        assert len(await ask(path, replace(question, rounds_window=True))) == widened
+
+
+async def test_prorated_usage_is_what_was_used_in_the_window(tmp_path: Path) -> None:
+    """A machine of 1 kW runs for a year; a job of 10 kWh ran for ten hours, half of them before noon."""
+    now = WINTER // 86_400 * 86_400 + 12 * 3_600
+    year = 365 * 86_400
+    times: dict[str, Any] = {
+        "started_at_ts": (now - year) * 1000,
+        "ended_at_ts": 0,
+        "last_updated_at": local(now, PARIS),
+    }
+    machine: dict[str, Any] = {"total_cpu_energy_usage_kwh": '{"total":8760}', "avg_cpu_usage": '{"global":20}'}
+    job: dict[str, Any] = {"total_cpu_energy_usage_kwh": '{"total":10}', "avg_cpu_usage": '{"global":80}'}
+    rows = [
+        unit(0, **times, **machine, total_time_seconds=f'{{"alloc_cputime":{year}}}'),
+        unit(
+            1,
+            now + 5 * 3_600 - 4 * 86_400,
+            started_at_ts=(now - 5 * 3_600 - 4 * 86_400) * 1000,
+            **job,
+            total_time_seconds='{"alloc_cputime":36000}',
+        ),
+        unit(2, now - 2 * 86_400, started_at_ts=0, total_cpu_energy_usage_kwh='{"total":3}'),
+        unit(3, now - 2 * 86_400, started_at_ts=now * 1000, total_cpu_energy_usage_kwh='{"total":4}'),
+    ]
+    path = make(tmp_path / "ceems.db", rows)
+    fields = ("num_units", "total_cpu_energy_usage_kwh", "avg_cpu_usage")
+
+    async def used(start: int, end: int) -> tuple[Any, ...] | None:
+        found = await ask(path, UsageQuestion(Window(start, end), source=Source.PRORATED, fields=fields, admin=True))
+        names = ("num_units", "total_cpu_energy_usage_kwh.total", "avg_cpu_usage.global")
+        return tuple(found[0].get(name) for name in names) if found else None
+
+    day = now - 12 * 3_600
+    assert await used(day - 86_400, day - 1) == (1, pytest.approx(24), pytest.approx(20))
+    assert await used(day, now + 3_600) == (1, pytest.approx(12), pytest.approx(20))  # no more than what is known
+    # Half of the job, and its mean by the time that it ran in the window.
+    before_noon = await used(day - 4 * 86_400, now - 4 * 86_400 - 1)
+    assert before_noon == (2, pytest.approx(12 + 5), pytest.approx((12 * 20 + 5 * 80) / 17))
+    # A unit without a start, and one that ends before it, count whole where they were last updated.
+    assert await used(now - 2 * 86_400, now - 2 * 86_400) == (3, pytest.approx(7 + 1 / 3_600), pytest.approx(20))
+    assert await used(now - 2 * 86_400 - 3_600, now - 2 * 86_400 - 1) == (1, pytest.approx(1), pytest.approx(20))
+    assert await used(now - 2 * year, now - year - 1) is None
+    assert await used(now, now - year) is None
+
+
+async def test_a_year_of_one_kilowatt_is_a_kilowatt_hour_each_hour(tmp_path: Path) -> None:
+    now = WINTER // 86_400 * 86_400 + 12 * 3_600
+    machine = unit(
+        0,
+        started_at_ts=(now - 365 * 86_400) * 1000,
+        ended_at_ts=0,
+        last_updated_at=local(now, PARIS),
+        total_cpu_energy_usage_kwh='{"total":8760}',
+    )
+    ceems = Ceems(SqliteStore(make(tmp_path / "ceems.db", [machine]), zone=PARIS))
+    field = "total_cpu_energy_usage_kwh.total"
+    try:
+        for step, hours, wanted in (
+            (TimeStep.HOUR, 3, [1.0, 1.0, 1.0]),
+            (TimeStep.DAY, 72, [11.0, 24.0, 24.0, 13.0]),  # days of Paris begin at 23:00 UTC
+        ):
+            question = UsageOverTimeQuestion(
+                Window(now - hours * 3_600, now), step, PARIS, fields=(field, "num_units"), admin=True
+            )
+            table = (await ceems.usage_over_time(ROOT, question))[0].table
+            assert table.column(field).to_pylist() == pytest.approx(wanted)
+            assert table.column("num_units").to_pylist() == [0] * (len(wanted) - 1) + [1]
+    finally:
+        await ceems.close()

@@ -126,6 +126,8 @@ def units(draw: st.DrawFn, zone: ZoneInfo, turn: int) -> Row:
     millisecond = draw(st.sampled_from([0, 1, 999]))
     started, created = ended - length, ended - length - draw(st.integers(0, 500))
     running = draw(st.integers(0, 4)) == 0
+    if draw(st.integers(0, 5)) == 0:  # a start that cannot be, or none
+        started = draw(moments(turn)) if draw(st.booleans()) else 0
     updated = draw(moments(turn)) if running else ended + draw(st.sampled_from([0, 0, 1, 900, 3_600, 86_400]))
     return {
         "cluster_id": cluster,

@@ -127,7 +127,7 @@ class Model:
         return sorted(found, key=by("cluster_id", "uuid", "started_at_ts", "id"))
 
     def usage(self, viewer: Viewer | None, question: UsageQuestion) -> list[Row]:
-        """Return usage rows; `sort_key` says by what they are in order."""
+        """Return usage rows, in order."""
         for name in question.group_by:
             if name not in GROUPS:
                 raise ModelError(400, f"cannot group by '{name}'")
@@ -137,11 +137,20 @@ class Model:
             table = "usage"
         else:
             table = "daily_usage" if question.source is Source.DAILY else "units"
-        start, end = question.window.start // 900 * 900, -(-question.window.end // 900) * 900
+        start, end = question.window.start, question.window.end
+        if question.source is Source.UNITS or question.rounds_window:
+            start, end = start // 900 * 900, -(-end // 900) * 900
+        prorated = question.source is Source.PRORATED and question.mode is Mode.CURRENT
+
+        def timely(row: Row) -> bool:
+            if prorated:
+                return share_of(run_of(row, self.zone), start, end + 1) > 0
+            return question.mode is Mode.GLOBAL or start <= updated(row, self.zone) <= end
+
         rows = [
             row
             for row in self.tables[table]
-            if (question.mode is Mode.GLOBAL or start <= updated(row, self.zone) <= end)
+            if timely(row)
             and is_chosen(question.selection, row)
             and self.sees_usage(viewer, admin, question.selection, row)
         ]
@@ -165,7 +174,12 @@ class Model:
                     if name not in group:
                         group[name] = min((row[name] or "") for row in there)
             counted = [
-                {**row, "share": 1.0, "count": 1 if table == "units" else row["num_units"] or 0} for row in members
+                {
+                    **row,
+                    "share": share_of(run_of(row, self.zone), start, end + 1) if prorated else 1.0,
+                    "count": 1 if table == "units" else row["num_units"] or 0,
+                }
+                for row in members
             ]
             answer.append({**group, **summed(counted)})
         order = tuple(names) if question.exact_groups else ("cluster_id", "username", "project")
@@ -174,8 +188,8 @@ class Model:
     def usage_over_time(self, viewer: Viewer | None, question: UsageOverTimeQuestion) -> list[Row]:
         """Return usage by group and step (its index), in that order.
 
-        Days, weeks and months of UTC are summed from daily_usage; others from units, each spread evenly over the part
-        of its run that lies in the window, and counted where it was last updated.
+        Days, weeks and months of UTC are summed from daily_usage; others from units, each spread evenly over its whole
+        run, and counted as a unit in the last step that it ran in.
         """
         for name in question.group_by:
             if name not in GROUPS:
@@ -186,33 +200,22 @@ class Model:
         daily = question.source is Source.DAILY and question.step is not TimeStep.HOUR
         daily = daily and (question.zone is None or str(question.zone) == "UTC")
         edges = step_edges(window, question.step, ZoneInfo("UTC") if daily else question.zone or self.zone)
-        if daily:
-            start, end = window.start // DAY * DAY, window.end
-        else:
-            start, end = window.start // 900 * 900, -(-window.end // 900) * 900
-        first, last = max(start, edges[0]), min(end, edges[-1])
         parts = []
         for row in self.tables["daily_usage" if daily else "units"]:
-            moment = updated(row, self.zone)
-            if not (start <= moment <= end and is_chosen(question.selection, row)):
-                continue
-            if not self.sees_usage(viewer, admin, question.selection, row):
+            if not (is_chosen(question.selection, row) and self.sees_usage(viewer, admin, question.selection, row)):
                 continue
             if daily:
-                here = max(index for index, edge in enumerate(edges[:-1]) if index == 0 or edge <= moment)
-                parts.append({**row, "step": here, "share": 1.0, "count": row["num_units"] or 0})
+                moment = updated(row, self.zone)
+                if window.start // DAY * DAY <= moment <= window.end:
+                    here = max(index for index, edge in enumerate(edges[:-1]) if index == 0 or edge <= moment)
+                    parts.append({**row, "step": here, "share": 1.0, "count": row["num_units"] or 0})
                 continue
-            counted = min(max(moment, first), max(first, last - 1))
-            begun = max(row["started_at_ts"] // 1000 if row["started_at_ts"] else moment, first)
-            ended = min(row["ended_at_ts"] // 1000 if row["ended_at_ts"] else moment, last)
-            for index, (low, high) in enumerate(pairwise(edges)):
-                here = low <= counted < high
-                if ended > begun:
-                    share = max(0, min(ended, high) - max(begun, low)) / (ended - begun)
-                else:
-                    share = 1.0 if here else 0.0
-                if here or share:
-                    parts.append({**row, "step": index, "share": share, "count": int(here)})
+            run = run_of(row, self.zone)
+            shares = [share_of(run, max(low, window.start), min(high, window.end + 1)) for low, high in pairwise(edges)]
+            touched = [index for index, share in enumerate(shares) if share]
+            parts += [
+                {**row, "step": index, "share": shares[index], "count": int(index == touched[-1])} for index in touched
+            ]
         names = (*dict.fromkeys(question.group_by), "step")
         answer = [
             {**dict(zip(names, values, strict=True)), **summed(members)}
@@ -373,6 +376,22 @@ def summed(rows: list[Row]) -> Row:
             metrics[name][key] = weighted / sum(weights) if sum(weights) else 0.0
             used[name][key] = weighted / 100
     return {"num_units": sum(row["count"] for row in rows), **metrics, **derived(metrics, used)}
+
+
+def run_of(row: Row, zone: ZoneInfo) -> tuple[int, int]:
+    """Return when a unit ran, as seconds since 1970: from the first to the second, which is not included.
+
+    Until its end, or until its last update while it is running. A unit without a start, or that ends at its start or
+    before it, ran in the second of its last update.
+    """
+    moment = updated(row, zone)
+    started, ended = row["started_at_ts"] // 1000, row["ended_at_ts"] // 1000 if row["ended_at_ts"] else moment
+    return (started, ended) if row["started_at_ts"] > 0 and started < ended else (moment, moment + 1)
+
+
+def share_of(run: tuple[int, int], start: int, end: int) -> float:
+    """Return the share of a run that lies between two moments, the second not included."""
+    return max(0, min(run[1], end) - max(run[0], start)) / (run[1] - run[0])
 
 
 def step_edges(window: Window, step: TimeStep, zone: ZoneInfo) -> list[int]:

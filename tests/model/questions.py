@@ -124,6 +124,7 @@ def usage_questions(draw: st.DrawFn, turn: int) -> UsageQuestion:
         draw(st.booleans()),
         draw(some((*USAGE_COLUMNS, *DERIVED), 5)),
         admin=draw(as_admin),
+        rounds_window=draw(st.booleans()),
     )
 
 

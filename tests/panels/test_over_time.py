@@ -1,4 +1,4 @@
-"""Usage over time from units: whatever the steps, they add up to the usage of the window."""
+"""Usage over time from units: whatever the steps, they add up to the prorated usage of the window."""
 
 import asyncio
 from zoneinfo import ZoneInfo
@@ -45,7 +45,14 @@ def test_steps_add_up_to_the_usage_of_the_window(
             )
             whole = await ceems.usage(
                 ADMIN,
-                UsageQuestion(window, group_by=groups, exact_groups=True, fields=(*groups, *FIELDS), admin=True),
+                UsageQuestion(
+                    window,
+                    source=Source.PRORATED,
+                    group_by=groups,
+                    exact_groups=True,
+                    fields=(*groups, *FIELDS),
+                    admin=True,
+                ),
             )
             return over_time.table, whole.table
         finally:

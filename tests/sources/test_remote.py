@@ -16,6 +16,7 @@ import pytest
 
 from ceems_grpc.store.errors import StoreBusyError, StoreError, StoreMissingError, StorePermissionError
 from ceems_grpc.store.plan import (
+    ALWAYS,
     Aggregate,
     AllKeys,
     Count,
@@ -24,6 +25,7 @@ from ceems_grpc.store.plan import (
     Key,
     KeyScan,
     Order,
+    RanWithin,
     Scan,
     Spread,
     Sum,
@@ -44,12 +46,14 @@ from tests.support.plugin.source import error_of
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 _KEY = Key(ENERGY, "total")
+_RAN = RanWithin(NOON - DAY, NOON)
 PLANS: tuple[Plan, ...] = (
     Scan(Table.UNITS, ("cluster_id", "uuid", AllKeys(ENERGY), AllKeys("tags", numeric=False)), order=(Order("uuid"),)),
     Scan(Table.UNITS, ("uuid", "started_at_ts"), order=(Order("uuid", descending=True),), limit=2),
     Aggregate(Table.UNITS, ("username",), (Count("n"), Sum("kwh", _KEY))),
     Aggregate(Table.DAILY_USAGE, ("cluster_id",), (Sum("n", "num_units"),), day=True),
-    Spread(("project",), (Count("n"), Sum("kwh", _KEY)), Scan(Table.UNITS, ()).where, (0, NOON), NOON + DAY, 0, NOON),
+    Aggregate(Table.UNITS, ("project",), (Sum("kwh", _KEY),), _RAN, prorated=_RAN),
+    Spread(("project",), (Count("n"), Sum("kwh", _KEY)), ALWAYS, (0, NOON), NOON + DAY),
     KeyScan(Table.UNITS, (ENERGY, "tags")),
     Distinct(Table.PROJECTS, ("cluster_id", "name")),
 )

@@ -23,6 +23,7 @@ from ceems_grpc.store.plan import (
     Measure,
     Order,
     PairIn,
+    RanWithin,
     Running,
     Scan,
     Spread,
@@ -104,7 +105,7 @@ def conditions(table: Table, turn: int) -> st.SearchStrategy[Condition]:
         if table is Table.UNITS:
             ended = st.builds(lambda start, length: Within(Instant.ENDED, start, start + length), starts, lengths)
             tags = st.builds(Key, st.sampled_from(["tags", "allocation"]), st.sampled_from(KEYS))
-            parts += [ended, st.just(Running()), st.builds(In, tags, _facts, st.booleans())]
+            parts += [ended, spans(turn), st.just(Running()), st.builds(In, tags, _facts, st.booleans())]
             parts.append(st.builds(Compare, tags, relations, values))
     elif "users" in TEXTS[table] or "projects" in TEXTS[table]:
         listed = "users" if "users" in TEXTS[table] else "projects"
@@ -117,6 +118,12 @@ def conditions(table: Table, turn: int) -> st.SearchStrategy[Condition]:
         ),
         max_leaves=3,
     )
+
+
+def spans(turn: int) -> st.SearchStrategy[RanWithin]:
+    """Return times that units can have run in."""
+    lengths = st.sampled_from([-1, 0, 1, 3_600, 86_400, 500_000])
+    return st.builds(lambda start, length: RanWithin(start, start + length), moments(turn), lengths)
 
 
 some_pairs = st.lists(
@@ -160,6 +167,20 @@ def aggregates(draw: st.DrawFn, turn: int) -> Aggregate:
     return Aggregate(table, by, named, draw(_where(table, turn)), order, day)
 
 
+@st.composite
+def prorated(draw: st.DrawFn, turn: int) -> Aggregate:
+    """Return an aggregation of the units that ran within a time, as prorated usage asks for it."""
+    by = tuple(draw(st.lists(st.sampled_from(GROUPS), max_size=3, unique=True)))
+    measures = draw(st.lists(st.one_of(_of_keys(), _first), min_size=1, max_size=6))
+    named = tuple(renamed(measure, f"m{index}") for index, measure in enumerate(measures))
+    span = draw(spans(turn))
+    ran = draw(st.sampled_from([span, span, RanWithin(span.start - 60, span.end + 60)]))
+    where = AllOf(tuple(draw(st.permutations([ran, draw(_where(Table.UNITS, turn))]))))
+    day = draw(st.booleans())
+    order = tuple(map(Order, (*by, "day") if day else by))
+    return Aggregate(Table.UNITS, by, named, where, order, day, span)
+
+
 def _measures(table: Table, turn: int) -> st.SearchStrategy[Measure]:
     return st.one_of(
         st.builds(Count, st.just("")),
@@ -167,7 +188,19 @@ def _measures(table: Table, turn: int) -> st.SearchStrategy[Measure]:
         st.builds(Sum, st.just(""), st.one_of(keys, st.sampled_from(NUMBERS[table]))),
         st.builds(WeightedSum, st.just(""), keys, keys),
         st.builds(WeightOf, st.just(""), keys, keys),
-        st.builds(FirstBy, st.just(""), st.sampled_from(GROUPS), st.sampled_from(GROUPS)),
+        _first,
+    )
+
+
+_first = st.builds(FirstBy, st.just(""), st.sampled_from(GROUPS), st.sampled_from(GROUPS))
+
+
+def _of_keys() -> st.SearchStrategy[Measure]:
+    return st.one_of(
+        st.builds(Count, st.just("")),
+        st.builds(Sum, st.just(""), keys),
+        st.builds(WeightedSum, st.just(""), keys, keys),
+        st.builds(WeightOf, st.just(""), keys, keys),
     )
 
 
@@ -183,16 +216,10 @@ def spreads(draw: st.DrawFn, turn: int) -> Spread:
     by = tuple(draw(st.lists(st.sampled_from(GROUPS), max_size=2, unique=True)))
     starts = sorted({draw(moments(turn)) for _ in range(draw(st.integers(1, 5)))})
     end = starts[-1] + draw(st.integers(1, 100_000))
-    of_keys = st.one_of(
-        st.builds(Count, st.just("")),
-        st.builds(Sum, st.just(""), keys),
-        st.builds(WeightedSum, st.just(""), keys, keys),
-        st.builds(WeightOf, st.just(""), keys, keys),
-    )
-    measures = draw(st.lists(of_keys, min_size=1, max_size=4))
+    measures = draw(st.lists(_of_keys(), min_size=1, max_size=4))
     named = tuple(renamed(measure, f"m{index}") for index, measure in enumerate(measures))
-    first = draw(st.integers(starts[0], end - 1))
-    return Spread(by, named, draw(_where(Table.UNITS, turn)), tuple(starts), end, first, draw(st.integers(first, end)))
+    where = draw(st.sampled_from([draw(_where(Table.UNITS, turn)), RanWithin(starts[0], end - 1)]))
+    return Spread(by, named, where, tuple(starts), end)
 
 
 @st.composite
@@ -228,7 +255,7 @@ def countings(draw: st.DrawFn, turn: int) -> Aggregate:
 
 def plans(turn: int) -> st.SearchStrategy[Plan]:
     """Return a plan of any kind."""
-    kinds = (scans, aggregates, aggregates, countings, spreads, key_scans, distincts)
+    kinds = (scans, aggregates, aggregates, prorated, prorated, countings, spreads, spreads, key_scans, distincts)
     return st.one_of([kind(turn) for kind in kinds])
 
 

@@ -1,7 +1,8 @@
 """Answers about usage: what users and projects have used, summed from units or days, or read from table usage.
 
 Totals are sums per key. Averages are weighted means over the units that have the value, with the weights that CEEMS
-itself uses. If no unit of a group has a value, the group has no value either (not 0).
+itself uses. If no unit of a group has a value, the group has no value either (not 0). Prorated usage, and usage over
+time from units, count the share of each unit's totals and weights that the time has of the unit's whole run.
 """
 
 from dataclasses import replace
@@ -34,6 +35,7 @@ from ceems_grpc.store.plan import (
     KeyScan,
     Measure,
     Order,
+    RanWithin,
     Scan,
     Spread,
     Sum,
@@ -59,8 +61,10 @@ Keys = dict[str, tuple[str, ...]]
 def normalize(question: UsageQuestion) -> UsageQuestion:
     """Return the form that equivalent questions share: its window is the window that is summed."""
     if question.mode is Mode.GLOBAL:
-        return replace(question, window=Window(0, 0), source=Source.UNITS)
-    return replace(question, window=question.window.rounded())
+        return replace(question, window=Window(0, 0), source=Source.UNITS, rounds_window=False)
+    if question.source is Source.UNITS or question.rounds_window:
+        return replace(question, window=question.window.rounded(), rounds_window=False)
+    return question
 
 
 async def usage(access: Access, question: UsageQuestion) -> Answer:
@@ -69,8 +73,8 @@ async def usage(access: Access, question: UsageQuestion) -> Answer:
     check_order(question.order, frozenset(_COLUMNS))
     by = groups_of(question)
     current = question.mode is Mode.CURRENT
-    window = question.window if current else None
-    where = await _where(access, question.selection, window, METRIC_NAMES if current else frozenset())
+    timely = _timely(question) if current else None
+    where = await _where(access, question.selection, timely, METRIC_NAMES if current else frozenset())
     mentioned = fields.mentioned(question.order)
     metrics = _metrics_of(mentioned)
     if question.mode is Mode.GLOBAL and not question.exact_groups:
@@ -90,8 +94,8 @@ async def usage_over_time(access: Access, question: UsageOverTimeQuestion) -> tu
     """Answer with one row per group and step: groups, ``step`` (index into the steps), metrics.
 
     Days, weeks and months of UTC are read from daily_usage. Every UTC day that the window touches counts as a whole.
-    Other steps are computed from the units that `usage` takes for the window. The sums of a unit are spread evenly over
-    the part of its run that lies within the window, so the steps add up to the usage of the window.
+    Other steps are computed from the units that ran within the window: the totals of each are spread evenly over its
+    whole run, and what lies in the window counts. The steps add up to the prorated usage of the window.
     """
     groups = check_groups(question.group_by)
     asked = question.fields or ("total_energy_usage_kwh",)
@@ -114,7 +118,7 @@ async def usage_over_time(access: Access, question: UsageOverTimeQuestion) -> tu
 
 
 def _days_serve(reader: Reader, question: UsageOverTimeQuestion) -> bool:
-    if question.source is Source.UNITS or question.step is TimeStep.HOUR:
+    if question.source is not Source.DAILY or question.step is TimeStep.HOUR:
         return False
     if not reader.has(Table.DAILY_USAGE):
         return False
@@ -125,16 +129,16 @@ async def _from_days(
     access: Access, question: UsageOverTimeQuestion, groups: tuple[str, ...], metrics: tuple[str, ...], steps: TimeSteps
 ) -> tuple[pa.Table, Keys]:
     reader = access.reader
-    window = Window(question.window.start // DAY * DAY, question.window.end)
-    where = await _where(access, question.selection, window, frozenset())
+    days = Within(Instant.UPDATED, question.window.start // DAY * DAY, question.window.end)
+    where = await _where(access, question.selection, days, frozenset())
     keys = await reader.keys(KeyScan(Table.DAILY_USAGE, _readable(reader, Table.DAILY_USAGE, metrics), where))
     measures = (Sum("num_units", "num_units"), *_measures(keys))
-    days = await reader.aggregate(Aggregate(Table.DAILY_USAGE, groups, measures, where, day=True))
+    by_day = await reader.aggregate(Aggregate(Table.DAILY_USAGE, groups, measures, where, day=True))
 
     def by_step() -> pa.Table:
-        indexes = pa.array([steps.index(day) for day in days.column("day").to_pylist()], pa.int64())
+        indexes = pa.array([steps.index(day) for day in by_day.column("day").to_pylist()], pa.int64())
         names = [measure.name for measure in measures]
-        stepped = days.append_column("step", indexes).group_by([*groups, "step"], use_threads=False)
+        stepped = by_day.append_column("step", indexes).group_by([*groups, "step"], use_threads=False)
         summed = stepped.aggregate([(name, "sum") for name in names])
         summed = summed.rename_columns([*groups, "step", *names])
         return summed.sort_by([(name, "ascending") for name in (*groups, "step")])
@@ -146,12 +150,16 @@ async def _from_units(
     access: Access, question: UsageOverTimeQuestion, groups: tuple[str, ...], metrics: tuple[str, ...], steps: TimeSteps
 ) -> tuple[pa.Table, Keys]:
     reader = access.reader
-    window = question.window.rounded()
-    where = await _where(access, question.selection, window, METRIC_NAMES)
-    keys = await reader.keys(KeyScan(Table.UNITS, _readable(reader, Table.UNITS, metrics), where))
+    window = question.window
+    where = await _where(access, question.selection, RanWithin(window.start, window.end), METRIC_NAMES)
+    known, keys = await _keys(reader, Table.UNITS, metrics, where)
     measures = (Count("num_units"), *_measures(keys))
-    first, last = max(window.start, steps.starts[0]), min(window.end, steps.end)
-    return await reader.spread(Spread(groups, measures, where, steps.starts, steps.end, first, last)), keys
+    starts = (
+        window.start,
+        *steps.starts[1:],
+    )  # the first and the last step only count as far as they lie in the window
+    table = await reader.spread(Spread(groups, measures, where, starts, window.end + 1))
+    return await run_cancellable(lambda: _without_absent(table, keys)) if known else (table, keys)
 
 
 def groups_of(question: UsageQuestion) -> tuple[str, ...]:
@@ -172,14 +180,24 @@ def check_groups(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-async def _where(access: Access, selection: Selection, window: Window | None, objects: frozenset[str]) -> Condition:
+def _timely(question: UsageQuestion) -> Within | RanWithin:
+    """Return the condition for rows that count in the window."""
+    window = question.window
+    if question.source is Source.PRORATED:
+        return RanWithin(window.start, window.end)
+    return Within(Instant.UPDATED, window.start, window.end)
+
+
+async def _where(
+    access: Access, selection: Selection, timely: Within | RanWithin | None, objects: frozenset[str]
+) -> Condition:
     conditions: list[Condition] = [
         await access.usage(selection.users, selection.projects),
         selected_rows(selection, _PLAIN, objects),
         *access.named(selection.users),
     ]
-    if window is not None:
-        conditions.append(Within(Instant.UPDATED, window.start, window.end))
+    if timely is not None:
+        conditions.append(timely)
     return AllOf(tuple(conditions))
 
 
@@ -210,27 +228,34 @@ async def _summed(
         source = Table.USAGE
     else:
         source = Table.DAILY_USAGE if question.source is Source.DAILY else Table.UNITS
-    readable = _readable(reader, source, metrics)
-    known = reader.known_keys(source, readable) if isinstance(reader, KnowsKeys) else None
-    keys = await reader.keys(KeyScan(source, readable, where)) if known is None else known
+    known, keys = await _keys(reader, source, metrics, where)
     count: Measure = Count("num_units") if source is Table.UNITS else Sum("num_units", "num_units")
     # A column that is not grouped by shows the value of the group's first cluster.
     rest = [FirstBy(name, name, "cluster_id") for name in GROUPS if name not in by] if not question.exact_groups else []
     order = tuple(Order(name) for name in by) if question.exact_groups else _ORDER
-    plan = Aggregate(source, by, (Count(_ROWS), count, *rest, *_measures(keys)), where, order)
+    timely = _timely(question) if question.mode is Mode.CURRENT else None
+    prorated = timely if isinstance(timely, RanWithin) else None
+    plan = Aggregate(source, by, (Count(_ROWS), count, *rest, *_measures(keys)), where, order, prorated=prorated)
     table = await reader.aggregate(plan)
-    return await run_cancellable(lambda: _with_means(table, keys, known))
+    return await run_cancellable(lambda: _with_means(table, keys, known=known))
 
 
-def _with_means(table: pa.Table, keys: Keys, known: Keys | None) -> pa.Table:
-    """Divide weighted sums into means. ``known``: keys that were not looked for among the rows; absent ones go."""
+def _with_means(table: pa.Table, keys: Keys, *, known: bool) -> pa.Table:
+    """Divide weighted sums into means. ``known``: the keys were not looked for among the rows; absent ones go."""
     if table.num_rows == 1 and table.column(_ROWS)[0].as_py() == 0:
         table = table.slice(0, 0)  # a sum over nothing is no row
-    if known is not None:
-        keys = _present(known, table)
-        absent = {measure.name for measure in _measures(known)} - {measure.name for measure in _measures(keys)}
-        table = table.drop_columns(list(absent))
+    if known:
+        table, keys = _without_absent(table, keys)
     return _finished(table, keys)
+
+
+async def _keys(reader: Reader, table: Table, metrics: tuple[str, ...], where: Condition) -> tuple[bool, Keys]:
+    """Return keys of the metrics: those of the rows, or, where it costs nothing (True), those of all rows."""
+    readable = _readable(reader, table, metrics)
+    known = reader.known_keys(table, readable) if isinstance(reader, KnowsKeys) else None
+    if known is not None:
+        return True, known
+    return False, await reader.keys(KeyScan(table, readable, where))
 
 
 def _measures(keys: Keys) -> list[Measure]:
@@ -245,6 +270,13 @@ def _measures(keys: Keys) -> list[Measure]:
             else:
                 measures.append(Sum(str(value), value))
     return measures
+
+
+def _without_absent(table: pa.Table, keys: Keys) -> tuple[pa.Table, Keys]:
+    """Return sums without those of keys that have no value in any row, and the other keys."""
+    present = _present(keys, table)
+    absent = {measure.name for measure in _measures(keys)} - {measure.name for measure in _measures(present)}
+    return table.drop_columns(list(absent)), present
 
 
 def _present(keys: Keys, table: pa.Table) -> Keys:

@@ -65,10 +65,11 @@ class Mode(StrEnum):
 
 
 class Source(StrEnum):
-    """Which rows usage is summed from."""
+    """What usage is summed from."""
 
-    UNITS = "units"
-    DAILY = "daily"
+    UNITS = "units"  # units that were last updated within the window, each with all that it used since its start
+    PRORATED = "prorated"  # units that ran within the window, each with the share of its run that lies in it
+    DAILY = "daily"  # rows of daily_usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,10 @@ class UnitsQuestion:
 
 @dataclass(frozen=True, slots=True)
 class UsageQuestion:
-    """Usage by user, project and the columns of ``group_by``; with ``exact_groups`` only by those columns."""
+    """Usage by user, project and the columns of ``group_by``; with ``exact_groups`` only by those columns.
+
+    ``rounds_window``: the window is widened to multiples of a quarter of an hour, which `Source.UNITS` always does.
+    """
 
     window: Window
     mode: Mode = Mode.CURRENT
@@ -100,11 +104,15 @@ class UsageQuestion:
     order: tuple[OrderBy, ...] = ()
     limit: int | None = None
     admin: AsAdmin = False
+    rounds_window: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class UsageOverTimeQuestion:
-    """Usage per time step and group. ``zone``: the zone of the steps (None: UTC, or the site's zone for hours)."""
+    """Usage per time step and group. ``zone``: the zone of the steps (None: UTC, or the site's zone for hours).
+
+    The steps of `Source.UNITS` and `Source.PRORATED` are the same: a step only has what was used in it.
+    """
 
     window: Window
     step: TimeStep = TimeStep.DAY

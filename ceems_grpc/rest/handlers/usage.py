@@ -38,6 +38,7 @@ async def _usage(call: Call, mode: Mode) -> ResourceResponse:
         group_by=tuple(filter(None, call.parameters.get("groupby", ()))),
         fields=fields,
         admin=call.admin,
+        rounds_window=True,
     )
     shape = CURRENT_USAGE_SHAPE if mode is Mode.CURRENT else USAGE_SHAPE
     return await answer_response(await call.ceems.usage(call.viewer, question), shape)

@@ -52,7 +52,7 @@ def counting_of(plan: Aggregate) -> Counting | None:
     """Return what a plan about units counts; None where it asks for something else."""
     split = ended_or_running(plan.where)
     kinds = {measure.name: kind for measure in plan.measures if (kind := _kind(measure)) is not None}
-    if split is None or plan.order or len(kinds) < len(plan.measures):
+    if split is None or plan.order or plan.prorated or len(kinds) < len(plan.measures):
         return None
     return Counting(*split, kinds)
 

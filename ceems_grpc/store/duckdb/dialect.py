@@ -3,7 +3,8 @@
 What the columns cannot tell exactly raises `NotInMirror`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from ceems_grpc.schema import OBJECTS, is_metric
 from ceems_grpc.store.columnar.layout import GROUP, Layout, TableLayout, quote, text
@@ -17,6 +18,7 @@ from ceems_grpc.store.plan import (
     Key,
     KeyScan,
     Operand,
+    RanWithin,
     Running,
     Scan,
     Spread,
@@ -90,30 +92,47 @@ class DuckSql(ColumnCompiler):
 
     def by_group(self, plan: Aggregate) -> str:
         """Return the statement of the sums of an aggregation by the numbers of groups; see `duckdb.groups`."""
+        self.share_for(plan)
         list(self.answer_sort_keys(plan))  # what the groups cannot be sorted by is not in the mirror
-        return " UNION ALL ".join(self._by_group(plan, where) for where in _disjoint(plan.where))
+        return " UNION ALL ".join(self._by_group(plan, rows) for rows in self._disjoint(plan.where))
 
-    def _by_group(self, plan: Aggregate, where: Condition) -> str:
+    def _by_group(self, plan: Aggregate, rows: Callable[[], str]) -> str:
         summed = [measure for measure in plan.measures if not isinstance(measure, FirstBy)]
         shown = [quote(GROUP), *(f"{self.measure(measure)} AS {quote(measure.name)}" for measure in summed)]
-        return f"SELECT {', '.join(shown)} FROM {self.rows(where)} GROUP BY {quote(GROUP)}"  # noqa: S608 - quoted names
+        return f"SELECT {', '.join(shown)} FROM {rows()} GROUP BY {quote(GROUP)}"  # noqa: S608 - quoted names
+
+    def _disjoint(self, where: Condition) -> list[Callable[[], str]]:
+        """Return what writes rows that fulfil the condition, each of these rows once.
+
+        The engine skips parts of the table where it looks for one range, but not where it looks for one of several.
+        """
+        split = ended_or_running(where)
+        if split is not None:
+            window, others = split
+            return [partial(self.rows, AllOf((*others, kind))) for kind in (window, Running())]
+        parts = where.parts if isinstance(where, AllOf) else (where,)
+        for index, part in enumerate(parts):
+            if isinstance(part, RanWithin) and part.start <= part.end:
+                others = (*parts[:index], *parts[index + 1 :])
+                return [partial(self._ran, AllOf(others), part, kind) for kind in self.kinds_of_run]
+        return [partial(self.rows, where)]
+
+    def _ran(self, others: Condition, condition: RanWithin, kind: Callable[[RanWithin], str]) -> str:
+        return f"{self.rows(others)} AND {kind(condition)}"
 
     # Spreads
 
     def parts(self, plan: Spread) -> str:
-        """Write the units of a spread, a row for each step that they touch."""
+        """Write the units of a spread, a row for each step that they ran in."""
         starts = self.values(plan.starts, self.integer_type)
         ends = self.values([*plan.starts[1:], plan.end], self.integer_type)
-        # Two joins by ranges: the time that a unit shares with a step, and the step where it counts.
         return (
             "steps AS (SELECT unnest(range(len(starts))) AS step, unnest(starts) AS a, unnest(ends) AS b"  # noqa: S608 - quoted names
             f" FROM (SELECT {starts} AS starts, {ends} AS ends)),"
-            f" ran AS (SELECT *, {self.touched(plan)} FROM {self.rows(plan.where)}),"
-            " parts AS (SELECT ran.*, step, FALSE AS here,"
-            " nullif((least(e, b) - greatest(s, a)) / CAST(e - s AS DOUBLE), 0) AS share"
-            " FROM ran JOIN steps ON a < e AND b > s WHERE e > s"
-            " UNION ALL SELECT ran.*, step, TRUE AS here, CASE WHEN e > s THEN NULL ELSE 1.0 END AS share"
-            " FROM ran JOIN steps ON a <= latest AND latest < b)"
+            f" ran AS (SELECT *, {self.run_start()} AS s, {self.run_end()} AS e FROM {self.rows(plan.where)}),"
+            f" parts AS (SELECT ran.*, step, e <= b OR b = {plan.end:d} AS here,"
+            " (least(e, b) - greatest(s, a)) / CAST(e - s AS DOUBLE) AS share"
+            " FROM ran JOIN steps ON a < e AND b > s)"
         )
 
     # Keys and rows
@@ -200,15 +219,3 @@ class DuckSql(ColumnCompiler):
         self.require(key.column)
         if key.column not in OBJECTS or not can_tell(key.name, values):
             raise NotInMirror(f"{key} cannot be told from its text")
-
-
-def _disjoint(where: Condition) -> list[Condition]:
-    """Return conditions of which a row fulfils at most one, and that one if it fulfils the condition.
-
-    The engine skips parts of the table where it looks for one range, but not where it looks for one of two.
-    """
-    split = ended_or_running(where)
-    if split is None:
-        return [where]
-    window, others = split
-    return [AllOf((*others, window)), AllOf((*others, Running()))]

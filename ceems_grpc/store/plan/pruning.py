@@ -19,6 +19,7 @@ from ceems_grpc.store.plan import (
     Measure,
     Operand,
     PairIn,
+    RanWithin,
     Running,
     StartsWith,
     Within,
@@ -76,6 +77,8 @@ def without_missing(
             kept = has(column)
         case Within(instant, _, _):
             kept = has("last_updated_at" if instant is Instant.UPDATED else "ended_at_ts")
+        case RanWithin():
+            kept = all(map(has, ("started_at_ts", "ended_at_ts", "last_updated_at")))  # every version of CEEMS has them
         case Running():
             kept = has("ended_at_ts")
     return condition if kept else NEVER

@@ -97,6 +97,18 @@ class Within(PlanPart, frozen=True):
         return max(self.start * 1000, 1), self.end * 1000 + 999
 
 
+class RanWithin(PlanPart, frozen=True):
+    """The unit's run touches [start, end], both in whole seconds since 1970 and both included.
+
+    A unit runs from its start until its end, or until its last update while it is running. A unit without a start, or
+    whose run ends at its start or before it, ran in the second of its last update. A unit without a readable last
+    update did not run within any time, unless its start and end are known.
+    """
+
+    start: int
+    end: int
+
+
 class Running(PlanPart, frozen=True):
     """The unit has not ended."""
 
@@ -113,7 +125,7 @@ class AnyOf(PlanPart, frozen=True):
     parts: tuple["Condition", ...]
 
 
-Condition = In | PairIn | Compare | Holds | StartsWith | Within | Running | AllOf | AnyOf
+Condition = In | PairIn | Compare | Holds | StartsWith | Within | RanWithin | Running | AllOf | AnyOf
 
 ALWAYS = AllOf(())
 NEVER = AnyOf(())
@@ -215,6 +227,9 @@ class Aggregate(PlanPart, frozen=True):
     """One row per group, with its measures. Without groups: one row over all rows, even if there are none.
 
     ``day``: also group by the UTC day of the row (`Instant.UPDATED`); the int64 column ``day`` is its start in seconds.
+    ``prorated``: the table is that of units, and each unit's values and weights count by the share of its run that
+    lies within that time; see `RanWithin`. The share is 0 for a unit that did not run within it. Counts stay counts,
+    and sums of integer columns are not allowed.
     """
 
     table: Table
@@ -223,16 +238,16 @@ class Aggregate(PlanPart, frozen=True):
     where: Condition = ALWAYS
     order: tuple[Order, ...] = ()
     day: bool = False
+    prorated: RanWithin | None = None
 
 
 class Spread(PlanPart, frozen=True):
-    """Measures of units per group and time step, where each unit is spread over the time it ran.
+    """Measures of units per group and time step, where each unit is spread evenly over its run; see `RanWithin`.
 
     ``starts`` are the starts of the steps in seconds, ascending. A step ends where the next starts; the last ends at
-    ``end``. A unit runs from its start to its end, or to its last update while it is running. Only the part of that
-    time within [``first``, ``last``] counts, and a step gets the share of the unit's sums that it has of that part. A
-    unit without such a part counts whole in the step of its last update; a unit's `Count` always does. The answer has
-    an int64 column ``step``, the index of the step.
+    ``end``, which is not included. A step gets the share of the unit's sums that it has of the unit's whole run. What a
+    unit ran outside the steps does not count. A `Count` counts a unit once, in the last of the steps that it ran in.
+    The answer has an int64 column ``step``, the index of the step.
     """
 
     by: tuple[str, ...]
@@ -240,8 +255,6 @@ class Spread(PlanPart, frozen=True):
     where: Condition
     starts: tuple[int, ...]
     end: int
-    first: int
-    last: int
 
 
 class KeyScan(PlanPart, frozen=True):

@@ -134,22 +134,18 @@ class PostgresSql(ColumnCompiler):
         )
 
     def parts(self, plan: Spread) -> str:
-        """Write the units of a spread, a row for each step that they touch, found by binary search in the bounds."""
+        """Write the units of a spread, a row for each step that they ran in, found by binary search in the bounds."""
         bounds = self.values([*plan.starts, plan.end], self.integer_type)
         steps = len(plan.starts)
         needed = dict.fromkeys([*map(self.column, plan.by), *map(quote, self._places_of(plan.measures))])
-        read = ", ".join([*needed, self.touched(plan)])
+        read = ", ".join([*needed, f"{self.run_start()} AS s", f"{self.run_end()} AS e"])
         return (
             f"read AS MATERIALIZED (SELECT {read} FROM {self.rows(plan.where)}),"  # noqa: S608 - quoted names
             f" bounds AS (SELECT {bounds} AS a),"
-            # The time that a unit shares with a step, and the step where it counts.
-            " parts AS (SELECT read.*, step, false AS here,"
-            " nullif((least(e, a[step + 2]) - greatest(s, a[step + 1])) / (e - s)::float8, 0) AS share"
+            f" parts AS (SELECT read.*, step, e <= a[step + 2] OR step = {steps - 1:d} AS here,"
+            " (least(e, a[step + 2]) - greatest(s, a[step + 1])) / (e - s)::float8 AS share"
             " FROM read, bounds, generate_series(greatest(width_bucket(s, a) - 1, 0),"
-            f" least(width_bucket(e - 1, a), {steps:d}) - 1) AS step WHERE e > s"
-            " UNION ALL SELECT read.*, width_bucket(latest, a) - 1, true,"
-            " CASE WHEN e > s THEN NULL ELSE 1.0::float8 END"
-            f" FROM read, bounds WHERE width_bucket(latest, a) BETWEEN 1 AND {steps:d})"
+            f" least(width_bucket(e - 1, a), {steps:d}) - 1) AS step WHERE e > s)"
         )
 
     def _places_of(self, measures: Iterable[Measure]) -> Iterator[str]:

@@ -84,7 +84,7 @@ def pieces_of(catalog: Catalog, table: Table, where: Condition) -> Pieces | None
 def can_sum(catalog: Catalog, plan: Aggregate) -> Pieces | None:
     """Return the pieces of an aggregation's window, or None where only the units can answer."""
     pieces = pieces_of(catalog, plan.table, plan.where)
-    if pieces is None or plan.day or not set(plan.by) <= set(GROUPS):
+    if pieces is None or plan.day or plan.prorated or not set(plan.by) <= set(GROUPS):
         return None
     return pieces if all(_is_kept(catalog, measure) for measure in plan.measures) else None
 

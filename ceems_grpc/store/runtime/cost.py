@@ -16,6 +16,7 @@ from ceems_grpc.store.plan import (
     KeyScan,
     PairIn,
     Plan,
+    RanWithin,
     Running,
     Spread,
     Table,
@@ -76,7 +77,7 @@ def _names_few(condition: Condition) -> bool:
 def _span(condition: Condition) -> float | None:
     """Return the seconds of time whose rows a condition lets through, None for any. Running units add none."""
     match condition:
-        case Within(_, start, end):
+        case Within(_, start, end) | RanWithin(start, end):
             return end - start
         case Running():
             return 0

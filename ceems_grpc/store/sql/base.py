@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 
-from ceems_grpc.store.plan import Aggregate, Condition, Distinct, FirstBy, Order, Scan, Spread
+from ceems_grpc.store.plan import Aggregate, Condition, Distinct, FirstBy, Order, Scan, Spread, Table
 from ceems_grpc.store.sql.measures import Measures
 
 SortKey = tuple[str, bool]
@@ -51,11 +51,19 @@ class Compiler(Measures):
 
     def aggregate(self, plan: Aggregate) -> str:
         """Return the statement of an aggregation."""
+        self.share_for(plan)
         if not self.takes_two_steps(plan):
             measures = list(map(self.measure, plan.measures))
             return self._grouped(plan, measures, self.rows(plan.where))
         sums = self.first_step(plan, self.sums(plan), self.rows(plan.where), *self.sharded_by)
         return self.second_step(plan, sums)
+
+    def share_for(self, plan: Aggregate) -> None:
+        """Let sums count the share of each row that a plan asks for; to be called before sums are written."""
+        if plan.prorated is not None:
+            if self.table is not Table.UNITS:
+                raise self.unsupported("only units have a run")
+            self.share = f" * {self.share_of_run(plan.prorated.start, plan.prorated.end + 1)}"
 
     @property
     def sharded_by(self) -> tuple[str, ...]:
@@ -129,18 +137,19 @@ class Compiler(Measures):
         """Return the statement of a spread."""
         groups = list(map(self.column, plan.by))
         parts = self.parts(plan)
+        self.share = " * share"
         shown = [f"{self.as_text(name)} AS {self.quote(name)}" for name in plan.by]
-        shown += ["step", *(f"{self.share_of(measure)} AS {self.quote(measure.name)}" for measure in plan.measures)]
+        shown += ["step", *(f"{self.part_of(measure)} AS {self.quote(measure.name)}" for measure in plan.measures)]
         by = [*groups, "step"]
         order = ", ".join(f"{column} NULLS FIRST" for column in by)
         return f"WITH {parts} SELECT {', '.join(shown)} FROM parts{_group_by(by)} ORDER BY {order}"  # noqa: S608
 
     @abstractmethod
     def parts(self, plan: Spread) -> str:
-        """Write common table expressions of which ``parts`` is the last: units, a row for each step that they touch.
+        """Write common table expressions of which ``parts`` is the last: units, a row for each step that they ran in.
 
-        ``step``: the step's index; ``here``: whether the unit counts there; ``share``: the part of the unit's sums that
-        falls into the step, null for none. The measures and groups are columns of ``parts`` too.
+        ``step``: the step's index; ``here``: whether it is the last of them; ``share``: the part of the unit's run that
+        lies in the step. The measures and groups are columns of ``parts`` too.
         """
 
     # Look-ups

@@ -12,7 +12,7 @@ from typing import Protocol
 from ceems_grpc.schema import INTEGERS, LISTS, is_metric
 from ceems_grpc.store.columnar.layout import DAY, MOMENT, ROW, list_column, quote, text
 from ceems_grpc.store.errors import lacking, no_table
-from ceems_grpc.store.plan import AllKeys, Key, KeyScan, Operand, Order, Scan, Spread, Table
+from ceems_grpc.store.plan import AllKeys, Key, KeyScan, Operand, Order, Scan, Table
 from ceems_grpc.store.sql.base import Compiler, SortKey
 from ceems_grpc.store.sql.values import INT64, LOWER, UPPER, ascii_lower, integers_meant, json_key, numbers_of
 
@@ -50,8 +50,6 @@ class ColumnCompiler(Compiler):
     ``layout``: None where the database has no such table. Raises `StoreSchemaError` for that, and `StoreError` for
     columns that are not there.
     """
-
-    division = "/"  # of integers
 
     def __init__(self, table: Table, layout: KeptColumns | None) -> None:
         if layout is None:
@@ -278,24 +276,6 @@ class ColumnCompiler(Compiler):
     def values(self, values: Sequence[object], kind: str) -> str:
         """Add a list of values of one type as a parameter, and return its placeholder."""
         return f"{self.placeholder(list(values))}::{kind}[]"
-
-    # Spreads
-
-    def touched(self, plan: Spread) -> str:
-        """Write when a unit ran within the span of a spread: its start ``s``, end ``e``, and ``latest`` update.
-
-        All are null where the unit does not say.
-        """
-        started, ended, moment = self.column("started_at_ts"), self.column("ended_at_ts"), self.moment()
-        begin = f"(CASE WHEN {started} > 0 THEN {started} {self.division} 1000 ELSE {moment} END)"
-        finish = f"(CASE WHEN {ended} > 0 THEN {ended} {self.division} 1000 ELSE {moment} END)"
-        latest = f"least(greatest({moment}, {plan.first:d}), {max(plan.first, plan.last - 1):d})"
-        # greatest and least ignore nulls.
-        return (
-            f"CASE WHEN {begin} IS NOT NULL THEN greatest({begin}, {plan.first:d}) END AS s,"
-            f" CASE WHEN {finish} IS NOT NULL THEN least({finish}, {plan.last:d}) END AS e,"
-            f" CASE WHEN {moment} IS NOT NULL THEN {latest} END AS latest"
-        )
 
     # Keys
 

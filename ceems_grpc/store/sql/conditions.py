@@ -13,16 +13,17 @@ from ceems_grpc.store.plan import (
     Instant,
     Operand,
     PairIn,
+    RanWithin,
     Running,
     StartsWith,
     Within,
 )
-from ceems_grpc.store.sql.statement import Statement
+from ceems_grpc.store.sql.runs import Runs
 
 _ENDED = "ended_at_ts"
 
 
-class Conditions(Statement):
+class Conditions(Runs):
     """Writes conditions; the methods below `condition` are what an engine writes in its own way."""
 
     def condition(self, condition: Condition) -> str:
@@ -51,6 +52,8 @@ class Conditions(Statement):
             case Within():
                 after, before = condition.milliseconds
                 return f"{self.column(_ENDED)} BETWEEN {self.value(after)} AND {self.value(before)}"
+            case RanWithin(start, end):
+                return self.ran_within(condition) if start <= end else self.never
             case Running():
                 return f"{self.column(_ENDED)} = 0"
 
@@ -78,10 +81,6 @@ class Conditions(Statement):
     @abstractmethod
     def starts_with(self, operand: Operand, prefix: str) -> str:
         """Write that an operand starts with the prefix; only ASCII letters have a case, as in SQLite's LIKE."""
-
-    @abstractmethod
-    def updated_within(self, start: int, end: int) -> str:
-        """Write that the row was updated from one moment to the other, in seconds since 1970, both included."""
 
     def _joined(self, parts: tuple[Condition, ...], operator: str, neutral: str) -> str:
         written = [text for text in map(self.condition, parts) if text != neutral]

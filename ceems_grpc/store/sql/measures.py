@@ -1,4 +1,4 @@
-"""Measures of a plan as SQL: over rows, over sums of rows, and over the shares that rows have of a step of time."""
+"""Measures of a plan as SQL: over rows, over the shares of rows that fall into a time, and over sums of rows."""
 
 from ceems_grpc.store.columnar.group_merge import BETWEEN
 from ceems_grpc.store.plan import Count, CountIf, FirstBy, Key, Measure, Sum, WeightedSum, WeightOf
@@ -6,7 +6,12 @@ from ceems_grpc.store.sql.conditions import Conditions
 
 
 class Measures(Conditions):
-    """Writes measures."""
+    """Writes measures.
+
+    ``share``: what each value and weight of a row is multiplied by, such as ``" * share"``; "" for whole rows.
+    """
+
+    share = ""
 
     character, position = "chr", "strpos"  # SQL functions
 
@@ -28,14 +33,15 @@ class Measures(Conditions):
                 return self._integer(f"sum({part})")
         return f"sum({part})"
 
-    def sum_of(self, measure: Measure, share: str = "") -> str:
-        """Write the sum that a measure is; ``share``: what each value is multiplied with, such as ``" * share"``."""
+    def sum_of(self, measure: Measure) -> str:
+        """Write the sum that a measure is."""
+        share = self.share
         match measure:
             case Count():
                 return "count(*)"
             case CountIf(_, condition):
                 return f"count(*) FILTER (WHERE {self.condition(condition)})"
-            case Sum(_, str(column)):
+            case Sum(_, str(column)) if not share:
                 return f"sum({self.integer_column(column)})"
             case Sum(_, Key() as key):
                 return f"sum({self.number(key)}{share})"
@@ -45,13 +51,13 @@ class Measures(Conditions):
                 return f"sum(CASE WHEN {self.number(value)} IS NOT NULL THEN {self.weight(weight)}{share} END)"
         raise self.unsupported(f"{measure} is no sum")
 
-    def share_of(self, measure: Measure) -> str:
-        """Write a measure over rows of `parts` of a spread: ``here`` is where a unit counts, ``share`` its part."""
+    def part_of(self, measure: Measure) -> str:
+        """Write a measure over `parts` of a spread, of which only those count as units that are ``here``."""
         match measure:
             case Count():
                 return "count(*) FILTER (WHERE here)"
             case Sum(_, Key()) | WeightedSum() | WeightOf():
-                return self.sum_of(measure, " * share")
+                return self.sum_of(measure)
         raise self.unsupported(f"{measure} cannot be spread over steps")
 
     def weight(self, key: Key) -> str:

@@ -37,7 +37,7 @@ class SqliteSql(Compiler):
     """Compiles a plan for a database file. ``zone``: in which the site writes its local times."""
 
     always, never = "1", "0"  # TRUE would be the name of a column, if a table had one
-    integer_type = "INTEGER"
+    integer_type, float_type = "INTEGER", "REAL"
     character, position = "char", "instr"
 
     def __init__(self, table: Table, zone: tzinfo) -> None:
@@ -70,6 +70,10 @@ class SqliteSql(Compiler):
         # Values such as "NaN" or "+Inf" are text in JSON and count as 0, as the API has it; absent ones stay null.
         return f"CAST({self.operand(key)} AS REAL)"
 
+    def moment(self) -> str:
+        """Write when the row was updated; of two that a text can mean, the one that fits the unit's end."""
+        return f"{MOMENT_FUNCTION}(last_updated_at, {'ended_at_ts' if self.table is Table.UNITS else '0'})"
+
     def day(self) -> str:
         """Write the start of the UTC day in which the row was updated."""
         return f"{MOMENT_FUNCTION}(last_updated_at, 0) / 86400 * 86400"
@@ -97,24 +101,16 @@ class SqliteSql(Compiler):
     unanswered_sort_key = sort_key  # groups have columns that are not in the answer
 
     def parts(self, plan: Spread) -> str:
-        """Write the units of a spread, a row for each step that they touch."""
+        """Write the units of a spread, a row for each step that they ran in."""
         steps = self._list(list(pairwise((*plan.starts, plan.end))))
         where = self.condition(plan.where)
-        first, last = self.value(plan.first), self.value(plan.last)
-        earliest, latest = self.value(plan.first), self.value(max(plan.first, plan.last - 1))
         # LIMIT keeps the planner from evaluating the inner expressions anew for every step.
         return (
             "steps AS (SELECT key AS step, json_extract(value, '$[0]') AS a, json_extract(value, '$[1]') AS b"  # noqa: S608 - quoted names
             f" FROM json_each({steps}) LIMIT -1),"
-            f" ran AS (SELECT *, {MOMENT_FUNCTION}(last_updated_at, ended_at_ts) AS touched FROM units"
-            f" WHERE {where} LIMIT -1),"
-            " clipped AS (SELECT *,"
-            f" max(CASE WHEN started_at_ts > 0 THEN started_at_ts / 1000 ELSE touched END, {first}) AS s,"
-            f" min(CASE WHEN ended_at_ts > 0 THEN ended_at_ts / 1000 ELSE touched END, {last}) AS e,"
-            f" min(max(touched, {earliest}), {latest}) AS last FROM ran LIMIT -1),"
-            " parts AS (SELECT *, a <= last AND last < b AS here, nullif("
-            "CASE WHEN e > s THEN max(0, min(e, b) - max(s, a)) * 1.0 / (e - s) ELSE 1.0 END, 0) AS share"
-            " FROM clipped JOIN steps ON (e > s AND a < e AND b > s) OR (a <= last AND last < b))"
+            f" ran AS (SELECT *, {self.run_start()} AS s, {self.run_end()} AS e FROM units WHERE {where} LIMIT -1),"
+            f" parts AS (SELECT *, e <= b OR b = {plan.end:d} AS here,"
+            " (min(e, b) - max(s, a)) * 1.0 / (e - s) AS share FROM ran JOIN steps ON s < b AND e > a)"
         )
 
     def keys(self, plan: KeyScan) -> str:
@@ -183,8 +179,7 @@ class SqliteSql(Compiler):
             return texts(start, end)
         # Clocks go back near a bound: texts narrow the search down by a margin, the function decides.
         near = texts(start - 86_400, end + 86_400)
-        moment = f"{MOMENT_FUNCTION}(last_updated_at, {'ended_at_ts' if self.table is Table.UNITS else '0'})"
-        return f"({near} AND {moment} BETWEEN {self.value(start)} AND {self.value(end)})"
+        return f"({near} AND {self.moment()} BETWEEN {self.value(start)} AND {self.value(end)})"
 
     def _values(self, values: tuple[str, ...]) -> str:
         if len(values) <= _MOST_CONSTANTS:

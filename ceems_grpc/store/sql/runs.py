@@ -1,0 +1,85 @@
+"""The time that a unit ran, as SQL; `ceems_grpc.store.plan.RanWithin` defines it.
+
+Only operators and CASE are used, which postgres_fdw can send to other servers.
+"""
+
+from abc import abstractmethod
+from collections.abc import Callable
+
+from ceems_grpc.store.plan import RanWithin
+from ceems_grpc.store.sql.statement import Statement
+
+
+class Runs(Statement):
+    """Writes when units ran, in whole seconds since 1970: from ``run_start`` to ``run_end``, which is not included."""
+
+    division = "/"  # of integers
+
+    def run_start(self) -> str:
+        """Write when a unit's run started."""
+        return f"(CASE WHEN {self._is_run()} THEN {self._seconds('started_at_ts')} ELSE {self.moment()} END)"
+
+    def run_end(self) -> str:
+        """Write when a unit's run ended: of a unit that ran in one second only, one second later."""
+        return f"(CASE WHEN {self._is_run()} THEN {self._finish()} ELSE {self.moment()} + 1 END)"
+
+    def ran_within(self, condition: RanWithin) -> str:
+        """Write that a unit's run touches the time."""
+        return f"({' OR '.join(write(condition) for write in self.kinds_of_run)})"
+
+    @property
+    def kinds_of_run(self) -> tuple[Callable[[RanWithin], str], ...]:
+        """What writes `ran_within` for each kind of unit; every unit is of one kind.
+
+        Each limits a column to a range: an engine with an index, or with the least and greatest values of parts of the
+        table, can use it.
+        """
+        return self._ended_within, self._running_within, self._updated_within
+
+    def _ended_within(self, condition: RanWithin) -> str:
+        started, ended = self._seconds("started_at_ts"), self._seconds("ended_at_ts")
+        after = (max(condition.start, 0) + 1) * 1000
+        return f"({self.column('ended_at_ts')} >= {after:d} AND {self._begun(condition)} AND {started} < {ended})"
+
+    def _running_within(self, condition: RanWithin) -> str:
+        ended, moment, started = self.column("ended_at_ts"), self.moment(), self._seconds("started_at_ts")
+        latest = f"{moment} > {condition.start:d} AND {moment} > {started}"
+        return f"(({ended} <= 0 OR {ended} IS NULL) AND {self._begun(condition)} AND {latest})"
+
+    def _updated_within(self, condition: RanWithin) -> str:
+        started, updated = self.column("started_at_ts"), self.updated_within(condition.start, condition.end)
+        no_run = f"{started} IS NULL OR {started} <= 0 OR {self._seconds('started_at_ts')} >= {self._finish()}"
+        return f"({updated} AND ({no_run}))"
+
+    def _begun(self, condition: RanWithin) -> str:
+        started = self.column("started_at_ts")
+        return f"{started} > 0 AND {started} < {(condition.end + 1) * 1000:d}"
+
+    def share_of_run(self, first: int, end: int) -> str:
+        """Write the share of a unit's run that lies between two moments, the second not included; 0 for none."""
+        if first >= end:
+            return "0.0"
+        start, stop = self.run_start(), self.run_end()
+        from_ = f"(CASE WHEN {start} > {first:d} THEN {start} ELSE {first:d} END)"
+        until = f"(CASE WHEN {stop} < {end:d} THEN {stop} ELSE {end:d} END)"
+        part = f"CAST({until} - {from_} AS {self.float_type}) / ({stop} - {start})"
+        return f"(CASE WHEN {start} < {end:d} AND {stop} > {first:d} THEN {part} ELSE 0.0 END)"
+
+    @abstractmethod
+    def moment(self) -> str:
+        """Write when the row was updated, in seconds since 1970; null where that cannot be read."""
+
+    @abstractmethod
+    def updated_within(self, start: int, end: int) -> str:
+        """Write that the row was updated from one moment to the other, in seconds since 1970, both included."""
+
+    def _is_run(self) -> str:
+        started = self.column("started_at_ts")
+        return f"{started} > 0 AND {self._seconds('started_at_ts')} < {self._finish()}"
+
+    def _finish(self) -> str:
+        ended = self.column("ended_at_ts")
+        return f"(CASE WHEN {ended} > 0 THEN {self._seconds('ended_at_ts')} ELSE {self.moment()} END)"
+
+    def _seconds(self, name: str) -> str:
+        return f"({self.column(name)} {self.division} 1000)"
