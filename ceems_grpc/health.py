@@ -6,6 +6,7 @@ from typing import Any
 
 from ceems_grpc.grafana.backend.diagnostics import HealthResult, HealthStatus
 from ceems_grpc.schema import newer_schema
+from ceems_grpc.store.columnar.values import unusable_values
 from ceems_grpc.store.protocols import Facts, SourceFacts
 
 _STALE = timedelta(hours=1)
@@ -82,6 +83,8 @@ def _one(facts: Facts, *, full_path: bool, now: datetime) -> tuple[str, list[str
     if facts.missing_tables:
         missing = ", ".join(facts.missing_tables)
         warnings.append(f"it was made by an older version of CEEMS and has no {missing}: some questions get errors")
+    if facts.unusable:
+        warnings.append(unusable_values(facts.unusable))
     if facts.mirror_problem:
         why = facts.mirror_problem if full_path else "the log says why"
         warnings.append(f"its mirror is not up to date, so that large questions take longer ({why})")

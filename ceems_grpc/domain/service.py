@@ -33,6 +33,7 @@ from ceems_grpc.domain.questions.steps import TimeSteps
 from ceems_grpc.domain.questions.window import Window, check_window
 from ceems_grpc.domain.read_ahead import read_ahead
 from ceems_grpc.domain.single_flight import SingleFlight
+from ceems_grpc.domain.unusable import UnusableValues
 from ceems_grpc.store.columnar.json_rows import JsonText
 from ceems_grpc.store.missing import Missing, missing_of
 from ceems_grpc.store.protocols import Facts, Store
@@ -72,10 +73,12 @@ class Ceems:
         self._usage = UsageCache(timer=clock)
         self._running: SingleFlight[Any] = SingleFlight()
         self._queue = queue or Queue()
+        self._unusable = UnusableValues(self.facts, clock)
 
     async def close(self) -> None:
         """Close the store and drop cached answers."""
         self._usage.clear()
+        await self._unusable.close()
         await self.store.close()
 
     def now(self) -> int:
@@ -184,7 +187,8 @@ class Ceems:
         cost: CostClass = CostClass.SMALL,
     ) -> "_Result":
         async with self._queue.turn(cost), self._access(viewer, admin) as access:
-            return _with_missing(await answer(access), missing_of(access.reader))
+            result = _with_missing(await answer(access), missing_of(access.reader))
+        return _with_notice(result, await self._unusable.notice()) if access.as_admin else result
 
     async def _cost(self, viewer: Viewer | None, question: "_Asked") -> CostClass:
         """Return how much work a question is. A viewer who may not ask as an administrator gets the error at once."""
@@ -238,6 +242,17 @@ def _with_missing(result: "_Result", missing: tuple[Missing, ...]) -> "_Result":
             told = replace(told, missing=missing)
         case (Answer() as answer, TimeSteps() as steps):
             told = replace(answer, missing=missing), steps
+    return cast("_Result", told)
+
+
+def _with_notice(result: "_Result", notice: tuple[str, ...]) -> "_Result":
+    """Add sentences to what an answer tells its reader."""
+    told: Any = result
+    match told if notice else None:
+        case Answer() as answer:
+            told = replace(answer, warnings=answer.warnings + notice)
+        case (Answer() as answer, TimeSteps() as steps):
+            told = replace(answer, warnings=answer.warnings + notice), steps
     return cast("_Result", told)
 
 

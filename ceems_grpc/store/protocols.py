@@ -20,6 +20,8 @@ class Facts:
     mirror that answers heavy questions: ``fresh``, ``behind`` (being made or updated) or ``none``. ``mirror_problem``:
     for administrators, why the mirror could not be made or updated; otherwise empty. ``sources``: the facts of each
     source if several are merged.
+    ``unusable``: how many values each column has that it may not hold, among the newest rows of each table, as
+    ``table.column``; see `ceems_grpc.store.columnar.values`. Columns without such values are left out.
     """
 
     location: str
@@ -33,6 +35,7 @@ class Facts:
     mirror: str = "none"
     mirror_problem: str = ""
     sources: tuple["SourceFacts", ...] = ()
+    unusable: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -179,7 +179,7 @@ async def _clusters(access: Access, question: SuggestQuestion) -> set[tuple[str,
     mine = access.either(ALWAYS, Holds("users", (access.viewer.login,)))
     where: Condition = AllOf((*_clusters_chosen(question), mine))
     found = await access.reader.distinct(Distinct(Table.PROJECTS, ("cluster_id", "resource_manager"), where))
-    return {(cluster, manager or "") for cluster, manager in _pairs(found.to_pydict())}
+    return {(cluster, manager or "") for cluster, manager in _pairs(found.to_pydict()) if cluster}
 
 
 def _pairs(columns: dict[str, list[str]]) -> list[tuple[str, str]]:
@@ -191,7 +191,11 @@ async def _uuids(access: Access, question: SuggestQuestion) -> list[Suggestion]:
     recent = RECENT if access.as_admin and not question.prefix else None
     plan = Distinct(Table.UNITS, ("uuid", "name", "username"), where, MOST + 1, recent)
     rows = (await access.reader.distinct(plan)).to_pylist()
-    return [Suggestion(row["uuid"], row["uuid"], f"{row['name'] or ''} ({row['username']})") for row in rows]
+    return [
+        Suggestion(row["uuid"], row["uuid"], f"{row['name'] or ''} ({row['username'] or ''})")
+        for row in rows
+        if row["uuid"]
+    ]
 
 
 async def _recent(access: Access, question: SuggestQuestion, column: str) -> set[str]:

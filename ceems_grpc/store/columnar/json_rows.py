@@ -24,6 +24,7 @@ import pyarrow.compute as pc
 from ceems_grpc.schema import INTEGERS, OBJECTS, is_metric
 from ceems_grpc.store.columnar.json_texts import API_METRIC, EMPTY_VALUES
 from ceems_grpc.store.columnar.layout import TableLayout, quote, text
+from ceems_grpc.store.columnar.values import usable
 from ceems_grpc.store.plan import Scan
 
 _STRING = r'"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"'
@@ -148,9 +149,7 @@ class RowTexts:
     @property
     def columns_statement(self) -> str:
         """The SQL text that takes a JSON array of ids and returns the rows as columns."""
-        columns = [
-            f"u.{quote(name)}" if name in INTEGERS else f"CAST(u.{quote(name)} AS TEXT)" for name in self._plan.names
-        ]
+        columns = [usable(name, f"u.{quote(name)}") for name in self._plan.names]
         return f"SELECT {', '.join(columns)} FROM {self._rows('j.value')}"  # noqa: S608 - quoted names
 
     def chunks(self, limit: int | None) -> Iterator[Chunk]:

@@ -16,7 +16,7 @@ from ceems_grpc.schema import is_metric
 from ceems_grpc.store.columnar.file_version import Version
 from ceems_grpc.store.plan import Key
 
-COLUMN_LAYOUT_VERSION = 2
+COLUMN_LAYOUT_VERSION = 3
 """Incremented with every change of this layout. A mirror with another version is rebuilt."""
 
 ROW = "#row"  # SQLite's row id

@@ -5,6 +5,7 @@ ended after that: the last update of a unit that has ended is at its end or late
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
 from zoneinfo import ZoneInfo
@@ -39,7 +40,10 @@ def local_text(moment: int, zone: tzinfo) -> str:
 
 
 def moment_of(zone: tzinfo) -> Callable[[str | None, int | None], int | None]:
-    """Return a function from (local text, end of the unit in ms or 0) to seconds since the epoch, or None."""
+    """Return a function from (local text, end of the unit in ms or 0) to seconds since the epoch.
+
+    It returns None for a text that is no time, and for a time before 1970.
+    """
 
     @lru_cache(maxsize=100_000)
     def both(text: str) -> tuple[int, int] | None:
@@ -48,7 +52,7 @@ def moment_of(zone: tzinfo) -> Callable[[str | None, int | None], int | None]:
         except (TypeError, ValueError):  # a column may hold anything
             return None
         first, second = (int(naive.replace(tzinfo=zone, fold=fold).timestamp()) for fold in (0, 1))
-        return first, second
+        return (first, second) if first >= 0 else None
 
     def moment(text: str | None, ended_ms: int | None) -> int | None:
         pair = both(text) if text else None
@@ -83,6 +87,7 @@ def guess_zone(samples: list[tuple[int, str]]) -> tzinfo:
     The first zone that fits is taken: that of this machine, which is usually at the same site; a well-known one; the
     fixed offset, if all pairs have the same; else UTC.
     """
+    samples = [sample for sample in samples if _FIRST <= sample[0] <= _LAST]
     if not samples:
         return _machine_zone() or UTC
     machine = _machine_zone()
@@ -91,7 +96,8 @@ def guess_zone(samples: list[tuple[int, str]]) -> tzinfo:
             return zone
     offsets = {offset for _, offset in samples}
     if len(offsets) == 1:
-        return datetime.strptime(offsets.pop(), "%z").tzinfo or UTC
+        with suppress(ValueError):  # a column may hold anything
+            return datetime.strptime(offsets.pop(), "%z").tzinfo or UTC
     return UTC
 
 

@@ -31,6 +31,7 @@ from ceems_grpc.store.columnar.layout import (
     text,
 )
 from ceems_grpc.store.columnar.metric_codes import Told, take_apart, tell
+from ceems_grpc.store.columnar.values import is_usable, usable
 from ceems_grpc.store.plan import Table
 
 _FEW = 4_096
@@ -78,10 +79,11 @@ class TypedRows:
         columns = [f"rowid AS {quote(ROW)}"]
         for column in self._layout.columns:
             name = quote(column)
-            columns.append(name if column in INTEGERS else f"CAST({name} AS TEXT) AS {name}")
+            columns.append(f"{usable(column, name)} AS {name}")
         for column in lists_of(self._table, self._layout):
             name = quote(column)
-            array = f"CASE WHEN json_valid({name}) AND substr({name}, 1, 1) = '[' THEN {name} ELSE '[]' END"
+            is_list = f"{is_usable(column, name)} AND json_valid({name}) AND substr({name}, 1, 1) = '['"
+            array = f"CASE WHEN {is_list} THEN {name} ELSE '[]' END"
             columns.append(
                 f"(SELECT json_group_array(j.value) FROM json_each({array}) AS j WHERE typeof(j.value) = 'text')"  # noqa: S608 - quoted names
                 f" AS {quote(list_column(column))}"
@@ -368,5 +370,6 @@ class _Moments:
         if naive.tzinfo is not None or naive.isoformat() != text or len(text) != 19:
             return None, None, False
         first, second = (int(naive.replace(tzinfo=self._zone, fold=fold).timestamp()) for fold in (0, 1))
-        # Texts in an hour that the clocks skip do not sort in the order of the moments, nor do those before 1970.
-        return first, second, first <= second and first >= 0
+        if first < 0:  # such texts do not sort in the order of the moments
+            return None, None, False
+        return first, second, first <= second  # texts in an hour that the clocks skip do not sort so either

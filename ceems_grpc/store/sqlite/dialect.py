@@ -10,8 +10,10 @@ from itertools import pairwise
 
 import msgspec
 
+from ceems_grpc.schema import INTEGERS
 from ceems_grpc.store.columnar.json_paths import AS_PATH
 from ceems_grpc.store.columnar.local_time import is_ambiguous_bound, local_text
+from ceems_grpc.store.columnar.values import is_usable, usable
 from ceems_grpc.store.plan import AllKeys, Distinct, KeyScan, Operand, Order, Scan, Spread, Table
 from ceems_grpc.store.sql.base import Compiler, SortKey
 from ceems_grpc.store.sql.values import numbers_of
@@ -21,14 +23,16 @@ MOMENT_FUNCTION = "ceems_moment"
 
 _NUMBER = "IN ('integer', 'real')"
 _MOST_CONSTANTS = 8  # short lists let the planner see constants
-# Steps from one cluster to the next along an index, instead of reading all of it.
+# Steps from one cluster to the next along an index, instead of reading all of it. SQLite sorts numbers before texts,
+# and BLOBs after them: both are no names of clusters, see `columnar.values`.
 _CLUSTERS = """
 WITH RECURSIVE clusters(id) AS (
-  SELECT min(cluster_id) FROM {table}
+  SELECT min(cluster_id) FROM {table} WHERE cluster_id >= '' AND cluster_id < x''
   UNION ALL
-  SELECT (SELECT min(cluster_id) FROM {table} WHERE cluster_id > clusters.id) FROM clusters WHERE clusters.id NOT NULL
+  SELECT (SELECT min(cluster_id) FROM {table} WHERE cluster_id > clusters.id AND cluster_id < x'')
+  FROM clusters WHERE clusters.id NOT NULL
 )
-SELECT NULL WHERE EXISTS (SELECT 1 FROM {table} WHERE cluster_id IS NULL)
+SELECT NULL WHERE EXISTS (SELECT 1 FROM {table} WHERE cluster_id IS NULL OR cluster_id < '' OR cluster_id >= x'')
 UNION ALL SELECT id FROM clusters WHERE id NOT NULL ORDER BY 1
 """
 
@@ -52,13 +56,13 @@ class SqliteSql(Compiler):
         return "`" + name.replace("`", "``") + "`"
 
     def column(self, name: str) -> str:
-        """Write a column; SQLite says where there is none."""
-        return self.quote(name)
+        """Write a column with null for what it may not hold; SQLite says where there is no such column."""
+        return usable(name, self.quote(name))
 
     def operand(self, operand: Operand) -> str:
         """Write a column, or the value of a key, null where the row has none."""
         if isinstance(operand, str):
-            return self.quote(operand)
+            return self.column(operand)
         source = self._json(operand.column, "{", "")
         if AS_PATH.fullmatch(operand.name) is None:
             return f"(SELECT j.value FROM json_each({source}) AS j WHERE j.key = {self.value(operand.name)})"  # noqa: S608 - quoted names
@@ -72,7 +76,8 @@ class SqliteSql(Compiler):
 
     def moment(self) -> str:
         """Write when the row was updated; of two that a text can mean, the one that fits the unit's end."""
-        return f"{MOMENT_FUNCTION}(last_updated_at, {'ended_at_ts' if self.table is Table.UNITS else '0'})"
+        ended = self.column("ended_at_ts") if self.table is Table.UNITS else "0"
+        return f"{MOMENT_FUNCTION}(last_updated_at, {ended})"
 
     def day(self) -> str:
         """Write the start of the UTC day in which the row was updated."""
@@ -81,7 +86,8 @@ class SqliteSql(Compiler):
     def _json(self, column: str, opening: str, otherwise: str) -> str:
         # Text that is no JSON object or array (null, an empty string, something torn) has no keys or values.
         name = self.quote(column)
-        return f"CASE WHEN json_valid({name}) AND substr({name}, 1, 1) = '{opening}' THEN {name}{otherwise} END"
+        is_json = f"{is_usable(column, name)} AND json_valid({name}) AND substr({name}, 1, 1) = '{opening}'"
+        return f"CASE WHEN {is_json} THEN {name}{otherwise} END"
 
     def _list(self, values: object) -> str:
         return self.value(msgspec.json.encode(values).decode())
@@ -92,7 +98,7 @@ class SqliteSql(Compiler):
         """Yield the columns of a scan; `AllKeys` columns come as their JSON text."""
         for column in plan.columns:
             name = column.column if isinstance(column, AllKeys) else column
-            yield name, self.quote(name)
+            yield name, self.column(name)
 
     def sort_key(self, item: Order) -> Iterator[SortKey]:
         """Yield what rows of the table are sorted by."""
@@ -138,7 +144,8 @@ class SqliteSql(Compiler):
     def is_in(self, operand: Operand, values: tuple[str, ...]) -> str:
         """Write that an operand is one of the values."""
         if isinstance(operand, str):
-            return f"{self.operand(operand)} IN ({self._values(values)})"
+            # The column alone, which an index can find, and then what it may hold.
+            return f"({self.quote(operand)} IN ({self._values(values)}) AND {self._is_usable(operand)})"
         within = f"CAST({self.operand(operand)} AS TEXT) IN ({self._values(values)})"
         numbers = numbers_of(values)
         if not numbers:
@@ -151,10 +158,15 @@ class SqliteSql(Compiler):
         """Write that two columns are one of the pairs."""
         values = f"json_each({self._list(pairs)})"
         chosen = f"SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM {values}"  # noqa: S608 - a parameter
-        return f"({self.column(first)}, {self.column(second)}) IN ({chosen})"
+        listed = f"({self.quote(first)}, {self.quote(second)}) IN ({chosen})"
+        return f"({listed} AND {self._is_usable(first)} AND {self._is_usable(second)})"
 
     def compare(self, operand: Operand, operator: str, value: float) -> str:
         """Write that an operand is a number in that relation to the value."""
+        if isinstance(operand, str):
+            if operand not in INTEGERS:
+                return self.never  # texts are no numbers
+            return f"({self.quote(operand)} {operator} {self.value(value)} AND {self._is_usable(operand)})"
         number = f"typeof({self.operand(operand)}) {_NUMBER}"
         return f"({number} AND {self.operand(operand)} {operator} {self.value(value)})"
 
@@ -180,6 +192,9 @@ class SqliteSql(Compiler):
         # Clocks go back near a bound: texts narrow the search down by a margin, the function decides.
         near = texts(start - 86_400, end + 86_400)
         return f"({near} AND {self.moment()} BETWEEN {self.value(start)} AND {self.value(end)})"
+
+    def _is_usable(self, column: str) -> str:
+        return is_usable(column, self.quote(column))
 
     def _values(self, values: tuple[str, ...]) -> str:
         if len(values) <= _MOST_CONSTANTS:

@@ -11,8 +11,10 @@ from typing import Any
 import aiosqlite
 import pyarrow as pa
 
+from ceems_grpc.schema import COLUMNS
 from ceems_grpc.store.columnar.assemble import type_of, type_of_measure
 from ceems_grpc.store.columnar.local_time import moment_of
+from ceems_grpc.store.columnar.values import unusable_counts
 from ceems_grpc.store.errors import no_table
 from ceems_grpc.store.plan import Aggregate, Distinct, KeyScan, Scan, Spread, Table
 from ceems_grpc.store.protocols import Facts
@@ -22,13 +24,16 @@ from ceems_grpc.store.sqlite.arrow import batch_of, flat_table
 from ceems_grpc.store.sqlite.dialect import SqliteSql
 
 _ROWS_A_FETCH = 4096
+_ROWS_LOOKED_AT = 50_000  # of each table, for values that its columns may not hold
 # Steps from one cluster to the next along the index instead of reading all of it.
 _CLUSTERS = """
 WITH RECURSIVE c(id) AS (
-  SELECT min(cluster_id) FROM units
-  UNION ALL SELECT (SELECT min(cluster_id) FROM units WHERE cluster_id > c.id) FROM c WHERE c.id IS NOT NULL
+  SELECT min(cluster_id) FROM units WHERE cluster_id >= '' AND cluster_id < x''
+  UNION ALL SELECT (SELECT min(cluster_id) FROM units WHERE cluster_id > c.id AND cluster_id < x'')
+  FROM c WHERE c.id IS NOT NULL
 )
-SELECT c.id, (SELECT resource_manager FROM units WHERE cluster_id = c.id LIMIT 1) FROM c WHERE c.id IS NOT NULL
+SELECT c.id, (SELECT resource_manager FROM units WHERE cluster_id = c.id AND typeof(resource_manager) = 'text' LIMIT 1)
+FROM c WHERE c.id IS NOT NULL
 """
 
 
@@ -147,8 +152,9 @@ class SqliteReader:
         units = await self._one("SELECT count(*) FROM units")
         # No index on last_updated_at: the rows that were added last, and the totals, which every update touches.
         newest = await self._one(
-            "SELECT max(t) FROM (SELECT max(last_updated_at) AS t FROM usage UNION ALL SELECT max(last_updated_at)"
-            " FROM (SELECT last_updated_at FROM units ORDER BY id DESC LIMIT 1000))"
+            "SELECT max(t) FROM (SELECT last_updated_at AS t FROM usage UNION ALL SELECT t"
+            " FROM (SELECT last_updated_at AS t FROM units ORDER BY id DESC LIMIT 1000))"
+            " WHERE typeof(t) = 'text' AND t GLOB '[1-9][0-9][0-9][0-9]-[0-9][0-9]-*'"
         )
         moment = moment_of(self._zone)(newest, 0)
         clusters = await self._all(_CLUSTERS, [])
@@ -157,11 +163,23 @@ class SqliteReader:
             schema_version=version_of(version),
             zone=str(self._zone),
             zone_guessed=guessed,
-            clusters=tuple((str(cluster), str(manager)) for cluster, manager in clusters),
+            clusters=tuple((cluster, manager or "") for cluster, manager in clusters),
             units=int(units),
             newest_update=None if moment is None else datetime.fromtimestamp(moment, UTC),
             missing_tables=tuple(table for table in Table if table not in self._columns),
+            unusable=await self._unusable(),
         )
+
+    async def _unusable(self) -> tuple[tuple[str, int], ...]:
+        found: list[tuple[str, int]] = []
+        for table in (table for table in Table if table in self._columns):
+            sql = SqliteSql(table, self._zone)
+            names = [name for name in COLUMNS[table] if name in self._columns[table]]
+            counts = unusable_counts(names, sql.quote)
+            place = sql.recent_rows(_ROWS_LOOKED_AT) if "id" in names else sql.place
+            ((*numbers,),) = await self._all(f"SELECT {counts} FROM {place}", sql.parameters)  # noqa: S608 - quoted names
+            found += [(f"{table}.{name}", int(count)) for name, count in zip(names, numbers, strict=True) if count]
+        return tuple(found)
 
     # Statements
 

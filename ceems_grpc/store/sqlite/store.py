@@ -17,6 +17,7 @@ import aiosqlite
 from ceems_grpc.schema import OLDEST_VERSION, newer_schema
 from ceems_grpc.store.columnar.file_version import Version
 from ceems_grpc.store.columnar.local_time import guess_zone, moment_of
+from ceems_grpc.store.columnar.values import is_usable
 from ceems_grpc.store.errors import StoreSchemaError
 from ceems_grpc.store.plan import Table
 from ceems_grpc.store.protocols import Facts
@@ -31,6 +32,15 @@ _log = logging.getLogger(__name__)
 
 _LARGE_LOG = 8 * 1024 * 1024  # bytes; SQLite begins to fold the log in at 4 MiB
 _GAP = 5.0  # seconds that a question waits for a writer while the log is large
+_HAS_START = f"{is_usable('started_at_ts', 'started_at_ts')} AND {is_usable('started_at', 'started_at')}"
+# A few hundred rows spread over all ids: cheap in a table of any size.
+_STARTS = (
+    "WITH RECURSIVE ends AS (SELECT min(id) AS low, max(id) AS high FROM units),"  # noqa: S608 - constant names
+    " steps(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM steps WHERE n < 255)"
+    " SELECT started_at_ts / 1000, substr(started_at, -5) FROM units"
+    f" WHERE id IN (SELECT low + (high - low) * n / 255 FROM ends, steps) AND {_HAS_START} AND started_at_ts > 0"
+    " AND (started_at LIKE '____-__-__T__:__:__+____' OR started_at LIKE '____-__-__T__:__:__-____')"
+)
 
 
 class SqliteStore:
@@ -128,16 +138,7 @@ class SqliteStore:
         if zone is None and self._guessed is not None and self._guessed[0] == file:
             zone = self._guessed[1]
         if zone is None:
-            # A few hundred rows spread over all ids: cheap in a table of any size.
-            rows = await connection.execute_fetchall(
-                "WITH RECURSIVE ends AS (SELECT min(id) AS low, max(id) AS high FROM units),"
-                " steps(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM steps WHERE n < 255)"
-                " SELECT started_at_ts / 1000, substr(started_at, -5) FROM units"
-                " WHERE id IN (SELECT low + (high - low) * n / 255 FROM ends, steps)"
-                " AND started_at_ts > 0 AND started_at LIKE '____-__-__T__:__:__+____' OR id IN"
-                " (SELECT low + (high - low) * n / 255 FROM ends, steps)"
-                " AND started_at_ts > 0 AND started_at LIKE '____-__-__T__:__:__-____'"
-            )
+            rows = await connection.execute_fetchall(_STARTS)
             samples = [(int(moment), str(offset)) for moment, offset in rows]
             zone = guess_zone(samples)
             self._guessed = (file, zone) if samples else None  # a database without units is asked again
