@@ -52,7 +52,7 @@ class FilterModel(msgspec.Struct, rename="camel"):
 
     key: str
     operator: str = "="
-    value: str | float | bool | Texts = ""
+    value: str | int | float | bool | Texts = ""
 
 
 class QueryModel(msgspec.Struct, rename="camel"):
@@ -176,6 +176,8 @@ def _filter(model: FilterModel) -> Filter:
         return Filter(model.key, model.operator, tuple(value))
     if isinstance(value, bool):
         return Filter(model.key, model.operator, ("true" if value else "false",))
+    if isinstance(value, int):
+        return Filter(model.key, model.operator, (str(value),))  # all digits, also beyond those of a float
     if isinstance(value, float):
         return Filter(model.key, model.operator, (str(int(value)) if value.is_integer() else str(value),))
     return Filter(model.key, model.operator, (value,))

@@ -44,6 +44,12 @@ def test_keys_that_no_row_has_are_there_without_values() -> None:
     assert fields.warnings() == ()
 
 
+def test_columns_in_which_no_row_has_a_value_are_there_if_asked_by_name() -> None:
+    found = choose_fields(("avg_gpu_usage", "uuid", "allocation"), UNIT_COLUMNS).select(TABLE)
+    assert found.to_pylist() == [{"avg_gpu_usage": None, "uuid": "1", "allocation": None}]
+    assert [str(type_) for type_ in found.schema.types] == ["double", "string", "string"]
+
+
 def test_unknown_fields_beside_known_ones_are_told() -> None:
     fields = choose_fields(("nope", "uuid", "uuid.key"), UNIT_COLUMNS)
     assert fields.unknown == ("nope", "uuid.key")

@@ -9,7 +9,9 @@ from ceems_grpc.domain.questions.model import Filter, Selection, UnitsQuestion, 
 from ceems_grpc.domain.questions.window import Window
 from ceems_grpc.domain.service import Ceems
 from ceems_grpc.store.sqlite.store import SqliteStore
-from tests.support.databases import PARIS, make, unit
+from tests.support.databases import PARIS, SUMMER, make, stamp, unit
+
+STARTS = (SUMMER - 1, SUMMER, SUMMER + 3600)
 
 ROWS = [
     unit(0, name="a", tags='{"qos":"high","n":5,"x":1.5}', avg_cpu_usage='{"global":5}'),
@@ -89,3 +91,31 @@ async def test_filters_that_mean_nothing(
     with pytest.raises(QuestionError, match=words) as caught:
         await found(path, key, operator, *values)
     assert caught.value.status == 400
+
+
+@pytest.mark.parametrize(
+    ("operator", "values", "uuids"),
+    [
+        (">", ("0",), "012"),
+        (">=", (str(SUMMER * 1000),), "12"),
+        ("<", ("2025-07-01T08:00:00Z",), "0"),
+        ("<=", ("2025-07-01T10:00:00+02:00",), "01"),
+        ("<", ("2025-07-01T10:00:01",), "01"),  # the site's zone
+        ("<", ("2025-07-01",), ""),
+        ("=", ("2025-07-01T08:00:00Z",), "1"),
+        ("=", (stamp(SUMMER),), "1"),
+        ("!=", (str(SUMMER * 1000),), "023"),
+        ("=|", ("2025-07-01T08:00:00Z", "Unknown"), "13"),
+        ("=", ("Unknown",), "3"),
+    ],
+)
+async def test_filters_on_a_moment(tmp_path: Path, operator: str, values: tuple[str, ...], uuids: str) -> None:
+    rows = [unit(index, started_at=stamp(start), started_at_ts=start * 1000) for index, start in enumerate(STARTS)]
+    path = make(tmp_path / "ceems.db", [*rows, unit(3, started_at="Unknown", started_at_ts=0)])
+    assert await found(path, "started_at", operator, *values) == uuids
+
+
+@pytest.mark.parametrize("value", ["soon", "", "nan", "1e999"])
+async def test_a_filter_on_a_moment_that_is_none_is_refused(tmp_path: Path, value: str) -> None:
+    with pytest.raises(QuestionError, match="needs one time"):
+        await found(make(tmp_path / "ceems.db"), "ended_at", ">", value)

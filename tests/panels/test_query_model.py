@@ -57,3 +57,11 @@ def test_what_is_named_twice_counts_once() -> None:
     assert isinstance(question, UnitsQuestion)
     assert (question.fields, question.selection.users) == (("a", "b"), ("a", "b"))
     assert question.order == (OrderBy("a", descending=True), OrderBy("b"))
+
+
+@pytest.mark.parametrize("number", ["1234567", "9007199254740993", "12345678901234567890", "-1", "0"])
+def test_a_number_in_a_filter_keeps_its_digits(number: str) -> None:
+    model, kind = read_query(f'{{"filters": [{{"key": "uuid", "value": {number}}}]}}'.encode())
+    question = question_of(model, kind, Window(0, 1))
+    assert isinstance(question, UnitsQuestion)
+    assert question.selection.filters[0].values == (number,)

@@ -110,7 +110,7 @@ async def _scan(access: Access, question: UnitsQuestion, columns: tuple[str | Al
     conditions: list[Condition] = [
         Compare("ignore", "=", 0),
         await access.units(question.selection.users, question.selection.projects),
-        selected_rows(question.selection, _PLAIN, _OBJECTS),
+        selected_rows(question.selection, _PLAIN, _OBJECTS, _MOMENTS, access.reader.zone),
         *access.named(question.selection.users),
     ]
     if question.states:

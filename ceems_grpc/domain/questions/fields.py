@@ -17,6 +17,7 @@ class Fields:
 
     wanted: tuple[tuple[Column, str | None], ...]
     unknown: tuple[str, ...]
+    by_name: bool = True  # the question names its fields; otherwise they are the default ones
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -30,7 +31,8 @@ class Fields:
     def select(self, table: pa.Table) -> pa.Table:
         """Return the requested columns of a table, in their order.
 
-        A key that is requested by name gets a column even if no row has it, so that panels keep their shape.
+        A key or column that is requested by name gets a column even if no row has a value, so that panels keep their
+        shape.
         """
         present = dict(zip(table.column_names, table.columns, strict=True))
         keyed: dict[str, list[str]] = {}
@@ -41,7 +43,8 @@ class Fields:
             if key is not None:
                 chosen[f"{column.name}.{key}"] = column
             elif column.has_keys:
-                chosen |= dict.fromkeys(keyed.get(column.name, ()), column)
+                keys = keyed.get(column.name) or ([column.name] if self.by_name else [])
+                chosen |= dict.fromkeys(keys, column)
             elif column.name in present:
                 chosen[column.name] = column
         check_cells(table.num_rows, len(chosen))
@@ -72,7 +75,7 @@ def choose_fields(
     """
     known = {column.name: column for column in columns}
     if not asked:
-        return Fields(tuple((column, None) for column in (known.values() if default is None else default)), ())
+        return Fields(tuple((column, None) for column in (known.values() if default is None else default)), (), False)
     wanted: list[tuple[Column, str | None]] = []
     unknown: list[str] = []
     for name in dict.fromkeys(text.strip() for text in asked):

@@ -1,19 +1,32 @@
 """The selection of rows and free filters of a question, as conditions of a plan."""
 
 import math
+from collections.abc import Mapping
+from datetime import UTC, datetime, tzinfo
 
-from ceems_grpc.domain.errors import bad_data
+from ceems_grpc.domain.errors import QuestionError, bad_data
 from ceems_grpc.domain.questions.model import Filter, Selection
-from ceems_grpc.store.plan import AllOf, Compare, Condition, In, Key, Operand
+from ceems_grpc.store.plan import AllOf, AnyOf, Compare, Condition, In, Key, Operand
 
 _NUMBERS = {"<", "<=", ">", ">="}
 _TEXTS = {"=", "!=", "=|", "!=|"}
 
 
-def selected_rows(selection: Selection, columns: frozenset[str], objects: frozenset[str]) -> Condition:
+_NO_MOMENTS: Mapping[str, str] = {}
+
+
+def selected_rows(
+    selection: Selection,
+    columns: frozenset[str],
+    objects: frozenset[str],
+    moments: Mapping[str, str] = _NO_MOMENTS,
+    zone: tzinfo = UTC,
+) -> Condition:
     """Return the condition for clusters, projects, resource managers and filters; `Access` handles users.
 
     ``columns``: the plain columns of the table. ``objects``: its JSON columns; filters may name keys of these.
+    ``moments``: columns of local times, each with the column that has the same moment in milliseconds. ``zone``: that
+    of times without an offset in filters on these.
     """
     parts: list[Condition] = []
     for column, values in (
@@ -23,7 +36,11 @@ def selected_rows(selection: Selection, columns: frozenset[str], objects: frozen
     ):
         if values:
             parts.append(In(column, values))
-    parts += [_filter(filter_, columns, objects) for filter_ in selection.filters]
+    for filter_ in selection.filters:
+        if filter_.key in moments:
+            parts.append(_moment_filter(filter_, moments[filter_.key], zone))
+        else:
+            parts.append(_filter(filter_, columns, objects))
     return AllOf(tuple(parts))
 
 
@@ -40,7 +57,45 @@ def _filter(filter_: Filter, columns: frozenset[str], objects: frozenset[str]) -
         return Compare(operand, operator, number)
     if operator in _TEXTS:
         return In(operand, values, negate=operator.startswith("!"))
-    raise bad_data(f"filter on '{filter_.key}': unknown operator '{operator}'; use = != =| !=| < <= > >=")
+    raise _unknown_operator(filter_)
+
+
+def _moment_filter(filter_: Filter, milliseconds: str, zone: tzinfo) -> Condition:
+    """Compare moments. Equality also compares with the text that the database has, such as ``Unknown``."""
+    operator, values = filter_.operator, filter_.values
+    moments = [_milliseconds(value, zone) for value in values]
+    if operator in _TEXTS:
+        negate = operator.startswith("!")
+        numbers = tuple(str(moment) for moment in moments if moment)
+        either = (In(filter_.key, values, negate), In(milliseconds, numbers, negate))
+        return AllOf(either) if negate else AnyOf(either)
+    if operator not in _NUMBERS:
+        raise _unknown_operator(filter_)
+    if len(moments) != 1 or moments[0] is None:
+        raise bad_data(
+            f"filter on '{filter_.key}': '{operator}' needs one time, such as 2026-01-31T08:00:00Z, or milliseconds"
+            " since 1970"
+        )
+    # 0 stands for no moment.
+    return AllOf((Compare(milliseconds, operator, float(moments[0])), Compare(milliseconds, ">", 0)))
+
+
+def _milliseconds(value: str, zone: tzinfo) -> int | None:
+    """Return the milliseconds that a number or an ISO 8601 text means; None for other texts."""
+    try:
+        return int(float(value))
+    except (ValueError, OverflowError):
+        pass
+    try:
+        moment = datetime.fromisoformat(value.strip())
+        aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=zone)
+        return round(aware.timestamp() * 1000)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _unknown_operator(filter_: Filter) -> QuestionError:
+    return bad_data(f"filter on '{filter_.key}': unknown operator '{filter_.operator}'; use = != =| !=| < <= > >=")
 
 
 def _operand(key: str, columns: frozenset[str], objects: frozenset[str]) -> Operand:

@@ -4,7 +4,7 @@ Long lists travel as one JSON parameter, so that neither the number of parameter
 with them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import tzinfo
 from itertools import pairwise
 
@@ -16,7 +16,7 @@ from ceems_grpc.store.columnar.local_time import is_ambiguous_bound, local_text
 from ceems_grpc.store.columnar.values import is_usable, usable
 from ceems_grpc.store.plan import AllKeys, Distinct, KeyScan, Operand, Order, Scan, Spread, Table
 from ceems_grpc.store.sql.base import Compiler, SortKey
-from ceems_grpc.store.sql.values import numbers_of
+from ceems_grpc.store.sql.values import integers_meant, numbers_of
 
 MOMENT_FUNCTION = "ceems_moment"
 """(local text, ended_at_ts) -> seconds since 1970; registered on each connection."""
@@ -144,8 +144,10 @@ class SqliteSql(Compiler):
     def is_in(self, operand: Operand, values: tuple[str, ...]) -> str:
         """Write that an operand is one of the values."""
         if isinstance(operand, str):
-            # The column alone, which an index can find, and then what it may hold.
-            return f"({self.quote(operand)} IN ({self._values(values)}) AND {self._is_usable(operand)})"
+            # A text that reads as a number is that number. The bare column comes first: an index can find it.
+            wanted = integers_meant(values) if operand in INTEGERS else values
+            within = f"({self.quote(operand)} IN ({self._values(wanted)}) AND {self._is_usable(operand)})"
+            return within if wanted else self.never
         within = f"CAST({self.operand(operand)} AS TEXT) IN ({self._values(values)})"
         numbers = numbers_of(values)
         if not numbers:
@@ -196,7 +198,7 @@ class SqliteSql(Compiler):
     def _is_usable(self, column: str) -> str:
         return is_usable(column, self.quote(column))
 
-    def _values(self, values: tuple[str, ...]) -> str:
+    def _values(self, values: Sequence[str | int]) -> str:
         if len(values) <= _MOST_CONSTANTS:
             return ", ".join(map(self.value, values))
         return f"SELECT value FROM json_each({self._list(values)})"  # noqa: S608 - a parameter
