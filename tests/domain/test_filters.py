@@ -119,3 +119,20 @@ async def test_filters_on_a_moment(tmp_path: Path, operator: str, values: tuple[
 async def test_a_filter_on_a_moment_that_is_none_is_refused(tmp_path: Path, value: str) -> None:
     with pytest.raises(QuestionError, match="needs one time"):
         await found(make(tmp_path / "ceems.db"), "ended_at", ">", value)
+
+
+@pytest.mark.parametrize(
+    ("operator", "values", "uuids"),
+    [
+        ("=", ("CANCELLED",), "01"),
+        ("!=", ("CANCELLED",), "234"),
+        ("=|", ("CANCELLED", "FAILED"), "012"),
+        ("!=|", ("CANCELLED", "FAILED"), "34"),
+        ("=", ("CANCELLED by 1001",), "1"),
+        ("!=", ("FAILED",), "0134"),
+    ],
+)
+async def test_cancelled_is_one_state(tmp_path: Path, operator: str, values: tuple[str, ...], uuids: str) -> None:
+    states = ("CANCELLED", "CANCELLED by 1001", "FAILED", None, "CANCELLED+")
+    path = make(tmp_path / "ceems.db", [unit(index, state=state) for index, state in enumerate(states)])
+    assert await found(path, "state", operator, *values) == uuids

@@ -60,6 +60,7 @@ CONDITIONS: tuple[Condition, ...] = (
     Compare(ENERGY, ">=", 0.0),
     PairIn(("cluster_id", "project"), (("nowhere", "nothing"), ("nowhere", "else"))),
     StartsWith("username", "U"),
+    StartsWith("username", "U", negate=True),
     In(Key("tags", "uid"), ("nobody",), negate=True),
 )
 MEASURES = (

@@ -88,7 +88,7 @@ def conditions(table: Table, turn: int) -> st.SearchStrategy[Condition]:
     texts = st.sampled_from(TEXTS[table])
     parts: list[st.SearchStrategy[Any]] = [
         st.builds(In, texts, words, st.booleans()),
-        st.builds(StartsWith, texts, st.sampled_from(["", "a", "A", "%", "_", "ü", "\\", "SLURM-"])),
+        st.builds(StartsWith, texts, st.sampled_from(["", "a", "A", "%", "_", "ü", "\\", "SLURM-"]), st.booleans()),
         st.builds(PairIn, st.just(("cluster_id", "name" if "name" in TEXTS[table] else "project")), some_pairs),
     ]
     if table in KEYED:

@@ -20,6 +20,7 @@ from ceems_grpc.domain.columns import (
     USER_COLUMNS,
 )
 from ceems_grpc.domain.questions.model import AsAdmin, Selection
+from ceems_grpc.domain.states import STATE, state_of
 from ceems_grpc.schema import METRICS, Column, Kind, Unit
 from ceems_grpc.store.columnar.flatten import decode_list, decode_object
 from ceems_grpc.store.missing import Missing
@@ -126,7 +127,7 @@ async def _candidates(access: Access, question: SuggestQuestion) -> list[Suggest
         case SuggestionKind.UUIDS:
             return await _uuids(access, question)
         case SuggestionKind.STATES:
-            return _values(await _recent(access, question, "state"))
+            return _values(await _recent(access, question, STATE))
         case SuggestionKind.METRIC_KEYS:
             columns = tuple(c.name for c in METRICS if not question.column or c.name == question.column)
             return _values(await _metric_keys(access, question, columns))
@@ -200,7 +201,8 @@ async def _uuids(access: Access, question: SuggestQuestion) -> list[Suggestion]:
 
 async def _recent(access: Access, question: SuggestQuestion, column: str) -> set[str]:
     where = await _visible_units(access, question)
-    return await _distinct(access, Distinct(Table.UNITS, (column,), where, None, RECENT))
+    found = await _distinct(access, Distinct(Table.UNITS, (column,), where, None, RECENT))
+    return set(map(state_of, found)) if column == STATE else found
 
 
 async def _distinct(access: Access, plan: Distinct) -> set[str]:

@@ -16,6 +16,7 @@ from ceems_grpc.domain.questions.fields import Fields, choose_fields
 from ceems_grpc.domain.questions.filters import selected_rows
 from ceems_grpc.domain.questions.model import OrderBy, UnitsQuestion
 from ceems_grpc.domain.questions.ordering import check_order, sort_table
+from ceems_grpc.domain.states import is_in_state
 from ceems_grpc.schema import Kind
 from ceems_grpc.store.columnar.json_rows import JsonScan, JsonText, WritesJson
 from ceems_grpc.store.columnar.local_time import named_zone
@@ -114,7 +115,7 @@ async def _scan(access: Access, question: UnitsQuestion, columns: tuple[str | Al
         *access.named(question.selection.users),
     ]
     if question.states:
-        conditions.append(In("state", question.states))
+        conditions.append(is_in_state(question.states))
     if question.uuids:
         conditions.append(In("uuid", question.uuids))
     else:

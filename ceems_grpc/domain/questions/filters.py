@@ -6,6 +6,7 @@ from datetime import UTC, datetime, tzinfo
 
 from ceems_grpc.domain.errors import QuestionError, bad_data
 from ceems_grpc.domain.questions.model import Filter, Selection
+from ceems_grpc.domain.states import STATE, is_in_state
 from ceems_grpc.store.plan import AllOf, AnyOf, Compare, Condition, In, Key, Operand
 
 _NUMBERS = {"<", "<=", ">", ">="}
@@ -56,7 +57,8 @@ def _filter(filter_: Filter, columns: frozenset[str], objects: frozenset[str]) -
             raise bad_data(f"filter on '{filter_.key}': '{operator}' needs one number")
         return Compare(operand, operator, number)
     if operator in _TEXTS:
-        return In(operand, values, negate=operator.startswith("!"))
+        negate = operator.startswith("!")
+        return is_in_state(values, negate=negate) if operand == STATE else In(operand, values, negate)
     raise _unknown_operator(filter_)
 
 

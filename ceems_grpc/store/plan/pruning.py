@@ -69,7 +69,9 @@ def without_missing(
             return condition if there(operand) else (ALWAYS if negate else NEVER)
         case PairIn(columns, _):
             kept = all(map(has, columns))
-        case Compare(operand, _, _) | StartsWith(operand, _):
+        case StartsWith(operand, _, negate):
+            return condition if there(operand) else (ALWAYS if negate else NEVER)
+        case Compare(operand, _, _):
             kept = there(operand)
         case Holds(column, values) if column in lists:
             return NEVER if lists[column].isdisjoint(values) else ALWAYS

@@ -74,11 +74,16 @@ class Holds(PlanPart, frozen=True):
     values: tuple[str, ...]
 
 
-class StartsWith(PlanPart, frozen=True):
-    """A text starts with the prefix. Case is ignored for ASCII letters only."""
+class StartsWith(PlanPart, frozen=True, omit_defaults=True):
+    """A text starts with the prefix. Case is ignored for ASCII letters only.
+
+    ``negate``: it does not, or the row has none. Older versions of the plugin do not know this field, so it is left out
+    of an encoded plan where it is false.
+    """
 
     operand: Operand
     prefix: str
+    negate: bool = False
 
 
 class Within(PlanPart, frozen=True):

@@ -45,8 +45,11 @@ class Conditions(Runs):
                 return self.compare(operand, OPERATORS[operator], value)
             case Holds(column, values):
                 return self.holds(column, values)
-            case StartsWith(operand, prefix):
+            case StartsWith(operand, prefix, False):
                 return self.starts_with(operand, prefix)
+            case StartsWith(operand, prefix):
+                # Not coalesce, which postgres_fdw does not send to other servers.
+                return f"({self.starts_with(operand, prefix)} IS NULL OR NOT {self.starts_with(operand, prefix)})"
             case Within(Instant.UPDATED, start, end):
                 return self.updated_within(start, end)
             case Within():
