@@ -22,7 +22,7 @@ from ceems_grpc.grafana.backend.stream import (
     SubscribeStatus,
 )
 from ceems_grpc.grafana.data.frame import Frame
-from ceems_grpc.health import health_result
+from ceems_grpc.health import brief_health_result, health_result
 from ceems_grpc.panels.answers import Panels
 from ceems_grpc.panels.live import Live
 from ceems_grpc.rest.responses import error_response
@@ -102,14 +102,17 @@ class CeemsDataSource:
             return error_response(503, ErrorType.TIMEOUT, f"the question took longer than {self._seconds():g} s")
 
     async def check_health(self, context: PluginContext) -> HealthResult:
-        """Open the database and describe it."""
+        """Open the database. Describe it to administrators; tell others only that it answers, and how fresh it is."""
         try:
             facts = await self._ceems.facts()
         except StoreError as error:
             _log.warning("health check failed", extra={"detail": error.detail})
             message = error.detail if _is_grafana_admin(context) else str(error)
             return HealthResult(HealthStatus.ERROR, message, {"verboseMessage": message})
-        return health_result(facts, full_path=_is_grafana_admin(context), now=datetime.now(UTC))
+        now = datetime.now(UTC)
+        if _is_grafana_admin(context) or await self._is_ceems_admin(context):
+            return health_result(facts, full_path=_is_grafana_admin(context), now=now)
+        return brief_health_result(facts, now=now)
 
     async def site_zone(self, context: PluginContext) -> tzinfo:
         """Return the zone in which the site writes local times: the configured one, or a guess from the rows."""
@@ -137,6 +140,13 @@ class CeemsDataSource:
         """Close the database."""
         MIRRORS.forget(self._store)
         await self._ceems.close()
+
+    async def _is_ceems_admin(self, context: PluginContext) -> bool:
+        try:
+            await self._ceems.require(self._viewer(context), True)
+        except (QuestionError, StoreError):
+            return False
+        return True
 
     def _viewer(self, context: PluginContext, *, is_query: bool = False) -> Viewer | None:
         """Return the signed-in person, or the service user in the place of Grafana itself.

@@ -29,6 +29,23 @@ def health_result(facts: Facts, *, full_path: bool, now: datetime) -> HealthResu
     return HealthResult(HealthStatus.OK, message, details)
 
 
+def brief_health_result(facts: Facts, *, now: datetime) -> HealthResult:
+    """Say that a database answers and how fresh it is, to those who may not see what it holds. ``now``: in UTC."""
+    silent = sum(source.facts is None for source in facts.sources)
+    said = "The database answers"
+    if facts.newest_update is not None:
+        said += f"; its newest update is from {facts.newest_update:%Y-%m-%d %H:%M} UTC"
+    if silent:
+        said += f"; {silent} of its {len(facts.sources)} sources {'does' if silent == 1 else 'do'} not answer"
+    warnings = []
+    if facts.newest_update is not None and now - facts.newest_update > _STALE:
+        warnings.append(f"the data are {_ago(now - facts.newest_update)} old")
+    message = f"{said}." + (f" Warning: {'; '.join(warnings)}." if warnings else "")
+    newest = facts.newest_update.isoformat() if facts.newest_update else None
+    details = {"verboseMessage": message, "newestUpdate": newest, "mirror": facts.mirror, "warnings": warnings}
+    return HealthResult(HealthStatus.ERROR if silent else HealthStatus.OK, message, details)
+
+
 def _several(facts: Facts, *, full_path: bool, now: datetime) -> HealthResult:
     lines: list[str] = []
     sources: list[dict[str, Any]] = []

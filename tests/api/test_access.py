@@ -1,11 +1,13 @@
 """Who may see what: every kind of user at every endpoint with every role of Grafana."""
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ceems_grpc.pb import pluginv2_pb2 as pb
 from tests.support.databases import NOON
 from tests.support.people import write_people_site
 from tests.support.plugin.ceems import Answered
@@ -248,3 +250,18 @@ async def test_queries_of_panels_know_the_same_people(plugin: Plugin, database: 
         assert tuple(answers[name].status for name in models) == statuses, login
     assert (await ceems.table("ann", models["auto"], window)).column("username").to_pylist() == ["ann"]
     assert set((await ceems.table("root", models["auto"], window)).column("username").to_pylist()) == set(EVERYBODY)
+
+
+async def test_health_tells_what_there_is_to_administrators_only(plugin: Plugin, database: Path) -> None:
+    ceems = source(plugin, database)
+    for login, role in (("root", "Viewer"), ("ann", "Admin")):
+        health = await ceems.health(login, role)
+        assert "units on" in health.message, (login, role)
+        assert json.loads(health.jsonDetails)["clusters"], (login, role)
+    for login, role in (("ann", "Viewer"), ("ann", "Editor"), ("nobody at all", "Viewer")):
+        health = await ceems.health(login, role)
+        assert health.status == pb.CheckHealthResponse.OK
+        assert health.message.startswith("The database answers; its newest update is from "), login
+        told = json.loads(health.jsonDetails)
+        assert set(told) == {"verboseMessage", "newestUpdate", "mirror", "warnings"}
+        assert not any(word in str(told) for word in ("units", "cluster", str(database), database.name))

@@ -191,7 +191,7 @@ async def test_a_host_that_does_not_answer() -> None:
         ({"clientCert": "{good}", "clientKey": "y"}, "The key of the client certificate is no unencrypted private key"),
         ({"clientCert": "{good}", "clientKey": "{other}"}, "belongs to another certificate"),
         ({"clientCert": "{good}"}, "A client certificate and its key belong together"),
-        ({"token": "t\u00f6ken"}, "The token has characters that no token has"),
+        ({"token": "t\u00f6ken"}, "The secret token cannot be used as it is"),
     ],
 )
 async def test_secrets_that_cannot_be_used(plugin: Plugin, files: Files, secure: dict[str, str], said: str) -> None:

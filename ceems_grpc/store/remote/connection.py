@@ -204,8 +204,6 @@ def _open(endpoint: Endpoint) -> grpc.aio.Channel:
         if not is_loopback(endpoint.host):
             raise RemoteError(Cause.TLS, "Plain text is allowed to this host only; elsewhere use TLS.")
         return grpc.aio.insecure_channel(endpoint.address, _OPTIONS)
-    if not endpoint.token.isascii() or not endpoint.token.isprintable():
-        raise RemoteError(Cause.REFUSED, "The token has characters that no token has: copy it again.")
     credentials = grpc.ssl_channel_credentials(
         root_certificates=endpoint.ca_cert.encode() or system_authorities(),
         private_key=endpoint.client_key.encode() or None,
