@@ -1,1 +1,1 @@
-"""The remote bridge: a plugin process passes requests on to a `ceems-grpc server` on the host of the database."""
+"""The remote bridge: a plugin process forwards requests to a `ceems-grpc server` on the host of the database."""

@@ -1,4 +1,4 @@
-"""Makes what answers for a data source: the data source itself, or the way to the host that has it."""
+"""Creates a data source: one that answers itself, or one that forwards requests to another host."""
 
 from typing import TYPE_CHECKING
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 async def create_datasource(
     context: PluginContext, plugin: PluginSettings | None = None
 ) -> "CeemsDataSource | BridgeRelay":
-    """Make what the context's settings describe; wrong settings are a `PluginError`."""
+    """Create the data source that the settings describe. Raises `PluginError` if the settings are wrong."""
     source = read_settings(context, plugin).sources[0]
     if isinstance(source, BridgeSource) and not source.name:
-        from ceems_grpc.bridge.relay import BridgeRelay  # noqa: PLC0415 what it needs for TLS takes time to load
+        from ceems_grpc.bridge.relay import BridgeRelay  # noqa: PLC0415 - its TLS libraries take time to load
 
         return BridgeRelay(source.endpoint)
     return await create_local_datasource(context, plugin)

@@ -1,4 +1,4 @@
-"""Who is let in: stands before every service of the server, whichever these are."""
+"""Authentication of calls, in front of all services of the server."""
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
@@ -14,20 +14,20 @@ from ceems_grpc.version import VERSION
 
 _log = logging.getLogger(__name__)
 
-_REFUSED = Counter("ceems_bridge_refused_total", "Calls that were not let in.", labelnames=["cause"])
+_REFUSED = Counter("ceems_bridge_refused_total", "Calls that were refused.", labelnames=["cause"])
 
 _SIGNATURE = ((VERSION_KEY, VERSION),)
 
 _Rpc = grpc.aio.ServicerContext[Any, Any]
 _Details = grpc.HandlerCallDetails
-_Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"  # the class itself takes no brackets
+_Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"  # the class itself is not subscriptable
 
 
 class Gate(grpc.aio.ServerInterceptor):
-    """Lets a call in that has a known token, a certificate with an allowed name, and a version that fits.
+    """Accepts a call with a known token, a certificate with an allowed name, and the right version of the protocol.
 
-    ``tokens`` None: none is wanted. ``names`` empty: any certificate that TLS has let in. A refused call learns nothing
-    but why it was refused, and its request is not read.
+    ``tokens``: None means that no token is required. ``names``: empty means any certificate that TLS accepts. A refused
+    call gets only the reason, and its request is not read.
     """
 
     def __init__(self, tokens: TokenFile | None, names: frozenset[str] = frozenset()) -> None:
@@ -37,7 +37,7 @@ class Gate(grpc.aio.ServerInterceptor):
     async def intercept_service(
         self, continuation: Callable[[_Details], Awaitable["_Handler | None"]], handler_call_details: _Details
     ) -> "_Handler | None":
-        """Return the handler of the call, or one that refuses it."""
+        """Return the handler of the call, or a handler that refuses it."""
         metadata = dict(handler_call_details.invocation_metadata or ())
         if self._tokens and not self._tokens.knows(_token(metadata)):
             given = "is not one of the server's" if TOKEN_KEY in metadata else "is missing"
@@ -62,7 +62,7 @@ class Gate(grpc.aio.ServerInterceptor):
         return self._signing(handler)
 
     def _signing(self, handler: _Handler) -> _Handler:
-        """Return the handler with a look at the client's names before it; its answers tell that they are ours."""
+        """Return the handler with a check of the client's names before it, and our version in its trailing metadata."""
         if handler.response_streaming:
             kind = "stream_stream" if handler.request_streaming else "unary_stream"
         else:
@@ -94,7 +94,7 @@ def _refusing(cause: Cause, code: grpc.StatusCode, details: str) -> _Handler:
     async def refuse(_requests: object, rpc: _Rpc) -> None:
         await _refuse(rpc, cause, code, details)
 
-    # As a stream: the request is not waited for.
+    # A stream handler does not wait for the request.
     return grpc.stream_stream_rpc_method_handler(refuse)
 
 
@@ -115,7 +115,7 @@ def _text(metadata: Mapping[str, str | bytes], key: str) -> str:
 
 
 def _names(rpc: _Rpc) -> frozenset[str]:
-    """Return the names in the client's certificate, which TLS has verified. Without a common name, gRPC says ""."""
+    """Return the names in the verified client certificate. gRPC returns "" for a missing common name."""
     given = rpc.auth_context()
     keys = ("x509_common_name", "x509_subject_alternative_name")
     return frozenset(name.decode(errors="replace") for key in keys for name in given.get(key, ()) if name)

@@ -1,4 +1,4 @@
-"""The Bridge service: what a server says about itself."""
+"""The Bridge service: the version and clock of a server."""
 
 import time
 from typing import Any
@@ -13,12 +13,12 @@ _Rpc = grpc.aio.ServicerContext[Any, Any]
 
 
 class HelloService:
-    """Version and clock of this host."""
+    """Reports the version and the clock of this host."""
 
     def handler(self) -> grpc.GenericRpcHandler:
-        """Return what a gRPC server is given."""
+        """Return the handler of the service for a gRPC server."""
         return service(pb.DESCRIPTOR.services_by_name["Bridge"], {"Hello": self.hello})
 
     async def hello(self, _request: pb.HelloRequest, _rpc: _Rpc) -> pb.HelloResponse:
-        """Answer; whoever may not ask does not come here."""
+        """Answer the call. The gate has already refused unknown callers."""
         return pb.HelloResponse(version=VERSION, now_ms=time.time_ns() // 1_000_000)

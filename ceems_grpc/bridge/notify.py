@@ -1,4 +1,4 @@
-"""Tells systemd how the service is (sd_notify(3)), where it wants to know."""
+"""Reports the state of the service to systemd (sd_notify(3))."""
 
 import os
 import socket
@@ -6,7 +6,7 @@ from contextlib import suppress
 
 
 def notify(state: str) -> None:
-    """Send a state such as ``READY=1``; without NOTIFY_SOCKET in the environment nothing is sent."""
+    """Send a state such as ``READY=1``. Does nothing if NOTIFY_SOCKET is not in the environment."""
     path = os.environ.get("NOTIFY_SOCKET", "")
     if not path:
         return

@@ -1,4 +1,4 @@
-"""Files that hold secrets, read anew when they change."""
+"""Reads files that hold secrets."""
 
 import os
 import stat
@@ -11,31 +11,31 @@ Version = tuple[int, int, int, int]
 
 
 class SecretFileError(Exception):
-    """A file cannot be used; the message says why and what to do."""
+    """A file cannot be used. The message says why and what to do."""
 
 
 def read_private(path: Path) -> bytes:
-    """Read a file that nobody but its owner and group may read, and nobody but its owner may write."""
+    """Read a file that only its owner and group may read, and only its owner may write."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise SecretFileError(f"{path} cannot be read: {error.strerror}.") from None
-    # Of the open file: another could take its place between a look and the reading.
+    # Of the open file, because the path could name another file by now.
     mode = os.fstat(descriptor).st_mode
     if not stat.S_ISREG(mode):
         os.close(descriptor)
-        raise SecretFileError(f"{path} is no file.")
+        raise SecretFileError(f"{path} is not a file.")
     with os.fdopen(descriptor, "rb") as file:
         if mode & (_OTHERS | _GROUP_WRITES):
             raise SecretFileError(
-                f"{path} is open to other users (mode {stat.S_IMODE(mode):04o}): chmod 0600 it, or 0640 with a group "
-                "of its own."
+                f"{path} is open to other users (mode {stat.S_IMODE(mode):04o}). Run chmod 0600 on it, or chmod 0640 "
+                "if it has a group of its own."
             )
         return file.read()
 
 
 def read_public(path: Path) -> bytes:
-    """Read a file that anybody may read."""
+    """Read a file whose permissions do not matter."""
     try:
         return path.read_bytes()
     except OSError as error:
@@ -43,7 +43,7 @@ def read_public(path: Path) -> bytes:
 
 
 def version_of(path: Path) -> Version | None:
-    """Return a value that is another one when the file was written or replaced; None if there is none."""
+    """Return a value that changes when the file is written or replaced; None if there is no file."""
     try:
         status = path.stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""A data source that a `ceems-grpc server` answers for; see `ceems_grpc.grafana.backend.relay.Relay`."""
+"""A data source whose requests a `ceems-grpc server` answers; see `ceems_grpc.grafana.backend.relay.Relay`."""
 
 import json
 import logging
@@ -24,19 +24,19 @@ _HELLO = "/ceems.v1.Bridge/Hello"
 _METRICS = "/pluginv2.Diagnostics/CollectMetrics"
 _HEALTH_SECONDS = 20.0
 _METRICS_SECONDS = 2.0
-_CLOCKS_DIFFER = 30.0  # seconds; less than the minutes after which CEEMS writes anyway
+_CLOCKS_DIFFER = 30.0  # seconds; shorter than the update interval of CEEMS, which is minutes
 
 
 class BridgeRelay:
-    """Passes requests on over one connection."""
+    """Forwards requests over one connection."""
 
     def __init__(self, endpoint: Endpoint) -> None:
-        """Open the connection. Raises `PluginError` when its certificates cannot be used."""
+        """Open the connection. Raises `PluginError` if its certificates cannot be used."""
         with _failures():
             self._connection = BridgeConnection(endpoint)
 
     async def pass_on(self, call: RelayedCall) -> AsyncGenerator[bytes, None]:
-        """Yield the server's answers as they come."""
+        """Yield the answers of the server as they arrive."""
         request = without_secrets(call.request)
         with _failures():
             if call.method.name == "CheckHealth":
@@ -50,23 +50,23 @@ class BridgeRelay:
                 yield await self._connection.call(call.path, request, seconds=call.timeout, metadata=call.metadata)
 
     async def metrics(self) -> Sequence[Metric]:
-        """Return what the server counts, labelled with its address; nothing if it does not answer soon."""
+        """Return the metrics of the server, labelled with its address; none if it does not answer soon."""
         address = self._connection.endpoint.address
         try:
             written = await self._connection.call(_METRICS, b"", seconds=_METRICS_SECONDS)
             answer = pluginv2_pb2.CollectMetricsResponse.FromString(written)
             return list(labelled(answer.metrics.prometheus.decode(), address))
         except (RemoteError, AnsweredError, ValueError) as error:
-            _log.debug("the server's metrics cannot be had", extra={"server": address, "detail": str(error)})
+            _log.debug("the metrics of the server cannot be read", extra={"server": address, "detail": str(error)})
             return []
 
     async def close(self) -> None:
-        """End the connection."""
+        """Close the connection."""
         await self._connection.close()
 
     async def _health(self, call: RelayedCall, request: bytes) -> bytes:
-        """Ask the server for the data source's health, and add what there is to say about the way to it."""
-        # Trouble is found at once so; gRPC itself would first try again for a while.
+        """Ask the server for the health of the data source, and add the state of the connection."""
+        # The diagnosis finds a failure at once. gRPC would first retry for a while.
         trouble = await self._connection.diagnose()
         if trouble:
             raise trouble
@@ -78,7 +78,7 @@ class BridgeRelay:
         return health.SerializeToString()
 
     async def _hello(self, seconds: float, metadata: Metadata) -> tuple[bridge_pb2.HelloResponse, float]:
-        """Return the server's words and by how many seconds its clock is ahead, 0 if that cannot be told for sure."""
+        """Return the server's answer, and by how many seconds its clock is ahead; 0 if within the accuracy."""
         before, began = time.time(), time.monotonic()
         written = await self._connection.call(_HELLO, b"", seconds=seconds, metadata=metadata)
         took = time.monotonic() - began
@@ -95,12 +95,12 @@ def _add(health: pluginv2_pb2.CheckHealthResponse, endpoint: Endpoint, version: 
         "pluginVersion": VERSION,
         "clockAheadSeconds": round(ahead, 3),
     }
-    added = f" By {endpoint.address}, version {version}."
+    added = f" Answered by {endpoint.address}, version {version}."
     if abs(ahead) > _CLOCKS_DIFFER:
         side = "ahead of" if ahead > 0 else "behind"
         added += (
             f" Warning: the clock of {endpoint.host} is {abs(ahead):.0f} s {side} Grafana's: "
-            "what is newest may be missing in panels that end now. Set both clocks by NTP."
+            "panels that end now may lack the newest rows. Synchronize both clocks by NTP."
         )
     health.message += added
     if "verboseMessage" in details:
@@ -110,7 +110,7 @@ def _add(health: pluginv2_pb2.CheckHealthResponse, endpoint: Endpoint, version: 
 
 @contextmanager
 def _failures() -> Iterator[None]:
-    """Turn what a connection raises into what the plugin layer knows."""
+    """Translate errors of the connection into those of the plugin layer."""
     try:
         yield
     except RemoteError as error:

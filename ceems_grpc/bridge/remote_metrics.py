@@ -1,4 +1,4 @@
-"""What a server counts, told from what this process counts."""
+"""The metrics of a server, with a label that tells them from those of this process."""
 
 from collections.abc import Iterator
 
@@ -7,9 +7,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 
 def labelled(text: str, server: str) -> Iterator[Metric]:
-    """Read Prometheus' text format and give each sample the label ``server``. Raises `ValueError` for other text.
+    """Parse Prometheus' text format and add the label ``server`` to each sample. Raises `ValueError` for other text.
 
-    Moments at which counters began to count are left out: in the text they are metrics of their own.
+    Creation times of counters are left out, because the text format has them as separate metrics.
     """
     for metric in text_string_to_metric_families(text):
         if metric.name.endswith("_created"):

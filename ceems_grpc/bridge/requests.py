@@ -1,15 +1,15 @@
-"""What of Grafana's requests leaves this host."""
+"""Removes secrets from Grafana's requests before they leave this host."""
 
 from typing import Any
 
-# Headers by which somebody could act as the user, in Grafana or beyond. The server needs none of them.
+# Headers with credentials of the user, for Grafana or other services. The server needs none of them.
 _CREDENTIALS = ("authorization", "cookie", "x-id-token", "x-grafana-id", "x-dsauthorization", "x-access-token")
 
 
 def without_secrets(request: Any) -> bytes:  # noqa: ANN401 - any request of Grafana's protocol
-    """Write a request as it goes over the wire, without secrets of the data source and without the user's credentials.
+    """Serialize a request without secrets of the data source and without the user's credentials.
 
-    What this version does not know of the request is passed on.
+    Fields that this version does not know are passed on.
     """
     kept = type(request)()
     kept.CopyFrom(request)

@@ -1,4 +1,4 @@
-"""The process on the database's host that answers what plugins elsewhere pass on."""
+"""The server process on the host of the database, which answers the requests that plugins forward."""
 
 import asyncio
 import logging
@@ -30,10 +30,11 @@ _MEBIBYTE = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """How to listen, and whom to let in.
+    """How to listen, and which clients to accept.
 
-    ``tls`` None is plain text, for loopback only. ``token_file`` None asks for no token. ``client_names``: names of
-    which a client's certificate must have one; empty for any. Sizes of messages are in MiB.
+    ``tls``: None means plain text, for loopback only. ``token_file``: None means that no token is required.
+    ``client_names``: a client's certificate must have one of these names; empty means any name. The sizes of messages
+    are in MiB.
     """
 
     listen: ListenAddress
@@ -44,23 +45,23 @@ class ServerSettings:
     largest_answer: int = 512
 
     def check(self) -> None:
-        """Raise `ListenError` where anybody could claim to be anybody."""
+        """Raise `ListenError` for settings without encryption or authentication."""
         if self.tls is None and not self.listen.is_loopback:
             raise ListenError(
-                "Plain text is for loopback addresses (127.0.0.1, ::1) only: give --tls-cert and --tls-key."
+                "Plain text is only for loopback addresses (127.0.0.1, ::1): give --tls-cert and --tls-key."
             )
         if self.token_file is None and (self.tls is None or self.tls.client_ca is None):
-            raise ListenError("Nobody would be asked who they are: give --token-file or --client-ca, or both.")
+            raise ListenError("Clients would not be authenticated: give --token-file or --client-ca, or both.")
         if self.client_names and (self.tls is None or self.tls.client_ca is None):
-            raise ListenError("--client-name is about the certificates of --client-ca: give that as well.")
+            raise ListenError("--client-name requires --client-ca: it checks names in the certificates of clients.")
 
 
 async def run_server(
     settings: ServerSettings, instances: Instances, further: Sequence[grpc.GenericRpcHandler] = ()
 ) -> None:
-    """Serve until SIGTERM or SIGINT. Raises `ListenError` and `SecretFileError` when it cannot start.
+    """Serve until SIGTERM or SIGINT. Raises `ListenError` or `SecretFileError` if the server cannot start.
 
-    ``instances`` answer the plugin's own services; ``further`` services are behind the same gate.
+    ``instances`` answer the plugin's own services. ``further``: services behind the same gate.
     """
     settings.check()
     stopping = asyncio.Event()
@@ -76,7 +77,7 @@ async def run_server(
     notify(f"READY=1\nSTATUS=listening on {address.target}")
     await stopping.wait()
     notify("STOPPING=1")
-    # Streams end by themselves now; questions are answered, if they are short.
+    # Streams end by themselves now. Short questions still get an answer.
     await server.stop(_GRACE_SECONDS)
     _log.info("server stopped")
 
@@ -85,14 +86,14 @@ def _make_server(settings: ServerSettings, gate: Gate, handlers: Sequence[grpc.G
     options: list[tuple[str, Any]] = [
         ("grpc.max_receive_message_length", settings.largest_request * _MEBIBYTE),
         ("grpc.max_send_message_length", settings.largest_answer * _MEBIBYTE),
-        # Two servers at one address must not share its requests.
+        # Two servers must not share the requests to one address.
         ("grpc.so_reuseport", 0),
-        # Plugins look every 20 seconds whether the server is there (`remote.connection`).
+        # Plugins ping every 20 seconds (`ceems_grpc.store.remote.connection`).
         ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.keepalive_time_ms", 30_000),
         ("grpc.keepalive_timeout_ms", 10_000),
-        # Whoever connects and says nothing.
+        # For clients that connect and send nothing.
         ("grpc.server_handshake_timeout_ms", 10_000),
     ]
     server = grpc.aio.server(interceptors=[gate], options=options, maximum_concurrent_rpcs=_MOST_CALLS)
@@ -113,4 +114,4 @@ def _listen(server: grpc.aio.Server, settings: ServerSettings) -> ListenAddress:
             return settings.listen.at(server.add_insecure_port(target))
         return settings.listen.at(server.add_secure_port(target, server_credentials(settings.tls)))
     except RuntimeError:
-        raise ListenError(f"Cannot listen on {target}: the address is in use, or is none of this host's.") from None
+        raise ListenError(f"Cannot listen on {target}: the address is in use, or not one of this host's.") from None

@@ -1,4 +1,4 @@
-"""The server's certificate, taken up anew when it is renewed on disk."""
+"""The certificate of the server, reloaded when its file changes."""
 
 import logging
 import threading
@@ -16,39 +16,39 @@ _log = logging.getLogger(__name__)
 
 _EXPIRES = Gauge(
     "ceems_bridge_certificate_expires_timestamp_seconds",
-    "When the server's certificate expires, in seconds since 1970.",
+    "Expiry of the server's certificate, in seconds since 1970.",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
-    """PEM files. ``client_ca``: whose certificates clients must have; None asks for none."""
+    """PEM files. ``client_ca``: the authority of client certificates; None means that clients need no certificate."""
 
     certificate: Path
     key: Path
     client_ca: Path | None = None
 
     def versions(self) -> tuple[Version | None, ...]:
-        """Return a value that is another one when a file was changed."""
+        """Return a value that changes with the files."""
         return tuple(version_of(path) for path in (self.certificate, self.key, self.client_ca) if path)
 
 
 def server_credentials(files: TlsFiles) -> grpc.ServerCredentials:
-    """Return credentials that look at the files for each connection. Raises `SecretFileError` if they cannot be used.
+    """Return credentials that check the files for each connection. Raises `SecretFileError` if they cannot be used.
 
-    What cannot be used later, such as a certificate whose key is not there yet, is told in the log, and the former is
-    kept.
+    If changed files cannot be used, for example because the key does not match yet, the server logs that and keeps the
+    previous certificate.
     """
     return grpc.dynamic_ssl_server_credentials(
         _read(files),
-        _fetcher(files),  # type: ignore[arg-type]  # may return None for no change, which the types leave out
+        _fetcher(files),  # type: ignore[arg-type]  # None means no change, which the type stubs lack
         require_client_authentication=files.client_ca is not None,
     )
 
 
 def _fetcher(files: TlsFiles) -> Callable[[], grpc.ServerCertificateConfiguration | None]:
     seen = [files.versions()]
-    lock = threading.Lock()  # gRPC asks in threads of its own
+    lock = threading.Lock()  # gRPC calls in threads of its own
 
     def fetch() -> grpc.ServerCertificateConfiguration | None:
         with lock:
@@ -59,9 +59,9 @@ def _fetcher(files: TlsFiles) -> Callable[[], grpc.ServerCertificateConfiguratio
             try:
                 renewed = _read(files)
             except SecretFileError as error:
-                _log.error("the former certificate is kept: %s", error)
+                _log.error("the previous certificate is kept: %s", error)
                 return None
-            _log.info("certificate read anew", extra={"file": str(files.certificate)})
+            _log.info("certificate reloaded", extra={"file": str(files.certificate)})
             return renewed
 
     return fetch

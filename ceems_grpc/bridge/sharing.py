@@ -1,4 +1,4 @@
-"""One database for all that ask: every Grafana's data source is a view of the same open store."""
+"""Shares one open store among the data sources of all Grafanas: each data source is a view of it."""
 
 import logging
 from collections import OrderedDict
@@ -22,8 +22,8 @@ from ceems_grpc.store.runtime.admission import Queue
 
 _log = logging.getLogger(__name__)
 
-# What a data source in Grafana may say about itself. Where rows come from is the server's own business.
-TAKEN = ("maxQueryWindow", "rowLimit", "queryTimeout", "adminRole", "serviceUser", "serviceUserResources")
+# The settings that a data source in Grafana may give. The server decides where rows come from.
+DATA_SOURCE_KEYS = ("maxQueryWindow", "rowLimit", "queryTimeout", "adminRole", "serviceUser", "serviceUserResources")
 
 _MOST_VIEWS = 64
 
@@ -33,21 +33,21 @@ _Least = TypeVar("_Least", int, timedelta)
 
 @dataclass(frozen=True, slots=True)
 class ServerPolicy:
-    """What the server itself was told: settings of its database, and limits that no data source can widen.
+    """The settings of the server: its database, and limits that no data source can extend.
 
-    ``roles``: whether data sources may make administrators by role; ``service_users``: whether they may name the user
-    in whose name questions without a user are asked.
+    ``roles``: whether data sources may make users administrators by their role in Grafana. ``service_users``: whether
+    data sources may name a service user, in whose name questions without a user are asked.
     """
 
     settings: Settings
     roles: bool = True
     service_users: bool = True
 
-    def with_what_is_asked(self, context: PluginContext) -> Settings:
-        """Return the settings that count for a request. Raises `PluginError` when it holds some that cannot be used."""
+    def settings_for(self, context: PluginContext) -> Settings:
+        """Return the settings that apply to a request. Raises `PluginError` if those of its data source are wrong."""
         given = context.data_source.json_data if context.data_source else b""
         try:
-            asked = Settings.from_json(_taken(given))
+            asked = Settings.from_json(_allowed(given))
         except (SettingsError, msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError) as error:
             raise PluginError(str(error), status=400, source=ErrorSource.DOWNSTREAM) from None
         own = self.settings
@@ -63,14 +63,14 @@ class ServerPolicy:
 
 
 class SharedDatabase:
-    """Gives each data source a view of the one store; see `ceems_grpc.grafana.serve.instances.Instances`.
+    """Provides each data source with a view of the store; see `ceems_grpc.grafana.serve.instances.Instances`.
 
-    Data sources are told apart by organization, uid and the settings themselves: two Grafanas may use the same uid.
-    Views have nothing to close, so those that were not used for long are forgotten.
+    The key of a view is the organization, the uid and the settings, because two Grafanas can use the same uid. Views
+    have nothing to close, so the least recently used ones are dropped.
     """
 
     def __init__(self, own: ServerPolicy) -> None:
-        """Open the store. Must be called within the event loop in which it is used."""
+        """Open the store. Call it in the event loop in which the store is used."""
         self._own = own
         self.store: Store = create_store(own.settings.sources, own.settings.store)
         self.queue = Queue()
@@ -78,8 +78,8 @@ class SharedDatabase:
 
     @asynccontextmanager
     async def get(self, context: PluginContext) -> AsyncIterator[CeemsDataSource]:
-        """Give the view for a request. Raises `PluginError` when its settings cannot be used."""
-        settings = self._own.with_what_is_asked(context)
+        """Provide the view for a request. Raises `PluginError` if its settings are wrong."""
+        settings = self._own.settings_for(context)
         key = (context.org_id, context.data_source.uid if context.data_source else "", settings)
         view = self._views.pop(key, None) or CeemsDataSource(settings, store=self.store, queue=self.queue)
         self._views[key] = view
@@ -90,11 +90,11 @@ class SharedDatabase:
     lease = get
 
     def relays(self) -> list[Relay]:
-        """Return none: questions are answered here."""
+        """Return no relays, because questions are answered here."""
         return []
 
-    async def look(self) -> None:
-        """Tell in the log what the database is; the server may start before there is one."""
+    async def log_facts(self) -> None:
+        """Log a description of the database. The server can start before the database exists."""
         try:
             facts = await self.store.facts()
         except StoreError as error:
@@ -108,10 +108,10 @@ class SharedDatabase:
         await self.store.close()
 
 
-def _taken(json_data: bytes) -> bytes:
+def _allowed(json_data: bytes) -> bytes:
     given = msgspec.json.decode(json_data or b"{}", type=dict[str, msgspec.Raw])
-    # Settings must name some database; which one is not looked at.
-    kept = {key: msgspec.json.decode(given[key]) for key in TAKEN if key in given}
+    # Settings must name a database. This path is not used.
+    kept = {key: msgspec.json.decode(given[key]) for key in DATA_SOURCE_KEYS if key in given}
     return msgspec.json.encode({**kept, "path": "/"})
 
 

@@ -1,6 +1,7 @@
-"""The Store service: rows of this host's database for a plugin that merges them with other sources.
+"""The Store service: rows of this host's database, for a plugin that merges them with other sources.
 
-Who may call it may read every row: the server believes a plugin who asks anyway, and here the plugin does the rest.
+Its callers may read every row. The server trusts a plugin in any case about who asks, and here the plugin also enforces
+the rights of users.
 """
 
 import asyncio
@@ -34,20 +35,20 @@ _Rpc = grpc.aio.ServicerContext[Any, Any]
 _Result = TypeVar("_Result")
 
 _MOST_READERS = 64
-_LONGEST = 600.0  # seconds for which a reader may be open
-_IDLE = 60.0  # seconds for which it may be asked nothing: it holds back the database's writer
-_LOOK = 1.0  # seconds between two looks at that
-_ROWS = 65_536  # of a message
-_BYTES = 8 * 1024 * 1024  # of a message, at most, unless a single row is larger
+_LONGEST = 600.0  # seconds for which a reader can stay open
+_IDLE = 60.0  # seconds without a query after which a reader is closed, because it blocks checkpoints
+_LOOK = 1.0  # seconds between two checks of these limits
+_ROWS = 65_536  # in a message
+_BYTES = 8 * 1024 * 1024  # in a message at most, unless a single row is larger
 _OVERHEAD = 64 * 1024  # bytes of a message besides its rows, such as the names of columns
 
 
 @dataclass(frozen=True, slots=True)
 class StoreLimits:
-    """What the server allows each plan; None: any.
+    """The limits for a plan; None means no limit.
 
-    ``rows``: of a scan, and one more, by which the asker sees that there are more; ``seconds``: for the database's
-    work, without what the asker takes to read; ``message``: bytes of a message.
+    ``rows``: the rows of a scan. One more row is allowed, by which the client sees that there are more. ``seconds``:
+    the time of the database's work, without the time that the client takes to read. ``message``: bytes of a message.
     """
 
     rows: int | None = None
@@ -56,7 +57,7 @@ class StoreLimits:
 
 
 class _Open:
-    """An open reader, and when it was asked last."""
+    """An open reader, and the time of its last query."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -65,7 +66,7 @@ class _Open:
 
 
 class StoreService:
-    """Answers plans about a store, in the queue of all that ask it."""
+    """Answers plans from a store. Plans wait in the same queue as the questions of data sources."""
 
     def __init__(self, store: Store, queue: Queue, limits: StoreLimits | None = None) -> None:
         self._store = store
@@ -75,7 +76,7 @@ class StoreService:
         self._open: dict[bytes, _Open] = {}
 
     def handler(self) -> grpc.GenericRpcHandler:
-        """Return what a gRPC server is given."""
+        """Return the handler of the service for a gRPC server."""
         methods: dict[str, Method] = {
             "Version": self.version,
             "Describe": self.describe,
@@ -85,7 +86,7 @@ class StoreService:
         return service(pb.DESCRIPTOR.services_by_name["Store"], methods)
 
     async def version(self, _request: pb.VersionRequest, _rpc: _Rpc) -> pb.VersionResponse:
-        """Return the version of the database, as bytes that differ after every change."""
+        """Return the version of the database, as bytes that change with the database."""
         try:
             version = await self._store.version()
         except StoreError as error:
@@ -93,7 +94,7 @@ class StoreService:
         return pb.VersionResponse(version=hashlib.sha256(repr(version).encode()).digest())
 
     async def describe(self, _request: pb.DescribeRequest, _rpc: _Rpc) -> pb.DescribeResponse:
-        """Return what the database is."""
+        """Describe the database."""
         try:
             async with self._queue.turn(CostClass.SMALL):
                 return pb.DescribeResponse(facts=msgspec.json.encode(await self._store.facts()))
@@ -101,7 +102,7 @@ class StoreService:
             return pb.DescribeResponse(failure=_failure(error))
 
     async def read(self, _request: pb.ReadRequest, _rpc: _Rpc) -> AsyncIterator[pb.ReadResponse]:
-        """Open a reader; close it when the call ends, or when it is not used any more."""
+        """Open a reader. It is closed when the call ends or when it is idle for too long."""
         if len(self._open) >= _MOST_READERS:
             yield pb.ReadResponse(failure=_failure(StoreBusyError("Its server is busy; try again in a moment.")))
             return
@@ -111,7 +112,7 @@ class StoreService:
         try:
             opened = await self._work(session, CostClass.SMALL, _describe)
             yield pb.ReadResponse(reader=name, zone=opened[0], names=opened[1])
-            await _until_needless(held)
+            await _until_idle(held)
         except StoreError as error:
             yield pb.ReadResponse(failure=_failure(error))
         finally:
@@ -128,7 +129,7 @@ class StoreService:
                 plan = decode_plan(request.plan)
             except ValueError as error:
                 raise StoreError(
-                    "Its server is of another version; install the same on both hosts.", str(error)
+                    "Its server has another version; install the same version on both hosts.", str(error)
                 ) from None
             held.running += 1
             try:
@@ -140,7 +141,7 @@ class StoreService:
                 held.asked = time.monotonic()
         except StoreError as error:
             yield pb.AskResponse(failure=_failure(error))
-        except Exception as error:  # a plan that no plugin writes; it ends its own reader only
+        except Exception as error:  # for a plan that no plugin sends; only its own reader ends
             yield pb.AskResponse(failure=_failure(StoreError("Its server could not answer.", repr(error))))
 
     async def _answer(self, session: Session, plan: Plan, *, by_batches: bool) -> AsyncGenerator[pb.AskResponse, None]:
@@ -182,7 +183,7 @@ class StoreService:
                 await session.ask(lambda _: found.aclose())
 
     async def _work(self, session: Session, cost: CostClass, work: Callable[[Reader], Awaitable[_Result]]) -> _Result:
-        """Let the database work in its turn. No turn is held while the asker reads: it may wait for other servers."""
+        """Run work in its turn of the queue. No turn is held while the client reads: it may wait for others."""
         async with self._queue.turn(cost):
             try:
                 async with asyncio.timeout(self._limits.seconds):
@@ -194,7 +195,7 @@ class StoreService:
                 ) from None
 
     def _limited(self, scan: Scan) -> Scan:
-        """Return a scan that finds at most one row too many."""
+        """Return the scan with the limit at which `_check_rows` sees that there are too many rows."""
         if self._limits.rows is None or scan.table is not Table.UNITS:
             return scan
         most = self._limits.rows + 2
@@ -203,7 +204,7 @@ class StoreService:
     def _check_rows(self, scan: Scan, rows: int) -> None:
         if self._limits.rows is not None and scan.table is Table.UNITS and rows > self._limits.rows + 1:
             raise StoreError(
-                f"Its server gives at most {self._limits.rows} units; narrow the question.",
+                f"Its server returns at most {self._limits.rows} units; narrow the question.",
                 f"An answer has more than {self._limits.rows} units (--row-limit of the server).",
             )
 
@@ -212,7 +213,7 @@ async def _describe(reader: Reader) -> tuple[str, list[str]]:
     return write_zone(reader.zone), names_of(reader.has, dict(COLUMNS))
 
 
-async def _until_needless(held: _Open) -> None:
+async def _until_idle(held: _Open) -> None:
     began = time.monotonic()
     while time.monotonic() - began < _LONGEST:
         await asyncio.sleep(_LOOK)
@@ -220,7 +221,7 @@ async def _until_needless(held: _Open) -> None:
             return
 
 
-def _as_is(scan: Scan) -> Any:  # noqa: ANN401 - a function that gives an iterator
+def _as_is(scan: Scan) -> Any:  # noqa: ANN401 - a function that returns an iterator
     async def open_batches(reader: Reader) -> AsyncIterator[pa.RecordBatch]:
         return reader.batches(scan)
 
@@ -232,7 +233,7 @@ async def _one(table: pa.Table) -> AsyncGenerator[pa.Table, None]:
 
 
 def _cut(table: pa.Table, most: int) -> Iterator[pa.Table]:
-    """Cut a table into pieces that fit into messages; a table without rows is one piece, and so is a row."""
+    """Split a table into pieces that fit into messages. An empty table and a single row are one piece each."""
     if table.num_rows > 1 and (table.num_rows > _ROWS or table.nbytes > most):
         half = table.num_rows // 2
         yield from _cut(table.slice(0, half), most)

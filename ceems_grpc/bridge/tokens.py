@@ -1,4 +1,4 @@
-"""The tokens that a server lets in: lines of a file, which may be changed while it runs."""
+"""The tokens that a server accepts: lines of a file, which can change while the server runs."""
 
 import hashlib
 import hmac
@@ -13,20 +13,20 @@ _SHORTEST = 24  # characters; a random token of this length cannot be guessed
 
 
 class TokenFile:
-    """Tokens, one a line; empty lines and lines that begin with ``#`` do not count.
+    """A file with one token per line. Empty lines and lines that start with ``#`` are ignored.
 
-    Several count at once, so that a token can be replaced without a gap. The file is looked at for each call. While it
-    cannot be used (missing, empty, open to other users), nobody is let in.
+    Several tokens are valid at the same time, so that a token can be replaced without an interruption. The file is
+    checked for each call. While it cannot be used (missing, empty, open to other users), all calls are refused.
     """
 
     def __init__(self, path: Path) -> None:
-        """Raises `SecretFileError` when the file cannot be used now."""  # noqa: D401 - says what a caller meets
+        """Read the file. Raises `SecretFileError` if it cannot be used."""
         self._path = path
         self._version = version_of(path)
         self._digests = _read(path)
 
     def knows(self, token: str) -> bool:
-        """Tell whether a token is one of those; takes as long whichever it is, and whether it is one."""
+        """Tell whether a token is in the file. The time does not depend on the token."""
         self._renew()
         digest = _digest(token)
         return sum([hmac.compare_digest(digest, known) for known in self._digests]) > 0
@@ -38,20 +38,20 @@ class TokenFile:
         self._version = version
         try:
             self._digests = _read(self._path)
-            _log.info("tokens read anew", extra={"tokens": len(self._digests)})
+            _log.info("tokens reloaded", extra={"tokens": len(self._digests)})
         except SecretFileError as error:
             self._digests = []
-            _log.error("nobody is let in: %s", error)
+            _log.error("all calls are refused: %s", error)
 
 
 def _read(path: Path) -> list[bytes]:
     try:
         lines = [line.strip() for line in read_private(path).decode().splitlines()]
     except UnicodeDecodeError:
-        raise SecretFileError(f"{path} is no text.") from None
+        raise SecretFileError(f"{path} is not a text file.") from None
     tokens = [line for line in lines if line and not line.startswith("#")]
     if not tokens:
-        raise SecretFileError(f"{path} holds no token: write one on a line, such as `openssl rand -hex 32` gives.")
+        raise SecretFileError(f"{path} holds no token: write one per line, for example from `openssl rand -hex 32`.")
     if any(len(token) < _SHORTEST for token in tokens):
         raise SecretFileError(f"{path} holds a token of fewer than {_SHORTEST} characters: use `openssl rand -hex 32`.")
     return [_digest(token) for token in tokens]

@@ -43,7 +43,7 @@ async def _serve(settings: ServerSettings, own: ServerPolicy) -> None:
     settings.check()
     database = SharedDatabase(own)
     try:
-        await database.look()
+        await database.log_facts()
         store_service = StoreService(database.store, database.queue, _limits(settings, own))
         await run_server(settings, database, [store_service.handler()])
     finally:

@@ -91,7 +91,9 @@ def _bridge(raw: RawSource, name: str, secure: Mapping[str, str]) -> BridgeSourc
     if match is None or not 0 < int(match["port"]) < 65_536:
         raise SettingsError(f"'{address[:100]}' is no address of a server: write host:port, such as ceems-host:9443.")
     if raw.plain_text and not is_loopback(match["v6"] or match["host"]):
-        raise SettingsError("Plain text is allowed to this host only (127.0.0.1, ::1, localhost); elsewhere use TLS.")
+        raise SettingsError(
+            "Plain text is allowed only for this host (127.0.0.1, ::1, localhost); use TLS for other hosts."
+        )
     secrets = BridgeSecrets(
         token=_secret(secure, "token", _TOKEN, "letters, digits and signs without spaces or line breaks"),
         ca_cert=_secret(secure, "caCert", _PEM, "the text of a PEM file"),

@@ -82,7 +82,7 @@ async def test_health_says_what_the_server_says_and_who_said_it(ceems: BridgedPl
     health = await ceems.plugin.call("Diagnostics.CheckHealth", request)
     assert health.status == pb.CheckHealthResponse.OK
     assert "600 units on 4 clusters" in health.message
-    assert health.message.endswith(f" By localhost:{server.port}, version {VERSION}.")
+    assert health.message.endswith(f" Answered by localhost:{server.port}, version {VERSION}.")
     details = json.loads(health.jsonDetails)
     assert details["units"] == 600
     assert abs(details["bridge"].pop("clockAheadSeconds")) < 5

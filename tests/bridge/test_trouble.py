@@ -127,7 +127,7 @@ _Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 @asynccontextmanager
 async def listener(serve: _Serve, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
-    """Listen with something that is no ceems-grpc server; give its port."""
+    """Listen with something that is not a ceems-grpc server; give its port."""
     listening = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
     try:
         yield listening.sockets[0].getsockname()[1]
@@ -153,17 +153,17 @@ async def test_a_web_server_without_and_with_tls(plugin: Plugin, files: Files) -
         _, said = await trouble_of(bridged(plugin, files, port))
         assert said == f"localhost:{port} does not speak TLS: is it the port of the ceems-grpc server?"
         plain = bridged(plugin, files, port, {"token": files.token}, plainText=True)
-        assert (await trouble_of(plain))[1] == f"localhost:{port} is no ceems-grpc server: it does not speak HTTP/2."
+        assert (await trouble_of(plain))[1] == f"localhost:{port} is not a ceems-grpc server: it does not speak HTTP/2."
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(files.folder / "server.crt", files.folder / "server.key")
     async with listener(_web_server, context) as port:
         _, said = await trouble_of(bridged(plugin, files, port))
-        assert said == f"localhost:{port} is no ceems-grpc server: it does not speak HTTP/2."
+        assert said == f"localhost:{port} is not a ceems-grpc server: it does not speak HTTP/2."
 
 
 async def test_plain_text_to_a_server_with_tls(plugin: Plugin, files: Files, server: Server) -> None:
     plain = bridged(plugin, files, server.port, {"token": files.token}, plainText=True)
-    assert await trouble_of(plain) == (502, f"localhost:{server.port} wants TLS: switch plain text off.")
+    assert await trouble_of(plain) == (502, f"localhost:{server.port} expects TLS: switch plain text off.")
 
 
 async def test_another_grpc_server(plugin: Plugin, files: Files) -> None:
@@ -171,7 +171,7 @@ async def test_another_grpc_server(plugin: Plugin, files: Files) -> None:
     port = other.add_insecure_port("127.0.0.1:0")
     await other.start()
     ceems = bridged(plugin, files, port, {"token": files.token}, plainText=True)
-    assert await trouble_of(ceems) == (502, f"localhost:{port} is no ceems-grpc server, but speaks gRPC.")
+    assert await trouble_of(ceems) == (502, f"localhost:{port} is a gRPC server, but not a ceems-grpc server.")
     await other.stop(None)
 
 
@@ -180,15 +180,18 @@ async def test_a_host_that_does_not_answer() -> None:
         trouble = await diagnose(Endpoint(f"127.0.0.1:{port}", plain_text=True))
     assert trouble is not None
     assert (trouble.cause, trouble.status) == (Cause.NETWORK, 503)
-    assert "takes connections, but does not answer" in str(trouble)
+    assert "accepts connections, but does not answer" in str(trouble)
 
 
 @pytest.mark.parametrize(
     ("secure", "said"),
     [
-        ({"caCert": "nothing"}, "The certificate of the authority (CA) is no certificate in PEM"),
-        ({"clientCert": "x", "clientKey": "y"}, "The client certificate is no certificate in PEM"),
-        ({"clientCert": "{good}", "clientKey": "y"}, "The key of the client certificate is no unencrypted private key"),
+        ({"caCert": "nothing"}, "The certificate of the authority (CA) is not a certificate in PEM"),
+        ({"clientCert": "x", "clientKey": "y"}, "The client certificate is not a certificate in PEM"),
+        (
+            {"clientCert": "{good}", "clientKey": "y"},
+            "The key of the client certificate is not an unencrypted private key",
+        ),
         ({"clientCert": "{good}", "clientKey": "{other}"}, "belongs to another certificate"),
         ({"clientCert": "{good}"}, "A client certificate and its key belong together"),
         ({"token": "t\u00f6ken"}, "The secret token cannot be used as it is"),

@@ -133,7 +133,7 @@ async def test_tokens_are_replaced_while_the_server_runs(plugin: Plugin, tmp_pat
         assert [(await error_of(asker))[0] for asker in (first, second)] == [502, 200]
         files.write_tokens(old, new, mode=0o644)
         assert [(await error_of(asker))[0] for asker in (first, second)] == [502, 502]
-        assert any("nobody is let in" in message and "chmod" in message for message in server.messages())
+        assert any("all calls are refused" in message and "chmod" in message for message in server.messages())
         files.write_tokens(old)
         assert [(await error_of(asker))[0] for asker in (first, second)] == [200, 502]
 
@@ -172,7 +172,7 @@ async def test_other_clients_are_not_let_in_and_told_why(plugin: Plugin, files: 
         return bridged(plugin, files, mutual.port, secure)
 
     askers = {
-        "may want a client certificate": bridged(plugin, files, mutual.port, {**authority, "token": files.token}),
+        "may require a client certificate": bridged(plugin, files, mutual.port, {**authority, "token": files.token}),
         "the client certificate is for someone: that is not allowed": with_pair(files.authority.issue("someone")),
         "refuses the client certificate": with_pair(Authority("Another").issue("grafana")),
         "The client certificate expired on": with_pair(files.authority.issue("grafana", end=timedelta(hours=-0.5))),
@@ -213,19 +213,19 @@ async def test_the_plugin_sends_no_token_in_plain_text_through_the_network(plugi
     ceems.json_data |= {"address": "ceems.example:9443", "plainText": True}
     health = await health_of(ceems)
     assert health.status == pb.CheckHealthResponse.ERROR
-    assert "Plain text is allowed to this host only" in health.message
+    assert "Plain text is allowed only for this host" in health.message
     with pytest.raises(RemoteError, match="Plain text"):
         BridgeConnection(Endpoint("ceems.example:9443", plain_text=True, token="t" * 32))
 
 
 REFUSED_STARTS = [
-    (["--listen", "0.0.0.0:0", "--plain-text", "{tokens}"], "Plain text is for loopback addresses"),
-    (["--listen", ":0", "--plain-text", "{tokens}"], "Plain text is for loopback addresses"),
-    (["--listen", "[::]:0", "--plain-text", "{tokens}"], "Plain text is for loopback addresses"),
+    (["--listen", "0.0.0.0:0", "--plain-text", "{tokens}"], "Plain text is only for loopback addresses"),
+    (["--listen", ":0", "--plain-text", "{tokens}"], "Plain text is only for loopback addresses"),
+    (["--listen", "[::]:0", "--plain-text", "{tokens}"], "Plain text is only for loopback addresses"),
     (["--listen", "127.0.0.1:0", "--plain-text"], "give --token-file or --client-ca"),
     (["--listen", "127.0.0.1:0", "{tls}"], "give --token-file or --client-ca"),
     (["--listen", "127.0.0.1:0", "{tokens}"], "Give --tls-cert and --tls-key"),
-    (["--listen", "127.0.0.1:0", "{tls}", "{tokens}", "--client-name", "x"], "--client-name is about"),
+    (["--listen", "127.0.0.1:0", "{tls}", "{tokens}", "--client-name", "x"], "--client-name requires --client-ca"),
     (["--listen", "127.0.0.1:0", "{tls}", "{tokens}", "--plain-text"], "--plain-text is without TLS"),
     (["--listen", "9443", "{tls}", "{tokens}"], "write HOST:PORT"),
     (["--listen", "127.0.0.1:65536", "{tls}", "{tokens}"], "write HOST:PORT"),
@@ -254,7 +254,7 @@ async def test_what_would_be_open_to_anybody_does_not_start(
 
 async def test_a_server_that_cannot_start_says_why_and_ends(files: Files, server: Server, database: Path) -> None:
     for arguments, said in (
-        (["--listen", "0.0.0.0:0", "--plain-text", *files.tokens], "Plain text is for loopback addresses"),
+        (["--listen", "0.0.0.0:0", "--plain-text", *files.tokens], "Plain text is only for loopback addresses"),
         (["--listen", f"127.0.0.1:{server.port}", *files.tls, *files.tokens], "the address is in use"),
         (["--listen", "127.0.0.1:0", *files.tls, "--token-file", __file__], "is open to other users"),
     ):
@@ -329,11 +329,11 @@ BAD_FILES = {
     _no_tokens: "holds no token",
     _short_token: "fewer than 24 characters",
     _missing_tokens: "cannot be read: No such file",
-    _folder_of_tokens: "is no file",
+    _folder_of_tokens: "is not a file",
     _open_key: "is open to other users",
     _other_key: "belongs to another certificate",
-    _no_key: "is no unencrypted private key",
-    _no_certificate: "is no certificate in PEM",
+    _no_key: "is not an unencrypted private key",
+    _no_certificate: "is not a certificate in PEM",
     _large_curve: "use RSA, P-256 or P-384",
 }
 

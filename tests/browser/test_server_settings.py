@@ -50,7 +50,7 @@ def test_address_token_and_authority_that_are_typed_work(editors: Editors, datab
         editors.screenshot("config-server")
         editors.click("button", "Save & test")
         editors.tab.until(lambda: editors.alert()[0] == "success", "success")
-        assert f"By localhost:{port}" in editors.alert()[1]
+        assert f"Answered by localhost:{port}" in editors.alert()[1]
         assert editors.grafana.json_data == {"address": f"localhost:{port}"}
         assert set(editors.grafana.secure_json) == {"caCert", "token"}
 

@@ -154,7 +154,7 @@ async def test_changed_plans(asking: tuple[Asking, bytes], plan: Any, data: st.D
 async def test_what_is_no_plan(asking: tuple[Asking, bytes], body: bytes) -> None:
     ask, reader = asking
     message, _ = await ask.ask(reader, body)
-    assert message == "Its server is of another version; install the same on both hosts."
+    assert message == "Its server has another version; install the same version on both hosts."
 
 
 @pytest.mark.parametrize("text", METACHARACTERS)

@@ -209,7 +209,7 @@ WRONG = (
     ([{"name": "a"}], "needs one of path, address and postgres"),
     ([{"name": "a", "path": "/a.db", "address": "b:1"}], "it has path and address"),
     ([{"name": "a", "address": "host"}], "'host' is no address of a server"),
-    ([{"name": "a", "address": "host:9443", "plainText": True}], "Plain text is allowed to this host only"),
+    ([{"name": "a", "address": "host:9443", "plainText": True}], "Plain text is allowed only for this host"),
     ([{"name": "a", "address": "host:9443", "timezone": "UTC"}], "a timezone is of files only"),
     ([{"name": "a", "postgres": "mysql://host/db"}], "postgresql://user@host:5432/database"),
     ([{"name": "a", "postgres": "postgresql://me:secret@host/db"}], "set it in the secret a.postgresPassword"),

@@ -145,10 +145,10 @@ async def test_what_goes_wrong_there_is_told_here(sites: tuple[Path, Path], keys
     async with serving(*arguments(sites[1], keys)) as server:
         right = endpoint(keys, server)
         stranger = RemoteStore(replace(right, token="another"))
-        with pytest.raises(StorePermissionError, match="does not let this Grafana in"):
+        with pytest.raises(StorePermissionError, match="refuses this Grafana"):
             await stranger.version()
         distrustful = RemoteStore(replace(right, ca_cert=""))
-        with pytest.raises(StoreError, match="not safe"):
+        with pytest.raises(StoreError, match="not secure"):
             await distrustful.version()
         remote = RemoteStore(right)
         async with remote.read() as reader:
@@ -174,7 +174,9 @@ async def test_a_server_of_an_older_version_is_told_from_one_that_fails(sites: t
     older = (sys.executable, "-m", "tests.bridge.old_server")
     async with serving(*arguments(sites[1], keys), command=older) as server:
         remote = RemoteStore(endpoint(keys, server))
-        with pytest.raises(StoreError, match=r"^Its server is of another version; install the same on both") as caught:
+        with pytest.raises(
+            StoreError, match=r"^Its server has another version; install the same version on both"
+        ) as caught:
             async with remote.read():
                 pass
         assert f"speaks protocol {PROTOCOL - 1}, the plugin in Grafana is version" in caught.value.detail

@@ -1,4 +1,4 @@
-"""Certificates and keys in PEM: what is wrong with them, in words."""
+"""Reads certificates and keys in PEM, and says what is wrong with them."""
 
 from datetime import UTC, datetime
 
@@ -7,12 +7,12 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-# The TLS library within gRPC takes no keys on other curves.
+# The TLS library in gRPC supports keys on these curves only.
 _CURVES = (ec.SECP256R1, ec.SECP384R1)
 
 
 class CertificateError(Exception):
-    """A certificate or key cannot be used; the message says what is wanted."""
+    """A certificate or key cannot be used. The message says what is required."""
 
 
 def read_certificates(pem: bytes, what: str) -> list[x509.Certificate]:
@@ -20,16 +20,16 @@ def read_certificates(pem: bytes, what: str) -> list[x509.Certificate]:
     try:
         return x509.load_pem_x509_certificates(pem)
     except ValueError:
-        raise CertificateError(f"{what} is no certificate in PEM (-----BEGIN CERTIFICATE-----).") from None
+        raise CertificateError(f"{what} is not a certificate in PEM (-----BEGIN CERTIFICATE-----).") from None
 
 
 def check_pair(certificate_pem: bytes, key_pem: bytes, what: str) -> x509.Certificate:
-    """Return the certificate that a key is for. Raises `CertificateError` when the two do not belong together."""
+    """Return the certificate of a key. Raises `CertificateError` if they do not belong together."""
     certificate = read_certificates(certificate_pem, what)[0]
     try:
         key = serialization.load_pem_private_key(key_pem, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise CertificateError(f"The key of {_within(what)} is no unencrypted private key in PEM.") from None
+        raise CertificateError(f"The key of {_within(what)} is not an unencrypted private key in PEM.") from None
     if key.public_key() != certificate.public_key():
         raise CertificateError(f"The key of {_within(what)} belongs to another certificate.")
     if isinstance(key, ec.EllipticCurvePrivateKey) and not isinstance(key.curve, _CURVES):
@@ -38,13 +38,13 @@ def check_pair(certificate_pem: bytes, key_pem: bytes, what: str) -> x509.Certif
 
 
 def tidy_certificates(pem: str) -> str:
-    """Write readable certificates anew: where PEM is pasted, ends of lines are easily lost."""
+    """Return certificates in normal form: PEM that was pasted often has no line ends."""
     found = read_certificates(pem.encode(), "The certificate") if pem else []
     return "".join(one.public_bytes(serialization.Encoding.PEM).decode() for one in found)
 
 
 def tidy_key(pem: str) -> str:
-    """Write a readable, unencrypted key anew."""
+    """Return an unencrypted key in normal form."""
     if not pem:
         return ""
     key = serialization.load_pem_private_key(pem.encode(), password=None)
@@ -58,7 +58,7 @@ def _within(what: str) -> str:
 
 
 def validity_trouble(certificate: x509.Certificate, now: datetime | None = None) -> str:
-    """Say that a certificate is not valid now, "" if it is: "expired on ..."; the time is in UTC."""
+    """Return why a certificate is not valid at ``now`` (UTC), such as "expired on ..."; "" if it is valid."""
     now = now or datetime.now(UTC)
     if certificate.not_valid_after_utc < now:
         return f"expired on {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
@@ -68,7 +68,7 @@ def validity_trouble(certificate: x509.Certificate, now: datetime | None = None)
 
 
 def names_of(certificate: x509.Certificate) -> list[str]:
-    """Return the host names and addresses that a certificate is for."""
+    """Return the host names and addresses in a certificate."""
     try:
         extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:

@@ -1,4 +1,4 @@
-"""A connection to a `ceems-grpc server` that comes back by itself, and what every call on it carries."""
+"""A connection to a `ceems-grpc server` that reconnects by itself and sends the bridge's metadata with every call."""
 
 import asyncio
 import time
@@ -24,44 +24,44 @@ from ceems_grpc.version import VERSION
 
 Metadata = Sequence[tuple[str, str | bytes]]
 
-# A server that is started anew is back within this time.
+# A server that restarts is available again within this time.
 _PATIENCE_SECONDS = 2.5
-# When it has been away for longer, nobody is made to wait.
+# If a server has been unavailable for longer than this, calls fail at once.
 _LONG_AWAY_SECONDS = 30.0
 _PAUSE_SECONDS = 0.1
 _OPTIONS: list[tuple[str, Any]] = [
-    # Grafana takes answers of this size from a plugin; the server has a limit of its own.
+    # Grafana accepts answers of this size from a plugin. The server has a limit of its own.
     ("grpc.max_receive_message_length", 2**31 - 1),
     ("grpc.max_send_message_length", 64 * 1024 * 1024),
-    # A peer that is gone without a word is noticed after 30 seconds at most, also while nothing is asked.
+    # A peer that disappears silently is noticed after at most 30 seconds, also between calls.
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.initial_reconnect_backoff_ms", 100),
-    # This is also how long an attempt to connect may take.
+    # gRPC uses this also as the timeout of an attempt to connect.
     ("grpc.min_reconnect_backoff_ms", 5_000),
     ("grpc.max_reconnect_backoff_ms", 2_000),
-    # A call that fails is asked again here, and not by gRPC: it cannot tell what will not get better.
+    # Failed calls are retried here and not by gRPC, which cannot tell which failures are permanent.
     ("grpc.enable_retries", 0),
-    # After a change of the settings nothing of a former connection is used.
+    # After a change of the settings, no earlier connection is reused.
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.enable_http_proxy", 0),
 ]
 _TOO_LARGE = "larger than max"
-# How a call ends that did not reach the server, or that was under way when the server ended.
+# The status of a call that did not reach the server, or that was running when the server ended.
 _CUT_OFF = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 
 
 class BridgeConnection:
-    """Calls a server with messages as they are on the wire.
+    """Calls a server with serialized messages.
 
-    Calls raise `RemoteError` when the server cannot be asked, `AnsweredError` for a gRPC status that it answers with.
-    Nothing is connected before the first call. To be made and used in one event loop.
+    Calls raise `RemoteError` if the server cannot be called, and `AnsweredError` if it answers with a gRPC status. The
+    first call connects. Create and use the object in the same event loop.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
-        """Open the channel. Raises `RemoteError` when the certificates or the key cannot be used."""
+        """Open the channel. Raises `RemoteError` if the certificates or the key cannot be used."""
         self.endpoint = endpoint = _tidy(endpoint)
         self._channel = _open(endpoint)
         self._own_metadata = _own_metadata(endpoint)
@@ -69,7 +69,7 @@ class BridgeConnection:
         self._away_since: float | None = None
 
     async def call(self, method: str, request: bytes, *, seconds: float | None, metadata: Metadata = ()) -> bytes:
-        """Call ``/package.Service/Method``, which answers once. ``seconds``: the deadline, None for any."""
+        """Call ``/package.Service/Method``, which answers once. ``seconds``: the deadline; None means no deadline."""
         ask: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = self._channel.unary_unary(method)
         attempts = _Attempts(seconds)
         while True:
@@ -85,7 +85,7 @@ class BridgeConnection:
     async def stream(
         self, method: str, request: bytes, *, seconds: float | None, metadata: Metadata = ()
     ) -> AsyncGenerator[bytes, None]:
-        """Call a method that answers with a stream. Whoever leaves it half way closes the iterator, which ends it."""
+        """Call a method that answers with a stream. A caller that stops early must close the iterator."""
         ask: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = self._channel.unary_stream(method)
         attempts = _Attempts(seconds)
         started = False
@@ -105,27 +105,27 @@ class BridgeConnection:
                 answers.cancel()
 
     async def diagnose(self) -> RemoteError | None:
-        """Say what keeps the server from being reached, None if nothing does; see `remote.diagnose`."""
+        """Return why the server cannot be reached, or None if it can; see `ceems_grpc.store.remote.diagnose`."""
         if self._diagnosis is None:
             self._diagnosis = asyncio.create_task(diagnose(self.endpoint))
             self._diagnosis.add_done_callback(self._forget_diagnosis)
         return await asyncio.shield(self._diagnosis)
 
     async def close(self) -> None:
-        """End the connection and all calls on it."""
+        """Close the connection and end all its calls."""
         if self._diagnosis:
             self._diagnosis.cancel()
         await self._channel.close()
 
     async def _comes_back(self, error: grpc.aio.AioRpcError, attempts: "_Attempts") -> bool:
-        """Tell whether a call that nothing came of is to be asked again: all calls only read.
+        """Tell whether to repeat a failed call, which is safe because all calls only read.
 
-        Waits for a connection that was lost to come back, unless what keeps it away will not pass by itself.
+        Waits until a lost connection is restored, unless the diagnosis shows a permanent failure.
         """
         if error.code() not in _CUT_OFF or VERSION_KEY in dict(error.trailing_metadata() or ()):
             return False
         now = time.monotonic()
-        away_since = self._away_since = self._away_since or now  # another call may be answered during the diagnosis
+        away_since = self._away_since = self._away_since or now  # another call may succeed during the diagnosis
         trouble = await self.diagnose()
         if trouble and (trouble.cause is not Cause.NETWORK or now - away_since > _LONG_AWAY_SECONDS):
             return False
@@ -161,12 +161,12 @@ class BridgeConnection:
             raise RemoteError(Cause.DEADLINE, f"{address} did not answer{within}.") from None
         if code is grpc.StatusCode.RESOURCE_EXHAUSTED and _TOO_LARGE in details:
             raise RemoteError(
-                Cause.SIZE, f"A message of {address} or to it is larger than is allowed ({details}): narrow the query."
+                Cause.SIZE, f"A message to or from {address} exceeds the size limit ({details}): narrow the query."
             ) from None
         if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
             raise RemoteError(Cause.BUSY, f"{address} has too many questions to answer: try again later.") from None
         if code is grpc.StatusCode.UNIMPLEMENTED:
-            raise RemoteError(Cause.VERSION, f"{address} is no ceems-grpc server, but speaks gRPC.") from None
+            raise RemoteError(Cause.VERSION, f"{address} is a gRPC server, but not a ceems-grpc server.") from None
         if code is not grpc.StatusCode.CANCELLED:
             trouble = await self.diagnose()
             if trouble:
@@ -175,18 +175,18 @@ class BridgeConnection:
 
 
 class _Attempts:
-    """How long a call has yet, with all its attempts."""
+    """The time that is left for a call and its retries."""
 
     def __init__(self, seconds: float | None) -> None:
         self._deadline = None if seconds is None else time.monotonic() + seconds
         self._patient_until: float | None = None
 
     def seconds_left(self) -> float | None:
-        """Return what is left until the deadline; None for any."""
+        """Return the seconds until the deadline; None means no deadline."""
         return None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
 
     def patience_left(self) -> float:
-        """Return for how long to wait for a connection; counts from when this is first asked."""
+        """Return for how many seconds to wait for a connection. The wait starts with the first call of this method."""
         now = time.monotonic()
         if self._patient_until is None:
             self._patient_until = now + _PATIENCE_SECONDS
@@ -202,7 +202,7 @@ def _own_metadata(endpoint: Endpoint) -> Metadata:
 def _open(endpoint: Endpoint) -> grpc.aio.Channel:
     if endpoint.plain_text:
         if not is_loopback(endpoint.host):
-            raise RemoteError(Cause.TLS, "Plain text is allowed to this host only; elsewhere use TLS.")
+            raise RemoteError(Cause.TLS, "Plain text is allowed only for this host; use TLS for other hosts.")
         return grpc.aio.insecure_channel(endpoint.address, _OPTIONS)
     credentials = grpc.ssl_channel_credentials(
         root_certificates=endpoint.ca_cert.encode() or system_authorities(),
@@ -214,7 +214,7 @@ def _open(endpoint: Endpoint) -> grpc.aio.Channel:
 
 
 def _tidy(endpoint: Endpoint) -> Endpoint:
-    """Return it with certificates and key as every library reads them."""
+    """Return the endpoint with certificates and key in normal form, which all libraries can read."""
     try:
         if endpoint.ca_cert:
             read_certificates(endpoint.ca_cert.encode(), "The certificate of the authority (CA)")

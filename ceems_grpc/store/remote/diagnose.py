@@ -1,4 +1,4 @@
-"""Finds out why a server cannot be reached: gRPC itself says little more than that it cannot."""
+"""Finds out why a server cannot be reached, because the errors of gRPC hardly say."""
 
 import asyncio
 import errno
@@ -17,12 +17,12 @@ from ceems_grpc.store.remote.trust import system_authorities
 
 _STEP_SECONDS = 3.0
 _MOMENT_SECONDS = 0.3
-# How a client begins to speak HTTP/2 (RFC 9113, 3.4): a fixed text and a frame of settings, here an empty one.
+# The preface of an HTTP/2 client (RFC 9113, 3.4): a fixed text and a SETTINGS frame, here an empty one.
 _HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 _SETTINGS_FRAME = 4
 _TLS_RECORDS = (b"\x15", b"\x16")
 
-# What OpenSSL's X509_V_ERR_... numbers of a certificate that it does not take mean (x509_vfy.h).
+# OpenSSL's numbers X509_V_ERR_... for a rejected certificate (x509_vfy.h).
 _NOT_YET_VALID, _EXPIRED = 9, 10
 _UNKNOWN_AUTHORITY = (2, 18, 19, 20, 21, 27)
 _OTHER_NAME = (62, 64)
@@ -31,7 +31,7 @@ _Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 async def diagnose(endpoint: Endpoint) -> RemoteError | None:
-    """Try to reach the server step by step: name, network, TLS, HTTP/2. Return what is wrong, None if nothing is.
+    """Try to reach the server step by step: name, network, TLS, HTTP/2. Return the failure, or None.
 
     Takes a few seconds at most. No token is sent.
     """
@@ -42,20 +42,20 @@ async def diagnose(endpoint: Endpoint) -> RemoteError | None:
         try:
             await _try(endpoint)
         except _BrokenOffError:
-            # A server that ends looks like one that does not want us; a moment later it does not.
+            # A server that is shutting down looks like one that refuses us. A moment later it can be told apart.
             await asyncio.sleep(_MOMENT_SECONDS)
             await _try(endpoint)
     except RemoteError as error:
         return error
     except TimeoutError:
         return RemoteError(
-            Cause.NETWORK, f"{endpoint.address} takes connections, but does not answer: is it a ceems-grpc server?"
+            Cause.NETWORK, f"{endpoint.address} accepts connections, but does not answer: is it a ceems-grpc server?"
         )
     return None
 
 
 class _BrokenOffError(RemoteError):
-    """The server took the connection and broke it off without a word."""
+    """The server accepted the connection and closed it without an answer."""
 
 
 async def _try(endpoint: Endpoint) -> None:
@@ -72,7 +72,7 @@ def _own_certificate_trouble(endpoint: Endpoint) -> RemoteError | None:
         return None
     certificate = check_pair(endpoint.client_cert.encode(), endpoint.client_key.encode(), "The client certificate")
     trouble = validity_trouble(certificate)
-    return RemoteError(Cause.TLS, f"The client certificate {trouble}: set a new one.") if trouble else None
+    return RemoteError(Cause.TLS, f"The client certificate {trouble}: replace it.") if trouble else None
 
 
 async def _connect(endpoint: Endpoint) -> socket.socket:
@@ -80,7 +80,7 @@ async def _connect(endpoint: Endpoint) -> socket.socket:
     try:
         async with asyncio.timeout(_STEP_SECONDS):
             found = await loop.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
-    except TimeoutError:  # which is an OSError, too
+    except TimeoutError:  # a subclass of OSError
         raise RemoteError(Cause.NAME, f"This host's DNS does not answer for the name {endpoint.host}.") from None
     except (OSError, UnicodeError):
         raise RemoteError(
@@ -109,8 +109,8 @@ def _network_sentence(endpoint: Endpoint, troubles: Sequence[Exception]) -> str:
             "it listens on."
         )
     if numbers & {errno.ENETUNREACH, errno.EHOSTUNREACH}:
-        return f"There is no way through the network to {endpoint.address}."
-    return f"{endpoint.address} does not answer: check that the host is up, and the firewalls between here and there."
+        return f"There is no network route to {endpoint.address}."
+    return f"{endpoint.address} does not answer: check that the host is up, and the firewalls on the way."
 
 
 async def _speak(endpoint: Endpoint, connection: socket.socket) -> None:
@@ -131,10 +131,10 @@ async def _speak(endpoint: Endpoint, connection: socket.socket) -> None:
     if len(answer) > 3 and answer[3] == _SETTINGS_FRAME:
         return
     if endpoint.plain_text and (not answer or answer[:1] in _TLS_RECORDS):
-        raise _BrokenOffError(Cause.TLS, f"{endpoint.address} wants TLS: switch plain text off.")
+        raise _BrokenOffError(Cause.TLS, f"{endpoint.address} expects TLS: switch plain text off.")
     if not answer:
         raise _BrokenOffError(Cause.TLS, _refused_sentence(endpoint, None))
-    raise RemoteError(Cause.VERSION, f"{endpoint.address} is no ceems-grpc server: it does not speak HTTP/2.")
+    raise RemoteError(Cause.VERSION, f"{endpoint.address} is not a ceems-grpc server: it does not speak HTTP/2.")
 
 
 async def _start_tls(endpoint: Endpoint, connection: socket.socket) -> _Stream:
@@ -167,7 +167,7 @@ def _tls(endpoint: Endpoint) -> ssl.SSLContext:
     else:
         context.load_default_certs()
     if endpoint.client_cert:
-        # The ssl module takes a key from a file only. This one is readable by us alone and gone at once.
+        # The ssl module reads a key only from a file. Only this user can read this one, and it is deleted at once.
         with tempfile.NamedTemporaryFile(prefix="ceems-grpc-") as file:
             file.write(f"{endpoint.client_key}\n{endpoint.client_cert}\n".encode())
             file.flush()
@@ -176,7 +176,7 @@ def _tls(endpoint: Endpoint) -> ssl.SSLContext:
 
 
 async def _certificate(endpoint: Endpoint) -> x509.Certificate | None:
-    """Fetch the certificate that was not taken, to say what is wrong with it. Nothing is sent to its owner."""
+    """Fetch the rejected certificate, to say what is wrong with it. No data is sent on this connection."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -216,9 +216,9 @@ def _certificate_sentence(
 def _refused_sentence(endpoint: Endpoint, error: Exception | None) -> str:
     reason = str(getattr(error, "reason", "") or "").lower().replace("_", " ")
     if not endpoint.client_cert:
-        return f"{endpoint.address} broke off the TLS handshake: it may want a client certificate, and none is set."
+        return f"{endpoint.address} broke off the TLS handshake: it may require a client certificate, and none is set."
     why = f" ({reason})" if reason else ""
     return (
-        f"{endpoint.address} refuses the client certificate{why}: it must be signed by the authority that the server "
-        "was given with --client-ca."
+        f"{endpoint.address} refuses the client certificate{why}: it must be signed by the authority in the "
+        "server's option --client-ca."
     )

@@ -1,4 +1,4 @@
-"""Where a `ceems-grpc server` is, and what is needed to be let in."""
+"""The address of a `ceems-grpc server`, and the credentials for it."""
 
 import ipaddress
 from dataclasses import dataclass, field
@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 class Endpoint:
     """A server at ``address`` (host:port, IPv6 in brackets).
 
-    ``server_name`` is the name that its certificate must have ("" the host of the address). ``plain_text`` is without
-    TLS, for loopback only. ``token``, and certificates and key in PEM, may be ""; without ``ca_cert`` the authorities
-    that the system knows are trusted.
+    ``server_name``: the name that its certificate must have; "" means the host of the address. ``plain_text``: no TLS,
+    allowed for loopback only. ``token``, and the certificates and the key in PEM, can be "". Without ``ca_cert``, the
+    authorities of the system are trusted.
     """
 
     address: str
@@ -23,22 +23,22 @@ class Endpoint:
 
     @property
     def host(self) -> str:
-        """Name or number of the host, without brackets."""
+        """The name or IP address of the host, without brackets."""
         return self.address.rpartition(":")[0].strip("[]")
 
     @property
     def port(self) -> int:
-        """Number of the port."""
+        """The port number."""
         return int(self.address.rpartition(":")[2])
 
     @property
     def expected_name(self) -> str:
-        """The name that is looked for in the server's certificate."""
+        """The name that the certificate of the server must have."""
         return self.server_name or self.host
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a host, by name or number, is this one without doubt."""
+    """Tell whether a host name or IP address certainly means this host."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:

@@ -1,4 +1,4 @@
-"""What can be wrong between here and a `ceems-grpc server`."""
+"""Errors of calls to a `ceems-grpc server`."""
 
 from enum import StrEnum
 
@@ -6,7 +6,7 @@ import grpc
 
 
 class Cause(StrEnum):
-    """Kinds of trouble with a server."""
+    """The kinds of failures."""
 
     NAME = "name"
     NETWORK = "network"
@@ -22,7 +22,7 @@ _STATUS = {Cause.NETWORK: 503, Cause.SIZE: 413, Cause.BUSY: 503, Cause.DEADLINE:
 
 
 class RemoteError(Exception):
-    """The server could not be asked. The message is a sentence for whoever configures the connection."""
+    """The server could not be called. The message is a sentence for the person who configures the connection."""
 
     def __init__(self, cause: Cause, message: str) -> None:
         super().__init__(message)
@@ -30,15 +30,15 @@ class RemoteError(Exception):
 
     @property
     def status(self) -> int:
-        """The HTTP status that fits.
+        """The matching HTTP status.
 
-        Never 401: a browser would take that for the end of its own session.
+        Never 401: a browser would treat that as the end of its Grafana session.
         """
         return _STATUS.get(self.cause, 502)
 
 
 class AnsweredError(Exception):
-    """The server was asked and answered with a gRPC status; ``details`` are its words."""
+    """The server answered with a gRPC status. ``details`` is the text of the server."""
 
     def __init__(self, code: grpc.StatusCode, details: str) -> None:
         super().__init__(details)

@@ -1,4 +1,4 @@
-"""The database of another host as a store: its `ceems-grpc server` answers plans with Arrow tables."""
+"""A store for the database of another host, whose `ceems-grpc server` answers plans with Arrow tables."""
 
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Hashable, Sequence
@@ -27,12 +27,12 @@ SERVICE = "/ceems.v1.Store/"
 _Message = TypeVar("_Message", bound=Message)
 _KINDS = {name: kind for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, StoreError)}
 _WORDS = {
-    Cause.NAME: "The name of its server cannot be found.",
+    Cause.NAME: "The name of its server cannot be resolved.",
     Cause.NETWORK: "Its server cannot be reached.",
-    Cause.TLS: "The connection to its server is not safe, and is not used.",
-    Cause.REFUSED: "Its server does not let this Grafana in.",
-    Cause.VERSION: "Its server is of another version; install the same on both hosts.",
-    Cause.SIZE: "Its answer is larger than is allowed; narrow the question.",
+    Cause.TLS: "The connection to its server is not secure, and is not used.",
+    Cause.REFUSED: "Its server refuses this Grafana.",
+    Cause.VERSION: "Its server has another version; install the same version on both hosts.",
+    Cause.SIZE: "Its answer exceeds the size limit; narrow the question.",
     Cause.BUSY: "Its server has too many questions to answer; try again in a moment.",
     Cause.DEADLINE: "Its server did not answer in time.",
 }
@@ -40,7 +40,7 @@ _FOR_A_WHILE = {Cause.NETWORK, Cause.BUSY, Cause.DEADLINE}
 
 
 class RemoteStore:
-    """Asks the server at an endpoint. Nothing is connected before the first question."""
+    """Queries the server at an endpoint. The first query connects."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
@@ -48,7 +48,7 @@ class RemoteStore:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator["RemoteReader"]:
-        """Open a reader on the server, which closes it when this call ends."""
+        """Open a reader on the server. The server closes it when this block ends."""
         async with aclosing(self._stream("Read", pb.ReadRequest(), pb.ReadResponse)) as lease:
             opened = await anext(lease, None)
             if opened is None:
@@ -71,16 +71,16 @@ class RemoteStore:
         return answer.version
 
     async def close(self) -> None:
-        """End the connection."""
+        """Close the connection."""
         if self._connection is not None:
             await self._connection.close()
 
     def ask(self, reader: bytes, plan: Plan, *, by_batches: bool = False) -> AsyncGenerator[pb.AskResponse, None]:
-        """Yield the parts of the answer of an open reader."""
+        """Yield the parts of an answer from an open reader."""
         try:
             encoded = encode_plan(plan)
         except UnicodeEncodeError:
-            raise StoreError("The question has a text with half of a surrogate pair, which is no character.") from None
+            raise StoreError("The question contains half of a surrogate pair, which is not a character.") from None
         request = pb.AskRequest(reader=reader, plan=encoded, by_batches=by_batches)
         return self._stream("Ask", request, pb.AskResponse)
 
@@ -125,7 +125,7 @@ class RemoteReader:
 
     @property
     def zone(self) -> tzinfo:
-        """The zone in which the site writes its local times."""
+        """The time zone in which the site writes its local times."""
         return self._zone
 
     def has(self, table: Table, column: str | None = None) -> bool:
@@ -137,7 +137,7 @@ class RemoteReader:
         return await self._rows(scan)
 
     async def batches(self, scan: Scan) -> AsyncIterator[pa.RecordBatch]:
-        """Return the rows of a scan bit by bit."""
+        """Return the rows of a scan in batches."""
         async with aclosing(self._store.ask(self._reader, scan, by_batches=True)) as parts:
             async for part in parts:
                 table = _table(part.rows)
@@ -163,7 +163,7 @@ class RemoteReader:
         raise _unreadable("nothing")
 
     async def distinct(self, plan: Distinct) -> pa.Table:
-        """Return the different values of the columns, ordered by them."""
+        """Return the distinct values of the columns, sorted."""
         return await self._rows(plan)
 
     async def _rows(self, plan: Plan) -> pa.Table:
@@ -197,14 +197,14 @@ def _parsed(kind: type[_Message], data: bytes) -> _Message:
 
 
 def _check(failure: pb.Failure) -> None:
-    """Raise what went wrong on the server, in its own words."""
+    """Raise the error that the server reports, if any."""
     if failure.kind:
         make: Callable[[str, str], StoreError] = _KINDS.get(failure.kind, StoreError)
         raise make(failure.message, failure.detail)
 
 
 def _unreadable(why: object) -> StoreError:
-    return StoreError("Its server gave an answer that cannot be read.", f"The answer cannot be read: {why}")
+    return StoreError("Its server sent an answer that cannot be read.", f"The answer cannot be read: {why}")
 
 
 def _fail(error: RemoteError | AnsweredError) -> NoReturn:
@@ -218,7 +218,7 @@ def _fail(error: RemoteError | AnsweredError) -> NoReturn:
 
 
 def names_of(has: Callable[[Table, str | None], bool], columns: dict[Table, Sequence[str]]) -> list[str]:
-    """Return what a reader has, as `pb.ReadResponse` lists it."""
+    """Return the tables and columns of a reader as `pb.ReadResponse` lists them."""
     found = [table.value for table in columns if has(table, None)]
     return found + [
         f"{table.value}.{column}" for table, names in columns.items() for column in names if has(table, column)

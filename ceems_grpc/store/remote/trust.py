@@ -1,4 +1,4 @@
-"""The authorities that the system knows: gRPC brings a list of its own, which holds no site's."""
+"""The certificate authorities of the system. gRPC has its own list, which lacks the authorities of a site."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ _FILES = (
 
 
 def system_authorities() -> bytes | None:
-    """Return the system's certificates in PEM; None where there are none, so that gRPC's own list counts."""
+    """Return the system's certificates in PEM, or None if there are none; gRPC then uses its own list."""
     for name in _FILES:
         try:
             return Path(name).read_bytes()
