@@ -153,16 +153,21 @@ def ask(query_type: str, ref_id: str = "A", **query: Any) -> Json:
     return {"refId": ref_id, "datasource": SOURCE, "queryType": query_type, **query}
 
 
+def used(fields: Sequence[str], by: Sequence[str], **query: Any) -> Json:
+    """Return a query for what was used in the panel's time range, also by units that run for months."""
+    return ask("usage", source="prorated", fields=list(fields), groupBy=list(by), exactGroupBy=True, **query)
+
+
 def totals(*fields: str, **query: Any) -> Json:
     """Return a query for one row over everything."""
-    return ask("usage", fields=list(fields), groupBy=[], exactGroupBy=True, **query)
+    return used(fields, (), **query)
 
 
 def grouped(by: str, *fields: str, limit: int | None = None, **query: Any) -> Json:
     """Return a query for one row per value of a column, in descending order of the first field."""
     more: Json = {"limit": limit} if limit else {}
     first = fields[0]
-    return ask("usage", fields=[by, *fields], groupBy=[by], exactGroupBy=True, orderBy=[f"-{first}"], **more, **query)
+    return used([by, *fields], [by], orderBy=[f"-{first}"], **more, **query)
 
 
 def daily(*fields: str, by: Sequence[str] = (), **query: Any) -> Json:
@@ -331,7 +336,7 @@ def usage_gauges(board: Dashboard, rows: Json) -> None:
 
 def usage_numbers(board: Dashboard, words: Words, rows: Json) -> None:
     """Add the numbers for energy, emissions and time."""
-    board.add(5, 4, stat(words.units, totals("num_units", **rows), f"{words.units} touched in this time", "locale"))
+    board.add(5, 4, stat(words.units, totals("num_units", **rows), f"{words.units} that ran in this time", "locale"))
     board.add(5, 4, stat("Energy", totals(ENERGY, **rows), "CPUs, hosts and GPUs together", "kwatth", 2))
     board.add(5, 4, stat("Emissions", totals(EMISSIONS, **rows), "CO2 equivalent, by the chosen provider", "massg", 2))
     board.add(

@@ -58,6 +58,7 @@ _STEPS = (
         30,
         {
             "queryType": "usage",
+            "source": "prorated",
             "admin": True,
             "fields": [
                 *("project", "username", "num_units", "avg_cpu_usage", "avg_gpu_usage"),

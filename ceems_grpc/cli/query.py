@@ -100,6 +100,7 @@ def _query(options: argparse.Namespace) -> dict[str, Any]:
         "admin": options.admin or None,
         "limit": options.limit,
         "step": options.step,
+        "source": options.source,
         **{key: [part.strip() for part in value.split(",")] for key, value in lists.items() if value is not None},
     }
     query |= {key: value for key, value in given.items() if value is not None}

@@ -5,7 +5,7 @@ import { DataQuery } from '@grafana/schema';
 export type QueryType = 'units' | 'usage' | 'usage-over-time' | 'stats' | 'users' | 'projects' | 'clusters';
 export type Mode = 'current' | 'global';
 export type Format = 'table' | 'numeric' | 'wide' | 'multi';
-export type Source = 'units' | 'daily';
+export type Source = 'units' | 'prorated' | 'daily';
 export type Step = 'hour' | 'day' | 'week' | 'month';
 
 /** Ask as an administrator: yes, no, or as whatever the user is. */

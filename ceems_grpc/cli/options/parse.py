@@ -8,6 +8,7 @@ from ceems_grpc.cli.options.server import add_options as add_server_options
 from ceems_grpc.migrate.command import add_parser as add_migrate_parser
 
 QUERY_TYPES = ("units", "usage", "stats", "users", "projects", "clusters", "usage-over-time")
+SOURCES = ("units", "prorated", "daily")
 STEPS = ("hour", "day", "week", "month")
 FORMATS = ("table", "plot", "csv", "json")
 
@@ -105,6 +106,11 @@ def _query(parser: argparse.ArgumentParser) -> None:
     question.add_argument("--project", action="append", metavar="P", help="only this project (may be given again)")
     question.add_argument("--fields", metavar="A,B", help="columns to show, in this order")
     question.add_argument("--group-by", metavar="A,B", help="usage, usage-over-time: for example cluster_id")
+    question.add_argument(
+        "--source",
+        choices=SOURCES,
+        help="what usage is summed from: whole units, their share of the time range, or days",
+    )
     question.add_argument("--step", choices=STEPS, help="usage-over-time: how long a step is (default day)")
     question.add_argument("--order-by", metavar="A,B", help="sort; '-' before a name for descending (--order-by=-A)")
     question.add_argument("--limit", type=int, metavar="N", help="at most so many rows (default 50 in tables)")

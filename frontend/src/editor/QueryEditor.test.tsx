@@ -214,8 +214,14 @@ describe('the rest', () => {
     expect(current().step).toBe('hour');
     expect(screen.getByText("None: data source's")).toBeInTheDocument();
     await choose(user, 'Step', '$step');
-    await choose(user, 'Summed from', 'Units');
-    expect(current()).toMatchObject({ step: '$step', source: 'units' });
+    await choose(user, 'Summed from', 'Units, prorated');
+    expect(current()).toMatchObject({ step: '$step', source: 'prorated' });
+  });
+
+  it('shows units over time as what they are', () => {
+    edit({ queryType: 'usage-over-time', source: 'units' });
+    expect(screen.getByText('Units, prorated')).toBeInTheDocument();
+    expect(screen.getByText("None: data source's")).toBeInTheDocument();
   });
 
   it('offers steps and time zones only where usage is counted by them', () => {
@@ -243,8 +249,15 @@ describe('the rest', () => {
     expect(screen.queryByLabelText('Live')).not.toBeInTheDocument();
   });
 
-  it('takes the source of usage', async () => {
+  it('takes the source of usage, and explains each', async () => {
     const { user, current } = edit({ queryType: 'usage' });
+    await user.click(field('Summed from'));
+    for (const words of [/since they started/, /share of each unit/, /table daily_usage/]) {
+      expect(await screen.findByText(words)).toBeInTheDocument();
+    }
+    await user.keyboard('{Escape}');
+    await choose(user, 'Summed from', 'Units, prorated');
+    expect(current().source).toBe('prorated');
     await choose(user, 'Summed from', 'Daily usage');
     expect(current().source).toBe('daily');
   });

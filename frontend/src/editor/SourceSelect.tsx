@@ -3,18 +3,35 @@ import { CeemsQuery } from '../types';
 import { ChoiceSelect } from '../fields/ChoiceSelect';
 import { Option } from '../fields/useSuggestions';
 
-/** What usage is summed from; the first is what is taken if none is chosen. */
+/** What usage is summed from. The first is the default. */
 const SUMS: Option[] = [
-  { value: 'units', label: 'Units', description: 'Sum the units that were updated within the time range' },
-  { value: 'daily', label: 'Daily usage', description: 'Sum the daily totals: fast over long time ranges' },
+  {
+    value: 'units',
+    label: 'Units',
+    description: 'All that units have used since they started, for units last updated in the time range, as in the API',
+  },
+  {
+    value: 'prorated',
+    label: 'Units, prorated',
+    description: 'What was used in the time range: the share of each unit that it has of the whole run of the unit',
+  },
+  {
+    value: 'daily',
+    label: 'Daily usage',
+    description: 'Totals of the UTC days that start in the time range, from the table daily_usage, which is fast',
+  },
 ];
 const SERIES: Option[] = [
   {
     value: 'daily',
     label: 'Daily usage',
-    description: 'Days, weeks and months of UTC from the daily totals, which is fast; others from units',
+    description: 'Days, weeks and months of UTC from the table daily_usage, which is fast; other steps from units',
   },
-  { value: 'units', label: 'Units', description: 'Never from the daily totals' },
+  {
+    value: 'prorated',
+    label: 'Units, prorated',
+    description: 'All steps from units: each step has the share that it has of the whole run of each unit',
+  },
 ];
 
 interface Props {
@@ -23,22 +40,24 @@ interface Props {
   onChange: (source: CeemsQuery['source']) => void;
 }
 
-/** Which rows usage is summed from. */
+/** What usage is summed from. */
 export function SourceSelect({ overTime, value, onChange }: Props) {
   const options = overTime ? SERIES : SUMS;
+  // Over time, a saved query may also have "units", which means the same as "prorated".
+  const shown = overTime && value === 'units' ? 'prorated' : value;
   return (
     <ChoiceSelect
       label="Summed from"
       tooltip={
         overTime
-          ? 'The daily totals count each day of UTC as a whole. From units, the usage of each is spread evenly over the time that it ran within the time range.'
-          : undefined
+          ? 'The daily totals count each day of UTC completely. From units, a step has only what was used in it.'
+          : 'For units that run for a long time, such as virtual machines, "Units, prorated" is what was used in the time range.'
       }
       options={options}
-      value={value}
+      value={shown}
       onChange={onChange}
       placeholder={options[0]?.label ?? ''}
-      width={18}
+      width={20}
     />
   );
 }

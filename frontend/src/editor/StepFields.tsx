@@ -27,7 +27,7 @@ interface Props {
 /** How long the steps of a time series are, and whose days, weeks and months they are. */
 export function StepFields({ query, alerting, onChange }: Props) {
   const zones = useMemo(() => (alerting ? timezoneOptions() : [DASHBOARD, ...timezoneOptions()]), [alerting]);
-  const fromUnits = query.source === 'units' || query.step === 'hour';
+  const fromUnits = query.source === 'units' || query.source === 'prorated' || query.step === 'hour';
   return (
     <>
       <ChoiceSelect

@@ -29,6 +29,7 @@ export const EXAMPLES: Example[] = [
     sentence: 'One row for each member and project, CPU and GPU together.',
     query: {
       queryType: 'usage',
+      source: 'prorated',
       fields: ['project', 'username', 'num_units', 'total_energy_usage_kwh', 'total_emissions_gms'],
     },
   },
@@ -42,6 +43,7 @@ export const EXAMPLES: Example[] = [
     sentence: 'All users for administrators, the members of your projects for others.',
     query: {
       queryType: 'usage',
+      source: 'prorated',
       admin: 'auto',
       fields: ['username', 'project', 'num_units', 'total_energy_usage_kwh'],
       orderBy: ['-total_energy_usage_kwh'],
