@@ -25,6 +25,7 @@ from ceems_grpc.grafana.data.frame import Frame
 from ceems_grpc.health import brief_health_result, health_result
 from ceems_grpc.panels.answers import Panels
 from ceems_grpc.panels.live import Live
+from ceems_grpc.panels.live_rights import LiveRights, Scope
 from ceems_grpc.rest.responses import error_response
 from ceems_grpc.rest.router import Api
 from ceems_grpc.settings import PluginSettings, Settings, SettingsError, plugin_settings
@@ -39,13 +40,19 @@ from ceems_grpc.telemetry.questions import failures_counted
 _log = logging.getLogger(__name__)
 
 _DEFAULT_ROW_LIMIT = 1_000_000
+_LIVE_RIGHTS = LiveRights()  # of the process: it outlives data sources, which change with their settings
 
 
 async def create_local_datasource(context: PluginContext, plugin: PluginSettings | None = None) -> "CeemsDataSource":
     """Open the data source that the context's settings describe. Wrong settings are a `PluginError`."""
     settings = read_settings(context, plugin)
     uid = context.data_source.uid if context.data_source else ""
-    return CeemsDataSource(settings, grafana_row_limit(context), uid=uid)
+    return CeemsDataSource(settings, grafana_row_limit(context), uid=uid, scope=scope_of(context))
+
+
+def scope_of(context: PluginContext) -> Scope:
+    """Return what names a configured data source whatever its settings are."""
+    return (context.org_id, context.data_source.uid if context.data_source else "")
 
 
 def read_settings(context: PluginContext, plugin: PluginSettings | None = None) -> Settings:
@@ -69,10 +76,14 @@ class CeemsDataSource:
         row_limit: int = _DEFAULT_ROW_LIMIT,
         *,
         uid: str = "",
+        scope: Scope = "",
         store: Store | None = None,
         queue: Queue | None = None,
     ) -> None:
-        """Open the sources of the settings, or use an open ``store`` and its ``queue``."""
+        """Open the sources of the settings, or use an open ``store`` and its ``queue``.
+
+        ``uid`` labels metrics. ``scope`` names the data source in the rights to live channels: see `scope_of`.
+        """
         self._settings = settings
         self._store = store or create_store(settings.sources, settings.store)
         limits = Limits(settings.max_query_window, settings.row_limit or row_limit)
@@ -80,7 +91,8 @@ class CeemsDataSource:
         self._ceems = Ceems(self._store, limits, queue=queue or (Queue() if local else Queue.elsewhere()))
         self._panels = Panels(self._ceems)
         self._api = Api(self._ceems)
-        self._live = Live(self._ceems)
+        self._scope = scope
+        self._live = Live(self._ceems, _LIVE_RIGHTS, scope)
         MIRRORS.watch(uid, self._store)
 
     async def query(self, context: PluginContext, query: DataQuery) -> Sequence[Frame]:
@@ -133,7 +145,7 @@ class CeemsDataSource:
     async def run_stream(self, context: PluginContext, request: StreamRequest) -> AsyncIterator[Frame | bytes]:
         """Yield a frame now and after each change of the database."""
         with self._failures(context):
-            async for frame in self._live.run(self._viewer(context), request.path, request.data):
+            async for frame in self._live.run(self._viewer(context, is_run=True), request.path, request.data):
                 yield frame
 
     async def close(self) -> None:
@@ -148,14 +160,18 @@ class CeemsDataSource:
             return False
         return True
 
-    def _viewer(self, context: PluginContext, *, is_query: bool = False) -> Viewer | None:
+    def _viewer(self, context: PluginContext, *, is_query: bool = False, is_run: bool = False) -> Viewer | None:
         """Return the signed-in person, or the service user in the place of Grafana itself.
 
-        Grafana itself only needs queries (rules, public dashboards); the settings may allow it more.
+        Grafana itself only needs queries (rules, public dashboards); the settings may allow it more. ``is_run``: a live
+        channel runs, so the role may be an old one.
         """
         settings = self._settings
         if context.user is not None:
-            return Viewer(context.user.login, admin_by_role=settings.is_admin_role(context.user.role))
+            viewer = Viewer(context.user.login, admin_by_role=settings.is_admin_role(context.user.role))
+            if not is_run:
+                _LIVE_RIGHTS.saw(self._scope, viewer)
+            return viewer
         is_allowed = context.caller is Caller.GRAFANA and (is_query or settings.service_user_resources)
         return Viewer(settings.service_user) if is_allowed and settings.service_user else None
 

@@ -1,5 +1,6 @@
 """Shares one open store among the data sources of all Grafanas: each data source is a view of it."""
 
+import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import AsyncIterator
@@ -10,7 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
-from ceems_grpc.datasource import CeemsDataSource, grafana_row_limit
+from ceems_grpc.datasource import CeemsDataSource, grafana_row_limit, scope_of
 from ceems_grpc.grafana.backend.context import PluginContext
 from ceems_grpc.grafana.backend.errors import ErrorSource, PluginError
 from ceems_grpc.grafana.backend.relay import Relay
@@ -81,13 +82,19 @@ class SharedDatabase:
         """Provide the view for a request. Raises `PluginError` if its settings are wrong."""
         settings = self._own.settings_for(context)
         key = (context.org_id, context.data_source.uid if context.data_source else "", settings)
-        view = self._views.pop(key, None) or CeemsDataSource(settings, store=self.store, queue=self.queue)
+        view = self._views.pop(key, None) or CeemsDataSource(
+            settings, scope=scope_of(context), store=self.store, queue=self.queue
+        )
         self._views[key] = view
         while len(self._views) > _MOST_VIEWS:
             self._views.popitem(last=False)
         yield view
 
     lease = get
+
+    def retirement(self, context: PluginContext) -> asyncio.Event:
+        """Return an event that is never set: the plugin that asks ends its runs itself."""
+        return asyncio.Event()
 
     def relays(self) -> list[Relay]:
         """Return no relays, because questions are answered here."""

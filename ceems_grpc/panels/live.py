@@ -2,27 +2,28 @@
 
 Grafana runs a channel once and sends its frames to all subscribers. A channel therefore belongs to one user. Its path
 is ``units/running/KEY`` or ``stats/KEY``, where KEY is the `channel_key` of the login; a suffix distinguishes channels
-of one user. A channel without a key belongs to its first subscriber as long as it runs; others are refused.
+of one user. A channel without a key belongs to its first subscriber until the plugin ends; others are refused.
 """
 
 import asyncio
 import time
 from base64 import urlsafe_b64encode
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Hashable
 from dataclasses import replace
 
 from ceems_grpc.domain.errors import ErrorType, QuestionError, no_user
 from ceems_grpc.domain.questions.model import StatsQuestion, UnitsQuestion, Viewer
 from ceems_grpc.domain.questions.window import Window, make_window
 from ceems_grpc.domain.service import Ceems
+from ceems_grpc.domain.single_flight import SingleFlight
 from ceems_grpc.grafana.data.frame import Frame
 from ceems_grpc.panels.frames import table_frame
+from ceems_grpc.panels.live_rights import LiveRights, Scope
 from ceems_grpc.panels.query_model import QueryType, question_of, read_query
 from ceems_grpc.store.runtime.cancellation import run_cancellable
 from ceems_grpc.telemetry.questions import STREAMS
 
 _POLL = 2.0  # seconds between two polls of the database's version
-_HOLD = 15.0  # seconds for which a channel stays with its owner before it runs, and between two polls
 _CHANNELS: dict[str, QueryType] = {"units/running": "units", "stats": "stats"}
 
 
@@ -32,46 +33,67 @@ def channel_key(login: str) -> str:
 
 
 class Live:
-    """The channels of one data source."""
+    """The channels of one data source. ``scope`` names it in the process-wide ``rights``."""
 
-    def __init__(self, ceems: Ceems, *, poll: float = _POLL, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, ceems: Ceems, rights: LiveRights, scope: Scope = "", *, poll: float = _POLL) -> None:
         self._ceems = ceems
+        self._rights = rights
+        self._scope = scope
         self._poll = poll
-        self._clock = clock
-        self._owners: dict[str, tuple[str, float]] = {}
+        self._polling: SingleFlight[Hashable] = SingleFlight()
+        self._version: tuple[float, Hashable] = (float("-inf"), None)
 
     async def subscribe(self, viewer: Viewer | None, path: str, data: bytes) -> Frame:
         """Return the first frame to a viewer who may subscribe. Raises `QuestionError` (401, 403, 404) for others."""
-        self._claim(viewer, path)
-        return await self._frame(viewer, path, data)
+        owner = self._claim(viewer, path)
+        self._rights.check_number(self._scope, owner, path)
+        return await self._frame(owner, path, data)
 
     async def run(self, viewer: Viewer | None, path: str, data: bytes) -> AsyncIterator[Frame]:
-        """Yield a frame now and after each change of the database. Rights are checked again for each frame."""
-        self._claim(viewer, path)
+        """Yield a frame now and after each change of the database or of the viewer's role.
+
+        Rights are checked again for each frame, and the role at each poll; see `LiveRights.present`.
+        """
+        owner = self._claim(viewer, path)
         STREAMS.inc()
         try:
-            while True:
-                version = await self._ceems.store.version()
-                yield await self._frame(viewer, path, data)
-                while version == await self._ceems.store.version():
-                    await asyncio.sleep(self._poll)
-                    self._claim(viewer, path)
+            with self._rights.running(self._scope, owner, path):
+                while True:
+                    version = await self._read_version()
+                    shown = self._rights.present(self._scope, owner)
+                    yield await self._frame(shown, path, data)
+                    changed = False
+                    while not changed:
+                        await asyncio.sleep(self._poll)
+                        present = self._rights.present(self._scope, owner)
+                        changed = present != shown or version != await self._polled_version()
         finally:
             STREAMS.dec()
-            self._owners.pop(path, None)
 
-    def _claim(self, viewer: Viewer | None, path: str) -> None:
-        """Make the viewer the owner of the channel for `_HOLD` seconds, or refuse."""
+    def _claim(self, viewer: Viewer | None, path: str) -> Viewer:
+        """Return the viewer if the channel is theirs, or refuse."""
         if viewer is None:
             raise no_user()
         channel, rest = _split(path)
-        now = self._clock()
-        self._owners = {key: owner for key, owner in self._owners.items() if owner[1] > now}
-        key = rest.split("/")[0]
-        owner = self._owners.get(path)
-        if (key and key != channel_key(viewer.login)) or (owner and owner[0] != viewer.login):
-            raise QuestionError(ErrorType.FORBIDDEN, f"this channel is somebody else's; use {channel}/KEY of your own")
-        self._owners[path] = (viewer.login, now + _HOLD)
+        if not rest:
+            self._rights.own(self._scope, channel, viewer)
+        elif rest.split("/")[0] != channel_key(viewer.login):
+            message = (
+                f"this channel belongs to another user; use {channel}/KEY, where KEY is your login in URL-safe base64 "
+                "without padding"
+            )
+            raise QuestionError(ErrorType.FORBIDDEN, message)
+        return viewer
+
+    async def _read_version(self) -> Hashable:
+        version: Hashable = await self._polling.run("version", self._ceems.store.version)
+        self._version = (time.monotonic(), version)
+        return version
+
+    async def _polled_version(self) -> Hashable:
+        """Return the version of the database, which all channels together read twice a poll at most."""
+        read, version = self._version
+        return version if time.monotonic() - read < self._poll / 2 else await self._read_version()
 
     async def _frame(self, viewer: Viewer | None, path: str, data: bytes) -> Frame:
         kind = _CHANNELS[_split(path)[0]]

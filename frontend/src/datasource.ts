@@ -170,7 +170,8 @@ export class CeemsDataSource
       const requestId = `${request.requestId}-${refId}`;
       const first = super.query({ ...request, targets: [once], range, requestId });
       const address = liveAddress(this.uid, login, query);
-      return address ? follow(first, address, refId) : first;
+      const confirm = () => this.getResource('health', undefined, { showErrorAlert: false });
+      return address ? follow(first, address, refId, confirm) : first;
     });
     if (plain.length > 0) {
       answers.push(super.query({ ...request, targets: plain }));

@@ -5,12 +5,15 @@ import json
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 
 from ceems_grpc.panels.live import channel_key
+from ceems_grpc.panels.live_rights import MOST_RUNS
 from ceems_grpc.pb import pluginv2_pb2 as pb
 from tests.support.places import SYNTHETIC
 from tests.support.plugin.ceems import CeemsPlugin, ceems_plugin
@@ -75,7 +78,7 @@ async def test_channels_of_others_are_refused(ceems: CeemsPlugin) -> None:
     theirs = f"units/running/{channel_key('user0004')}"
     assert (await _subscribe(ceems, "user0005", theirs)).status == pb.SubscribeStreamResponse.PERMISSION_DENIED
     assert (await _subscribe(ceems, None, "stats")).status == pb.SubscribeStreamResponse.PERMISSION_DENIED
-    # A channel without a name is the first listener's while it runs: Grafana would send on to both.
+    # A channel without a key belongs to the first listener: Grafana would send its frames to both.
     assert (await _subscribe(ceems, "user0004", "units/running")).status == pb.SubscribeStreamResponse.OK
     assert (await _subscribe(ceems, "user0005", "units/running")).status == pb.SubscribeStreamResponse.PERMISSION_DENIED
 
@@ -98,6 +101,69 @@ async def test_asking_as_an_administrator_is_refused_for_others_and_ends_when_th
             await asyncio.sleep(2)
             _running_unit(database, "user0004", f"unit {asyncio.get_running_loop().time()}")
             assert len(_rows((await stream.read()).data)) == 4
+
+
+async def test_a_channel_without_a_key_keeps_its_owner_when_its_run_ends_or_settings_are_saved(
+    ceems: CeemsPlugin,
+) -> None:
+    stream = _run(ceems, "user0004", "stats", b"{}")
+    await stream.read()
+    stream.cancel()
+    bad = _run(ceems, "user0004", "stats", b"no JSON")
+    with pytest.raises(grpc.aio.AioRpcError, match="cannot be read"):
+        await bad.read()
+    saved = replace(ceems, json_data={**ceems.json_data, "rowLimit": 5_000})
+    for asked in (ceems, saved):
+        assert (
+            await _subscribe(asked, "user0005", "stats", b"{}")
+        ).status == pb.SubscribeStreamResponse.PERMISSION_DENIED
+    assert (await _subscribe(saved, "user0004", "stats", b"{}")).status == pb.SubscribeStreamResponse.OK
+
+
+async def test_runs_end_when_settings_are_saved(ceems: CeemsPlugin) -> None:
+    path = f"stats/{channel_key('user0004')}"
+    stream = _run(ceems, "user0004", path, b"{}")
+    await stream.read()
+    saved = replace(ceems, json_data={**ceems.json_data, "rowLimit": 5_000})
+    assert (await _subscribe(saved, "user0005", f"stats/{channel_key('user0005')}", b"{}")).status == 0
+    async with asyncio.timeout(5):
+        assert await stream.read() == grpc.aio.EOF
+    again = _run(saved, "user0004", path, b"{}")
+    assert (await again.read()).data
+    again.cancel()
+
+
+async def test_a_role_that_was_taken_away_ends_what_it_allowed(database: Path) -> None:
+    _running_unit(database, "user0005", "somebody else's")
+    async with ceems_plugin(database, adminRole="Admin") as ceems:
+        path = f"units/running/{channel_key('user0004')}"
+        streams = {}
+        for admin in ('"auto"', "true"):
+            data = f'{{"admin": {admin}, "fields": ["uuid", "username"]}}'.encode()
+            context = ceems.asker("user0004", "Admin").context()
+            request = pb.RunStreamRequest(pluginContext=context, path=f"{path}/{len(admin)}", data=data)
+            stream = streams[admin] = ceems.plugin.start("Stream.RunStream", request)
+            assert ["somebody else's", "user0005"] in _rows((await stream.read()).data)
+        # Any call tells the present role.
+        assert (await ceems.resource("user0004", "projects", role="Viewer")).status == 200
+        async with asyncio.timeout(10):
+            assert {row[1] for row in _rows((await streams['"auto"'].read()).data)} <= {"user0004"}
+            with pytest.raises(grpc.aio.AioRpcError, match="admin privileges"):
+                await streams["true"].read()
+        streams['"auto"'].cancel()
+
+
+async def test_one_user_cannot_run_channels_without_end(ceems: CeemsPlugin) -> None:
+    path = f"stats/{channel_key('user0004')}"
+    streams = [_run(ceems, "user0004", f"{path}/{number}", b"{}") for number in range(MOST_RUNS)]
+    for stream in streams:
+        await stream.read()
+    with pytest.raises(grpc.aio.AioRpcError, match="close some live panels"):
+        await _run(ceems, "user0004", f"{path}/more", b"{}").read()
+    others = await _subscribe(ceems, "user0005", f"stats/{channel_key('user0005')}", b"{}")
+    assert others.status == pb.SubscribeStreamResponse.OK
+    for stream in streams:
+        stream.cancel()
 
 
 async def test_unknown_channels_are_not_found(ceems: CeemsPlugin) -> None:

@@ -29,6 +29,10 @@ class Instances(Protocol):
         """Lease the data source or relay for the context's settings. Raises the error that creating it raised."""
         ...
 
+    def retirement(self, context: PluginContext) -> asyncio.Event:
+        """Return the event that is set when the object for the context's settings is replaced or no longer used."""
+        ...
+
     def relays(self) -> list[Relay]:
         """Return the open relays."""
         ...
@@ -45,6 +49,7 @@ class _Instance:
         self.used = time.monotonic()
         self.idle = asyncio.Event()
         self.idle.set()
+        self.retired = asyncio.Event()
 
     def lease(self) -> None:
         self.leases += 1
@@ -97,6 +102,13 @@ class InstanceManager:
         finally:
             instance.release()
 
+    def retirement(self, context: PluginContext) -> asyncio.Event:
+        """Return the event that is set when the object for the context's settings is replaced or closed.
+
+        Calls that last, such as live channels, end then: the object is closed once its last call has ended.
+        """
+        return self._instance(context).retired
+
     def relays(self) -> list[Relay]:
         """Return the open relays."""
         builds = [instance.build for instance in self._instances.values() if instance.build.done()]
@@ -142,7 +154,9 @@ class InstanceManager:
                 self._retire(key)
 
     def _retire(self, key: _Key) -> None:
-        closing = asyncio.create_task(_close(self._instances.pop(key)))
+        instance = self._instances.pop(key)
+        instance.retired.set()
+        closing = asyncio.create_task(_close(instance))
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
 

@@ -2,6 +2,7 @@ import { DataFrame, DataQueryResponse } from '@grafana/data';
 import { config } from '@grafana/runtime';
 import { frameJson, Grafana, panelRequest, RANGE, startGrafana, World } from '../test/grafana';
 import { CeemsQuery } from '../types';
+import { CONFIRM } from './live';
 
 const NOW = 1_700_000_500_000;
 const units = (...uuids: string[]) => frameJson([['uuid', 'string', uuids]]);
@@ -77,6 +78,18 @@ it('keeps the order of the queries, each with its own time range', async () => {
   expect(new Set(requests.map(({ requestId }) => requestId)).size).toBe(3);
   const usage = requests.find(({ data }) => data.queries[0].refId === 'B');
   expect(usage?.data.from).toBe(String(RANGE.from.valueOf()));
+});
+
+it('tells the backend the role of the user while it listens, and no longer', () => {
+  jest.useFakeTimers({ doNotFake: ['Date'] });
+  const { datasource, stop } = watch([LIVE]);
+  const confirm = jest.spyOn(datasource, 'getResource').mockRejectedValue(new Error('away'));
+  jest.advanceTimersByTime(3 * CONFIRM);
+  expect(confirm.mock.calls.map(([path]) => path)).toEqual(['health', 'health', 'health']);
+  stop();
+  jest.advanceTimersByTime(3 * CONFIRM);
+  expect(confirm).toHaveBeenCalledTimes(3);
+  jest.useRealTimers();
 });
 
 it('leaves the channel with the panel', () => {

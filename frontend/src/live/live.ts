@@ -12,7 +12,19 @@ import {
   TimeRange,
 } from '@grafana/data';
 import { config, getGrafanaLiveSrv } from '@grafana/runtime';
-import { combineLatest, filter, from, map, merge, mergeMap, Observable, scan, startWith } from 'rxjs';
+import {
+  combineLatest,
+  filter,
+  from,
+  ignoreElements,
+  interval,
+  map,
+  merge,
+  mergeMap,
+  Observable,
+  scan,
+  startWith,
+} from 'rxjs';
 import { queryTypeInfo } from '../query/queryTypes';
 import { CeemsQuery } from '../types';
 
@@ -20,6 +32,8 @@ import { CeemsQuery } from '../types';
 export const LIVE_ROWS = 1000;
 
 const DAY = 86_400_000; // milliseconds
+/** The backend believes a user's role for a minute after the last request; a channel alone does not tell it. */
+export const CONFIRM = 30_000; // milliseconds
 
 /** Whether a query asks for answers that follow the database. */
 export function isLive(query: CeemsQuery): boolean {
@@ -69,17 +83,29 @@ function readEvent(event: LiveChannelEvent<DataFrameJSON>, refId: string): Updat
   return json?.schema ? [{ frame: { ...dataFrameFromJSON(json), refId } }] : [];
 }
 
-/** An answer that each message of a channel replaces. What goes wrong with the channel is a notice; the last answer stays. */
+/** Sends a request now and then, whose answer does not matter. */
+function confirmations(confirm: () => Promise<unknown>): Observable<never> {
+  return interval(CONFIRM).pipe(
+    mergeMap(() => confirm().catch(() => undefined)),
+    ignoreElements()
+  );
+}
+
+/**
+ * An answer that each message of a channel replaces. What goes wrong with the channel is a notice; the last answer stays.
+ * `confirm` sends any request to the backend, which learns the user's present role from it.
+ */
 export function follow(
   answer: Observable<DataQueryResponse>,
   address: LiveChannelAddress,
-  refId: string
+  refId: string,
+  confirm: () => Promise<unknown>
 ): Observable<DataQueryResponse> {
   interface Shown {
     response?: DataQueryResponse;
     problem?: string;
   }
-  return merge(answer.pipe(map((response) => ({ response }))), updates(address, refId)).pipe(
+  return merge(answer.pipe(map((response) => ({ response }))), updates(address, refId), confirmations(confirm)).pipe(
     scan<{ response: DataQueryResponse } | Update, Shown>((shown, next) => {
       if ('problem' in next) {
         return { ...shown, problem: next.problem };

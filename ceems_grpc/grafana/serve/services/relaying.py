@@ -1,5 +1,6 @@
 """Passes requests to data sources that run in another process; see `ceems_grpc.grafana.backend.relay`."""
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, aclosing
@@ -47,7 +48,22 @@ def _relayable(instances: Instances, method: MethodDescriptor, answer_here: Meth
                 return answered
             return await _pass_on(datasource, method, context, request, rpc)
 
-    return answer
+    async def answer_until_retired(request: Request, rpc: _Rpc) -> Message | bytes | None:
+        try:
+            retired = instances.retirement(PluginContext.from_proto(request.pluginContext))
+        except FAILURES:
+            return await answer(request, rpc)  # The method meets the same failure and reports it.
+        running, retirement = asyncio.create_task(answer(request, rpc)), asyncio.create_task(retired.wait())
+        try:
+            await asyncio.wait([running, retirement], return_when=asyncio.FIRST_COMPLETED)
+            return running.result() if running.done() else None
+        finally:
+            running.cancel()
+            retirement.cancel()
+            await asyncio.wait([running, retirement])
+
+    # A run of the old settings would go on with the rights and the database that these had.
+    return answer_until_retired if method.name == "RunStream" else answer
 
 
 async def _pass_on(
