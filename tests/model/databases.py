@@ -119,14 +119,17 @@ def metrics(draw: st.DrawFn) -> Row:
 
 @st.composite
 def units(draw: st.DrawFn, zone: ZoneInfo, turn: int) -> Row:
-    """Return one unit; one in five still runs."""
+    """Return one unit; one in five still runs, and one in ten waits for its start."""
     cluster = draw(st.sampled_from(sorted(CLUSTERS)))
     ended = draw(moments(turn))
     length = draw(st.integers(0, 100_000))
     millisecond = draw(st.sampled_from([0, 1, 999]))
     started, created = ended - length, ended - length - draw(st.integers(0, 500))
-    running = draw(st.integers(0, 4)) == 0
-    if draw(st.integers(0, 5)) == 0:  # a start that cannot be, or none
+    state = draw(st.integers(0, 9))
+    waiting, running = state == 9, state in {0, 1, 9}
+    if waiting:
+        started = 0
+    elif draw(st.integers(0, 5)) == 0:  # a start that cannot be, or none
         started = draw(moments(turn)) if draw(st.booleans()) else 0
     updated = draw(moments(turn)) if running else ended + draw(st.sampled_from([0, 0, 1, 900, 3_600, 86_400]))
     return {
@@ -138,16 +141,16 @@ def units(draw: st.DrawFn, zone: ZoneInfo, turn: int) -> Row:
         "groupname": draw(_TEXT),
         "username": draw(st.sampled_from((*USERS, *USERS, None))),
         "created_at": _local(created, zone, offset=True),
-        "started_at": _local(started, zone, offset=True),
+        "started_at": "N/A" if waiting else _local(started, zone, offset=True),
         "ended_at": draw(st.sampled_from(["Unknown", "N/A"])) if running else _local(ended, zone, offset=True),
         "created_at_ts": created * 1000 + millisecond,
-        "started_at_ts": started * 1000 + millisecond,
+        "started_at_ts": started * 1000 + millisecond if started else 0,
         "ended_at_ts": 0 if running else ended * 1000 + millisecond,
         "elapsed": draw(_TEXT),
         "state": draw(st.sampled_from((*STATES, None))),
         "allocation": draw(_FACTS),
         "tags": draw(_FACTS),
-        **draw(metrics()),
+        **({} if running and not started else draw(metrics())),
         "ignore": draw(st.sampled_from([0, 0, 0, 0, 1])),
         "num_updates": 1,
         "last_updated_at": _local(updated, zone, offset=False),

@@ -95,6 +95,8 @@ class Model:
         """Return units with their raw columns, metrics and derived columns as dicts, times in milliseconds or None."""
         rows = []
         for row in self.unit_rows(viewer, question):
+            if self.is_superseded(row):
+                continue
             metrics = {name: metric(row, name) for name in METRICS}
             moments = {name: row[f"{name}_ts"] or None for name in ("created_at", "started_at", "ended_at")}
             others = {name: object_of(row[name]) for name in ("allocation", "tags")}
@@ -126,6 +128,16 @@ class Model:
                 found.append(row)
         return sorted(found, key=by("cluster_id", "uuid", "started_at_ts", "id"))
 
+    def is_superseded(self, row: Row) -> bool:
+        """Tell whether a unit that waits in this row has started in another one since it was created."""
+        waits = row["ended_at_ts"] == 0 and row["started_at_ts"] <= 0
+        return waits and any(
+            (other["cluster_id"], other["uuid"]) == (row["cluster_id"], row["uuid"])
+            and other["started_at_ts"] > 0
+            and other["started_at_ts"] >= row["created_at_ts"]
+            for other in self.tables["units"]
+        )
+
     def usage(self, viewer: Viewer | None, question: UsageQuestion) -> list[Row]:
         """Return usage rows, in order."""
         for name in question.group_by:
@@ -153,6 +165,7 @@ class Model:
             if timely(row)
             and is_chosen(question.selection, row)
             and self.sees_usage(viewer, admin, question.selection, row)
+            and (table != "units" or question.every_row or not self.is_superseded(row))
         ]
         if question.mode is Mode.GLOBAL and not question.exact_groups:
             answer = []
@@ -204,6 +217,8 @@ class Model:
         for row in self.tables["daily_usage" if daily else "units"]:
             if not (is_chosen(question.selection, row) and self.sees_usage(viewer, admin, question.selection, row)):
                 continue
+            if not daily and self.is_superseded(row):
+                continue
             if daily:
                 moment = updated(row, self.zone)
                 if window.start // DAY * DAY <= moment <= window.end:
@@ -232,6 +247,8 @@ class Model:
             ended = row["ended_at_ts"]
             timely = question.mode is Mode.GLOBAL or ended == 0 or window.start <= ended // 1000 <= window.end
             named = not question.selection.users or row["username"] in question.selection.users
+            if self.is_superseded(row) and not question.every_row:
+                continue
             if timely and named and (admin or row["username"] == viewer.login) and is_chosen(question.selection, row):
                 rows.append(row)
         answer = []

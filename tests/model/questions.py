@@ -125,6 +125,7 @@ def usage_questions(draw: st.DrawFn, turn: int) -> UsageQuestion:
         draw(some((*USAGE_COLUMNS, *DERIVED), 5)),
         admin=draw(as_admin),
         rounds_window=draw(st.booleans()),
+        every_row=draw(st.booleans()),
     )
 
 
@@ -145,7 +146,13 @@ def over_time_questions(draw: st.DrawFn, turn: int) -> UsageOverTimeQuestion:
 @st.composite
 def stats_questions(draw: st.DrawFn, turn: int) -> StatsQuestion:
     """Return a question about counts."""
-    return StatsQuestion(draw(windows(turn)), draw(st.sampled_from(Mode)), draw(selections()), admin=draw(as_admin))
+    return StatsQuestion(
+        draw(windows(turn)),
+        draw(st.sampled_from(Mode)),
+        draw(selections()),
+        admin=draw(as_admin),
+        every_row=draw(st.booleans()),
+    )
 
 
 @st.composite

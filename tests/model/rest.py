@@ -87,12 +87,15 @@ class RestModel:
                     selection,
                     group_by=tuple(filter(None, values("groupby"))) if current else (),
                     admin=admin,
+                    every_row=True,
                 )
                 rows = self.model.usage(viewer, question)
                 return [shown(row, fields) for row in (with_same_keys(rows) if current else rows)]
             case ["stats", mode]:
                 window = self._window(pairs) if mode == "current" else Window(0, 0)
-                return self.model.stats(viewer, StatsQuestion(window, Mode(mode), selection, admin=admin))
+                return self.model.stats(
+                    viewer, StatsQuestion(window, Mode(mode), selection, admin=admin, every_row=True)
+                )
             case [what]:
                 kind = Directory(what)
                 if path == "users/admin" and "admin" in values("role"):

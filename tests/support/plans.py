@@ -30,6 +30,7 @@ from ceems_grpc.store.plan import (
     StartsWith,
     Sum,
     Table,
+    Waiting,
     WeightedSum,
     WeightOf,
     Within,
@@ -105,7 +106,13 @@ def conditions(table: Table, turn: int) -> st.SearchStrategy[Condition]:
         if table is Table.UNITS:
             ended = st.builds(lambda start, length: Within(Instant.ENDED, start, start + length), starts, lengths)
             tags = st.builds(Key, st.sampled_from(["tags", "allocation"]), st.sampled_from(KEYS))
-            parts += [ended, spans(turn), st.just(Running()), st.builds(In, tags, _facts, st.booleans())]
+            parts += [
+                ended,
+                spans(turn),
+                st.just(Running()),
+                st.just(Waiting()),
+                st.builds(In, tags, _facts, st.booleans()),
+            ]
             parts.append(st.builds(Compare, tags, relations, values))
     elif "users" in TEXTS[table] or "projects" in TEXTS[table]:
         listed = "users" if "users" in TEXTS[table] else "projects"

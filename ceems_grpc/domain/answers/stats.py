@@ -5,6 +5,7 @@ import pyarrow.compute as pc
 
 from ceems_grpc.domain.access import Access
 from ceems_grpc.domain.answers.answer import Answer, truncate
+from ceems_grpc.domain.answers.superseded import counted_without_superseded
 from ceems_grpc.domain.columns import STATS_COLUMNS
 from ceems_grpc.domain.questions.fields import choose_fields
 from ceems_grpc.domain.questions.filters import selected_rows
@@ -35,6 +36,7 @@ _COUNTS: tuple[Count | CountIf, ...] = (
     CountIf("num_inactive_units", Compare("ended_at_ts", ">", 0)),
     CountIf("num_active_units", Running()),
 )
+_OF_WAITING = ("num_units", "num_active_units")  # the counts that units without a start add to
 _NAMES = pc.CountOptions(mode="only_valid")
 
 
@@ -49,8 +51,10 @@ async def stats(access: Access, question: StatsQuestion) -> Answer:
     if question.mode is Mode.CURRENT:
         window = question.window
         conditions.append(AnyOf((Within(Instant.ENDED, window.start, window.end), Running())))
-    plan = Aggregate(Table.UNITS, _GROUPS, _COUNTS, AllOf(tuple(conditions)))
-    groups = await access.reader.aggregate(plan)
+    where = AllOf(tuple(conditions))
+    groups = await access.reader.aggregate(Aggregate(Table.UNITS, _GROUPS, _COUNTS, where))
+    if not question.every_row:
+        groups = await counted_without_superseded(access.reader, where, _GROUPS, groups, _OF_WAITING)
 
     def finish() -> Answer:
         table = sort_table(_by_cluster(groups), question.order)

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from ceems_grpc.domain.access import Access
 from ceems_grpc.domain.answers.answer import Answer, limit_warning, truncate
 from ceems_grpc.domain.answers.derived import add_derived, derived_among, with_needs
+from ceems_grpc.domain.answers.superseded import without_superseded
 from ceems_grpc.domain.columns import DERIVED, METRIC_NAMES, UNIT_COLUMNS
 from ceems_grpc.domain.questions.fields import Fields, choose_fields
 from ceems_grpc.domain.questions.filters import selected_rows
@@ -49,13 +50,18 @@ _NO_MOMENT, _NONE = pa.scalar(0, pa.int64()), pa.scalar(None, pa.int64())
 
 
 async def units_table(access: Access, question: UnitsQuestion) -> Answer:
-    """Answer as a table: times in UTC (no end while a unit runs), one column per key of a metric, derived columns."""
+    """Answer as a table: times in UTC (no end while a unit runs), one column per key of a metric, derived columns.
+
+    Rows that a later row of the same unit replaces are left out; see `superseded`.
+    """
     columns = {column.name: column for column in (*UNIT_COLUMNS, *DERIVED)}
     default = [column for column in columns.values() if column.name not in _ON_REQUEST]
     fields = choose_fields(question.fields, columns.values(), default)
     check_order(question.order, frozenset(columns))
     by_database = _database_order(question.order)
     scan = await _scan(access, question, _columns_to_read(access.reader, fields, question.order))
+    if question.running or question.uuids:
+        scan = replace(scan, where=await without_superseded(access.reader, scan.where))
     limit = question.limit
     scan = replace(
         scan,

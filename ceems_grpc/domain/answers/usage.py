@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from ceems_grpc.domain.access import Access
 from ceems_grpc.domain.answers.answer import Answer, truncate
 from ceems_grpc.domain.answers.derived import WEIGHTED_SUM, add_derived, derived_among, with_needs
+from ceems_grpc.domain.answers.superseded import counted_without_superseded, without_superseded
 from ceems_grpc.domain.columns import DERIVED, METRIC_NAMES, USAGE_COLUMNS
 from ceems_grpc.domain.errors import bad_data
 from ceems_grpc.domain.questions.fields import choose_fields
@@ -80,7 +81,7 @@ async def usage(access: Access, question: UsageQuestion) -> Answer:
     if question.mode is Mode.GLOBAL and not question.exact_groups:
         table = await _as_kept(access.reader, where, metrics)
     else:
-        table = await _summed(access.reader, question, by, where, metrics)
+        table = await _summed_once(access.reader, question, by, where, metrics)
 
     def finish() -> Answer:
         ordered = sort_table(add_derived(table, derived_among(mentioned)), question.order)
@@ -152,6 +153,7 @@ async def _from_units(
     reader = access.reader
     window = question.window
     where = await _where(access, question.selection, RanWithin(window.start, window.end), METRIC_NAMES)
+    where = await without_superseded(reader, where)
     known, keys = await _keys(reader, Table.UNITS, metrics, where)
     measures = (Count("num_units"), *_measures(keys))
     starts = (
@@ -219,6 +221,18 @@ async def _as_kept(reader: Reader, where: Condition, metrics: tuple[str, ...]) -
     plain = tuple(column.name for column in USAGE_COLUMNS if not column.has_keys)
     keyed = tuple(AllKeys(name) for name in _readable(reader, Table.USAGE, metrics))
     return await reader.table(Scan(Table.USAGE, (*plain, *keyed), where, _ORDER))
+
+
+async def _summed_once(
+    reader: Reader, question: UsageQuestion, by: tuple[str, ...], where: Condition, metrics: tuple[str, ...]
+) -> pa.Table:
+    """Sum the rows; of a unit that has a row from before its start, leave that row out."""
+    if question.every_row or question.mode is Mode.GLOBAL or question.source is Source.DAILY:
+        return await _summed(reader, question, by, where, metrics)
+    if not question.exact_groups:  # such a row could be the first of its group, which shows its cluster
+        return await _summed(reader, question, by, await without_superseded(reader, where), metrics)
+    table = await _summed(reader, question, by, where, metrics)
+    return await counted_without_superseded(reader, where, by, table)
 
 
 async def _summed(

@@ -92,6 +92,7 @@ class UsageQuestion:
     """Usage by user, project and the columns of ``group_by``; with ``exact_groups`` only by those columns.
 
     ``rounds_window``: the window is widened to multiples of a quarter of an hour, which `Source.UNITS` always does.
+    ``every_row``: count rows too that a later row of the same unit replaces, as the REST API does.
     """
 
     window: Window
@@ -105,6 +106,7 @@ class UsageQuestion:
     limit: int | None = None
     admin: AsAdmin = False
     rounds_window: bool = False
+    every_row: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,7 @@ class UsageOverTimeQuestion:
 
 @dataclass(frozen=True, slots=True)
 class StatsQuestion:
-    """Counts of units, projects and users per cluster."""
+    """Counts of units, projects and users per cluster. ``every_row``: as in `UsageQuestion`."""
 
     window: Window
     mode: Mode = Mode.CURRENT
@@ -135,6 +137,7 @@ class StatsQuestion:
     order: tuple[OrderBy, ...] = ()
     limit: int | None = None
     admin: AsAdmin = False
+    every_row: bool = False
 
 
 class Directory(StrEnum):

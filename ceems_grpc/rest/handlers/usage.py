@@ -39,11 +39,12 @@ async def _usage(call: Call, mode: Mode) -> ResourceResponse:
         fields=fields,
         admin=call.admin,
         rounds_window=True,
+        every_row=True,
     )
     shape = CURRENT_USAGE_SHAPE if mode is Mode.CURRENT else USAGE_SHAPE
     return await answer_response(await call.ceems.usage(call.viewer, question), shape)
 
 
 async def _stats(call: Call, mode: Mode) -> ResourceResponse:
-    question = StatsQuestion(call.window, mode, call.selection, admin=call.admin)
+    question = StatsQuestion(call.window, mode, call.selection, admin=call.admin, every_row=True)
     return await answer_response(await call.ceems.stats(call.viewer, question), STATS_SHAPE)

@@ -22,6 +22,7 @@ from ceems_grpc.store.plan import (
     RanWithin,
     Running,
     StartsWith,
+    Waiting,
     Within,
 )
 
@@ -83,6 +84,8 @@ def without_missing(
             kept = all(map(has, ("started_at_ts", "ended_at_ts", "last_updated_at")))  # every version of CEEMS has them
         case Running():
             kept = has("ended_at_ts")
+        case Waiting():
+            kept = has("started_at_ts") and has("ended_at_ts")
     return condition if kept else NEVER
 
 

@@ -118,6 +118,10 @@ class Running(PlanPart, frozen=True):
     """The unit has not ended."""
 
 
+class Waiting(PlanPart, frozen=True):
+    """The unit has neither started nor ended. A start that its column may not hold is none."""
+
+
 class AllOf(PlanPart, frozen=True):
     """All parts are true. Without parts, the condition is always true."""
 
@@ -130,7 +134,7 @@ class AnyOf(PlanPart, frozen=True):
     parts: tuple["Condition", ...]
 
 
-Condition = In | PairIn | Compare | Holds | StartsWith | Within | RanWithin | Running | AllOf | AnyOf
+Condition = In | PairIn | Compare | Holds | StartsWith | Within | RanWithin | Running | Waiting | AllOf | AnyOf
 
 ALWAYS = AllOf(())
 NEVER = AnyOf(())

@@ -20,6 +20,7 @@ from ceems_grpc.store.plan import (
     Running,
     Spread,
     Table,
+    Waiting,
     Within,
 )
 
@@ -79,7 +80,7 @@ def _span(condition: Condition) -> float | None:
     match condition:
         case Within(_, start, end) | RanWithin(start, end):
             return end - start
-        case Running():
+        case Running() | Waiting():
             return 0
         case AllOf(parts):
             return min((span for span in map(_span, parts) if span is not None), default=None)

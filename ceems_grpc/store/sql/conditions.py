@@ -16,11 +16,12 @@ from ceems_grpc.store.plan import (
     RanWithin,
     Running,
     StartsWith,
+    Waiting,
     Within,
 )
 from ceems_grpc.store.sql.runs import Runs
 
-_ENDED = "ended_at_ts"
+_STARTED, _ENDED = "started_at_ts", "ended_at_ts"
 
 
 class Conditions(Runs):
@@ -59,6 +60,9 @@ class Conditions(Runs):
                 return self.ran_within(condition) if start <= end else self.never
             case Running():
                 return f"{self.column(_ENDED)} = 0"
+            case Waiting():
+                unstarted = f"coalesce({self.column(_STARTED)} <= 0, {self.always})"
+                return f"({self.column(_ENDED)} = 0 AND {unstarted})"
 
     def is_not_in(self, operand: Operand, values: tuple[str, ...]) -> str:
         """Write that an operand is none of the values, or has no value."""
