@@ -1,4 +1,4 @@
-"""`ceems-grpc demo`: the whole way from a database to answers, without Grafana."""
+"""`ceems-grpc demo`: shows the whole way from a database to answers, without Grafana."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
 _PATH = Path("demo/ceems.db")
 _YOUNG = timedelta(minutes=30)
-_LOGIN = "admin"  # who is signed in to a fresh Grafana, and an administrator of CEEMS in the demo database
+_LOGIN = "admin"  # the first user of a new Grafana, and an administrator of CEEMS in the demo database
 _FROM_THE_WEB = re.compile(r"\s*@font-face \{.*?\}|\s*<!--.*?-->", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """A query that the demo asks, over so many days until now."""
+    """A query of the demo, over a number of days until now."""
 
     title: str
     days: int
@@ -85,13 +85,13 @@ _STEPS = (
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write the database unless a good one is there, start the plugin, ask it, and print what it answers."""
+    """Write the database if needed, start the plugin, query it, and print the answers."""
     console = open_console(record=options.svg is not None)
     console.print(_database(options), markup=False)
     settings = {"path": str(_PATH.absolute())}
     begin = time.monotonic()
     with PluginHost(settings, _LOGIN) as host:
-        console.print(f"The plugin runs, after {time.monotonic() - begin:.2f} s. Its handshake: {host.handshake}")
+        console.print(f"The plugin started in {time.monotonic() - begin:.2f} s. Its handshake: {host.handshake}")
         _heading(console, "Health: what 'Save & test' says")
         health = host.check_health()
         if health.status != pluginv2_pb2.CheckHealthResponse.OK:
@@ -101,9 +101,9 @@ def run(options: argparse.Namespace) -> int:
             _show(console, host, step)
         code = host.stop()
     if code != 0:
-        raise CommandError(f"The plugin did not stop when asked to (exit code {code}).")
+        raise CommandError(f"The plugin did not stop on request (exit code {code}).")
     console.print(
-        f"\nThe plugin stopped when asked to. Ask more: ceems-grpc query {_PATH} --help", markup=False, soft_wrap=True
+        f"\nThe plugin stopped on request. To ask more: ceems-grpc query {_PATH} --help", markup=False, soft_wrap=True
     )
     if options.svg is not None:
         _save_picture(console, Path(options.svg))
@@ -139,29 +139,29 @@ def _heading(console: Console, title: str) -> None:
 
 
 def _database(options: argparse.Namespace) -> str:
-    """Make sure that there is a database; return a sentence about it."""
+    """Write the database if needed. Return a sentence about it."""
     try:
         age = datetime.now(UTC) - datetime.fromtimestamp(_PATH.stat().st_mtime, UTC)
     except OSError:
         age = None
     if options.keep:
         if age is None:
-            raise CommandError(f"There is no {_PATH} to keep: leave out --keep to have it written.")
-        return f"{_PATH} is used as it is."
+            raise CommandError(f"There is no {_PATH} to keep: leave out --keep to write one.")
+        return f"{_PATH} is used unchanged."
     if age is not None and age < _YOUNG and _count() == options.units:
         old = text_of(max(0.0, age.total_seconds()), "s")
-        return f"{_PATH} was written {old} ago and has {options.units:,} units: it is used again."
+        return f"{_PATH} was written {old} ago and has {options.units:,} units: it is reused."
     try:
         _PATH.parent.mkdir(exist_ok=True)
     except OSError as error:
-        raise CommandError(f"The folder {_PATH.parent} cannot be made: {error.strerror}.") from None
+        raise CommandError(f"The folder {_PATH.parent} cannot be created: {error.strerror}.") from None
     begin = time.monotonic()
     summary = write(_PATH, units=options.units, overwrite=True)
     return f"Wrote {describe(summary)} It took {time.monotonic() - begin:.1f} s."
 
 
 def _count() -> int | None:
-    """Return how many units the database has; None where it cannot tell."""
+    """Return the number of units in the database; None if it cannot be read."""
     try:
         with closing(sqlite3.connect(f"file:{_PATH}?mode=ro", uri=True)) as connection:
             return int(connection.execute("SELECT count(*) FROM units").fetchone()[0])
@@ -170,7 +170,7 @@ def _count() -> int | None:
 
 
 def _save_picture(console: Console, path: Path) -> None:
-    # Rich names a font on the web; a picture shall not load anything, and any font of fixed width will do.
+    # Rich refers to a web font. The picture must not load anything, and any font of fixed width will do.
     picture = _FROM_THE_WEB.sub("", console.export_svg(title="make demo"))
     try:
         path.write_text(picture, encoding="utf-8")

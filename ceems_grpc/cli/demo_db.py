@@ -10,7 +10,7 @@ from ceems_grpc.demo.database import DemoSummary, write_demo_database
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write the database that the options describe, and say what is in it."""
+    """Write the database that the options describe, and print its content."""
     begin = time.monotonic()
     summary = write(
         Path(options.path),
@@ -21,8 +21,8 @@ def run(options: argparse.Namespace) -> int:
         zone=options.zone,
         overwrite=options.overwrite,
     )
-    print(f"{describe(summary)} It took {time.monotonic() - begin:.1f} s.")  # noqa: T201 - what was asked for
-    print(f"Ask it: ceems-grpc query {options.path} --type usage")  # noqa: T201 - what was asked for
+    print(f"{describe(summary)} It took {time.monotonic() - begin:.1f} s.")  # noqa: T201 - the output of the command
+    print(f"To query it: ceems-grpc query {options.path} --type usage")  # noqa: T201 - the output of the command
     return 0
 
 
@@ -36,7 +36,7 @@ def write(
     seed: int = 1,
     zone: str = "Europe/Paris",
 ) -> DemoSummary:
-    """Write a demo database with a progress bar. Raises `CommandError` where that is not possible."""
+    """Write a demo database with a progress bar. Raises `CommandError` if that is not possible."""
     try:
         with progress_bar("Writing units") as progress:
             return write_demo_database(
@@ -51,7 +51,7 @@ def write(
 
 
 def describe(summary: DemoSummary) -> str:
-    """Say in a sentence or two what a demo database holds."""
+    """Describe the content of a demo database."""
     return (
         f"{summary.path}: {summary.units:,} units ({summary.running} running) of {summary.users} users in "
         f"{summary.projects} projects on {', '.join(summary.clusters)}; "
@@ -60,6 +60,6 @@ def describe(summary: DemoSummary) -> str:
 
 
 def _sentence(error: OSError, path: Path) -> str:
-    if error.errno is None:  # raised by our own code, in a sentence
+    if error.errno is None:  # raised by this package, with a sentence
         return str(error)
     return f"{path} cannot be written: {error.strerror or error}."

@@ -32,14 +32,14 @@ _TELL_SECONDS = 5.0
 
 
 class _StoppedError(Exception):
-    """The process is told to stop while much is written; what is written stays."""
+    """The process was stopped while it wrote many rows. The rows that are written stay."""
 
 
 def run(options: argparse.Namespace) -> int:
-    """Feed until the process is told to stop, or print the statements of the set-up."""
+    """Feed until the process is stopped, or print the statements of the set-up."""
     _check_schema(options.schema)
     if options.print_setup:
-        print(_setup(options), end="")  # noqa: T201 - what was asked for
+        print(_setup(options), end="")  # noqa: T201 - the output of the command
         return 0
     settings = _settings(options)
     start_logging({"GF_PLUGIN_LOG_LEVEL": options.log_level})
@@ -68,7 +68,7 @@ def _feed(settings: FeedSettings, pace: Pace, stop: threading.Event) -> None:
 
 
 class _Progress:
-    """Shows how far a copy is: as a bar on a terminal, else as a line in the log now and then."""
+    """Shows the progress of a copy: a bar on a terminal, otherwise a line in the log from time to time."""
 
     def __init__(self, show: Callable[[int, int], None] | None, stop: threading.Event) -> None:
         self._show = show
@@ -76,7 +76,7 @@ class _Progress:
         self._told = time.monotonic()
 
     def tell(self, seen: int, units: int) -> None:
-        """Take how many rows were looked at. Raises `_StoppedError` where the process is to end."""
+        """Report the number of rows that were compared. Raises `_StoppedError` if the process was stopped."""
         if self._stop.is_set():
             raise _StoppedError
         if self._show is not None:
@@ -88,9 +88,9 @@ class _Progress:
 
 def _settings(options: argparse.Namespace) -> FeedSettings:
     if not options.database or not options.to:
-        raise CommandError("Give --database and --to: which file to follow, and where PostgreSQL is.")
+        raise CommandError("Give --database (the file to follow) and --to (the URL of PostgreSQL).")
     if not options.site or len(options.site) > _LONGEST_NAME or "\0" in options.site:
-        raise CommandError(f"The name of a site has from 1 to {_LONGEST_NAME} characters.")
+        raise CommandError(f"The name of a site must have 1 to {_LONGEST_NAME} characters.")
     path = Path(options.database).absolute()
     zone = None
     if options.timezone and (zone := named_zone(options.timezone)) is None:
@@ -111,12 +111,12 @@ def _address(options: argparse.Namespace) -> Address:
         parts = urlsplit(options.to)
         has_password = parts.password is not None or "password=" in parts.query
     except ValueError:
-        raise CommandError(f"'--to' is no URL of a database: {wanted}.") from None
+        raise CommandError(f"'--to' is not a database URL: {wanted}.") from None
     if parts.scheme not in {"postgresql", "postgres"}:
-        raise CommandError(f"'--to' is no URL of PostgreSQL: {wanted}.")
+        raise CommandError(f"'--to' is not a URL of PostgreSQL: {wanted}.")
     if has_password:
         raise CommandError(
-            "The URL holds a password, which every user of this host could read in the list of processes. Put it "
+            "The URL contains a password, which every user of this host could read in the list of processes. Put it "
             "into a file (--password-file), into ~/.pgpass or into the environment variable PGPASSWORD."
         )
     password = ""  # none  # nosec B105
@@ -130,7 +130,7 @@ def _address(options: argparse.Namespace) -> Address:
 
 def _check_schema(schema: str) -> None:
     if not schema.isascii() or not schema.replace("_", "a").isalnum() or len(schema) > _LONGEST_SCHEMA:
-        raise CommandError(f"The name of a schema has up to {_LONGEST_SCHEMA} letters, digits and underscores.")
+        raise CommandError(f"The name of a schema must have up to {_LONGEST_SCHEMA} letters, digits and underscores.")
 
 
 def _setup(options: argparse.Namespace) -> str:

@@ -1,4 +1,4 @@
-"""A small host: starts the plugin as Grafana does, asks it over gRPC, and stops it as Grafana does."""
+"""A small plugin host: starts the plugin as Grafana does, queries it over gRPC, and stops it as Grafana does."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from ceems_grpc.cli.errors import CommandError
 from ceems_grpc.pb import go_plugin_pb2, go_plugin_pb2_grpc, pluginv2_pb2, pluginv2_pb2_grpc
 from ceems_grpc.version import PLUGIN_ID, VERSION
 
-# All that a plugin gets from this host: Grafana's cookie, and the version of its protocol.
+# The whole environment of the plugin: Grafana's magic cookie, and the version of its protocol.
 _ENVIRONMENT = {"grafana_plugin_type": "datasource", "PLUGIN_PROTOCOL_VERSIONS": "2"}
 _PACKAGE_FOLDER = Path(__file__).parents[2]
 _PATIENCE_SECONDS = 20.0
@@ -31,8 +31,8 @@ _LAST_LINES = 20
 class PluginHost:
     """A running plugin process with one data source; a context manager.
 
-    ``settings`` is the data source's jsonData; ``login`` is who asks, with the role Admin in Grafana. Every failure is
-    a `CommandError` that ends with what the plugin logged.
+    ``settings``: the jsonData of the data source. ``login``: the user who asks, with the role Admin in Grafana. Every
+    failure is a `CommandError` that ends with the log of the plugin.
     """
 
     def __init__(self, settings: Mapping[str, object], login: str) -> None:
@@ -56,7 +56,7 @@ class PluginHost:
 
     def __enter__(self) -> Self:
         """Start the plugin and connect to it."""
-        # Nothing is taken from the working directory, where files may have the names of modules.
+        # Python must not import modules from the working directory.
         self._process = subprocess.Popen(  # noqa: S603 - this program itself  # nosec B603
             _program(),
             cwd=_PACKAGE_FOLDER,
@@ -79,17 +79,17 @@ class PluginHost:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop the plugin, by force if it does not stop when asked to."""
+        """Stop the plugin; kill it if it does not stop by itself."""
         self._end()
 
     def check_health(self) -> pluginv2_pb2.CheckHealthResponse:
-        """Press "Save & test"."""
+        """Run the health check, as "Save & test" does."""
         stub = pluginv2_pb2_grpc.DiagnosticsStub(self._connected())  # type: ignore[no-untyped-call]
         request = pluginv2_pb2.CheckHealthRequest(pluginContext=self._context)
         return self._call(stub.CheckHealth, request)  # type: ignore[no-any-return]
 
     def query(self, query: Mapping[str, object], start: datetime, end: datetime) -> list[bytes]:
-        """Ask a panel's query over a time range; the answer is a list of frames, each an Arrow file."""
+        """Run a panel's query over a time range. Return its frames, each an Arrow file."""
         stub = pluginv2_pb2_grpc.DataStub(self._connected())  # type: ignore[no-untyped-call]
         times = pluginv2_pb2.TimeRange(fromEpochMS=int(start.timestamp() * 1000), toEpochMS=int(end.timestamp() * 1000))
         asked = pluginv2_pb2.DataQuery(refId="A", timeRange=times, json=json.dumps(query).encode(), maxDataPoints=1000)
@@ -100,7 +100,7 @@ class PluginHost:
         return list(answer.frames)
 
     def stop(self) -> int | None:
-        """Ask the plugin to stop, as go-plugin does; return its exit code, None if it had to be killed."""
+        """Ask the plugin to stop, as go-plugin does. Return its exit code, or None if it had to be killed."""
         process = self._process
         if process is None:
             return None
@@ -139,7 +139,7 @@ class PluginHost:
             raise self._failure(f"The plugin did not answer: {error.details()}") from None
 
     def _read_handshake(self, process: subprocess.Popen[bytes]) -> str:
-        """Read the one line that the plugin writes when it listens."""
+        """Read the line that the plugin writes when it listens."""
         if process.stdout is None:
             raise CommandError("The plugin has no standard output.")
         line = b""
@@ -160,5 +160,5 @@ class PluginHost:
 
 
 def _program() -> list[str]:
-    """Return how this program is started as a plugin: the packaged one has no modules that Python could be told."""
+    """Return the command that starts this program as a plugin. A packaged program is its own executable."""
     return [sys.executable, "serve"] if getattr(sys, "frozen", False) else [sys.executable, "-m", "ceems_grpc", "serve"]

@@ -1,4 +1,4 @@
-"""`ceems-grpc server`: answers, on the host of the database, what plugins in Grafana elsewhere are asked."""
+"""`ceems-grpc server`: answers, on the host of the database, the requests of plugins on other hosts."""
 
 import argparse
 import asyncio
@@ -25,7 +25,7 @@ _MEBIBYTE = 1024 * 1024
 
 
 def run(options: argparse.Namespace) -> int:
-    """Serve until the process is told to stop."""
+    """Serve until the process is stopped."""
     start_logging({"GF_PLUGIN_LOG_LEVEL": options.log_level})
     start_tracing(os.environ, name="CEEMS bridge server", version=VERSION)
     try:
@@ -51,16 +51,16 @@ async def _serve(settings: ServerSettings, own: ServerPolicy) -> None:
 
 
 def server_settings(options: argparse.Namespace) -> ServerSettings:
-    """Return what the options say about listening and who is let in."""
+    """Return the settings for listening and authentication."""
     files = (options.tls_cert, options.tls_key, options.client_ca)
     if options.plain_text:
         if any(files):
-            raise CommandError("--plain-text is without TLS: leave out --tls-cert, --tls-key and --client-ca.")
+            raise CommandError("--plain-text means no TLS: leave out --tls-cert, --tls-key and --client-ca.")
         tls = None
     elif options.tls_cert and options.tls_key:
         tls = TlsFiles(Path(options.tls_cert), Path(options.tls_key), _path(options.client_ca))
     else:
-        raise CommandError("Give --tls-cert and --tls-key; on a loopback address --plain-text will do as well.")
+        raise CommandError("Give --tls-cert and --tls-key. On a loopback address, --plain-text is possible instead.")
     return ServerSettings(
         listen=ListenAddress.read(options.listen),
         tls=tls,
@@ -81,7 +81,7 @@ def _limits(settings: ServerSettings, own: ServerPolicy) -> StoreLimits:
 
 
 def policy_of(options: argparse.Namespace) -> ServerPolicy:
-    """Return what the options say about the database and its limits."""
+    """Return the settings of the database and its limits."""
     described = {
         "path": str(Path(options.database).absolute()),
         "timezone": options.timezone,
@@ -100,5 +100,5 @@ def _path(text: str | None) -> Path | None:
 
 def _size(mebibytes: int) -> int:
     if not 0 < mebibytes < _TOO_LARGE:
-        raise CommandError(f"A size must be from 1 to {_TOO_LARGE - 1} MiB: gRPC has no larger messages.")
+        raise CommandError(f"A size must be from 1 to {_TOO_LARGE - 1} MiB: gRPC does not support larger messages.")
     return mebibytes

@@ -1,1 +1,1 @@
-"""Feeds the database of a site into PostgreSQL, and goes on with every change."""
+"""Copies the database of a site into PostgreSQL and follows its changes."""

@@ -1,4 +1,4 @@
-"""One feeder: a database file on one side, PostgreSQL on the other, and what keeps the second as the first is."""
+"""A feeder: it copies a database file to PostgreSQL and keeps the copy up to date."""
 
 import asyncio
 import logging
@@ -25,24 +25,24 @@ from ceems_grpc.store.sqlite.source_rows import AdbcRows, Rows
 from ceems_grpc.store.sqlite.store import SqliteStore
 
 _log = logging.getLogger(__name__)
-_OF_THE_FILE = "[SQLite]"  # in messages of the driver that reads the file, which raises the same errors
+_OF_THE_FILE = "[SQLite]"  # in messages of the driver that reads the file, whose errors have the same class
 
 
 class FeedError(Exception):
-    """The feeder cannot go on until somebody has changed something; the message is a sentence that says what."""
+    """The feeder needs a change by an administrator. The message says which."""
 
 
 class SiteConflictError(FeedError):
-    """The file has a cluster of another site."""
+    """The file contains a cluster of another site."""
 
 
 class FedTwiceError(FeedError):
-    """Another feeder feeds this site now."""
+    """Another feeder is feeding this site."""
 
 
 @dataclass(frozen=True, slots=True)
 class FeedSettings:
-    """What is fed, and to where. ``zone``: of the file's local times; None guesses it as data sources do."""
+    """The source and the target. ``zone``: the zone of local times in the file; None guesses it as data sources do."""
 
     path: Path
     address: Address
@@ -53,9 +53,10 @@ class FeedSettings:
 
 
 class Feeder:
-    """Feeds one site, from one thread. Only one feeder feeds a site: `open` raises `FedTwiceError` for a second one.
+    """Feeds one site, from one thread. A site has one feeder: `open` raises `FedTwiceError` for a second one.
 
-    ``open_rows``: how the file is read, see `SourceFollower`. ``progress``: called with the rows that were looked at.
+    ``open_rows``: opens the file for reading; see `SourceFollower`. ``progress``: called with the number of rows that
+    were compared so far.
     """
 
     def __init__(
@@ -68,29 +69,29 @@ class Feeder:
         self._settings = settings
         self._progress = progress
         self._open_rows = open_rows
-        self.units = 0  # in the file, when it was opened
+        self.units = 0  # in the file when it was opened
         self._connection: PostgresConnection | None = None
         self._target: PostgresTarget | None = None
         self._follower: SourceFollower | None = None
 
     @property
     def target(self) -> PostgresTarget:
-        """Where rows go; only while the feeder is open."""
+        """The target in PostgreSQL. Only for an open feeder."""
         assert self._target is not None  # noqa: S101 - opened before
         return self._target
 
     @property
     def is_open(self) -> bool:
-        """Whether there is a connection."""
+        """Whether the feeder is open."""
         return self._follower is not None
 
     def open(self) -> None:
-        """Connect, make the tables where there are none, and take the right to feed the site.
+        """Connect, create the tables if there are none, and lock the site.
 
-        Raises `StoreError` where the file or the server cannot be read, and `FeedError`.
+        Raises `StoreError` if the file or the server cannot be read, and `FeedError`.
         """
         settings = self._settings
-        facts, zone = _look(settings)
+        facts, zone = _describe(settings)
         self.units = facts.units
         try:
             self._connection = PostgresConnection(settings.address, None)
@@ -106,10 +107,10 @@ class Feeder:
             raise
 
     def step(self) -> Step:
-        """Look at the file, and write what has changed.
+        """Check the file and write its changes.
 
-        Raises `StoreError` for errors of PostgreSQL and of reading the file, `FeedError` for what somebody must change,
-        and what else `SourceFollower.step` raises. After any error the feeder is closed, and may be opened again.
+        Raises `StoreError` for errors of PostgreSQL and of reading the file, `FeedError` if an administrator must act,
+        and the other errors of `SourceFollower.step`. An error closes the feeder; it can be opened again.
         """
         assert self._follower is not None  # noqa: S101 - opened before
         try:
@@ -123,11 +124,11 @@ class Feeder:
             self.close()
             raise SiteConflictError(str(error)) from None
         except BaseException:
-            self.close()  # whatever it was: what is open may be of a state that is gone
+            self.close()  # the state in memory may no longer match the database
             raise
 
     def close(self) -> None:
-        """Let go of the file, the connection and the right to feed the site."""
+        """Close the file and the connection, which unlocks the site."""
         if self._follower is not None:
             self._follower.close()
             self._follower = None
@@ -143,7 +144,7 @@ class Feeder:
         ensure_tables(connection, settings.schema)
         if not lock_site(connection, settings.schema, settings.site):
             raise FedTwiceError(
-                f"Another feeder feeds site '{settings.site}' into this database now. Stop one of the two, give the "
+                f"Another feeder is feeding site '{settings.site}' into this database. Stop one of the two, give the "
                 "sites different names (--site), or start this one with --wait to take over when the other ends."
             )
         site = FeedSite(settings.site, text_of_zone(zone), facts.schema_version, settings.keep_history, dict(WEIGHTS))
@@ -152,7 +153,7 @@ class Feeder:
 
 
 def ensure_tables(connection: PostgresConnection, schema: str) -> None:
-    """Make the tables where there are none. Raises `FeedError` if the role may not, or they have another version."""
+    """Create the tables if there are none. Raises `FeedError` if that is not allowed or their version differs."""
     found = connection.fetch(f"SELECT to_regclass({text(f'{quote(schema)}.layout')}) IS NOT NULL").column(0)[0].as_py()
     if not found:
         _make_tables(connection, schema)
@@ -161,8 +162,8 @@ def ensure_tables(connection: PostgresConnection, schema: str) -> None:
         has = rows[0] if rows else "no version"
         raise FeedError(
             f"The tables in schema '{schema}' have layout {has}, and this program writes layout"
-            f" {POSTGRES_LAYOUT_VERSION}. Use the version of ceems-grpc that made them, or feed into a new schema"
-            " (--schema) and drop this one when that is filled."
+            f" {POSTGRES_LAYOUT_VERSION}. Use the version of ceems-grpc that created them, or feed into a new schema"
+            " (--schema) and drop this one when the new one is filled."
         )
 
 
@@ -174,8 +175,8 @@ def _make_tables(connection: PostgresConnection, schema: str) -> None:
     )
     if not allowed.column(0)[0].as_py():
         raise FeedError(
-            f"Schema '{schema}' has no tables of CEEMS, and this role may not make them. Run the statements of "
-            "`ceems-grpc feed --print-setup` as the owner (docs/postgres.md), or feed as a role that may create."
+            f"Schema '{schema}' has no tables of CEEMS, and this role may not create them. Run the statements of "
+            "`ceems-grpc feed --print-setup` as the owner (docs/postgres.md), or use a role that may create tables."
         )
     connection.run("BEGIN")
     try:
@@ -185,13 +186,13 @@ def _make_tables(connection: PostgresConnection, schema: str) -> None:
     except BaseException:
         connection.run("ROLLBACK")
         raise
-    _log.info("the tables were made", extra={"schema": schema})
+    _log.info("tables created", extra={"schema": schema})
 
 
-def _look(settings: FeedSettings) -> tuple[Facts, tzinfo]:
-    """Read what the file is, through a store that is closed again: the follower may read with another SQLite."""
+def _describe(settings: FeedSettings) -> tuple[Facts, tzinfo]:
+    """Describe the file. The store is closed at once, because the follower can use another copy of SQLite."""
 
-    async def look() -> tuple[Facts, tzinfo]:
+    async def describe() -> tuple[Facts, tzinfo]:
         store = SqliteStore(settings.path, zone=settings.zone)
         try:
             async with store.read() as reader:
@@ -200,5 +201,5 @@ def _look(settings: FeedSettings) -> tuple[Facts, tzinfo]:
         finally:
             await store.close()
 
-    with ThreadPoolExecutor(1) as pool:  # there may be an event loop in this thread
-        return pool.submit(lambda: asyncio.run(look())).result()
+    with ThreadPoolExecutor(1) as pool:  # this thread may already run an event loop
+        return pool.submit(lambda: asyncio.run(describe())).result()

@@ -1,4 +1,4 @@
-"""Feeding until told to stop: looks at the file again and again, and outlives what fails meanwhile."""
+"""The loop of a feeder: it checks the file repeatedly until it is stopped, and retries after failures."""
 
 import logging
 import sqlite3
@@ -17,14 +17,15 @@ from ceems_grpc.store.follow.keeper import Step
 _log = logging.getLogger(__name__)
 _PASSING = (StoreError, CannotMirrorError, sqlite3.Error, duckdb.Error, OSError, FedTwiceError)
 _LONGEST_WAIT = 60.0
-_CLOCKS_DIFFER = 120.0  # seconds that the newest update may be in the future before it is worth a warning
+_CLOCKS_DIFFER = 120.0  # seconds in the future from which the newest update causes a warning
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """``interval``: seconds between looks. ``once``: end when PostgreSQL shows the file.
+    """The options of the loop.
 
-    ``wait``: outlive also what fails at first, and other feeders.
+    ``interval``: seconds between checks of the file. ``once``: end when PostgreSQL is up to date. ``wait``: retry also
+    if the first attempt fails, and wait for another feeder of the site to end.
     """
 
     interval: float = 1.0
@@ -35,8 +36,8 @@ class Pace:
 def feed(feeder: Feeder, pace: Pace, metrics: FeedMetrics, stop: threading.Event) -> None:
     """Feed until ``stop`` is set.
 
-    Raises what stands in the way at first, unless ``pace.wait``; and `FeedError` at any time, but for another feeder
-    that one waits for.
+    Raises the errors of the first attempt, unless ``pace.wait`` is set, and `FeedError` at any time, except
+    `FedTwiceError` if ``pace.wait`` is set.
     """
     failures = 0
     patient = pace.wait
@@ -50,7 +51,7 @@ def feed(feeder: Feeder, pace: Pace, metrics: FeedMetrics, stop: threading.Event
             failures += 1
             detail = error.detail if isinstance(error, StoreError) else str(error)
             seconds = min(2.0**failures * pace.interval, _LONGEST_WAIT)
-            _log.warning("feeding failed and is tried again", extra={"detail": detail, "after_seconds": seconds})
+            _log.warning("feeding failed and will be retried", extra={"detail": detail, "after_seconds": seconds})
             stop.wait(seconds)
             continue
         failures = 0
@@ -73,7 +74,7 @@ def _look(feeder: Feeder, metrics: FeedMetrics) -> None:
     if step is Step.NOTHING:
         return
     _log.info(
-        "PostgreSQL shows the file",
+        "PostgreSQL is up to date",
         extra={
             "step": step.value,
             "rows": metrics.written - before,
@@ -82,6 +83,6 @@ def _look(feeder: Feeder, metrics: FeedMetrics) -> None:
     )
     if metrics.ahead > _CLOCKS_DIFFER:
         _log.warning(
-            "units were updated in the future: the clocks of this host and of CEEMS differ, or the time zone is wrong",
+            "the newest update is in the future: the clocks of this host and CEEMS differ, or the time zone is wrong",
             extra={"ahead_seconds": round(metrics.ahead)},
         )

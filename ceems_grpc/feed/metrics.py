@@ -1,4 +1,4 @@
-"""What a feeder counts about its work, in prometheus_client's default registry."""
+"""The metrics of a feeder, in the default registry of prometheus_client."""
 
 import time
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from ceems_grpc.store.follow.keeper import Step
 
 LAG = Gauge(
     "ceems_feed_lag_seconds",
-    "Seconds since PostgreSQL last showed the file as it is; 0 while it does.",
+    "Seconds since PostgreSQL was last up to date with the file; 0 while it is.",
     labelnames=["site"],
 )
 NEWEST = Gauge(
@@ -19,12 +19,12 @@ NEWEST = Gauge(
 )
 AHEAD = Gauge(
     "ceems_feed_clock_ahead_seconds",
-    "Seconds by which the newest update lies in the future of this host's clock; 0 where it does not.",
+    "Seconds by which the newest update is ahead of this host's clock; 0 if it is not.",
     labelnames=["site"],
 )
 ROWS = Counter("ceems_feed_rows_written_total", "Rows written to PostgreSQL.", labelnames=["site"])
-LOOKS = Counter("ceems_feed_looks_total", "Looks at the file, by what they led to.", labelnames=["site", "result"])
-ERRORS = Counter("ceems_feed_errors_total", "Looks that failed.", labelnames=["site"])
+LOOKS = Counter("ceems_feed_looks_total", "Checks of the file, by result.", labelnames=["site", "result"])
+ERRORS = Counter("ceems_feed_errors_total", "Checks that failed.", labelnames=["site"])
 
 
 class FeedMetrics:
@@ -44,16 +44,16 @@ class FeedMetrics:
 
     @property
     def lag(self) -> float:
-        """Seconds since PostgreSQL last showed the file as it was."""
+        """Seconds since PostgreSQL was last up to date with the file."""
         return 0.0 if self._behind_since is None else max(self._clock() - self._behind_since, 0.0)
 
     def looks(self) -> None:
-        """Note that a look at the file begins; what changed before it is not shown until it ends."""
+        """Record that a check of the file starts. The lag counts from here until the check ends."""
         if self._behind_since is None:
             self._behind_since = self._clock()
 
     def looked(self, step: Step, written: int, newest: int | None) -> None:
-        """Note what a look led to; ``written``: rows that the target has written since it was opened."""
+        """Record the result of a check. ``written``: the rows that the target has written since it was opened."""
         self._behind_since = None
         LOOKS.labels(self._site, step.value).inc()
         ROWS.labels(self._site).inc(written - self._of_target)
@@ -65,9 +65,9 @@ class FeedMetrics:
             AHEAD.labels(self._site).set(self.ahead)
 
     def failed(self) -> None:
-        """Note that a look failed."""
+        """Record that a check failed."""
         ERRORS.labels(self._site).inc()
 
     def opened(self) -> None:
-        """Note that there is a new target, which has written nothing yet."""
+        """Record that the feeder has a new target, whose count of written rows starts at 0."""
         self._of_target = 0

@@ -1,4 +1,4 @@
-"""Makes the store of one or several sources."""
+"""Creates the store of one or several sources."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,18 +11,19 @@ from ceems_grpc.store.protocols import Store
 from ceems_grpc.store.sources import BridgeSource, FileSource, PostgresSource, Source
 from ceems_grpc.store.sqlite.store import SqliteStore
 
-_MIRROR_FROM = 32 * 1024 * 1024  # bytes; smaller databases answer fast enough by themselves
+_MIRROR_FROM = 32 * 1024 * 1024  # bytes; smaller databases are fast enough without a mirror
 
 MirrorMode = Literal["auto", "memory", "off"]
 
 
 @dataclass(frozen=True, slots=True)
 class StoreOptions:
-    """How stores are made.
+    """Options for the creation of stores.
 
-    ``mirror_mode``: whether a database file gets a mirror, and where; ``mirror_folder``: its folder (None: a cache
-    folder of the process's user). ``source_timeout``: how long each of several sources may take (None: as long as the
-    question). ``fail_on_missing_source``: whether an answer fails when one of several sources does.
+    ``mirror_mode``: whether a database file gets a mirror, and whether it is in memory. ``mirror_folder``: the folder
+    of mirrors; None means the cache folder of the process's user. ``source_timeout``: how long each of several sources
+    may take; None means as long as the question. ``fail_on_missing_source``: whether a question fails if one of several
+    sources does not answer.
     """
 
     mirror_mode: MirrorMode = "auto"
@@ -32,13 +33,13 @@ class StoreOptions:
 
 
 def create_store(sources: Sequence[Source], options: StoreOptions) -> Store:
-    """Return the store of the sources; several are merged. Nothing is opened before the first question.
+    """Return the store of the sources. Several sources are merged. The first question opens them.
 
-    Must be called within the event loop in which the store is used.
+    Call it in the event loop in which the store is used.
     """
     if len(sources) == 1 and not sources[0].name:
         return _of_one(sources[0], options)
-    from ceems_grpc.store.merged.store import MergedStore  # noqa: PLC0415 - only where sources are merged
+    from ceems_grpc.store.merged.store import MergedStore  # noqa: PLC0415 - needed for merged sources only
 
     named = [(source.name, partial(_of_one, source, options)) for source in sources]
     timeout = None if options.source_timeout is None else options.source_timeout.total_seconds()
@@ -50,7 +51,7 @@ def _of_one(source: Source, options: StoreOptions) -> Store:
         case FileSource():
             return _of_file(source, options)
         case BridgeSource():
-            from ceems_grpc.store.remote.store import RemoteStore  # noqa: PLC0415 - only where there are bridges
+            from ceems_grpc.store.remote.store import RemoteStore  # noqa: PLC0415 - needed for bridges only
 
             return RemoteStore(source.endpoint)
         case PostgresSource():

@@ -1,4 +1,4 @@
-"""What can go wrong with a database, in words for two audiences.
+"""The errors of stores, with messages for two audiences.
 
 ``str(error)`` is safe to show to anybody: no path, no SQL. ``error.detail`` is for administrators and logs.
 """
@@ -13,11 +13,11 @@ class StoreError(Exception):
 
 
 class StoreMissingError(StoreError):
-    """There is no such file, or the path leads to something that is not a file."""
+    """There is no such file, or the path does not name a file."""
 
 
 class StorePermissionError(StoreError):
-    """The process may not read the file, a folder above it, or the files that SQLite keeps beside it."""
+    """The process may not read the file, a folder above it, or the files that SQLite keeps next to it."""
 
 
 class StoreCorruptError(StoreError):
@@ -25,20 +25,20 @@ class StoreCorruptError(StoreError):
 
 
 class StoreSchemaError(StoreError):
-    """The file is a database, but not one of CEEMS: a table or column is missing."""
+    """The file is a database, but not of CEEMS: a table or column is missing."""
 
 
 class StoreBusyError(StoreError):
-    """A writer kept the database locked for longer than the busy timeout, or too many questions wait already."""
+    """A writer kept the database locked for longer than the busy timeout, or too many questions are waiting."""
 
 
 def no_table(table: str) -> StoreSchemaError:
-    """Make the error for a question about a table that the database's version of CEEMS did not have."""
+    """Make the error for a table that the database's version of CEEMS does not have."""
     return StoreSchemaError(f"This CEEMS database has no table {table}; it was made by an older version of CEEMS.")
 
 
 def lacking(what: str, detail: str = "") -> StoreError:
-    """Make the error for a question about a table or column that is not there; ``what``: such as "column num_units"."""
+    """Make the error for a missing table or column. ``what``: for example "column num_units"."""
     named = f": no {what}" if what else ""
     message = (
         f"The database lacks a table or column that this question needs{named}."

@@ -1,4 +1,4 @@
-"""What an answer lacks because a source could not be asked."""
+"""What an answer lacks because a source could not be queried."""
 
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -13,8 +13,8 @@ _MOST_NAMED = 10
 class Missing:
     """A source that is left out of an answer.
 
-    ``reason``: safe to show to anybody; ``detail``: for administrators and logs. ``clusters``: what it held when it
-    was asked last; None where that is not known.
+    ``reason``: safe to show to anybody. ``detail``: for administrators and logs. ``clusters``: the clusters that the
+    source held when it last answered; None if that is not known.
     """
 
     source: str
@@ -25,12 +25,12 @@ class Missing:
 
     @property
     def sentence(self) -> str:
-        """Say what is missing, and why."""
+        """What is missing and why, for anybody."""
         return self._sentence(self.reason)
 
     @property
     def detailed(self) -> str:
-        """Say the same to an administrator."""
+        """What is missing and why, for administrators."""
         return self._sentence(self.detail)
 
     def _sentence(self, reason: str) -> str:
@@ -57,12 +57,12 @@ class Partial(Protocol):
 
     @property
     def missing(self) -> tuple[Missing, ...]:
-        """What the answers given so far lack."""
+        """What the answers so far lack."""
         ...
 
 
 def require_whole(reader: Reader) -> None:
-    """Raise `StoreBusyError` if answers lack something: what is not found may be in the source that is missing."""
+    """Raise `StoreBusyError` if a source is missing, because rows that were not found may be there."""
     missing = missing_of(reader)
     if missing:
         said, detailed = (" ".join(texts) for texts in zip(*((m.sentence, m.detailed) for m in missing), strict=True))
@@ -70,5 +70,5 @@ def require_whole(reader: Reader) -> None:
 
 
 def missing_of(reader: Reader) -> tuple[Missing, ...]:
-    """Return what the answers that the reader has given so far lack; nothing, for a reader of one source."""
+    """Return what the answers of a reader lack so far; nothing for a reader of a single source."""
     return reader.missing if isinstance(reader, Partial) else ()

@@ -1,4 +1,4 @@
-"""Where rows come from: a file, a server on another host, or PostgreSQL."""
+"""The kinds of sources: a file, a server on another host, and PostgreSQL."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +9,7 @@ from ceems_grpc.store.remote.endpoint import Endpoint
 
 @dataclass(frozen=True, slots=True)
 class FileSource:
-    """A database file. ``zone``: in which the site writes its local times; None guesses it."""
+    """A database file. ``zone``: the zone in which the site writes its local times; None guesses it."""
 
     name: str
     path: Path
@@ -18,7 +18,7 @@ class FileSource:
 
 @dataclass(frozen=True, slots=True)
 class BridgeSecrets:
-    """What a bridge shows and trusts: a token, and PEM texts; "" is none."""
+    """The credentials and trusted authority of a bridge: a token, and PEM texts. "" means none."""
 
     token: str = field(default="", repr=False)
     ca_cert: str = field(default="", repr=False)
@@ -28,7 +28,10 @@ class BridgeSecrets:
 
 @dataclass(frozen=True, slots=True)
 class BridgeSource:
-    """A `ceems-grpc server` on another host. ``address``: host:port; ``server_name``: in its certificate ("" host)."""
+    """A `ceems-grpc server` on another host.
+
+    ``address``: host:port. ``server_name``: the name in its certificate; "" means the host of the address.
+    """
 
     name: str
     address: str
@@ -38,7 +41,7 @@ class BridgeSource:
 
     @property
     def endpoint(self) -> Endpoint:
-        """Return it as connections want it."""
+        """The endpoint for a connection."""
         own = self.secrets
         return Endpoint(
             self.address, self.server_name, self.plain_text, own.token, own.ca_cert, own.client_cert, own.client_key
@@ -47,7 +50,7 @@ class BridgeSource:
 
 @dataclass(frozen=True, slots=True)
 class PostgresSource:
-    """A database in PostgreSQL. ``url`` has no password; ``schema`` holds the tables."""
+    """A database in PostgreSQL. ``url``: without a password. ``schema``: the schema with the tables."""
 
     name: str
     url: str

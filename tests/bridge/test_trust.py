@@ -226,7 +226,7 @@ REFUSED_STARTS = [
     (["--listen", "127.0.0.1:0", "{tls}"], "give --token-file or --client-ca"),
     (["--listen", "127.0.0.1:0", "{tokens}"], "Give --tls-cert and --tls-key"),
     (["--listen", "127.0.0.1:0", "{tls}", "{tokens}", "--client-name", "x"], "--client-name requires --client-ca"),
-    (["--listen", "127.0.0.1:0", "{tls}", "{tokens}", "--plain-text"], "--plain-text is without TLS"),
+    (["--listen", "127.0.0.1:0", "{tls}", "{tokens}", "--plain-text"], "--plain-text means no TLS"),
     (["--listen", "9443", "{tls}", "{tokens}"], "write HOST:PORT"),
     (["--listen", "127.0.0.1:65536", "{tls}", "{tokens}"], "write HOST:PORT"),
     (["--listen", "192.0.2.1:0", "{tls}", "{tokens}"], "Cannot listen on 192.0.2.1:0"),

@@ -26,7 +26,7 @@ def test_shows_the_whole_way(tmp_path: Path) -> None:
         assert f'{{"queryType": "{kind}"' in done.stdout
     assert "900 units on 4 clusters" in done.stdout
     assert "█" in done.stdout
-    assert "The plugin stopped when asked to." in done.stdout
+    assert "The plugin stopped on request." in done.stdout
     with closing(sqlite3.connect(tmp_path / "demo" / "ceems.db")) as connection:
         assert connection.execute("SELECT count(*) FROM units").fetchone() == (900,)
 
@@ -51,11 +51,11 @@ def test_uses_a_young_database_again(tmp_path: Path, demo: Callable[..., tuple[i
     path.parent.mkdir()
     write_demo_database(path, units=700, seed=3)
     identity = path.stat().st_ino
-    assert "it is used again" in demo("--units", "700")[1]
+    assert "it is reused" in demo("--units", "700")[1]
     assert path.stat().st_ino == identity
     old = time.time() - 3600
     os.utime(path, (old, old))
-    assert "is used as it is" in demo("--keep")[1]
+    assert "is used unchanged" in demo("--keep")[1]
     assert path.stat().st_ino == identity
     assert "Wrote demo/ceems.db: 700 units" in demo("--units", "700")[1]
     assert "Wrote demo/ceems.db: 600 units" in demo("--units", "600")[1]

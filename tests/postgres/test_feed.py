@@ -197,16 +197,16 @@ def test_refuses_a_cluster_of_another_site(site: Path, server: Server, empty_dat
 def test_a_second_feeder_says_so(site: Path, server: Server, empty_database: str) -> None:
     with feeding(site, server, empty_database) as first:
         first.step()
-        with pytest.raises(FedTwiceError, match="Another feeder feeds site 'a' into this database now"):
+        with pytest.raises(FedTwiceError, match="Another feeder is feeding site 'a' into this database"):
             once(site, server, empty_database)
         told = run(site, server, empty_database, "--once")
         assert told.returncode == 1
-        assert "Another feeder feeds site 'a'" in told.stderr
+        assert "Another feeder is feeding site 'a'" in told.stderr
         waiting = subprocess.Popen(
             command(site, server, empty_database, "--once", "--wait", "--interval", "0.1"), stderr=subprocess.PIPE
         )
         assert waiting.stderr is not None
-        assert b"tried again" in waiting.stderr.readline()
+        assert b"will be retried" in waiting.stderr.readline()
     with waiting:
         waiting.stderr.read()
     assert waiting.returncode == 0
@@ -358,5 +358,5 @@ def test_shows_metrics(site: Path, writer: sqlite3.Connection, server: Server, e
 
 def test_needs_tables_or_the_right_to_make_them(site: Path, server: Server, empty_database: str) -> None:
     server.run("DROP ROLE IF EXISTS nothing", f"CREATE ROLE nothing LOGIN PASSWORD '{PASSWORD}'")
-    with pytest.raises(FeedError, match="may not make them"):
+    with pytest.raises(FeedError, match="may not create them"):
         feed_once(site, server.url(empty_database, "nothing"), password=PASSWORD, site="a")

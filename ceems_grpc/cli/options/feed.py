@@ -3,10 +3,10 @@
 import argparse
 
 _DESCRIPTION = """\
-Copy the database of a CEEMS site into PostgreSQL and follow it: every change of the file is there a moment later.
-Several sites may feed one database, each by its own feeder and under its own name.
+Copy the database of a CEEMS site into PostgreSQL and follow it: every change of the file is copied a moment later.
+Several sites can feed one database, each with its own feeder and its own name.
 
-A feeder may be stopped or killed at any moment and goes on where it was. See docs/postgres.md.
+A feeder can be stopped or killed at any moment, and continues later. See docs/postgres.md.
 
 examples:
   ceems-grpc feed --database /var/lib/ceems/ceems.db --to postgresql://ceems_feeder@db.example.org/ceems --site paris
@@ -16,36 +16,40 @@ examples:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Describe the command's options."""
+    """Add the options of the command to its parser."""
     parser.description = _DESCRIPTION
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--database", metavar="PATH", help="the database file, or the folder of ceems.db")
     parser.add_argument("--to", metavar="URL", help="PostgreSQL, such as postgresql://user@host:5432/database")
     parser.add_argument(
-        "--site", default="default", metavar="NAME", help="name of the site, another one for each (default: default)"
+        "--site", default="default", metavar="NAME", help="name of the site, different for each site (default: default)"
     )
     parser.add_argument("--schema", default="ceems", metavar="S", help="schema of the tables (default ceems)")
     parser.add_argument(
         "--password-file",
         metavar="FILE",
-        help="holds the password, for owner and group only (or PGPASSWORD, .pgpass)",
+        help="file with the password, for owner and group only (or use PGPASSWORD, .pgpass)",
     )
     parser.add_argument("--timezone", default="", metavar="Z", help="the site's time zone (default: guessed)")
     parser.add_argument(
-        "--keep-history", action="store_true", help="keep rows in PostgreSQL that CEEMS deletes by its retention"
+        "--keep-history",
+        action="store_true",
+        help="keep rows in PostgreSQL that CEEMS deletes after its retention period",
     )
-    work = parser.add_argument_group("how it works")
-    work.add_argument("--once", action="store_true", help="end when PostgreSQL shows the file as it is")
+    work = parser.add_argument_group("operation")
+    work.add_argument("--once", action="store_true", help="end when PostgreSQL is up to date")
+    work.add_argument("--wait", action="store_true", help="wait until the server answers and until another feeder ends")
     work.add_argument(
-        "--wait", action="store_true", help="wait for a server that does not answer and for another feeder to end"
+        "--interval", type=float, default=1.0, metavar="S", help="seconds between checks of the file (default 1)"
     )
     work.add_argument(
-        "--interval", type=float, default=1.0, metavar="S", help="seconds between looks at the file (default 1)"
+        "--metrics", metavar="HOST:PORT", help="serve Prometheus metrics on this address, such as 127.0.0.1:9105"
     )
-    work.add_argument("--metrics", metavar="HOST:PORT", help="serve Prometheus metrics here, such as 127.0.0.1:9105")
     work.add_argument("--log-level", choices=("debug", "info", "warn", "error"), default="info", help="default info")
-    setup = parser.add_argument_group("setting PostgreSQL up")
-    setup.add_argument("--print-setup", action="store_true", help="print the statements that make the tables, and end")
-    setup.add_argument("--shards", default="", metavar="A,B", help="the large tables lie on these foreign servers")
-    setup.add_argument("--on", default="", metavar="A", help="print what is to be run on this shard")
-    setup.add_argument("--citus", action="store_true", help="the large tables are distributed by Citus")
+    setup = parser.add_argument_group("set-up of PostgreSQL")
+    setup.add_argument(
+        "--print-setup", action="store_true", help="print the statements that create the tables, and end"
+    )
+    setup.add_argument("--shards", default="", metavar="A,B", help="put the large tables on these foreign servers")
+    setup.add_argument("--on", default="", metavar="A", help="print the statements for this shard")
+    setup.add_argument("--citus", action="store_true", help="distribute the large tables with Citus")

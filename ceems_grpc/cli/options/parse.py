@@ -1,4 +1,4 @@
-"""The command line: every command with its options."""
+"""The command line: the commands and their options."""
 
 import argparse
 from collections.abc import Sequence
@@ -13,10 +13,10 @@ STEPS = ("hour", "day", "week", "month")
 FORMATS = ("table", "plot", "csv", "json")
 
 _QUERY_HELP = """\
-Ask a CEEMS database what a panel in Grafana would ask, and print the answer.
+Query a CEEMS database as a panel in Grafana does, and print the answer.
 
-QUERY is the JSON of a panel's query (docs/query.md); '-' reads it from standard input. Options win over
-the same keys in QUERY. Without --user you are the operator: whoever may read the file may see all of it.
+QUERY is the JSON of a panel's query (docs/query.md); '-' reads it from standard input. Options override
+the same keys in QUERY. Without --user you are the operator, who sees all rows of the file.
 
 examples:
   ceems-grpc query ceems.db --type units --running --from now-1d
@@ -28,7 +28,7 @@ examples:
 
 
 def parse(version: str, arguments: Sequence[str]) -> argparse.Namespace:
-    """Read a command line; ``command`` of the result is the command's name. Ends the process with 2 if it is wrong."""
+    """Parse a command line. ``command`` is the name of the command. Exits with status 2 if the line is wrong."""
     parser = _parser(version)
     options, rest = parser.parse_known_args(arguments)
     # argparse gives an optional argument its default as soon as an option comes before it.
@@ -41,17 +41,17 @@ def parse(version: str, arguments: Sequence[str]) -> argparse.Namespace:
 
 def _parser(version: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="ceems-grpc", description="CEEMS for Grafana: the plugin that Grafana runs, and tools around it."
+        prog="ceems-grpc", description="CEEMS for Grafana: the plugin that Grafana runs, and its tools."
     )
     parser.add_argument("--version", action="version", version=version)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    commands.add_parser("serve", help="run the plugin; Grafana starts it so (the default)")
-    _demo(commands.add_parser("demo", help="start the plugin as Grafana does and show what it answers"))
+    commands.add_parser("serve", help="run the plugin, as Grafana does (the default)")
+    _demo(commands.add_parser("demo", help="start the plugin as Grafana does and show its answers"))
     _demo_db(commands.add_parser("demo-db", help="write a realistic demo database"))
     _query(
         commands.add_parser(
             "query",
-            help="ask a database a question",
+            help="query a database",
             description=_QUERY_HELP,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
@@ -59,34 +59,32 @@ def _parser(version: str) -> argparse.ArgumentParser:
     _check(commands.add_parser("check", help="diagnose a database file"))
     feed_help = "copy a database into PostgreSQL and follow it"
     add_feed_options(commands.add_parser("feed", help=feed_help, allow_abbrev=False))
-    add_server_options(commands.add_parser("server", help="answer for Grafanas on other hosts", allow_abbrev=False))
+    add_server_options(commands.add_parser("server", help="answer for Grafana on other hosts", allow_abbrev=False))
     add_migrate_parser(commands)
     return parser
 
 
 def _demo(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Write a demo database to ./demo/ceems.db, start the plugin as Grafana does, and show what it answers. "
-        "A database there that is younger than 30 minutes and as large as asked is used again."
+        "Write a demo database to ./demo/ceems.db, start the plugin as Grafana does, and show its answers. "
+        "A database that is younger than 30 minutes and has the right number of units is reused."
     )
     parser.add_argument("--units", type=int, default=5_000, metavar="N", help="units in the database (default 5000)")
-    parser.add_argument("--keep", action="store_true", help="use the database that is there, whatever its age and size")
-    parser.add_argument("--svg", metavar="FILE", help="also draw what is shown into an SVG picture")
+    parser.add_argument("--keep", action="store_true", help="use the existing database, regardless of its age and size")
+    parser.add_argument("--svg", metavar="FILE", help="also save the output as an SVG picture")
 
 
 def _demo_db(parser: argparse.ArgumentParser) -> None:
-    parser.description = "Write a database as ceems_api_server would have, for an invented computing centre."
+    parser.description = "Write a database as ceems_api_server does, for an invented computing centre."
     parser.add_argument("path", metavar="PATH", help="file to write")
     parser.add_argument("--units", type=int, default=20_000, metavar="N", help="jobs, VMs and pods (default 20000)")
     parser.add_argument(
         "--days", type=int, default=120, metavar="N", help="days until now that it covers (default 120)"
     )
     parser.add_argument("--users", type=int, default=40, metavar="N", help="people (default 40)")
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="seed of the invented centre (default 1)")
     parser.add_argument(
-        "--seed", type=int, default=1, metavar="N", help="another seed invents another centre (default 1)"
-    )
-    parser.add_argument(
-        "--zone", default="Europe/Paris", metavar="Z", help="time zone that it writes local times in (Europe/Paris)"
+        "--zone", default="Europe/Paris", metavar="Z", help="time zone of local times (default Europe/Paris)"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
 
@@ -95,45 +93,49 @@ def _query(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", metavar="PATH", help="the database file, or the folder of ceems.db")
     parser.add_argument("query", metavar="QUERY", nargs="?", help="the query as JSON")
     question = parser.add_argument_group("question")
-    question.add_argument("--type", choices=QUERY_TYPES, help="what is asked (default units)")
+    question.add_argument("--type", choices=QUERY_TYPES, help="type of the query (default units)")
     question.add_argument(
         "--from", dest="start", default="now-7d", metavar="T", help="start: now-30d, 2026-11-23, 2026-11-23T08:00, ms"
     )
     question.add_argument("--to", dest="end", default="now", metavar="T", help="end; a date is the end of that day")
     question.add_argument("--mode", choices=("current", "global"), help="usage, stats: in the time range, or all time")
-    question.add_argument("--running", action="store_true", help="units: also those that have not ended")
-    question.add_argument("--cluster", action="append", metavar="C", help="only this cluster (may be given again)")
-    question.add_argument("--project", action="append", metavar="P", help="only this project (may be given again)")
+    question.add_argument("--running", action="store_true", help="units: also those that are still running")
+    question.add_argument("--cluster", action="append", metavar="C", help="only this cluster (can be repeated)")
+    question.add_argument("--project", action="append", metavar="P", help="only this project (can be repeated)")
     question.add_argument("--fields", metavar="A,B", help="columns to show, in this order")
-    question.add_argument("--group-by", metavar="A,B", help="usage, usage-over-time: for example cluster_id")
+    question.add_argument(
+        "--group-by", metavar="A,B", help="usage, usage-over-time: group by these columns, for example cluster_id"
+    )
     question.add_argument(
         "--source",
         choices=SOURCES,
         help="what usage is summed from: whole units, their share of the time range, or days",
     )
-    question.add_argument("--step", choices=STEPS, help="usage-over-time: how long a step is (default day)")
+    question.add_argument("--step", choices=STEPS, help="usage-over-time: length of a step (default day)")
     question.add_argument("--order-by", metavar="A,B", help="sort; '-' before a name for descending (--order-by=-A)")
-    question.add_argument("--limit", type=int, metavar="N", help="at most so many rows (default 50 in tables)")
-    asker = parser.add_argument_group("who asks")
-    asker.add_argument("--user", metavar="LOGIN", help="ask as this user of Grafana, who sees what CEEMS allows")
+    question.add_argument("--limit", type=int, metavar="N", help="maximum number of rows (default 50 in tables)")
+    asker = parser.add_argument_group("user")
+    asker.add_argument(
+        "--user", metavar="LOGIN", help="ask as this Grafana user, with the rights of that user in CEEMS"
+    )
     asker.add_argument("--admin", action="store_true", help="ask as an administrator of CEEMS, if the user is one")
     parser.add_argument(
         "--timezone",
         default="",
         metavar="Z",
-        help="the site's time zone; times are shown in it (default: dates mean the site's guessed zone, times are UTC)",
+        help="the site's time zone, also for output (default: a guessed zone for dates, UTC for output)",
     )
-    parser.add_argument("--format", choices=FORMATS, help="how to print (default table; plot for usage-over-time)")
+    parser.add_argument("--format", choices=FORMATS, help="output format (default table; plot for usage-over-time)")
     parser.add_argument(
         "--safe-csv",
         action="store_true",
-        help="CSV for spreadsheets: put an apostrophe before texts that they would run as formulas",
+        help="CSV for spreadsheets: put an apostrophe before texts that a spreadsheet would run as formulas",
     )
 
 
 def _check(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Say whether the plugin can answer from a database file, and if not, why and what to do. Run it as the user "
+        "Check whether the plugin can answer from a database file. If not, say why and what to do. Run it as the user "
         "that Grafana runs as: sudo -u grafana ceems-grpc check /var/lib/ceems/ceems.db"
     )
     parser.add_argument("path", metavar="PATH", help="the database file, or the folder of ceems.db")

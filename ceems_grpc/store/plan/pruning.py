@@ -1,4 +1,4 @@
-"""What a condition says about where its rows can be, and what is left of it in a database that lacks columns."""
+"""Simplifies conditions for a source: by the clusters that it holds and the columns that it lacks."""
 
 from collections.abc import Callable, Mapping
 
@@ -30,7 +30,7 @@ _NO_LISTS: Mapping[str, frozenset[str]] = {}
 
 
 def clusters_of(condition: Condition) -> frozenset[str] | None:
-    """Return the ids of the clusters that rows which fulfil the condition can be of; None: of any."""
+    """Return the ids of the clusters whose rows can meet the condition; None means any cluster."""
     match condition:
         case In("cluster_id", values, False):
             return frozenset(values)
@@ -53,9 +53,9 @@ def clusters_of(condition: Condition) -> frozenset[str] | None:
 def without_missing(
     condition: Condition, has: Callable[[str], bool], lists: Mapping[str, frozenset[str]] = _NO_LISTS
 ) -> Condition:
-    """Return the condition as it is where some columns are missing, which is as if they held nothing in every row.
+    """Return the condition for a database that lacks columns, as if these were null in every row.
 
-    ``lists``: columns that are missing but known to hold the same list in every row.
+    ``lists``: missing columns that are known to hold the same list in every row.
     """
 
     def there(operand: Operand) -> bool:
@@ -90,7 +90,7 @@ def without_missing(
 
 
 def within(condition: Condition, clusters: frozenset[str]) -> Condition:
-    """Return the condition as it is where all rows are of these clusters."""
+    """Return the condition for a database whose rows all belong to these clusters."""
     match condition:
         case AllOf(parts):
             return _all_of([within(part, clusters) for part in parts])
@@ -104,7 +104,7 @@ def within(condition: Condition, clusters: frozenset[str]) -> Condition:
 
 
 def holding_only(condition: Condition, column: str, values: frozenset[str]) -> Condition:
-    """Return the condition as it is where only these values of a list column count, whatever rows hold."""
+    """Return the condition with only these values of a list column; any other value matches no row."""
     match condition:
         case AllOf(parts):
             return _all_of([holding_only(part, column, values) for part in parts])
@@ -131,7 +131,7 @@ def _any_of(parts: list[Condition]) -> Condition:
 
 
 def measure_without_missing(measure: Measure, has: Callable[[str], bool]) -> Measure:
-    """Return the same for the condition of a measure."""
+    """Return the measure with its condition simplified by `without_missing`."""
     if isinstance(measure, CountIf):
         return replace(measure, condition=without_missing(measure.condition, has))
     return measure
