@@ -1,4 +1,4 @@
-"""Any target that does what `follow_target` asks for shows the database after each step."""
+"""Any target of `ceems_grpc.store.follow.fill` and `changes` equals the database after each step."""
 
 import sqlite3
 from collections.abc import Iterable

@@ -38,7 +38,7 @@ class Snapshot:
         self._counts = mirror.counts
 
     def groups(self, numbers: pa.ChunkedArray) -> pa.Table:
-        """Return the texts of the groups of units, with at least these numbers; see `mirror_groups`."""
+        """Return the texts of the groups of units up to the highest of these numbers; see `duckdb.groups`."""
         highest = pc.max(numbers).as_py()
         return self._groups(-1 if highest is None else highest)
 

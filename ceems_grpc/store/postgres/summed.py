@@ -1,7 +1,7 @@
 """Aggregates of units from the sums that PostgreSQL keeps per UTC day and hour, exact also where a window cuts an hour.
 
 Whole days of the window come from ``units_daily``, the other whole hours from ``units_hourly``, and what is left at
-its two ends from the units themselves. See `postgres_rollups` for what the sums are.
+its two ends from the units themselves. See `ceems_grpc.store.postgres.feed.rollups` for these sums.
 """
 
 from collections.abc import Iterable
