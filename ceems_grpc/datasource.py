@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextlib import aclosing, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
 
 from ceems_grpc.domain.errors import ErrorType, QuestionError, no_service_user, no_user
@@ -109,9 +110,20 @@ class CeemsDataSource:
         try:
             with failures_counted():  # the API counts the errors that it turns into responses
                 async with asyncio.timeout(self._seconds()):
-                    return await self._api.answer(self._viewer(context), request.method, request.path, request.query)
+                    viewer = self._viewer(context)
+                    response = await self._api.answer(viewer, request.method, request.path, request.query)
+                    if isinstance(response.body, AsyncGenerator):
+                        return replace(response, body=self._parts(context, response.body))
+                    return response
         except TimeoutError:
             return error_response(503, ErrorType.TIMEOUT, f"the question took longer than {self._seconds():g} s")
+
+    async def _parts(self, context: PluginContext, body: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+        """Yield the parts of a body. What fails in the middle of it is told as well."""
+        with self._failures(context):
+            async with aclosing(body):
+                async for part in body:
+                    yield part
 
     async def check_health(self, context: PluginContext) -> HealthResult:
         """Open the database. Describe it to administrators; tell others only that it answers, and how fresh it is."""

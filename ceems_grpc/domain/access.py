@@ -11,8 +11,10 @@ Membership is per cluster: a project of the same name on another cluster is anot
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import NamedTuple
+from hashlib import sha256
+from typing import NamedTuple, TypeVar
 
 from cachetools import TTLCache
 
@@ -25,6 +27,10 @@ from ceems_grpc.store.plan import ALWAYS, AllOf, AnyOf, Condition, Distinct, Hol
 from ceems_grpc.store.protocols import Reader
 
 SERVICE_ACCOUNT = "svc"
+_MOST_BYTES = 8 * 1024 * 1024  # of each of the two caches of rights
+_ENTRY_BYTES, _PAIR_BYTES = 500, 180  # overhead in memory
+_LONGEST_KEY = 200  # characters
+_Kept = TypeVar("_Kept")
 
 Pairs = tuple[tuple[str, str], ...]
 """(cluster, project) or (cluster, user) pairs."""
@@ -52,36 +58,54 @@ class Rights:
     LIFETIME = 10.0  # seconds
 
     def __init__(self, timer: Callable[[], float] = time.time) -> None:
-        self._admins: TTLCache[str, AdminScope] = TTLCache(10_000, self.LIFETIME, timer)
-        self._pairs: TTLCache[str, Pairs] = TTLCache(10_000, self.LIFETIME, timer)
+        self._admins: TTLCache[str, AdminScope] = TTLCache(_MOST_BYTES, self.LIFETIME, timer, _size_of_scope)
+        self._pairs: TTLCache[str, Pairs] = TTLCache(_MOST_BYTES, self.LIFETIME, timer, _size_of_pairs)
 
     async def admin_scope(self, reader: Reader, login: str) -> AdminScope:
         """Return what the login administers as table admin_users has it; older databases without it have nobody."""
-        known = self._admins.get(login)
+        known = self._admins.get(_key(login))
         if known is not None:
             return known
         known = await _read_admin_scope(reader, login)
         if not missing_of(reader):
-            self._admins[login] = known
+            _keep(self._admins, login, known)
         return known
 
     def known(self, login: str) -> AdminScope | None:
         """Return what the login administers if that is remembered."""
-        return self._admins.get(login)
+        return self._admins.get(_key(login))
 
     async def memberships(self, reader: Reader, logins: tuple[str, ...]) -> Pairs:
         """Return the (cluster, project) pairs of the projects that contain one of the logins, sorted."""
         pairs: set[tuple[str, str]] = set()
         for login in dict.fromkeys(logins):
-            known = self._pairs.get(login)
+            known = self._pairs.get(_key(login))
             if known is None:
                 where = Holds("users", (login,))
                 found = await reader.distinct(Distinct(Table.PROJECTS, ("cluster_id", "name"), where))
                 known = tuple(zip(found.column(0).to_pylist(), found.column(1).to_pylist(), strict=True))
                 if not missing_of(reader):
-                    self._pairs[login] = known
+                    _keep(self._pairs, login, known)
             pairs.update(known)
         return tuple(sorted(pairs, key=lambda pair: tuple(map(str, pair))))  # both parts are nullable
+
+
+def _key(login: str) -> str:
+    # Questions may name users of any name: a long one takes no more memory than a short one.
+    return login if len(login) <= _LONGEST_KEY else sha256(login.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _keep(cache: "TTLCache[str, _Kept]", login: str, value: "_Kept") -> None:
+    with suppress(ValueError):  # larger than the whole cache
+        cache[_key(login)] = value
+
+
+def _size_of_scope(scope: AdminScope) -> int:
+    return _ENTRY_BYTES + sum(map(len, scope.clusters or ()))
+
+
+def _size_of_pairs(pairs: Pairs) -> int:
+    return _ENTRY_BYTES + sum(_PAIR_BYTES + len(cluster or "") + len(project or "") for cluster, project in pairs)
 
 
 async def _read_admin_scope(reader: Reader, login: str) -> AdminScope:

@@ -7,6 +7,7 @@ answer is therefore not used after a member was removed or a row was written.
 import time
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import replace
+from hashlib import sha256
 
 from cachetools import TTLCache
 from prometheus_client import Counter, Gauge
@@ -22,6 +23,11 @@ _LOOKUPS = Counter("ceems_usage_cache_lookups", "Look-ups in the cache of usage 
 _BYTES = Gauge("ceems_usage_cache_bytes", "Bytes that the kept usage answers take")
 
 
+def short_key(*parts: object) -> bytes:
+    """Return a key of 32 bytes for questions and rights of any length, by what their ``repr`` says."""
+    return sha256(repr(parts).encode("utf-8", "surrogatepass")).digest()
+
+
 class UsageCache:
     """Caches answers by key, up to a number of bytes. Equal questions at the same time run once."""
 
@@ -32,7 +38,10 @@ class UsageCache:
         self._reported = 0
 
     async def get(self, key: Hashable, work: Callable[[], Awaitable[Answer]]) -> Answer:
-        """Return the cached answer (valid until its ``expires``), or do the work and cache its answer."""
+        """Return the cached answer (valid until its ``expires``), or do the work and cache its answer.
+
+        ``key``: a short one, since its size is not counted; see `short_key`.
+        """
         found = self._kept.get(key)
         if found is not None:
             _LOOKUPS.labels("hit").inc()
@@ -69,4 +78,5 @@ _Kept = tuple[Answer, tuple[Statement, ...]]  # an answer, and the statements th
 def _size(entry: _Kept) -> int:
     answer, statements = entry
     columns = (1 + int(answer.table.num_columns)) * _COLUMN_BYTES
-    return columns + int(answer.table.nbytes) + sum(len(statement.text) for statement in statements)
+    told = sum(len(statement.text) + len(repr(statement.parameters)) for statement in statements)
+    return columns + int(answer.table.nbytes) + told

@@ -14,7 +14,7 @@ from ceems_grpc.domain.answers import directory, stats, units, usage
 from ceems_grpc.domain.answers import suggestions as suggest
 from ceems_grpc.domain.answers.answer import Answer
 from ceems_grpc.domain.answers.suggestions import Suggestions, SuggestQuestion
-from ceems_grpc.domain.cache import UsageCache
+from ceems_grpc.domain.cache import UsageCache, short_key
 from ceems_grpc.domain.cost import CostedQuestion, cost_of
 from ceems_grpc.domain.errors import no_user
 from ceems_grpc.domain.questions.limits import check_limits
@@ -134,7 +134,7 @@ class Ceems:
             if access.clusters is None:  # an administrator of some clusters keeps the question's own choice
                 limited = replace(limited, admin=access.as_admin)
             # Only now: the first reader of a file in WAL mode creates an empty log next to it.
-            key = (viewer, rights, limited, await self.store.version())
+            key = (short_key(viewer, rights, limited), await self.store.version())
 
         async def work() -> Answer:
             cost = cost_of(limited, as_admin=access.as_admin)

@@ -368,6 +368,18 @@ async def test_what_is_kept_is_bounded_by_bytes(ceems_and_clock: tuple[Ceems, Cl
     assert MOST_BYTES <= 256 * 1024 * 1024
 
 
+async def test_long_questions_leave_short_keys(ceems_and_clock: tuple[Ceems, Clock]) -> None:
+    ceems, _ = ceems_and_clock
+    long = tuple(f"{number:0900}" for number in range(500))
+    await ceems.usage(Viewer("ann"), question(selection=Selection(projects=("alpha", *long))))
+    (key,) = ceems._usage._kept
+    assert len(repr(key)) < 1_000
+    assert (await ceems.usage(Viewer("ann"), question(selection=Selection(projects=("alpha", *long))))).expires
+    other = question(selection=Selection(projects=("alpha", *long[1:])))
+    assert (await ceems.usage(Viewer("ann"), other)).expires is None
+    assert (await ceems.usage(Viewer("bob"), other)).expires is None
+
+
 async def test_an_answer_larger_than_the_bound_is_answered_and_not_kept(ceems_and_clock: tuple[Ceems, Clock]) -> None:
     ceems, clock = ceems_and_clock
     ceems._usage = UsageCache(100, timer=clock)

@@ -219,6 +219,20 @@ async def test_verify_without_units_is_malformed(ceems: Ceems) -> None:
     assert caught.value.status == 400
 
 
+async def test_rights_of_many_long_names_take_little_memory(tmp_path: Path) -> None:
+    rights = Rights()
+    store = SqliteStore(make(tmp_path / "ceems.db"))
+    async with store.read() as reader:
+        for number in range(50):
+            logins = tuple(f"{number}-{index}-{'x' * 900}" for index in range(20))
+            assert await rights.memberships(reader, logins) == ()
+            assert not (await rights.admin_scope(reader, logins[0])).is_admin
+    await store.close()
+    for cache in (rights._pairs, rights._admins):
+        assert max(map(len, cache)) <= 200
+        assert cache.currsize <= cache.maxsize == 8 * 1024 * 1024
+
+
 async def test_rights_are_asked_anew_after_their_lifetime(tmp_path: Path) -> None:
     path = make(tmp_path / "ceems.db")
     now = 0.0

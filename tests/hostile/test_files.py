@@ -271,12 +271,32 @@ async def test_a_value_without_measure_takes_little_memory(plugin: Plugin, ceems
     path = tmp_path / "ceems.db"
     write_people_site(path)
     with writing(path) as connection:
-        connection.execute("UPDATE units SET tags = zeroblob(120000000) WHERE uuid = 'unit-bob'")
+        connection.execute("UPDATE units SET tags = hex(zeroblob(60000000)) WHERE uuid = 'unit-bob'")
     before = peak_memory(plugin.process.pid)
     hurt = source(plugin, path)
     answer = await hurt.get("root", "units/admin", *WINDOW)
     assert (answer.status, answer.json["error"]) == (500, "The database could not answer.")
     assert peak_memory(plugin.process.pid) - before < 200 * MEBIBYTE
+    assert [row["uuid"] for row in await hurt.rows("ann", "units", *WINDOW)] == ["unit-ann"]
+
+
+async def test_many_large_values_take_little_memory(plugin: Plugin, ceems: Source, tmp_path: Path) -> None:
+    del ceems
+    path = tmp_path / "ceems.db"
+    write_people_site(path)
+    with writing(path) as connection:
+        columns = [row[1] for row in connection.execute("PRAGMA table_info(units)") if row[1] not in {"id", "uuid"}]
+        names = ", ".join(f'"{name}"' for name in columns)
+        values = ", ".join("hex(zeroblob(2000000))" if name == "name" else f'"{name}"' for name in columns)
+        connection.execute(
+            f"INSERT INTO units (uuid, {names}) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n"
+            f" WHERE i < 60) SELECT 'large-' || i, {values} FROM units, n WHERE uuid = 'unit-bob'"
+        )
+    before = peak_memory(plugin.process.pid)
+    hurt = source(plugin, path, mirror={"mode": "off"})
+    response = await hurt.query("root", {"A": {"queryType": "units", "admin": True}}, MILLISECONDS)
+    assert "take too much memory" in response["A"].error
+    assert peak_memory(plugin.process.pid) - before < 450 * MEBIBYTE
     assert [row["uuid"] for row in await hurt.rows("ann", "units", *WINDOW)] == ["unit-ann"]
 
 

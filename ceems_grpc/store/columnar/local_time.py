@@ -48,14 +48,15 @@ def moment_of(zone: tzinfo) -> Callable[[str | None, int | None], int | None]:
     @lru_cache(maxsize=100_000)
     def both(text: str) -> tuple[int, int] | None:
         try:
-            naive = datetime.strptime(text[:19], LAYOUT)  # noqa: DTZ007 - the zone is put on below
-        except (TypeError, ValueError):  # a column may hold anything
+            naive = datetime.strptime(text, LAYOUT)  # noqa: DTZ007 - the zone is put on below
+        except ValueError:
             return None
         first, second = (int(naive.replace(tzinfo=zone, fold=fold).timestamp()) for fold in (0, 1))
         return (first, second) if first >= 0 else None
 
     def moment(text: str | None, ended_ms: int | None) -> int | None:
-        pair = both(text) if text else None
+        # A column may hold anything; long texts are not kept.
+        pair = both(text[:19]) if isinstance(text, str) else None
         if pair is None:
             return None
         first, second = pair

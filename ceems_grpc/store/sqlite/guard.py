@@ -3,8 +3,8 @@
 import sqlite3
 from typing import Any
 
-LARGEST_VALUE = 64 * 1024 * 1024
-"""Bytes of a text, row or statement. CEEMS writes a few KiB; the longest list in a question is 30 MiB."""
+LARGEST_VALUE = 8 * 1024 * 1024
+"""Bytes of a text, row or statement. CEEMS writes a few KiB; the longest list in a question is 3 MiB as JSON."""
 
 
 class GuardedConnection(sqlite3.Connection):

@@ -5,6 +5,7 @@ import sqlite3
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
+from contextlib import aclosing
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
@@ -15,7 +16,7 @@ from ceems_grpc.schema import COLUMNS
 from ceems_grpc.store.columnar.assemble import type_of, type_of_measure
 from ceems_grpc.store.columnar.local_time import moment_of
 from ceems_grpc.store.columnar.values import unusable_counts
-from ceems_grpc.store.errors import no_table
+from ceems_grpc.store.errors import StoreError, no_table
 from ceems_grpc.store.plan import Aggregate, Distinct, KeyScan, Scan, Spread, Table
 from ceems_grpc.store.protocols import Facts
 from ceems_grpc.store.runtime.cancellation import run_cancellable, stop_tasks
@@ -24,6 +25,10 @@ from ceems_grpc.store.sqlite.arrow import batch_of, flat_table
 from ceems_grpc.store.sqlite.dialect import SqliteSql
 
 _ROWS_A_FETCH = 4096
+_BYTES_A_FETCH = 4 * 1024 * 1024
+_ROWS_AT_ONCE = 16  # rows that are fetched before their bytes are counted
+MOST_BYTES = 192 * 1024 * 1024
+"""Bytes of texts that an answer holds at once. About 150,000 units with all columns have as much."""
 _ROWS_LOOKED_AT = 50_000  # of each table, for values that its columns may not hold
 # Steps from one cluster to the next along the index instead of reading all of it.
 _CLUSTERS = """
@@ -63,7 +68,7 @@ class SqliteReader:
     async def table(self, scan: Scan) -> pa.Table:
         """Return all rows of a scan, JSON columns taken apart where `AllKeys` asks for it."""
         rows: list[tuple[Any, ...]] = []
-        async for chunk in self._fetch(*self._write(scan.table, lambda sql: sql.scan(scan)[0])):
+        async for chunk in _counted(self._fetch(*self._write(scan.table, lambda sql: sql.scan(scan)[0]))):
             rows += chunk
         return await run_cancellable(lambda: flat_table(scan, rows))
 
@@ -74,7 +79,7 @@ class SqliteReader:
             raise ValueError("batches() gives JSON columns as text; use table() for AllKeys")
         schema = pa.schema([(name, type_of(name)) for name in names])
         empty = True
-        async for rows in self._fetch(*self._write(scan.table, lambda sql: sql.scan(scan)[0])):
+        async for rows, _ in self._fetch(*self._write(scan.table, lambda sql: sql.scan(scan)[0])):
             empty = False
             yield await asyncio.to_thread(batch_of, schema, rows)
         if empty:
@@ -195,16 +200,17 @@ class SqliteReader:
 
     async def _all(self, statement: str, parameters: list[object]) -> list[tuple[Any, ...]]:
         rows: list[tuple[Any, ...]] = []
-        async for chunk in self._fetch(statement, parameters):
+        async for chunk in _counted(self._fetch(statement, parameters)):
             rows += chunk
         return rows
 
-    async def _fetch(self, statement: str, parameters: list[object]) -> AsyncIterator[list[tuple[Any, ...]]]:
+    async def _fetch(self, statement: str, parameters: list[object]) -> AsyncGenerator["_Chunk", None]:
         given = 0
         try:
-            async for rows in self._fetch_strictly(statement, parameters):
-                yield rows
-                given += len(rows)
+            async with aclosing(self._fetch_strictly(statement, parameters)) as chunks:
+                async for rows, size in chunks:
+                    yield rows, size
+                    given += len(rows)
         except sqlite3.OperationalError as error:
             if "decode to UTF-8" not in str(error):
                 raise
@@ -212,19 +218,25 @@ class SqliteReader:
             return
         # Names that users give need not be UTF-8. From now on this connection replaces what is not, which is slower.
         self._connection.text_factory = lambda text: text.decode("utf-8", "replace")
-        async for rows in self._fetch_strictly(statement, parameters):
-            left, given = rows[given:], max(given - len(rows), 0)
-            if left:
-                yield left
+        async with aclosing(self._fetch_strictly(statement, parameters)) as chunks:
+            async for rows, size in chunks:
+                left, given = rows[given:], max(given - len(rows), 0)
+                if left:
+                    yield left, size
 
-    async def _fetch_strictly(self, statement: str, parameters: list[object]) -> AsyncIterator[list[tuple[Any, ...]]]:
+    async def _chunk(self, cursor: aiosqlite.Cursor) -> "_Chunk":
+        """Return the next rows; their bytes are counted in the connection's own thread."""
+        chunk: _Chunk = await self._connection._execute(_fetch_chunk, cursor._cursor)  # type: ignore[no-untyped-call]
+        return chunk
+
+    async def _fetch_strictly(self, statement: str, parameters: list[object]) -> AsyncGenerator["_Chunk", None]:
         recorded = record("database", "sqlite", statement, parameters)
         began = time.perf_counter()
         async with self._connection.execute(statement, parameters) as cursor:
             try:
-                while rows := list(await cursor.fetchmany(_ROWS_A_FETCH)):
-                    recorded.ran(began, len(rows))
-                    yield rows  # type: ignore[misc]  # tuples, since no row factory is set
+                while (chunk := await self._chunk(cursor))[0]:
+                    recorded.ran(began, len(chunk[0]))
+                    yield chunk
                     began = time.perf_counter()
                 recorded.ran(began)
             except asyncio.CancelledError:
@@ -235,3 +247,40 @@ class SqliteReader:
 
 async def _table_of(schema: pa.Schema, rows: list[tuple[Any, ...]]) -> pa.Table:
     return pa.Table.from_batches([await run_cancellable(lambda: batch_of(schema, rows))])
+
+
+_Chunk = tuple[list[tuple[Any, ...]], int]  # rows, and the bytes of their texts
+
+
+def _fetch_chunk(cursor: sqlite3.Cursor) -> _Chunk:
+    """Return the next rows: not too many, and not too large ones."""
+    rows: list[tuple[Any, ...]] = []
+    size = 0
+    while len(rows) < _ROWS_A_FETCH and size < _BYTES_A_FETCH:
+        some = cursor.fetchmany(_ROWS_AT_ONCE)
+        if not some:
+            break
+        rows += some
+        size += sum(map(_text_bytes, zip(*some, strict=True)))
+    return rows, size
+
+
+def _text_bytes(values: tuple[Any, ...]) -> int:
+    try:
+        return sum(map(len, values))
+    except TypeError:  # numbers or nulls are among them
+        return sum(len(value) for value in values if isinstance(value, str | bytes))
+
+
+async def _counted(chunks: AsyncGenerator[_Chunk, None]) -> AsyncIterator[list[tuple[Any, ...]]]:
+    """Yield rows that are all held. Raises `StoreError` when their texts take too much memory."""
+    together = 0
+    async with aclosing(chunks):
+        async for rows, size in chunks:
+            together += size
+            if together > MOST_BYTES:
+                raise StoreError(
+                    "The rows take too much memory; choose a shorter time range, fewer fields, or a limit.",
+                    f"the texts of an answer take more than {MOST_BYTES} bytes",
+                )
+            yield rows
