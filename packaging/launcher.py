@@ -7,24 +7,34 @@ import sys
 from pathlib import Path
 
 from c_library import loader_name
-from plugin_facts import PROGRAMS, program_name
+from plugin_facts import PROGRAMS, libraries_name, program_name
 
-SOURCE = Path(__file__).with_name("launcher.c")
+_STRICT = ("-Os", "-s", "-Wall", "-Wextra", "-Werror")
 
 
-def make_launcher(target: Path) -> None:
-    """Compile launcher.c for this machine, statically. Raises `SystemExit` with a sentence if that fails."""
+def make_launcher(folder: Path, name: str) -> None:
+    """Compile the launcher of that name into a folder for this machine, and what it preloads beside the libraries.
+
+    Raises `SystemExit` with a sentence if that fails.
+    """
+    _compile("launcher.c", folder / name, "-static", f'-DLOADER="{loader_name()}"')
+    _compile("urandom.c", folder / libraries_name(name) / "liburandom.so", "-shared", "-fPIC")
+
+
+def _compile(source: str, target: Path, *flags: str) -> None:
     compiler = shutil.which(os.environ.get("CC", "cc"))
     if compiler is None:
         raise SystemExit("The launcher needs a C compiler: install gcc and libc6-dev (Debian) or gcc and glibc-static.")
-    flags = ["-static", "-Os", "-s", "-Wall", "-Wextra", "-Werror", f'-DLOADER="{loader_name()}"']
     done = subprocess.run(  # noqa: S603 - fixed arguments
-        [compiler, *flags, "-o", str(target), str(SOURCE)], capture_output=True, text=True, check=False
+        [compiler, *_STRICT, *flags, "-o", str(target), str(Path(__file__).with_name(source))],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode != 0:
-        raise SystemExit(f"The launcher cannot be compiled: {done.stderr.strip()}")
+        raise SystemExit(f"{source} cannot be compiled: {done.stderr.strip()}")
 
 
 if __name__ == "__main__":
     if sys.platform == "linux":
-        make_launcher(PROGRAMS / program_name() / program_name())
+        make_launcher(PROGRAMS / program_name(), program_name())

@@ -26,7 +26,7 @@ grafana: ## run the Grafana of this machine with the plugin in dist/ and a demo 
 	@test -f dist/plugin.json || $(MAKE) dist
 	@$(BIN)/python packaging/run_grafana.py $(GRAFANA_OPTIONS)
 
-$(PROGRAM): $(VENV)/.installed $(PB)/.generated packaging/ceems.spec packaging/program.py packaging/check_libraries.py packaging/plugin_facts.py packaging/c_library.py packaging/launcher.py packaging/launcher.c plugin.json \
+$(PROGRAM): $(VENV)/.installed $(PB)/.generated packaging/ceems.spec packaging/program.py packaging/check_libraries.py packaging/plugin_facts.py packaging/c_library.py packaging/launcher.py packaging/launcher.c packaging/urandom.c plugin.json \
             $(shell find ceems_grpc -name '*.py' -not -path '*/pb/*')
 	$(BIN)/python -m PyInstaller --noconfirm --log-level ERROR --distpath build/program --workpath build/pyinstaller packaging/ceems.spec
 	$(BIN)/python packaging/launcher.py

@@ -15,7 +15,7 @@ import pytest
 
 NOBODY = 65534
 _SECCOMP = Path(__file__).with_name("seccomp.py")
-_DEVICES = (Path("/dev/null"), Path("/dev/urandom"))  # every host and container has these; gRPC seeds itself by urandom
+_DEVICES = (Path("/dev/null"), Path("/dev/urandom"))
 
 
 @dataclass
@@ -23,12 +23,14 @@ class BareRoot:
     """A folder that becomes a process's root: read-only, with a small /tmp from which nothing can be executed.
 
     ``shared``: folders of this machine that the process can read and write, under the same path in its root.
-    ``seen``: folders and files that it can read, by their path in its root.
+    ``seen``: folders and files that it can read, by their path in its root. ``has_devices``: whether it has the two
+    devices that every host and container has.
     """
 
     folder: Path
     shared: list[Path] = field(default_factory=list)
     seen: dict[str, Path] = field(default_factory=dict)
+    has_devices: bool = True
 
     def command(self, program: str, *arguments: str) -> list[str]:
         """Return the command that runs a program of this root in it, under a filter of system calls.
@@ -39,7 +41,7 @@ class BareRoot:
         for inside, outside in self.seen.items():
             steps += [f"mount --bind '{outside}' \"$R{inside}\"", f'mount -o remount,bind,ro "$R{inside}"']
             self._make(inside, outside)
-        for device in _DEVICES:
+        for device in _DEVICES if self.has_devices else ():
             steps.append(f'mount --bind {device} "$R{device}"')
             self._make(str(device), device)
         for outside in self.shared:
@@ -78,14 +80,17 @@ class BareRoot:
 
 
 def new_root(folder: Path, *, busybox: bool) -> BareRoot:
-    """Return an empty root. Skips the calling test where a process cannot have a root and mounts of its own."""
+    """Return a root with busybox and devices, or with nothing at all.
+
+    Skips the calling test where a process cannot have a root and mounts of its own.
+    """
     if sys.platform != "linux":
         pytest.skip("not tried in a bare root: only Linux has one")
     private = "-m" if os.geteuid() == 0 else "-rm"
     if subprocess.run([_tool("unshare"), private, "true"], capture_output=True, check=False).returncode:
         pytest.skip("not tried in a bare root: this system lets no process have mounts of its own")
     folder.mkdir(parents=True)
-    root = BareRoot(folder)
+    root = BareRoot(folder, has_devices=busybox)
     if busybox:
         (folder / "bin").mkdir()
         shutil.copy(_tool("busybox"), folder / "bin" / "busybox")
