@@ -79,17 +79,16 @@ static ssize_t own_path(char *path, size_t size, const char *called)
 
 int main(int argc, char **argv)
 {
-	char self[PATH_MAX], libraries[PATH_MAX], loader[PATH_MAX], program[PATH_MAX], urandom[PATH_MAX];
+	char self[PATH_MAX], libraries[PATH_MAX], loader[PATH_MAX], program[PATH_MAX];
 	char archive[PATH_MAX + sizeof ARCHIVE];
 	ssize_t length = own_path(self, sizeof self, argc > 0 ? argv[0] : NULL);
 	if (length < 0)
 		return fail("its own path is not known; start it by an absolute path, not as", argc > 0 ? argv[0] : "", strerror(ENOENT));
-	if ((size_t)length + sizeof LIBRARIES "/" LOADER > PATH_MAX || (size_t)length + sizeof LIBRARIES "/" URANDOM > PATH_MAX)
+	if ((size_t)length + sizeof LIBRARIES "/" LOADER > PATH_MAX || (size_t)length + sizeof LIBRARIES "/" PROGRAM > PATH_MAX)
 		return fail("its path is too long:", self, strerror(ENAMETOOLONG));
 	strcat(strcpy(libraries, self), LIBRARIES);
 	strcat(strcpy(loader, libraries), "/" LOADER);
 	strcat(strcpy(program, libraries), "/" PROGRAM);
-	strcat(strcpy(urandom, libraries), "/" URANDOM);
 	strcat(strcpy(archive, ARCHIVE), program);
 
 	char **command = calloc((size_t)argc + 8, sizeof *command), **environment = make_environment(archive);
@@ -101,8 +100,8 @@ int main(int argc, char **argv)
 	*next++ = "--library-path";
 	*next++ = libraries;
 	if (access("/dev/urandom", R_OK) != 0) {
-		*next++ = "--preload"; /* see urandom.c */
-		*next++ = urandom;
+		*next++ = "--preload"; /* see urandom.c; by its name alone, since spaces would divide a path */
+		*next++ = URANDOM;
 	}
 	*next++ = program;
 	for (int i = 1; i < argc; i++)

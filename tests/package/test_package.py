@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from plugin_facts import BUILD, program_name
+from c_library import loader_name
+from plugin_facts import BUILD, libraries_name, program_name
 from plugin_rules import problems
 
 from ceems_grpc.version import VERSION
@@ -171,11 +172,13 @@ def test_the_libraries_of_the_package_can_be_used(plugin_folder: Path) -> None:
         pytest.skip(
             "the package's libraries were not tried: it was made on another machine (make package makes it here)"
         )
-    shutil.copy(check, plugin_folder)
+    libraries = plugin_folder / libraries_name(program_name()) if sys.platform == "linux" else plugin_folder
+    shutil.copy(check, libraries)
+    loader = [libraries / loader_name(), "--library-path", libraries] if sys.platform == "linux" else []
     try:
-        answer = json.loads(_run(plugin_folder / check.name, SYNTHETIC, cwd=plugin_folder))
+        answer = json.loads(_run(*loader, libraries / check.name, SYNTHETIC, cwd=plugin_folder))
     finally:
-        (plugin_folder / check.name).unlink()
+        (libraries / check.name).unlink()
     counts = [["k8s-0", 48], ["os-0", 70], ["slurm-0", 343], ["slurm-1", 139]]
     read = {"duckdb": counts, "pyarrow": counts, "dataset": 48, "json": [[2.5]], "paris": "2:00:00"}
     assert answer == {**read, "libpq": True, "exporter": "OTLPSpanExporter"}
