@@ -40,6 +40,11 @@ _FORMATS: dict[str, tuple[Format, ...]] = {
 }
 
 
+# What browsers and Grafana write for UTC, and for a zone that they do not know.
+_UTC = re.compile(
+    r"(etc/)?(utc|uct|gmt([+-]?0)?|zulu|universal|greenwich|unknown)|z|browser|undefined|null", re.IGNORECASE
+)
+
 # The JSON escape of one half without that of the other half. msgspec refuses it too, with messages that do not tell.
 _HALF_OF_A_PAIR = re.compile(
     rb"(?<!\\)(?:\\\\)*"
@@ -164,7 +169,8 @@ def _distinct(texts: list[str]) -> tuple[str, ...]:
 
 
 def _zone(name: str) -> ZoneInfo | None:
-    zone = named_zone(name)
+    """Return the zone of that name. Names with which browsers say UTC, or that they know no zone, mean UTC."""
+    zone = named_zone("UTC" if _UTC.fullmatch(name) else name)
     if zone is None and name:
         raise bad_data(f"unknown time zone '{name}': use an IANA name such as Europe/Paris")
     return zone

@@ -20,6 +20,7 @@ from ceems_grpc.domain.questions.model import (
 from ceems_grpc.domain.questions.steps import TimeStep
 from ceems_grpc.domain.questions.window import Window
 from ceems_grpc.domain.service import Ceems
+from ceems_grpc.store.errors import StoreError
 from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.support.databases import PARIS, WINTER, insert_rows, local, make, unit
 
@@ -186,3 +187,21 @@ async def test_a_year_of_one_kilowatt_is_a_kilowatt_hour_each_hour(tmp_path: Pat
             assert table.column("num_units").to_pylist() == [0] * (len(wanted) - 1) + [1]
     finally:
         await ceems.close()
+
+
+@pytest.mark.parametrize(("step", "told"), [(TimeStep.DAY, True), (TimeStep.HOUR, False)])
+async def test_days_without_the_table_of_days_are_told(tmp_path: Path, step: TimeStep, *, told: bool) -> None:
+    path = make(tmp_path / "ceems.db", [unit(0)])
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DROP TABLE daily_usage")
+    ceems = Ceems(SqliteStore(path, zone=PARIS))
+    window = Window(WINTER - 7200, WINTER)
+    try:
+        question = UsageOverTimeQuestion(window, step, fields=("num_units",), admin=True)
+        answer, _ = await ceems.usage_over_time(ROOT, question)
+        with pytest.raises(StoreError, match="no table daily_usage"):
+            await ceems.usage(ROOT, UsageQuestion(window, source=Source.DAILY, admin=True))
+    finally:
+        await ceems.close()
+    assert any("no table daily_usage" in warning for warning in answer.warnings) == told
+    assert sum(answer.table.column("num_units").to_pylist()) == 1

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from ceems_grpc.domain.errors import QuestionError
-from ceems_grpc.domain.questions.model import OrderBy, UnitsQuestion
+from ceems_grpc.domain.questions.model import OrderBy, UnitsQuestion, UsageOverTimeQuestion
 from ceems_grpc.domain.questions.window import Window
 from ceems_grpc.panels.query_model import question_of, read_query
 from ceems_grpc.rest.parameters import parse_query
@@ -65,3 +65,21 @@ def test_a_number_in_a_filter_keeps_its_digits(number: str) -> None:
     question = question_of(model, kind, Window(0, 1))
     assert isinstance(question, UnitsQuestion)
     assert question.selection.filters[0].values == (number,)
+
+
+@pytest.mark.parametrize(
+    "name", ["UTC", "utc", "Etc/UTC", "Etc/Unknown", "GMT", "Etc/GMT", "Zulu", "browser", "undefined"]
+)
+def test_names_with_which_browsers_say_utc_or_nothing_mean_utc(name: str) -> None:
+    model, kind = read_query(f'{{"queryType": "usage-over-time", "timezone": "{name}"}}'.encode())
+    question = question_of(model, kind, Window(0, 1))
+    assert isinstance(question, UsageOverTimeQuestion)
+    assert str(question.zone) == "UTC"
+
+
+@pytest.mark.parametrize("name", ["Etc/GMT+5", "Europe/Paris"])
+def test_other_zones_stay(name: str) -> None:
+    model, kind = read_query(f'{{"queryType": "usage-over-time", "timezone": "{name}"}}'.encode())
+    question = question_of(model, kind, Window(0, 1))
+    assert isinstance(question, UsageOverTimeQuestion)
+    assert str(question.zone) == name

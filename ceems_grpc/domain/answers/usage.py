@@ -55,6 +55,8 @@ _WEIGHT = "#weight."  # prefix of a helper column, like WEIGHTED_SUM
 _ROWS = "#rows"
 _ZERO, _ONE = pa.scalar(0.0), pa.scalar(1.0)  # made once: see `derived`
 
+_NO_DAYS = "This database has no table daily_usage; it was made by an older version of CEEMS."
+
 Keys = dict[str, tuple[str, ...]]
 """The keys of each metric."""
 
@@ -115,13 +117,18 @@ async def usage_over_time(access: Access, question: UsageOverTimeQuestion) -> tu
             shown = shown.add_column(0, name, derived.column(name))
         return Answer(shown, _COLUMNS, fields.warnings())
 
-    return await run_cancellable(finish), steps
+    answer = await run_cancellable(finish)
+    if _asks_days(question) and not daily:
+        answer = replace(answer, warnings=(*answer.warnings, f"{_NO_DAYS} The steps are summed from units."))
+    return answer, steps
 
 
 def _days_serve(reader: Reader, question: UsageOverTimeQuestion) -> bool:
+    return _asks_days(question) and reader.has(Table.DAILY_USAGE)
+
+
+def _asks_days(question: UsageOverTimeQuestion) -> bool:
     if question.source is not Source.DAILY or question.step is TimeStep.HOUR:
-        return False
-    if not reader.has(Table.DAILY_USAGE):
         return False
     return question.zone is None or str(question.zone) in {"UTC", "Etc/UTC"}
 
