@@ -143,6 +143,7 @@ _WEIGHTS = {
     "gpu": "alloc_gputime",
     "gpu_mem": "alloc_gpumemtime",
 }
+_PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,59}")
 _RESOURCE = re.compile(r"_(cpu_mem|cpu|gpu_mem|gpu)(?:_|$)")
 _AGGREGATIONS = {
     "total_": Aggregation.SUM,
@@ -150,7 +151,7 @@ _AGGREGATIONS = {
     "min_": Aggregation.MIN,
     "max_": Aggregation.MAX,
 }
-_TAKEN_APART = tuple(prefix for prefix, how in _AGGREGATIONS.items() if how in {Aggregation.SUM, Aggregation.MEAN})
+_TAKEN_APART = tuple(_AGGREGATIONS)
 
 
 def column_named(name: str, *, is_object: bool) -> Column:
@@ -173,8 +174,16 @@ def column_named(name: str, *, is_object: bool) -> Column:
     return Column(name, Kind.METRIC, description, type=Type.OBJECT, aggregation=aggregation, weight=weight)
 
 
+def is_new_column(table: Table, name: str) -> bool:
+    """Tell whether a column of a database is one that answers show although no row describes it.
+
+    Only tables of metrics have such columns. A name with other characters than letters, digits and _ is left out.
+    """
+    return table in METRIC_TABLES and name not in COLUMNS[table] and _PLAIN_NAME.fullmatch(name) is not None
+
+
 def is_metric(name: str) -> bool:
-    """Tell whether stores take a column apart into numbers: an object of totals or averages, by its name."""
+    """Tell whether stores take a column apart into numbers: an object of numbers, by its name."""
     return name.startswith(_TAKEN_APART)
 
 
@@ -285,6 +294,9 @@ OBJECTS = tuple(
 )
 """The columns of JSON objects that are no metrics."""
 
+DESCRIBED = frozenset(name for columns in COLUMNS.values() for name in columns) | {ADMINISTERED}
+"""The names of all columns that have a row here."""
+
 LISTS = {
     table: names
     for table, columns in COLUMNS.items()
@@ -298,6 +310,6 @@ def newer_schema(version: int) -> str | None:
     if version <= NEWEST_VERSION:
         return None
     return (
-        f"its schema version {version} is newer than the newest that this plugin knows ({NEWEST_VERSION}): questions"
-        " are answered as far as the known tables and columns are there; look for an update of the plugin"
+        f"its schema version {version} is newer than the newest that this plugin knows ({NEWEST_VERSION}): new"
+        " columns are answered by what their names say; look for an update of the plugin"
     )

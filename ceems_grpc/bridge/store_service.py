@@ -9,7 +9,7 @@ import hashlib
 import logging
 import secrets
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -33,6 +33,7 @@ from ceems_grpc.store.runtime.cost import CostClass, cost_of_plan
 _log = logging.getLogger(__name__)
 _Rpc = grpc.aio.ServicerContext[Any, Any]
 _Result = TypeVar("_Result")
+_NewColumns = Callable[[Table], Mapping[str, bool]]
 
 _MOST_READERS = 64
 _LONGEST = 600.0  # seconds for which a reader can stay open
@@ -63,6 +64,7 @@ class _Open:
         self.session = session
         self.asked = time.monotonic()
         self.running = 0
+        self.new_columns: _NewColumns | None = None
 
 
 class StoreService:
@@ -111,7 +113,12 @@ class StoreService:
         held = self._open[name] = _Open(session)
         try:
             opened = await self._work(session, CostClass.SMALL, _describe)
-            yield pb.ReadResponse(reader=name, zone=opened[0], names=opened[1])
+            held.new_columns = opened[2]
+            new = {
+                f"{table.value}.{name}": is_object for table in Table for name, is_object in opened[2](table).items()
+            }
+            objects = [name for name, is_object in new.items() if is_object]
+            yield pb.ReadResponse(reader=name, zone=opened[0], names=opened[1], new_columns=new, new_objects=objects)
             await _until_idle(held)
         except StoreError as error:
             yield pb.ReadResponse(failure=_failure(error))
@@ -126,7 +133,7 @@ class StoreService:
             if held is None:
                 raise StoreBusyError("Its server has closed the question; ask again.")
             try:
-                plan = decode_plan(request.plan)
+                plan = decode_plan(request.plan, held.new_columns)
             except ValueError as error:
                 raise StoreError(
                     "Its server has another version; install the same version on both hosts.", str(error)
@@ -209,8 +216,8 @@ class StoreService:
             )
 
 
-async def _describe(reader: Reader) -> tuple[str, list[str]]:
-    return write_zone(reader.zone), names_of(reader.has, dict(COLUMNS))
+async def _describe(reader: Reader) -> tuple[str, list[str], _NewColumns]:
+    return write_zone(reader.zone), names_of(reader.has, dict(COLUMNS)), reader.new_columns
 
 
 async def _until_idle(held: _Open) -> None:

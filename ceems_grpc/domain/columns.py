@@ -1,6 +1,9 @@
 """The columns of answers: those that come from the database, and those that are computed from them."""
 
-from ceems_grpc.schema import COLUMNS, METRICS, Column, Kind, Table, Type, Unit
+from collections.abc import Iterable, Iterator
+
+from ceems_grpc.schema import COLUMNS, METRIC_TABLES, Column, Kind, Table, Type, Unit, column_named
+from ceems_grpc.store.protocols import Reader
 
 
 def _answered(table: Table) -> tuple[Column, ...]:
@@ -14,8 +17,6 @@ def _derived(name: str, unit: Unit, description: str) -> Column:
 def _count(name: str, description: str) -> Column:
     return Column(name, Kind.COUNT, description, Unit.COUNT, Type.INTEGER)
 
-
-METRIC_NAMES = frozenset(column.name for column in METRICS)
 
 DERIVED: tuple[Column, ...] = (
     _derived("total_energy_usage_kwh", Unit.KWH, "Energy used by CPUs, hosts and GPUs together"),
@@ -45,3 +46,34 @@ CLUSTER_COLUMNS = (
     Column("id", Kind.IDENTITY, "Identifier of the cluster"),
     Column("manager", Kind.IDENTITY, COLUMNS[Table.UNITS]["resource_manager"].description),
 )
+
+
+def unit_columns(reader: Reader) -> tuple[Column, ...]:
+    """Return the columns of units: those that the API names, then those that only this database has."""
+    return (*UNIT_COLUMNS, *_new(reader, Table.UNITS))
+
+
+def usage_columns(reader: Reader) -> tuple[Column, ...]:
+    """Return the columns of usage: those that the API names, then the metrics that only this database has."""
+    found = [column for table in METRIC_TABLES for column in _new(reader, table) if column.kind is Kind.METRIC]
+    return (*USAGE_COLUMNS, *dict.fromkeys(found))
+
+
+def metric_names(columns: Iterable[Column]) -> frozenset[str]:
+    """Return the names of the metrics among the columns."""
+    return frozenset(column.name for column in columns if column.kind is Kind.METRIC)
+
+
+def object_names(columns: Iterable[Column]) -> frozenset[str]:
+    """Return the names of the columns that are taken apart by keys."""
+    return frozenset(column.name for column in columns if column.has_keys)
+
+
+def plain_names(columns: Iterable[Column]) -> frozenset[str]:
+    """Return the names of the other columns."""
+    return frozenset(column.name for column in columns if not column.has_keys)
+
+
+def _new(reader: Reader, table: Table) -> Iterator[Column]:
+    for name, is_object in reader.new_columns(table).items():
+        yield column_named(name, is_object=is_object)

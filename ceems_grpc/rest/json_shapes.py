@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -31,6 +31,13 @@ class Shape:
     columns: tuple[Column, ...]
     always: frozenset[str]
     same_keys: bool = False
+
+
+def with_new_columns(shape: Shape, columns: Iterable[Column]) -> Shape:
+    """Return the shape with the columns that it lacks, at its end; those that are computed from others stay out."""
+    known = {column.name for column in shape.columns}
+    new = [column for column in columns if column.name not in known and column.kind is not Kind.DERIVED]
+    return replace(shape, columns=(*shape.columns, *new)) if new else shape
 
 
 def batch_json(batch: pa.RecordBatch, shape: Shape) -> bytes:

@@ -83,6 +83,13 @@ class Reader(Protocol):
         """The time zone in which the site writes its local times."""
         ...
 
+    def new_columns(self, table: Table) -> Mapping[str, bool]:
+        """Return the columns of a table that `ceems_grpc.schema` does not describe, in the order of the database.
+
+        The value tells whether the column holds JSON objects.
+        """
+        ...
+
     async def table(self, scan: Scan) -> pa.Table:
         """Return all rows of a scan."""
         ...

@@ -159,13 +159,24 @@ async def test_versions_that_are_too_old_say_so(tmp_path: Path, version: int) ->
 
 
 @pytest.mark.parametrize("with_mirror", [False, True], ids=["file", "mirror"])
-async def test_a_version_to_come_answers_as_before(tmp_path: Path, with_mirror: bool) -> None:
+async def test_a_version_to_come_answers_as_before_and_its_new_columns(tmp_path: Path, with_mirror: bool) -> None:
     newest = site(tmp_path / "newest.db", NEWEST_VERSION)
     future = future_site(tmp_path / "ceems.db")
     for viewer, admin in ((MEMBER, False), (ROOT, True)):
         store = await mirrored(future, tmp_path / f"m{admin}") if with_mirror else SqliteStore(future, zone=PARIS)
         found = await answers(store, viewer, admin=admin)
+        new = {name: _take(answer, ("avg_npu_usage.global", "planet")) for name, answer in found.items()}
         assert found == await answers(SqliteStore(newest, zone=PARIS), viewer, admin=admin)
+        for name in ("units", "a unit"):
+            assert new.pop(name) == [{"avg_npu_usage.global": 1.0, "planet": "x"}] * len(found[name])
+        assert new.pop("usage") == [{"avg_npu_usage.global": 1.0}] * len(found["usage"])
+        assert all(not any(rows) for rows in new.values())
+
+
+def _take(answer: Any, names: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Take values out of the rows of an answer, and return them for each row."""
+    rows = answer if isinstance(answer, list) else []
+    return [{name: row.pop(name) for name in names if name in row} for row in rows]
 
 
 async def test_a_version_to_come_is_warned_of_in_health_and_once_in_the_log(

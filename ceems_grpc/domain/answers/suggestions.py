@@ -15,13 +15,14 @@ from ceems_grpc.domain.columns import (
     DERIVED,
     PROJECT_COLUMNS,
     STATS_COLUMNS,
-    UNIT_COLUMNS,
-    USAGE_COLUMNS,
     USER_COLUMNS,
+    metric_names,
+    unit_columns,
+    usage_columns,
 )
 from ceems_grpc.domain.questions.model import AsAdmin, Selection
 from ceems_grpc.domain.states import STATE, state_of
-from ceems_grpc.schema import METRICS, Column, Kind, Unit
+from ceems_grpc.schema import Column, Kind, Unit
 from ceems_grpc.store.columnar.flatten import decode_list, decode_object
 from ceems_grpc.store.missing import Missing
 from ceems_grpc.store.plan import (
@@ -37,13 +38,11 @@ from ceems_grpc.store.plan import (
     StartsWith,
     Table,
 )
+from ceems_grpc.store.protocols import Reader
 
 RECENT = 20_000
 MOST = 10_000
 _COLUMNS: dict[str, tuple[Column, ...]] = {
-    "units": (*UNIT_COLUMNS, *DERIVED),
-    "usage": (*USAGE_COLUMNS, *DERIVED),
-    "usage-over-time": (*USAGE_COLUMNS, *DERIVED),
     "stats": STATS_COLUMNS,
     "users": USER_COLUMNS,
     "projects": PROJECT_COLUMNS,
@@ -129,7 +128,8 @@ async def _candidates(access: Access, question: SuggestQuestion) -> list[Suggest
         case SuggestionKind.STATES:
             return _values(await _recent(access, question, STATE))
         case SuggestionKind.METRIC_KEYS:
-            columns = tuple(c.name for c in METRICS if not question.column or c.name == question.column)
+            metrics = sorted(metric_names(usage_columns(access.reader)))
+            columns = tuple(name for name in metrics if question.column in {"", name})
             return _values(await _metric_keys(access, question, columns))
         case SuggestionKind.EMISSION_PROVIDERS:
             keys = await _metric_keys(access, question, _EMISSIONS)
@@ -231,9 +231,8 @@ async def _keys_of_metrics(
 
 
 async def _tag_keys(access: Access, question: SuggestQuestion) -> list[Suggestion]:
-    plain = [c for c in UNIT_COLUMNS if c.kind is Kind.IDENTITY]
-    where = await _visible_units(access, question)
-    keys = await access.reader.keys(KeyScan(Table.UNITS, ("allocation", "tags"), where, RECENT))
+    plain = [c for c in unit_columns(access.reader) if c.kind is Kind.IDENTITY]
+    keys = await _keys_of_objects(access, question)
     found = [Suggestion(column.name, column.name, column.description) for column in plain]
     found += [Suggestion(f"{column}.{key}", f"{column}.{key}") for column, names in keys.items() for key in names]
     return found
@@ -241,7 +240,7 @@ async def _tag_keys(access: Access, question: SuggestQuestion) -> list[Suggestio
 
 async def _tag_values(access: Access, question: SuggestQuestion) -> set[str]:
     head, _, key = question.column.partition(".")
-    column = next((c for c in UNIT_COLUMNS if c.name == head), None)
+    column = next((c for c in unit_columns(access.reader) if c.name == head), None)
     if column is None or column.has_keys != bool(key):
         return set()
     if not key:
@@ -253,18 +252,30 @@ async def _tag_values(access: Access, question: SuggestQuestion) -> set[str]:
 
 
 async def _fields(access: Access, question: SuggestQuestion) -> list[Suggestion]:
-    columns = _COLUMNS.get(question.column, _COLUMNS["units"])
+    columns = _columns_of(access.reader, question.column)
     keys: dict[str, tuple[str, ...]] = {}
     if any(column.has_keys for column in columns):
-        keys = await _keys_of_metrics(access, question, tuple(column.name for column in METRICS))
+        keys = await _keys_of_metrics(access, question, tuple(sorted(metric_names(usage_columns(access.reader)))))
     if question.column in {"", "units"}:
-        where = await _visible_units(access, question)
-        keys |= await access.reader.keys(KeyScan(Table.UNITS, ("allocation", "tags"), where, RECENT))
+        keys |= await _keys_of_objects(access, question)
     found: list[Suggestion] = []
     for column in columns:
         found.append(_field(column, ""))
         found += [_field(column, key) for key in _keys_of(column, keys)]
     return found
+
+
+def _columns_of(reader: Reader, kind: str) -> tuple[Column, ...]:
+    if kind in {"usage", "usage-over-time"}:
+        return (*usage_columns(reader), *DERIVED)
+    return _COLUMNS.get(kind) or (*unit_columns(reader), *DERIVED)
+
+
+async def _keys_of_objects(access: Access, question: SuggestQuestion) -> dict[str, tuple[str, ...]]:
+    columns = unit_columns(access.reader)
+    names = tuple(column.name for column in columns if column.has_keys and column.kind is not Kind.METRIC)
+    where = await _visible_units(access, question)
+    return await access.reader.keys(KeyScan(Table.UNITS, names, where, RECENT))
 
 
 def _keys_of(column: Column, keys: dict[str, tuple[str, ...]]) -> tuple[str, ...]:

@@ -12,13 +12,13 @@ from ceems_grpc.domain.access import Access
 from ceems_grpc.domain.answers.answer import Answer, limit_warning, truncate
 from ceems_grpc.domain.answers.derived import add_derived, derived_among, with_needs
 from ceems_grpc.domain.answers.superseded import without_superseded
-from ceems_grpc.domain.columns import DERIVED, METRIC_NAMES, UNIT_COLUMNS
+from ceems_grpc.domain.columns import DERIVED, metric_names, object_names, plain_names, unit_columns
 from ceems_grpc.domain.questions.fields import Fields, choose_fields
 from ceems_grpc.domain.questions.filters import selected_rows
 from ceems_grpc.domain.questions.model import OrderBy, UnitsQuestion
 from ceems_grpc.domain.questions.ordering import check_order, sort_table
 from ceems_grpc.domain.states import is_in_state
-from ceems_grpc.schema import Kind
+from ceems_grpc.schema import Column, Kind
 from ceems_grpc.store.columnar.json_rows import JsonScan, JsonText, WritesJson
 from ceems_grpc.store.columnar.local_time import named_zone
 from ceems_grpc.store.plan import (
@@ -40,8 +40,6 @@ from ceems_grpc.store.protocols import Reader
 from ceems_grpc.store.runtime.cancellation import run_cancellable, until_cancelled
 
 _ORDER = (Order("cluster_id"), Order("uuid"), Order("started_at_ts"), Order("id"))
-_OBJECTS = frozenset(column.name for column in UNIT_COLUMNS if column.has_keys)
-_PLAIN = frozenset(column.name for column in UNIT_COLUMNS if not column.has_keys)
 _ON_REQUEST = {"created_at_ts", "started_at_ts", "ended_at_ts"}  # the time fields once more, as numbers
 _MOMENTS = {"created_at": "created_at_ts", "started_at": "started_at_ts", "ended_at": "ended_at_ts"}
 _TIME_LAYOUT = "%Y-%m-%dT%H:%M:%S%z"
@@ -54,11 +52,12 @@ async def units_table(access: Access, question: UnitsQuestion) -> Answer:
 
     Rows that a later row of the same unit replaces are left out; see `superseded`.
     """
-    columns = {column.name: column for column in (*UNIT_COLUMNS, *DERIVED)}
+    known = unit_columns(access.reader)
+    columns = {column.name: column for column in (*known, *DERIVED)}
     default = [column for column in columns.values() if column.name not in _ON_REQUEST]
     fields = choose_fields(question.fields, columns.values(), default)
     check_order(question.order, frozenset(columns))
-    by_database = _database_order(question.order)
+    by_database = _database_order(known, question.order)
     scan = await _scan(access, question, _columns_to_read(access.reader, fields, question.order))
     if question.running or question.uuids:
         scan = replace(scan, where=await without_superseded(access.reader, scan.where))
@@ -88,7 +87,7 @@ async def units_batches(
     A store that can write JSON in the API's form yields `JsonText` instead. ``timezone``: the IANA zone in which times
     are written; an unknown zone is ignored. If a limit cuts the answer, a sentence is appended to ``warnings``.
     """
-    fields = choose_fields(question.fields, UNIT_COLUMNS)
+    fields = choose_fields(question.fields, unit_columns(access.reader))
     names = tuple(column.name for column in fields.columns if access.reader.has(Table.UNITS, column.name))
     left = question.limit
     scan = replace(await _scan(access, question, names), order=_ORDER, limit=None if left is None else left + 1)
@@ -109,15 +108,18 @@ def _batches(
     if render is not None:
         return _rendered(reader.batches(scan), render)
     if isinstance(reader, WritesJson) and "uuid" in scan.columns:  # the API writes it even if it is not asked for
-        return reader.json_rows(JsonScan(scan, METRIC_NAMES, _OBJECTS - METRIC_NAMES))
+        columns = unit_columns(reader)
+        metrics = metric_names(columns)
+        return reader.json_rows(JsonScan(scan, metrics, object_names(columns) - metrics))
     return reader.batches(scan)
 
 
 async def _scan(access: Access, question: UnitsQuestion, columns: tuple[str | AllKeys, ...]) -> Scan:
+    known = unit_columns(access.reader)
     conditions: list[Condition] = [
         Compare("ignore", "=", 0),
         await access.units(question.selection.users, question.selection.projects),
-        selected_rows(question.selection, _PLAIN, _OBJECTS, _MOMENTS, access.reader.zone),
+        selected_rows(question.selection, plain_names(known), object_names(known), _MOMENTS, access.reader.zone),
         *access.named(question.selection.users),
     ]
     if question.states:
@@ -135,21 +137,22 @@ def _columns_to_read(reader: Reader, fields: Fields, order: tuple[OrderBy, ...])
     wanted |= {_MOMENTS[name] for name in wanted if name in _MOMENTS}
     wanted.add("uuid")  # a row whose metrics have no keys needs a column, otherwise it would be lost
     read: list[str | AllKeys] = []
-    for column in UNIT_COLUMNS:
+    for column in unit_columns(reader):
         if column.name not in wanted or column.name in _MOMENTS or not reader.has(Table.UNITS, column.name):
             continue
         read.append(AllKeys(column.name, column.kind is Kind.METRIC) if column.has_keys else column.name)
     return tuple(read)
 
 
-def _database_order(order: tuple[OrderBy, ...]) -> tuple[Order, ...] | None:
+def _database_order(columns: tuple[Column, ...], order: tuple[OrderBy, ...]) -> tuple[Order, ...] | None:
     """Return the order for the database, or None if only the computed answer can be sorted."""
+    objects, plain, metrics = object_names(columns), plain_names(columns), metric_names(columns)
     orders: list[Order] = []
     for item in order:
         head, _, key = item.field.partition(".")
-        if head in _OBJECTS and key:
-            orders.append(Order(Key(head, key), item.descending, numeric=head in METRIC_NAMES))
-        elif item.field in _PLAIN and (item.descending or item.field not in _MOMENTS):
+        if head in objects and key:
+            orders.append(Order(Key(head, key), item.descending, numeric=head in metrics))
+        elif item.field in plain and (item.descending or item.field not in _MOMENTS):
             # In the database a missing moment is 0, which would come first.
             orders.append(Order(_MOMENTS.get(item.field, item.field), item.descending))
         else:

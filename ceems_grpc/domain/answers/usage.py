@@ -15,7 +15,7 @@ from ceems_grpc.domain.access import Access
 from ceems_grpc.domain.answers.answer import Answer, truncate
 from ceems_grpc.domain.answers.derived import WEIGHTED_SUM, add_derived, derived_among, with_needs
 from ceems_grpc.domain.answers.superseded import counted_without_superseded, without_superseded
-from ceems_grpc.domain.columns import DERIVED, METRIC_NAMES, USAGE_COLUMNS
+from ceems_grpc.domain.columns import DERIVED, USAGE_COLUMNS, metric_names, usage_columns
 from ceems_grpc.domain.errors import bad_data
 from ceems_grpc.domain.questions.fields import choose_fields
 from ceems_grpc.domain.questions.filters import selected_rows
@@ -23,7 +23,7 @@ from ceems_grpc.domain.questions.model import Mode, Selection, Source, UsageOver
 from ceems_grpc.domain.questions.ordering import check_order, sort_table
 from ceems_grpc.domain.questions.steps import TimeStep, TimeSteps, steps_of
 from ceems_grpc.domain.questions.window import DAY, Window
-from ceems_grpc.schema import GROUPS, METRICS, WEIGHTS, Column
+from ceems_grpc.schema import GROUPS, TIMES, Aggregation, Column, Kind, column_named
 from ceems_grpc.store.plan import (
     Aggregate,
     AllKeys,
@@ -34,7 +34,9 @@ from ceems_grpc.store.plan import (
     Instant,
     Key,
     KeyScan,
+    Max,
     Measure,
+    Min,
     Order,
     RanWithin,
     Scan,
@@ -49,7 +51,6 @@ from ceems_grpc.store.protocols import KnowsKeys, Reader
 from ceems_grpc.store.runtime.cancellation import run_cancellable
 
 _ORDER = (Order("cluster_id"), Order("username"), Order("project"))
-_COLUMNS = {column.name: column for column in (*USAGE_COLUMNS, *DERIVED)}
 _PLAIN = frozenset({*GROUPS, "num_units"})
 _WEIGHT = "#weight."  # prefix of a helper column, like WEIGHTED_SUM
 _ROWS = "#rows"
@@ -72,23 +73,25 @@ def normalize(question: UsageQuestion) -> UsageQuestion:
 
 async def usage(access: Access, question: UsageQuestion) -> Answer:
     """Answer a question in the form of `normalize`: one row per group, one column per key of a metric."""
-    fields = choose_fields(question.fields, _COLUMNS.values(), _default_columns(question))
-    check_order(question.order, frozenset(_COLUMNS))
+    columns = _columns(access.reader)
+    metrics = metric_names(columns.values())
+    fields = choose_fields(question.fields, columns.values(), _default_columns(question, columns))
+    check_order(question.order, frozenset(columns))
     by = groups_of(question)
     current = question.mode is Mode.CURRENT
     timely = _timely(question) if current else None
-    where = await _where(access, question.selection, timely, METRIC_NAMES if current else frozenset())
+    where = await _where(access, question.selection, timely, metrics if current else frozenset())
     mentioned = fields.mentioned(question.order)
-    metrics = _metrics_of(mentioned)
+    needed = _metrics_of(mentioned, columns)
     if question.mode is Mode.GLOBAL and not question.exact_groups:
-        table = await _as_kept(access.reader, where, metrics)
+        table = await _as_kept(access.reader, where, needed)
     else:
-        table = await _summed_once(access.reader, question, by, where, metrics)
+        table = await _summed_once(access.reader, question, by, where, needed)
 
     def finish() -> Answer:
         ordered = sort_table(add_derived(table, derived_among(mentioned)), question.order)
         cut, warnings = truncate(ordered, question.limit, "rows")
-        return Answer(fields.select(cut), _COLUMNS, warnings + fields.warnings())
+        return Answer(fields.select(cut), columns, warnings + fields.warnings())
 
     return await run_cancellable(finish)
 
@@ -102,20 +105,21 @@ async def usage_over_time(access: Access, question: UsageOverTimeQuestion) -> tu
     """
     groups = check_groups(question.group_by)
     asked = question.fields or ("total_energy_usage_kwh",)
-    fields = choose_fields(asked, [column for name, column in _COLUMNS.items() if name not in GROUPS])
+    columns = _columns(access.reader)
+    fields = choose_fields(asked, [column for name, column in columns.items() if name not in GROUPS])
     zone = access.reader.zone if question.zone is None else question.zone
     daily = _days_serve(access.reader, question)
     steps = steps_of(question.window, question.step, UTC if daily else zone)
     read = _from_days if daily else _from_units
     mentioned = fields.mentioned(())
-    table, keys = await read(access, question, groups, _metrics_of(mentioned), steps)
+    table, keys = await read(access, question, groups, _metrics_of(mentioned, columns), steps)
 
     def finish() -> Answer:
         derived = add_derived(_finished(table, keys), derived_among(mentioned))
         shown = fields.select(derived)
         for name in ("step", *reversed(groups)):
             shown = shown.add_column(0, name, derived.column(name))
-        return Answer(shown, _COLUMNS, fields.warnings())
+        return Answer(shown, columns, fields.warnings())
 
     answer = await run_cancellable(finish)
     if _asks_days(question) and not daily:
@@ -147,7 +151,7 @@ async def _from_days(
         indexes = pa.array([steps.index(day) for day in by_day.column("day").to_pylist()], pa.int64())
         names = [measure.name for measure in measures]
         stepped = by_day.append_column("step", indexes).group_by([*groups, "step"], use_threads=False)
-        summed = stepped.aggregate([(name, "sum") for name in names])
+        summed = stepped.aggregate([(measure.name, _how_days_add_up(measure)) for measure in measures])
         summed = summed.rename_columns([*groups, "step", *names])
         return summed.sort_by([(name, "ascending") for name in (*groups, "step")])
 
@@ -159,7 +163,8 @@ async def _from_units(
 ) -> tuple[pa.Table, Keys]:
     reader = access.reader
     window = question.window
-    where = await _where(access, question.selection, RanWithin(window.start, window.end), METRIC_NAMES)
+    objects = metric_names(usage_columns(reader))
+    where = await _where(access, question.selection, RanWithin(window.start, window.end), objects)
     where = await without_superseded(reader, where)
     known, keys = await _keys(reader, Table.UNITS, metrics, where)
     measures = (Count("num_units"), *_measures(keys))
@@ -210,14 +215,22 @@ async def _where(
     return AllOf(tuple(conditions))
 
 
-def _default_columns(question: UsageQuestion) -> tuple[Column, ...]:
+def _columns(reader: Reader) -> dict[str, Column]:
+    return {column.name: column for column in (*usage_columns(reader), *DERIVED)}
+
+
+def _how_days_add_up(measure: Measure) -> str:
+    return "min" if isinstance(measure, Min) else "max" if isinstance(measure, Max) else "sum"
+
+
+def _default_columns(question: UsageQuestion, columns: dict[str, Column]) -> tuple[Column, ...]:
     hidden = set(GROUPS) - set(question.group_by) if question.exact_groups else set()
-    return tuple(column for name, column in _COLUMNS.items() if name not in hidden)
+    return tuple(column for name, column in columns.items() if name not in hidden)
 
 
-def _metrics_of(columns: set[str]) -> tuple[str, ...]:
-    needed = with_needs(columns)
-    return tuple(column.name for column in METRICS if column.name in needed)
+def _metrics_of(mentioned: set[str], columns: dict[str, Column]) -> tuple[str, ...]:
+    needed = with_needs(mentioned)
+    return tuple(name for name, column in columns.items() if name in needed and column.kind is Kind.METRIC)
 
 
 def _readable(reader: Reader, table: Table, metrics: tuple[str, ...]) -> tuple[str, ...]:
@@ -284,13 +297,22 @@ def _measures(keys: Keys) -> list[Measure]:
     for metric, names in keys.items():
         for name in names:
             value = Key(metric, name)
-            if metric in WEIGHTS:
-                weight = Key("total_time_seconds", WEIGHTS[metric])
-                measures.append(WeightedSum(f"{WEIGHTED_SUM}{value}", value, weight))
-                measures.append(WeightOf(f"{_WEIGHT}{value}", value, weight))
-            else:
-                measures.append(Sum(str(value), value))
+            match column_named(metric, is_object=True):
+                case Column(aggregation=Aggregation.MEAN, weight=times):
+                    weight = Key(TIMES, times)
+                    measures.append(WeightedSum(f"{WEIGHTED_SUM}{value}", value, weight))
+                    measures.append(WeightOf(f"{_WEIGHT}{value}", value, weight))
+                case Column(aggregation=Aggregation.MIN):
+                    measures.append(Min(str(value), value))
+                case Column(aggregation=Aggregation.MAX):
+                    measures.append(Max(str(value), value))
+                case _:
+                    measures.append(Sum(str(value), value))
     return measures
+
+
+def _is_mean(metric: str) -> bool:
+    return column_named(metric, is_object=True).aggregation is Aggregation.MEAN
 
 
 def _without_absent(table: pa.Table, keys: Keys) -> tuple[pa.Table, Keys]:
@@ -304,7 +326,7 @@ def _present(keys: Keys, table: pa.Table) -> Keys:
     """Return the keys that have a value in some row."""
 
     def is_present(metric: str, name: str) -> bool:
-        column = table.column(f"{WEIGHTED_SUM if metric in WEIGHTS else ''}{metric}.{name}")
+        column = table.column(f"{WEIGHTED_SUM if _is_mean(metric) else ''}{metric}.{name}")
         return bool(column.null_count < len(column))
 
     return {metric: tuple(name for name in names if is_present(metric, name)) for metric, names in keys.items()}
@@ -314,7 +336,7 @@ def _finished(table: pa.Table, keys: Keys) -> pa.Table:
     """Divide weighted sums into means: 0 if all weights are 0, null if no unit has the value."""
     columns = dict(zip(table.column_names, table.columns, strict=True))
     for metric, names in keys.items():
-        for name in names if metric in WEIGHTS else ():
+        for name in names if _is_mean(metric) else ():
             column = f"{metric}.{name}"
             weighted, weights = columns[WEIGHTED_SUM + column], columns.pop(_WEIGHT + column)
             weightless = pc.equal(weights, _ZERO)

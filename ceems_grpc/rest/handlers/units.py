@@ -9,11 +9,12 @@ import pyarrow as pa
 from ceems_grpc.domain.questions.model import UnitsQuestion
 from ceems_grpc.domain.questions.window import make_window
 from ceems_grpc.grafana import ResourceResponse
-from ceems_grpc.rest.json_shapes import batch_json
+from ceems_grpc.rest.json_shapes import batch_json, with_new_columns
 from ceems_grpc.rest.parameters import first, flag
 from ceems_grpc.rest.responses import BEFORE_ROWS, HEADERS, after_rows
 from ceems_grpc.rest.route import Call
 from ceems_grpc.rest.row_shapes import UNIT_SHAPE
+from ceems_grpc.schema import Table, column_named, is_new_column
 from ceems_grpc.store.columnar.json_rows import JsonText
 
 _ROWS_A_PART = 2048
@@ -62,4 +63,14 @@ async def _texts(item: pa.RecordBatch | JsonText) -> AsyncGenerator[bytes, None]
         yield item.text
         return
     for start in range(0, item.num_rows, _ROWS_A_PART):
-        yield await asyncio.to_thread(batch_json, item.slice(start, _ROWS_A_PART), UNIT_SHAPE)
+        yield await asyncio.to_thread(_json, item.slice(start, _ROWS_A_PART))
+
+
+def _json(rows: pa.RecordBatch) -> bytes:
+    # A text of a new column that is an object is written as one, whatever other rows hold.
+    new = [
+        column_named(name, is_object=any((text or "").startswith("{") for text in rows.column(name).to_pylist()))
+        for name in rows.schema.names
+        if is_new_column(Table.UNITS, name)
+    ]
+    return batch_json(rows, with_new_columns(UNIT_SHAPE, new))

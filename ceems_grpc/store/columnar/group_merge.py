@@ -15,7 +15,9 @@ from ceems_grpc.store.plan import (
     CountIf,
     FirstBy,
     Key,
+    Max,
     Measure,
+    Min,
     Order,
     Sum,
     WeightedSum,
@@ -41,6 +43,8 @@ def part_measures(measures: Sequence[Measure], has: Has) -> tuple[Measure, ...]:
             case FirstBy(name, column, by) if has(by):
                 asked.append(FirstBy(_BY + name, by, by))
                 asked += [measure] if has(column) else []
+            case Min(_, value) | Max(_, value) if has(value.column):
+                asked.append(measure)
             case Sum(_, operand) if has(operand.column if isinstance(operand, Key) else operand):
                 asked.append(measure)
             case WeightedSum(name, value, weight) | WeightOf(name, value, weight) if has(value.column):
@@ -74,10 +78,7 @@ def merge_groups(
     parts: Sequence[pa.Table], keys: Sequence[str], measures: Sequence[Measure], order: Sequence[Order]
 ) -> pa.Table:
     """Return one row per group."""
-    asked: list[tuple[str, str, pc.FunctionOptions | None]] = [
-        (_JOINED + measure.name, "min", None) if isinstance(measure, FirstBy) else (measure.name, "sum", _SUM)
-        for measure in measures
-    ]
+    asked = list(map(_aggregation, measures))
     grouped = pa.concat_tables(parts).group_by(list(keys), use_threads=False).aggregate(asked)
     columns = {name: grouped.column(name) for name in keys}
     for measure in measures:
@@ -85,12 +86,23 @@ def merge_groups(
     return _ordered(pa.table(columns), keys, order)
 
 
+def _aggregation(measure: Measure) -> tuple[str, str, pc.FunctionOptions | None]:
+    match measure:
+        case FirstBy(name):
+            return _JOINED + name, "min", None
+        case Min(name):
+            return name, "min", None
+        case Max(name):
+            return name, "max", None
+    return measure.name, "sum", _SUM
+
+
 def _finished(grouped: pa.Table, measure: Measure) -> pa.ChunkedArray:
     name, type_ = measure.name, type_of_measure(measure)
     if isinstance(measure, FirstBy):
         joined = grouped.column(f"{_JOINED}{name}_min")
         return pc.list_element(pc.split_pattern(joined, BETWEEN, max_splits=1), 1).cast(type_)
-    column = grouped.column(f"{name}_sum").cast(type_)
+    column = grouped.column("_".join(_aggregation(measure)[:2])).cast(type_)
     return pc.fill_null(column, 0) if pa.types.is_integer(type_) else column
 
 

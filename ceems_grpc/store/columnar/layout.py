@@ -10,13 +10,16 @@ Some values cannot be reproduced exactly from these columns. ``inexact`` lists t
 questions about these columns go to the live file.
 """
 
+from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
+
 import msgspec
 
-from ceems_grpc.schema import is_metric
+from ceems_grpc.schema import Table, is_metric, is_new_column
 from ceems_grpc.store.columnar.file_version import Version
 from ceems_grpc.store.plan import Key
 
-COLUMN_LAYOUT_VERSION = 3
+COLUMN_LAYOUT_VERSION = 4
 """Incremented with every change of this layout. A mirror with another version is rebuilt."""
 
 ROW = "#row"  # SQLite's row id
@@ -36,7 +39,7 @@ class TableLayout(msgspec.Struct):
     ``columns``: the columns of the file, in its order. ``keys``: for each metric, {key: column of the copy}.
     ``coded``: columns of the copy that hold codes. ``inexact``: columns of the file that only the file can answer.
     ``unfit``: columns with a text that cannot be put into a JSON row unchanged. ``gappy``: columns with an empty text.
-    For these two, see `json_rows.note_texts`.
+    For these two, see `json_rows.note_texts`. ``objects``: new columns, see `Reader.new_columns`, with a JSON object.
     """
 
     columns: tuple[str, ...]
@@ -45,6 +48,11 @@ class TableLayout(msgspec.Struct):
     inexact: set[str] = set()
     unfit: set[str] = set()
     gappy: set[str] = set()
+    objects: set[str] = set()
+
+    def new_columns(self, table: Table) -> dict[str, bool]:
+        """Return the columns that the schema does not describe, and whether each holds JSON objects."""
+        return new_columns(table, self.columns, self.objects)
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -95,6 +103,11 @@ class Meta(msgspec.Struct):
     source: str
     version: Version
     layout: Layout
+
+
+def new_columns(table: Table, columns: Iterable[str], objects: AbstractSet[str]) -> dict[str, bool]:
+    """Return the columns that the schema does not describe, and whether each is one of those that hold objects."""
+    return {name: name in objects for name in columns if is_new_column(table, name)}
 
 
 def list_column(column: str) -> str:

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ceems_grpc.schema import INTEGERS, LISTS, METRIC_TABLES, is_metric
+from ceems_grpc.store.columnar.flatten import decode_object
 from ceems_grpc.store.columnar.json_rows import fits_metric, note_texts
 from ceems_grpc.store.columnar.json_texts import EMPTY_OBJECTS
 from ceems_grpc.store.columnar.layout import (
@@ -108,6 +109,7 @@ class TypedRows:
         }
         if self._table is Table.UNITS:
             note_texts(self._layout, rows)
+        self._note_objects(rows)
         typed[LARGE] = self._large(rows)
         if self._table in METRIC_TABLES and "last_updated_at" in rows.column_names:
             ended = rows.column("ended_at_ts") if "ended_at_ts" in rows.column_names else None
@@ -123,6 +125,18 @@ class TypedRows:
     def all(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
         """Convert all rows, batch by batch."""
         return map(self.typed, map(pa.table, batches))
+
+    def _note_objects(self, rows: pa.Table) -> None:
+        """Note in the layout which new columns hold JSON objects, and which metrics among them hold other texts."""
+        for name, is_object in self._layout.new_columns(self._table).items():
+            if is_object and not is_metric(name):
+                continue
+            different = pc.unique(rows.column(name)).drop_null().to_pylist()
+            objects = {text for text in different if text == "{}" or decode_object(text, numeric=False)}
+            if objects:
+                self._layout.objects.add(name)
+            if is_metric(name) and not objects.issuperset(text for text in different if text not in EMPTY_OBJECTS):
+                self._layout.inexact.add(name)  # such a text is no number of any key
 
     def _large(self, rows: pa.Table) -> pa.ChunkedArray:
         size: Any = pc.multiply(pc.fill_null(rows.column(ROW), 0), 0)

@@ -7,6 +7,7 @@ kinds of `ceems_grpc.schema`:
 - a moment in milliseconds holds an integer in the years 1970 to 9999; 0 means that there is none yet
 - a count holds an integer from 0 to 10^12, so that a sum of counts has 64 bits
 - any other column of integers holds any integer of 64 bits
+- a column that the schema does not describe holds anything but BLOBs; its numbers are answered as texts
 
 A number in a column of texts, a text, a BLOB or a fraction in a column of integers, Go's zero time (the year 1) and
 microseconds in a column of milliseconds are therefore empty.
@@ -14,7 +15,7 @@ microseconds in a column of milliseconds are therefore empty.
 
 from collections.abc import Callable, Sequence
 
-from ceems_grpc.schema import COLUMNS, INTEGERS, Kind
+from ceems_grpc.schema import COLUMNS, DESCRIBED, INTEGERS, Kind
 
 LAST_MILLISECOND = 253_402_300_799_999
 """The end of the year 9999, the last moment that dates can have."""
@@ -34,6 +35,8 @@ def is_usable(column: str, written: str) -> str:
 
     ``written``: the column as the statement names it. The condition is never null.
     """
+    if column not in DESCRIBED:
+        return f"typeof({written}) IN ('text', 'integer', 'real')"
     if column not in INTEGERS:
         return f"typeof({written}) = 'text'"
     largest = _BOUNDS.get(column)
@@ -43,7 +46,13 @@ def is_usable(column: str, written: str) -> str:
 
 def usable(column: str, written: str) -> str:
     """Write a column, in SQLite's SQL, with null for each value that it may not hold; see `is_usable`."""
-    return f"CASE WHEN {is_usable(column, written)} THEN {written} END"
+    value = written if column in DESCRIBED else f"CAST({written} AS TEXT)"
+    return f"CASE WHEN {is_usable(column, written)} THEN {value} END"
+
+
+def is_json_object(written: str) -> str:
+    """Write the condition, in SQLite's SQL, that a value is a JSON object."""
+    return f"(typeof({written}) = 'text' AND substr({written}, 1, 1) = '{{' AND json_valid({written}))"
 
 
 def unusable_counts(columns: Sequence[str], quote: Callable[[str], str]) -> str:

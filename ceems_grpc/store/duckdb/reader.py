@@ -5,7 +5,7 @@ import logging
 import sqlite3
 import time
 import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, aclosing
 from datetime import tzinfo
 from typing import Any, TypeVar
@@ -63,6 +63,11 @@ class MirrorReader:
         """Tell whether the database has the table (and the column)."""
         found = self._layout.tables.get(table)
         return found is not None and (column is None or column in found.columns)
+
+    def new_columns(self, table: Table) -> Mapping[str, bool]:
+        """Return the columns that the schema does not describe, and whether they hold JSON objects."""
+        found = self._layout.tables.get(table)
+        return {} if found is None else found.new_columns(table)
 
     async def table(self, scan: Scan) -> pa.Table:
         """Return all rows of a scan, JSON columns taken apart where `AllKeys` asks for it."""

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Hashable, Iterable
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import tzinfo
@@ -35,6 +35,7 @@ class Known:
     clusters: frozenset[str]
     nowhere: bool
     has: Callable[[Table, str | None], bool]
+    new_columns: Callable[[Table], Mapping[str, bool]]
     zone: tzinfo
 
     @property
@@ -151,7 +152,7 @@ class SourceHandle:
                         found = await reader.distinct(Distinct(table, ("cluster_id",)))
                         ids.update(found.column(0).to_pylist())
                 clusters = frozenset(cluster for cluster in ids if cluster is not None)
-                self._known = Known(version, clusters, None in ids, reader.has, reader.zone)
+                self._known = Known(version, clusters, None in ids, reader.has, reader.new_columns, reader.zone)
         return self._known
 
     def _looked(self, started: float, task: asyncio.Task[Known]) -> None:

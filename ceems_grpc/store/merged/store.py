@@ -144,6 +144,14 @@ class MergedReader:
             return all(session.known.has(table, None) for session in needed)
         return any(session.known.has(table, column) for session in self._sessions)
 
+    def new_columns(self, table: Table) -> Mapping[str, bool]:
+        """Return the columns that the schema does not describe, and whether they hold JSON objects in any source."""
+        found: dict[str, bool] = {}
+        for session in self._sessions:
+            for name, is_object in session.known.new_columns(table).items():
+                found[name] = is_object or found.get(name, False)
+        return found
+
     async def table(self, scan: Scan) -> pa.Table:
         """Return all rows of a scan."""
         merge = RowMerge(scan)

@@ -4,12 +4,14 @@ A part of a plan is a map with the name of its class under ``is``. MessagePack i
 compare with infinity.
 """
 
+from collections.abc import Callable, Collection
+
 import msgspec
 
 from ceems_grpc import schema
 from ceems_grpc.schema import ADMINISTERED, Table
 from ceems_grpc.store.plan.check import check_plan
-from ceems_grpc.store.plan.vocabulary import Plan
+from ceems_grpc.store.plan.vocabulary import Plan, Spread
 
 COLUMNS: dict[Table, tuple[str, ...]] = {
     table: (*columns, ADMINISTERED) if table is Table.ADMIN_USERS else tuple(columns)
@@ -26,11 +28,16 @@ def encode_plan(plan: Plan) -> bytes:
     return _ENCODER.encode(plan)
 
 
-def decode_plan(data: bytes) -> Plan:
-    """Decode a plan. Raises `ValueError` for anything that is not a plan about the CEEMS schema; see `check_plan`."""
+def decode_plan(data: bytes, new_columns: Callable[[Table], Collection[str]] | None = None) -> Plan:
+    """Decode a plan. Raises `ValueError` for anything that is not a plan about the CEEMS schema; see `check_plan`.
+
+    ``new_columns``: returns the columns that a table of the database has beside those of `COLUMNS`.
+    """
     try:
         plan: Plan = _DECODER.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"this is not a plan: {error}") from None
-    check_plan(plan, COLUMNS)
+    table = Table.UNITS if isinstance(plan, Spread) else plan.table
+    columns = COLUMNS if new_columns is None else COLUMNS | {table: (*COLUMNS[table], *new_columns(table))}
+    check_plan(plan, columns)
     return plan

@@ -221,6 +221,20 @@ class WeightOf(PlanPart, frozen=True):
     weight: Key
 
 
+class Min(PlanPart, frozen=True):
+    """The least value of the rows that have one; null if none has."""
+
+    name: str
+    value: Key
+
+
+class Max(PlanPart, frozen=True):
+    """The greatest value of the rows that have one; null if none has."""
+
+    name: str
+    value: Key
+
+
 class FirstBy(PlanPart, frozen=True):
     """The column's value in the row with the least value of the column ``by``; in a tie, the least value."""
 
@@ -229,7 +243,7 @@ class FirstBy(PlanPart, frozen=True):
     by: str
 
 
-Measure = Count | CountIf | Sum | WeightedSum | WeightOf | FirstBy
+Measure = Count | CountIf | Sum | WeightedSum | WeightOf | Min | Max | FirstBy
 
 
 class Aggregate(PlanPart, frozen=True):

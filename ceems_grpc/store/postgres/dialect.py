@@ -20,7 +20,9 @@ from ceems_grpc.store.plan import (
     Condition,
     Key,
     KeyScan,
+    Max,
     Measure,
+    Min,
     Operand,
     Order,
     Spread,
@@ -152,7 +154,7 @@ class PostgresSql(ColumnCompiler):
         for measure in measures:
             keys: tuple[Key, ...] = ()
             match measure:
-                case Sum(_, Key() as operand):
+                case Sum(_, Key() as operand) | Min(_, operand) | Max(_, operand):
                     keys = (operand,)
                 case WeightedSum(_, value, weight) | WeightOf(_, value, weight):
                     keys = (value, weight)

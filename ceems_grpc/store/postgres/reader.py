@@ -1,15 +1,17 @@
 """One transaction on a PostgreSQL database that feeders fill."""
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
 from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from ceems_grpc.schema import is_metric
+from ceems_grpc.schema import DESCRIBED, is_metric
 from ceems_grpc.store.columnar.assemble import put_together, type_of, type_of_measure
+from ceems_grpc.store.columnar.flatten import decode_object
+from ceems_grpc.store.columnar.layout import new_columns
 from ceems_grpc.store.columnar.zone_text import zone_of_text
 from ceems_grpc.store.plan import Aggregate, Distinct, KeyScan, Scan, Spread, Table
 from ceems_grpc.store.postgres import summed
@@ -40,6 +42,11 @@ class PostgresReader:
         """Tell whether some site has the table (and the column)."""
         found = self._state.catalog.tables.get(table)
         return found is not None and (column is None or column in found.columns)
+
+    def new_columns(self, table: Table) -> Mapping[str, bool]:
+        """Return the columns that the schema does not describe, and whether they hold JSON objects."""
+        found = self._state.catalog.tables.get(table)
+        return {} if found is None else new_columns(table, found.columns, found.objects)
 
     def facts(self, location: str) -> Facts:
         """Describe the database; if there are several sites, each is one of ``sources``."""
@@ -144,7 +151,13 @@ class PostgresReader:
                     if is_there:
                         found[column].add(key)
             for column in plan.columns:
-                if not is_metric(column):
+                if column not in DESCRIBED and not is_metric(column):
+                    # PostgreSQL has no JSON form of such a column.
+                    sql = self._sql(plan.table)
+                    texts = Distinct(plan.table, (column,), plan.where, recent=plan.recent)
+                    for text in _fetch(connection, sql.distinct(texts), sql).column(0).to_pylist():
+                        found[column].update(decode_object(text or "", numeric=False))
+                elif not is_metric(column):
                     sql = self._sql(plan.table)
                     found[column].update(
                         _fetch(connection, sql.keys_of_object(plan, column), sql).column(0).to_pylist()

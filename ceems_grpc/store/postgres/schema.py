@@ -64,6 +64,7 @@ class TableCatalog(msgspec.Struct):
     coded: set[str] = set()
     inexact: set[str] = set()
     weights: dict[str, str] = {}
+    objects: set[str] = set()
 
     def add_key(self, metric: str, key: str) -> str:
         """Assign a column to a key, and return its name. The caller creates the column."""

@@ -1,7 +1,7 @@
 """A store for the database of another host, whose `ceems-grpc server` answers plans with Arrow tables."""
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Hashable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Hashable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from datetime import tzinfo
 from typing import NoReturn, TypeVar
@@ -117,7 +117,9 @@ class RemoteReader:
     def __init__(self, store: RemoteStore, opened: pb.ReadResponse) -> None:
         self._store = store
         self._reader = opened.reader
-        self._names = frozenset(opened.names)
+        self._new = list(opened.new_columns)
+        self._objects = frozenset(opened.new_objects)
+        self._names = frozenset(opened.names) | frozenset(self._new)
         try:
             self._zone = read_zone(opened.zone)
         except ValueError as error:
@@ -131,6 +133,11 @@ class RemoteReader:
     def has(self, table: Table, column: str | None = None) -> bool:
         """Tell whether the database has the table (and the column)."""
         return (table.value if column is None else f"{table.value}.{column}") in self._names
+
+    def new_columns(self, table: Table) -> Mapping[str, bool]:
+        """Return the columns that the schema does not describe, and whether they hold JSON objects."""
+        prefix = f"{table.value}."
+        return {name.removeprefix(prefix): name in self._objects for name in self._new if name.startswith(prefix)}
 
     async def table(self, scan: Scan) -> pa.Table:
         """Return all rows of a scan."""

@@ -1,7 +1,7 @@
 """Measures of a plan as SQL: over rows, over the shares of rows that fall into a time, and over sums of rows."""
 
 from ceems_grpc.store.columnar.group_merge import BETWEEN
-from ceems_grpc.store.plan import Count, CountIf, FirstBy, Key, Measure, Sum, WeightedSum, WeightOf
+from ceems_grpc.store.plan import Count, CountIf, FirstBy, Key, Max, Measure, Min, Sum, WeightedSum, WeightOf
 from ceems_grpc.store.sql.conditions import Conditions
 
 
@@ -31,6 +31,10 @@ class Measures(Conditions):
                 return self._first_by(column, by)
             case Count() | CountIf() | Sum(_, str()):
                 return self._integer(f"sum({part})")
+            case Min():
+                return f"min({part})"
+            case Max():
+                return f"max({part})"
         return f"sum({part})"
 
     def sum_of(self, measure: Measure) -> str:
@@ -49,6 +53,10 @@ class Measures(Conditions):
                 return f"sum({self.number(value)} * {self.weight(weight)}{share})"
             case WeightOf(_, value, weight):
                 return f"sum(CASE WHEN {self.number(value)} IS NOT NULL THEN {self.weight(weight)}{share} END)"
+            case Min(_, value):
+                return f"min({self.number(value)})"
+            case Max(_, value):
+                return f"max({self.number(value)})"
         raise self.unsupported(f"{measure} is no sum")
 
     def part_of(self, measure: Measure) -> str:
@@ -56,7 +64,7 @@ class Measures(Conditions):
         match measure:
             case Count():
                 return "count(*) FILTER (WHERE here)"
-            case Sum(_, Key()) | WeightedSum() | WeightOf():
+            case Sum(_, Key()) | WeightedSum() | WeightOf() | Min() | Max():
                 return self.sum_of(measure)
         raise self.unsupported(f"{measure} cannot be spread over steps")
 

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import msgspec
 
-from ceems_grpc.schema import INTEGERS
+from ceems_grpc.schema import DESCRIBED, INTEGERS
 from ceems_grpc.store.columnar.json_paths import AS_PATH
 from ceems_grpc.store.columnar.local_time import is_ambiguous_bound, local_text
 from ceems_grpc.store.columnar.values import is_usable, usable
@@ -144,6 +144,8 @@ class SqliteSql(Compiler):
     def is_in(self, operand: Operand, values: tuple[str, ...]) -> str:
         """Write that an operand is one of the values."""
         if isinstance(operand, str):
+            if operand not in DESCRIBED:
+                return f"({self.column(operand)} IN ({self._values(values)}))"
             # A text that reads as a number is that number. The bare column comes first: an index can find it.
             wanted = integers_meant(values) if operand in INTEGERS else values
             within = f"({self.quote(operand)} IN ({self._values(wanted)}) AND {self._is_usable(operand)})"

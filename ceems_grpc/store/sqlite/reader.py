@@ -51,10 +51,17 @@ def version_of(value: object) -> int:
 class SqliteReader:
     """One read transaction; see `ceems_grpc.store.protocols.Reader`."""
 
-    def __init__(self, connection: aiosqlite.Connection, zone: tzinfo, columns: Mapping[str, frozenset[str]]) -> None:
+    def __init__(
+        self,
+        connection: aiosqlite.Connection,
+        zone: tzinfo,
+        columns: Mapping[str, frozenset[str]],
+        new: Mapping[str, Mapping[str, bool]],
+    ) -> None:
         self._connection = connection
         self._zone = zone
         self._columns = columns
+        self._new = new
 
     @property
     def zone(self) -> tzinfo:
@@ -64,6 +71,10 @@ class SqliteReader:
     def has(self, table: Table, column: str | None = None) -> bool:
         """Tell whether the file has the table (and the column)."""
         return table in self._columns and (column is None or column in self._columns[table])
+
+    def new_columns(self, table: Table) -> Mapping[str, bool]:
+        """Return the columns that the schema does not describe, and whether they hold JSON objects."""
+        return self._new.get(table, {})
 
     async def table(self, scan: Scan) -> pa.Table:
         """Return all rows of a scan, JSON columns taken apart where `AllKeys` asks for it."""

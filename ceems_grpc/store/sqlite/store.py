@@ -24,6 +24,7 @@ from ceems_grpc.store.protocols import Facts
 from ceems_grpc.store.runtime.query_trace import waiting
 from ceems_grpc.store.sqlite.connections import ConnectionPool, DatabaseFile
 from ceems_grpc.store.sqlite.dialect import MOMENT_FUNCTION
+from ceems_grpc.store.sqlite.new_columns import NewColumns
 from ceems_grpc.store.sqlite.reader import SqliteReader, version_of
 from ceems_grpc.store.sqlite.shm_guard import FileIdentity
 from ceems_grpc.store.sqlite.wal import read_version, wants_gap
@@ -60,6 +61,7 @@ class SqliteStore:
         self._pool = ConnectionPool(path, connections, busy_timeout)
         self._schema: tuple[DatabaseFile, int] | None = None  # of which file and version the columns are known
         self._columns: Mapping[str, frozenset[str]] = {}
+        self._new = NewColumns()
         self._told_newer = False
 
     @asynccontextmanager
@@ -68,7 +70,8 @@ class SqliteStore:
         await self._give_way()
         async with self._pool.transaction() as (connection, file):
             columns = await self._columns_of(connection, file)
-            yield SqliteReader(connection, await self._zone_of(connection, file.file), columns)
+            new = await self._new.look(connection)
+            yield SqliteReader(connection, await self._zone_of(connection, file.file), columns, new)
 
     async def facts(self) -> Facts:
         """Describe the database."""
@@ -108,10 +111,11 @@ class SqliteStore:
     async def _read_columns(self, connection: aiosqlite.Connection) -> Mapping[str, frozenset[str]]:
         rows = await connection.execute_fetchall(
             "SELECT m.name, c.name FROM sqlite_master AS m JOIN pragma_table_info(m.name) AS c WHERE m.type = 'table'"
+            " ORDER BY m.name, c.cid"
         )
-        columns: dict[str, set[str]] = {}
+        columns: dict[str, list[str]] = {}
         for table, column in rows:
-            columns.setdefault(table, set()).add(column)
+            columns.setdefault(table, []).append(column)
         version = 0
         if "schema_migrations" in columns:
             ((newest,),) = await connection.execute_fetchall("SELECT max(version) FROM schema_migrations")
@@ -131,6 +135,7 @@ class SqliteStore:
         if (newer := newer_schema(version)) and not self._told_newer:
             self._told_newer = True
             _log.warning("the database is newer than this plugin: %s", newer, extra={"schemaVersion": version})
+        self._new = NewColumns(columns)
         return {table: frozenset(names) for table, names in columns.items()}
 
     async def _zone_of(self, connection: aiosqlite.Connection, file: FileIdentity) -> tzinfo:

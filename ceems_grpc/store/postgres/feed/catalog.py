@@ -60,6 +60,7 @@ class Catalogs:
             and all(key in catalog.keys.get(metric, {}) for metric, key in keys)
             and {catalog.keys[metric][key] for metric, key in coded} <= catalog.coded
             and layout.inexact.copy() <= catalog.inexact
+            and layout.objects.copy() <= catalog.objects
             and (table is not Table.UNITS or catalog.weights == self._weights)
         )
 
@@ -87,6 +88,7 @@ class Catalogs:
                 made += [(rollup, name, "double precision") for rollup in (HOURLY, DAILY) for name in new]
             catalog.coded |= {catalog.keys[metric][key] for metric, key in coded}
             catalog.inexact |= layout.inexact.copy()
+            catalog.objects |= layout.objects.copy()
             self._add(made)
             encoded = text(msgspec.json.encode(catalog).decode())
             self._connection.run(

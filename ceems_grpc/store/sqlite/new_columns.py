@@ -1,0 +1,52 @@
+"""The columns of a file that `ceems_grpc.schema` does not describe: which of them hold JSON objects.
+
+Only their values tell. Each reader looks again at a column that has had no value so far.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import aiosqlite
+
+from ceems_grpc.schema import METRIC_TABLES, is_new_column
+from ceems_grpc.store.columnar.layout import quote
+from ceems_grpc.store.columnar.values import is_json_object
+
+_ROWS = 1_000
+_NO_COLUMNS: Mapping[str, Sequence[str]] = {}
+
+
+class NewColumns:
+    """What is known of the new columns of the tables. ``columns``: all columns of each table, in the file's order."""
+
+    def __init__(self, columns: Mapping[str, Sequence[str]] = _NO_COLUMNS) -> None:
+        self._unknown = {
+            table: [name for name in columns[table] if is_new_column(table, name)]
+            for table in METRIC_TABLES
+            if table in columns
+        }
+        self._found: dict[str, dict[str, bool]] = {
+            table: dict.fromkeys(names, False) for table, names in self._unknown.items()
+        }
+
+    async def look(self, connection: aiosqlite.Connection) -> Mapping[str, Mapping[str, bool]]:
+        """Return the new columns of each table, and whether each holds JSON objects."""
+        for table, names in self._unknown.items():
+            if names:
+                self._unknown[table] = await self._still_unknown(connection, table, names)
+        return self._found
+
+    async def _still_unknown(self, connection: aiosqlite.Connection, table: str, names: Sequence[str]) -> list[str]:
+        """Look at the rows that were added last; return the columns in which these have no value."""
+        asked = ", ".join(
+            f"total(typeof({quote(name)}) <> 'null' AND {quote(name)} <> ''), total({is_json_object(quote(name))})"
+            for name in names
+        )
+        rows = f"SELECT * FROM {quote(table)} ORDER BY rowid DESC LIMIT {_ROWS}"  # noqa: S608 - a quoted name
+        ((*counts,),) = await connection.execute_fetchall(f"SELECT {asked} FROM ({rows})")  # noqa: S608 - quoted names
+        left = []
+        for name, filled, objects in zip(names, counts[::2], counts[1::2], strict=True):
+            if objects:
+                self._found[table] = self._found[table] | {name: True}
+            elif not filled:
+                left.append(name)
+        return left
