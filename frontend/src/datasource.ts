@@ -74,7 +74,7 @@ export class CeemsDataSource
 
   query(request: DataQueryRequest<CeemsQuery>): Observable<DataQueryResponse> {
     const scopedVars = { ...request.scopedVars, __timezone: { value: ianaZone(request.timezone) } };
-    // Answers depend on who asks, and a kept answer of Grafana Enterprise would not.
+    // Grafana Enterprise caches answers for all users, but answers depend on the user.
     return this.addLinks({ ...request, scopedVars, skipQueryCache: true });
   }
 
@@ -104,7 +104,7 @@ export class CeemsDataSource
     return kind ? this.suggest(kind, scope) : this.suggest('tag-values', { ...scope, column });
   }
 
-  /** Columns and keys that ad hoc filters can be about. */
+  /** Columns and keys that ad hoc filters can use. */
   async getTagKeys(_options?: DataSourceGetTagKeysOptions<CeemsQuery>): Promise<MetricFindValue[]> {
     const { values } = await this.suggest('fields', { column: 'units', limit: 1000 });
     return fieldsToFilterBy(values).map(({ value }) => ({ text: value, value }));
@@ -128,7 +128,7 @@ export class CeemsDataSource
     return queries.map(toAbstractQuery);
   }
 
-  /** Answers with links on the units, and without the columns that were only asked for them. */
+  /** Answers with links on the units, without the columns that were requested only for the links. */
   private addLinks(request: DataQueryRequest<CeemsQuery>): Observable<DataQueryResponse> {
     const links = this.links();
     if (links.length === 0) {
@@ -151,12 +151,12 @@ export class CeemsDataSource
     );
   }
 
-  /** The backend's answer; that of live queries is followed by another whenever the database changes. */
+  /** The backend's answer. A live query gets a new one whenever the database changes. */
   private answer(request: DataQueryRequest<CeemsQuery>): Observable<DataQueryResponse> {
     const prepare = (query: CeemsQuery) => this.applyTemplateVariables(query, request.scopedVars, request.filters);
     const live = request.targets.filter((target) => isLive(prepare(target)));
     const plain = request.targets.filter((target) => !live.includes(target));
-    // The backend itself knows the queries of public dashboards.
+    // The backend has the queries of public dashboards itself.
     if (live.length === 0 || config.publicDashboardAccessToken) {
       return super.query(request);
     }
@@ -201,7 +201,7 @@ function isAboutUnits(texts: Interpolation) {
     (texts.word(query.queryType) ?? 'units') === 'units' && (query.format ?? 'table') === 'table';
 }
 
-/** What other ad hoc filters say about whose units count. */
+/** The restrictions on clusters, projects and users in other ad hoc filters. */
 function scopeOf(filters: AdHocVariableFilter[]): SuggestionScope {
   const values = (column: string) =>
     filters
@@ -210,7 +210,7 @@ function scopeOf(filters: AdHocVariableFilter[]): SuggestionScope {
   return { clusters: values('cluster_id'), projects: values('project'), users: values('username') };
 }
 
-/** The words of whatever a resource call rejects with. */
+/** The message of any error of a resource call. */
 function errorText(error: unknown): string {
   const data = (error as { data?: { error?: unknown; message?: unknown } } | undefined)?.data;
   const texts = [data?.error, data?.message, (error as Error | undefined)?.message];

@@ -34,7 +34,7 @@ const MIRROR_MODES: Array<{ value: 'auto' | 'memory' | 'off'; label: string; des
   { value: 'off', label: 'Off', description: 'Every question is answered from the CEEMS database itself' },
 ];
 
-/** A length of time as the backend reads it: 30s, 15m, 1h30m, 90d. */
+/** A duration in the syntax of the backend: 30s, 15m, 1h30m, 90d. */
 const DURATION = /^(\d+(\.\d+)?(ms|s|m|h|d|w|y))+$/;
 const checkDuration = (text: string) => (DURATION.test(text) ? undefined : 'A length of time, such as 30s, 12h or 90d');
 const checkCount = (text: string) => (/^[1-9]\d*$/.test(text) ? undefined : 'A whole number above 0');
@@ -67,10 +67,10 @@ export function ConfigEditor({ options, onOptionsChange }: Props) {
       <DataSourceDescription dataSourceName="CEEMS" docsLink={docsUrl()} hasRequiredFields />
       <Divider spacing={4} />
 
-      <ConfigSection title="Database" description="The file that ceems_api_server writes. It is only read.">
+      <ConfigSection title="Database" description="The file that ceems_api_server writes. The plugin only reads it.">
         <ChoiceSetting
           label="Where it is"
-          description="The plugin reads the file itself, or asks the server beside it."
+          description="The plugin reads the file itself, or queries a server on the host of the file."
           choices={PLACES}
           value={isElsewhere ? 'address' : 'path'}
           disabled={disabled}
@@ -100,7 +100,7 @@ export function ConfigEditor({ options, onOptionsChange }: Props) {
             />
             <ZoneSetting
               label="Time zone"
-              description="Zone of the site, in which CEEMS writes local times and days are counted. Empty: taken from the rows."
+              description="Time zone of the site, for the local times that CEEMS writes and for days. Empty: detected from the rows."
               value={settings.timezone}
               disabled={disabled}
               onChange={(timezone) => set({ timezone })}

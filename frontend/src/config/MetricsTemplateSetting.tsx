@@ -8,13 +8,13 @@ interface Props {
   disabled?: boolean;
 }
 
-/** The PromQL queries of a unit, one on a line. */
+/** The PromQL queries of a unit, one per line. */
 export function MetricsTemplateSetting({ value = '', onChange, disabled }: Props) {
   const id = useId();
   return (
     <Field
       label="Metrics queries"
-      description="PromQL, one query on a line. ${uuid} and ${cluster_id} stand for the unit. Empty: the queries shown here."
+      description="PromQL, one query per line. ${uuid} and ${cluster_id} stand for the unit. Empty: the queries shown here."
       htmlFor={id}
     >
       <TextArea

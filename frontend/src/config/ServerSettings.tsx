@@ -9,7 +9,7 @@ const WIDTH = 60;
 
 const ADDRESS = /^(\[[0-9a-f:.]+\]|[a-z0-9._-]+):([0-9]{1,5})$/i;
 
-/** Says what is wrong with the address of a server; undefined if nothing is. */
+/** Returns what is wrong with the address of a server, or undefined. */
 export function checkAddress(text: string): string | undefined {
   const port = Number(ADDRESS.exec(text)?.[2] ?? 0);
   return port > 0 && port < 65536 ? undefined : 'host:port, such as ceems-host:9443';
@@ -24,11 +24,11 @@ interface Props {
   saved: Partial<Record<keyof CeemsSecrets, boolean>>;
   disabled?: boolean;
   onChange: (part: Pick<CeemsOptions, 'address' | 'tlsServerName'>) => void;
-  /** Sets a secret; undefined forgets a saved one, so that another can be typed. */
+  /** Sets a secret. undefined removes a saved one, so that another can be typed. */
   onSecret: (name: keyof CeemsSecrets, value: string | undefined) => void;
 }
 
-/** How to reach a `ceems-grpc server` on another host, and how to be let in. */
+/** The address of a `ceems-grpc server` on another host, and the credentials for it. */
 export function ServerSettings({ address, serverName, secrets, saved, disabled, onChange, onSecret }: Props) {
   const secret = (name: keyof CeemsSecrets) => ({
     value: secrets[name],
@@ -42,7 +42,7 @@ export function ServerSettings({ address, serverName, secrets, saved, disabled, 
       <TextSetting
         label="Address"
         required
-        description="Host and port where ceems-grpc server listens, beside the database. Between Grafana and it is TLS."
+        description="Host and port of the ceems-grpc server on the host of the database. The connection uses TLS."
         value={address}
         placeholder="ceems-host:9443"
         check={checkAddress}
@@ -51,20 +51,20 @@ export function ServerSettings({ address, serverName, secrets, saved, disabled, 
       />
       <SecretSetting
         label="Token"
-        description="A line of the server's token file. Empty where the server asks for a client certificate only."
+        description="A line of the server's token file. Empty if the server requires only a client certificate."
         placeholder="64 characters"
         {...secret('token')}
       />
       <SecretSetting
         label="CA certificate"
-        description="Of the authority that signed the server's certificate. Empty: the authorities that Grafana's host knows."
+        description="The authority that signed the server's certificate. Empty: the authorities of Grafana's host."
         placeholder={CERTIFICATE}
         rows={5}
         {...secret('caCert')}
       />
       <TextSetting
         label="Server name"
-        description="The name that the server's certificate has, where it is another than the host in the address."
+        description="The name in the server's certificate, if it differs from the host in the address."
         value={serverName}
         placeholder="as in the address"
         disabled={disabled}
@@ -72,7 +72,7 @@ export function ServerSettings({ address, serverName, secrets, saved, disabled, 
       />
       <SecretSetting
         label="Client certificate"
-        description="Of this Grafana, where the server asks for one."
+        description="The certificate of this Grafana, if the server requires one."
         placeholder={CERTIFICATE}
         rows={5}
         {...secret('clientCert')}
@@ -95,7 +95,7 @@ interface SecretSettingProps {
   value: string | undefined;
   saved: boolean;
   disabled?: boolean;
-  /** Lines that are shown; a single line is hidden while it is typed. */
+  /** The number of visible lines. The text of a single line is hidden. */
   rows?: number;
   onChange: (value: string) => void;
   onReset: () => void;

@@ -19,7 +19,7 @@ interface SettingProps<T> {
 interface TextSettingProps extends SettingProps<string> {
   placeholder?: string;
   required?: boolean;
-  /** Says what is wrong with a text; undefined if nothing is. */
+  /** Returns what is wrong with a text, or undefined. */
   check?: (text: string) => string | undefined;
 }
 
@@ -60,7 +60,7 @@ export function TextSetting({
   );
 }
 
-/** A setting that is one of a few words. */
+/** A setting with a few choices. */
 export function ChoiceSetting<T extends string>(
   props: SettingProps<T> & { choices: Array<{ value: T; label: string; description: string }> }
 ) {
@@ -102,7 +102,7 @@ export function ZoneSetting({ label, description, value, onChange, disabled }: S
   );
 }
 
-/** A setting that names another data source by its uid; empty for none. */
+/** A setting that holds the uid of another data source; empty for none. */
 export function DataSourceSetting(
   props: SettingProps<string> & { isOfKind: (settings: DataSourceInstanceSettings) => boolean }
 ) {

@@ -4,7 +4,7 @@ import { CeemsOptions, CeemsSource } from '../types';
 import { ChoiceSetting, TextSetting, ZoneSetting } from './SettingFields';
 
 type Kind = 'path' | 'address' | 'postgres';
-/** Texts that Grafana keeps and never shows again, by name; `true` in the fields says that there is one. */
+/** Secrets by name. Grafana never returns them; `true` in the fields means that a secret is saved. */
 export interface SecretOptions {
   jsonData: CeemsOptions;
   secureJsonData?: Record<string, string | undefined>;
@@ -42,7 +42,7 @@ export function SourcesSetting<T extends SecretOptions>({ options, onOptionsChan
   const setSource = (place: number, source: CeemsSource) =>
     set({ sources: sources.map((other, index) => (index === place ? source : other)) });
   const add = () => {
-    // The database so far becomes the first of the list: a data source has one or the other.
+    // The present database becomes the first source, because a data source has either a database or a list of sources.
     const { path, ...rest } = settings;
     const first = path && !sources.length ? [{ name: 'main', path }] : sources;
     onOptionsChange({ ...options, jsonData: { ...rest, sources: [...first, { name: '', path: '' }] } });
@@ -81,7 +81,7 @@ export function SourcesSetting<T extends SecretOptions>({ options, onOptionsChan
         <>
           <TextSetting
             label="Time for each source"
-            description="A source that takes longer for a question is left out of its answer."
+            description="If a source takes longer for a query, the answer is made without it."
             value={settings.sourceTimeout}
             placeholder="10s"
             check={(text) => (DURATION.test(text) ? undefined : 'A length of time, such as 10s or 1m')}
@@ -90,7 +90,7 @@ export function SourcesSetting<T extends SecretOptions>({ options, onOptionsChan
           />
           <ChoiceSetting
             label="When a source does not answer"
-            description="What dashboards and alert rules get for a question that it could have rows for."
+            description="What dashboards and alert rules get for a query that needs this source."
             choices={FAILURES}
             value={settings.onSourceFailure ?? 'notice'}
             disabled={options.readOnly}
@@ -105,7 +105,7 @@ export function SourcesSetting<T extends SecretOptions>({ options, onOptionsChan
 interface SourceProps<T extends SecretOptions> extends Props<T> {
   title: string;
   source: CeemsSource;
-  /** Of the other sources. */
+  /** The names of the other sources. */
   names: string[];
   onChange: (source: CeemsSource) => void;
 }
@@ -125,7 +125,7 @@ function SourceSetting<T extends SecretOptions>(props: SourceProps<T>) {
     <>
       <TextSetting
         label={`${title}: name`}
-        description="Notices call the source so. Its secrets belong to the name: enter them again after changing it."
+        description="Notices use this name. Secrets are stored by name: enter them again after you change it."
         required
         value={source.name}
         placeholder="site-a"
@@ -135,7 +135,7 @@ function SourceSetting<T extends SecretOptions>(props: SourceProps<T>) {
       />
       <ChoiceSetting
         label={`${title}: kind`}
-        description="Where its rows are."
+        description="Where the rows of this source are stored."
         choices={KINDS}
         value={kind}
         disabled={disabled}
@@ -155,7 +155,7 @@ function SourceSetting<T extends SecretOptions>(props: SourceProps<T>) {
           />
           <ZoneSetting
             label={`${title}: time zone`}
-            description="Zone of this site's local times. Empty: that of the data source, or taken from the rows."
+            description="Time zone of this site's local times. Empty: the zone of the data source, or detected from the rows."
             value={source.timezone}
             disabled={disabled}
             onChange={(timezone) => set({ timezone })}
@@ -176,7 +176,7 @@ function SourceSetting<T extends SecretOptions>(props: SourceProps<T>) {
           />
           <TextSetting
             label={`${title}: name in the certificate`}
-            description="Where it is another name than the host's."
+            description="If it differs from the host in the address."
             value={source.tlsServerName}
             disabled={disabled}
             onChange={(tlsServerName) => set({ tlsServerName })}
@@ -215,7 +215,7 @@ function SourceSetting<T extends SecretOptions>(props: SourceProps<T>) {
           />
           <TextSetting
             label={`${title}: schema`}
-            description="In which the tables are."
+            description="The schema with the tables."
             value={source.postgresSchema}
             placeholder="ceems"
             disabled={disabled}
@@ -225,7 +225,7 @@ function SourceSetting<T extends SecretOptions>(props: SourceProps<T>) {
             {...props}
             secret="postgresPassword"
             label={`${title}: password`}
-            description="Of the user in the URL."
+            description="Password of the user in the URL."
           />
         </>
       )}
@@ -240,7 +240,7 @@ interface SecretProps<T extends SecretOptions> extends SourceProps<T> {
   lines?: boolean;
 }
 
-/** A text that the browser sends and never gets back. */
+/** A secret text, which the browser sends but never receives. */
 function SecretSetting<T extends SecretOptions>(props: SecretProps<T>) {
   const { source, options, onOptionsChange, secret, label, description, lines } = props;
   const id = useId();

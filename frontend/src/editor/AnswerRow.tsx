@@ -24,7 +24,7 @@ const FORMATS: Record<Format, { label: string; description: string }> = {
   multi: { label: 'Time series (multi)', description: 'A frame for each series' },
 };
 
-/** A type has fewer columns and keys; a list that is cut would miss the last kinds of them. */
+/** More than the columns and keys of any query type, so that the list is never cut. */
 const MOST_FIELDS = 1000;
 
 interface Props {
@@ -35,7 +35,7 @@ interface Props {
   onChange: (part: Partial<CeemsQuery>) => void;
 }
 
-/** What the answer looks like: columns, groups, order, limit and format. */
+/** The form of the answer: columns, groups, order, limit and format. */
 export function AnswerRow({ datasource, query, scope, alerting, onChange }: Props) {
   const id = useId();
   const live = isLive(query);
@@ -84,7 +84,7 @@ export function AnswerRow({ datasource, query, scope, alerting, onChange }: Prop
       {parts.includes('orderBy') && (
         <SuggestedValues
           label="Order by"
-          tooltip="A minus before a name means largest or last first."
+          tooltip="A minus before a name sorts in descending order."
           kind="fields"
           datasource={datasource}
           values={query.orderBy}

@@ -29,7 +29,7 @@ export function QueryEditor({ datasource, query, onChange, onRunQuery, app }: Pr
 
   const update = (next: CeemsQuery) => {
     onChange(next);
-    // Explore has a button for it, and questions there tend to be large.
+    // Explore has a button to run queries, and queries there tend to be large.
     if (app !== CoreApp.Explore) {
       onRunQuery();
     }

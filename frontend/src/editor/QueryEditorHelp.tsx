@@ -6,7 +6,7 @@ import { EXAMPLES } from '../query/examples';
 import { QUERY_TYPES } from '../query/queryTypes';
 import { CeemsQuery } from '../types';
 
-/** What can be asked, and queries to start from. */
+/** A description of the query types, and example queries. */
 export function QueryEditorHelp({ query, onClickExample }: QueryEditorHelpProps<CeemsQuery>) {
   return (
     <Stack direction="column" gap={2}>

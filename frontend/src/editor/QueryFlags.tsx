@@ -34,9 +34,9 @@ export function ModeRadio({ value, onChange, live }: Props<CeemsQuery['mode']> &
   );
 }
 
-/** Also units that have not ended. */
+/** Include units that are still running. */
 export function RunningSwitch(props: Props<CeemsQuery['running']>) {
-  return <FlagSwitch {...props} label="Running too" tooltip="Also units that have not ended yet." />;
+  return <FlagSwitch {...props} label="Running too" tooltip="Include units that are still running." />;
 }
 
 /** Follow the database. */
@@ -48,7 +48,7 @@ export function LiveSwitch({ sentence, ...props }: Props<CeemsQuery['live']> & {
   return <FlagSwitch {...props} label="Live" tooltip={tooltip} />;
 }
 
-/** Group by exactly what is chosen. */
+/** Group by exactly the chosen columns. */
 export function ExactGroupsSwitch(props: Props<CeemsQuery['exactGroupBy']>) {
   const tooltip =
     'Without it, each user and project is a group of its own. With it and no groups: one row over everything.';

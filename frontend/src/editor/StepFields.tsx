@@ -24,7 +24,7 @@ interface Props {
   onChange: (part: Partial<CeemsQuery>) => void;
 }
 
-/** How long the steps of a time series are, and whose days, weeks and months they are. */
+/** The length of the steps of a time series, and the time zone of days, weeks and months. */
 export function StepFields({ query, alerting, onChange }: Props) {
   const zones = useMemo(() => (alerting ? timezoneOptions() : [DASHBOARD, ...timezoneOptions()]), [alerting]);
   const fromUnits = query.source === 'units' || query.source === 'prorated' || query.step === 'hour';

@@ -33,7 +33,7 @@ const ROW = {
   to: `\${__data.fields.${TO}:percentencode}`,
 };
 
-/** What links are made from: the settings, and what the running Grafana knows. */
+/** The input for links: the settings, and facts about the running Grafana. */
 export interface LinkSettings {
   options: CeemsOptions;
   /** Uid of this data source. */
@@ -77,14 +77,14 @@ export function unitLinks({ options, uid, explore, typeOf }: LinkSettings): Data
   return links;
 }
 
-/** Columns to ask for beside the chosen ones, so that links can be made. They are taken out of the answer again. */
+/** Columns to request in addition to the chosen ones, for the links. They are removed from the answer. */
 export function columnsForLinks(query: CeemsQuery): string[] {
   const fields = asList(query.fields);
   const isTable = (query.queryType ?? 'units') === 'units' && (query.format ?? 'table') === 'table';
   return isTable && fields.includes('uuid') ? NEEDED.filter((name) => !fields.includes(name)) : [];
 }
 
-/** The frame with links on its uuid column, if it has one, and without the columns that were only asked for them. */
+/** The frame with links on its uuid column, if any, without the columns that were requested only for the links. */
 export function addUnitLinks(frame: DataFrame, links: DataLink[], onlyForLinks: string[]): DataFrame {
   const uuid = frame.fields.find((field) => field.name === 'uuid' && field.type === FieldType.string);
   if (!uuid || links.length === 0) {
@@ -122,7 +122,7 @@ export function addUnitLinks(frame: DataFrame, links: DataLink[], onlyForLinks: 
 }
 
 function hidden(name: string, values: string[]): Field<string> {
-  // `hidden` is what tables look at up to Grafana 12.1, `hideFrom` since.
+  // Tables use `hidden` up to Grafana 12.1, and `hideFrom` since.
   const config: FieldConfig = { custom: { hidden: true, hideFrom: { viz: true, legend: true, tooltip: true } } };
   return { name, type: FieldType.string, config, values };
 }

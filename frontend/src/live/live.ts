@@ -28,11 +28,11 @@ import {
 import { queryTypeInfo } from '../query/queryTypes';
 import { CeemsQuery } from '../types';
 
-/** So many rows a live table has unless its query says another number: each change sends all of them again. */
+/** The default number of rows of a live table. Each change sends all rows again. */
 export const LIVE_ROWS = 1000;
 
 const DAY = 86_400_000; // milliseconds
-/** The backend believes a user's role for a minute after the last request; a channel alone does not tell it. */
+/** The backend relies on a user's role for a minute after the last request, because a channel does not carry it. */
 export const CONFIRM = 30_000; // milliseconds
 
 /** Whether a query asks for answers that follow the database. */
@@ -83,7 +83,7 @@ function readEvent(event: LiveChannelEvent<DataFrameJSON>, refId: string): Updat
   return json?.schema ? [{ frame: { ...dataFrameFromJSON(json), refId } }] : [];
 }
 
-/** Sends a request now and then, whose answer does not matter. */
+/** Sends a request at intervals. Its answer is ignored. */
 function confirmations(confirm: () => Promise<unknown>): Observable<never> {
   return interval(CONFIRM).pipe(
     mergeMap(() => confirm().catch(() => undefined)),
@@ -128,7 +128,7 @@ function withState(response: DataQueryResponse, problem: string | undefined): Da
   return { ...response, data, state: hasFailed(response) ? LoadingState.Error : LoadingState.Done };
 }
 
-/** One answer of several that change by themselves, with the frames in the order of the queries. */
+/** Merges several changing answers into one, with the frames in the order of the queries. */
 export function together(
   answers: Array<Observable<DataQueryResponse>>,
   refIds: string[]

@@ -44,7 +44,7 @@ export function fromAbstractQuery({ refId, labelMatchers }: AbstractQuery): Ceem
   return query;
 }
 
-/** What a query says about units as labels of CEEMS metrics. */
+/** The restrictions of a query on units, as labels of CEEMS metrics. */
 export function toAbstractQuery(query: CeemsQuery): AbstractQuery {
   const labels = { uuid: query.uuids, manager: query.resourceManagers };
   const labelMatchers = Object.entries(labels).flatMap(([name, list]): AbstractLabelMatcher[] => {
@@ -109,13 +109,13 @@ function urlParams(search: string): Array<[string, string]> {
   return [...new URLSearchParams(search)];
 }
 
-/** Parameters as the Infinity data source keeps them, beside the address. */
+/** The URL parameters in the form of the Infinity data source. */
 function infinityParams(query: DataQuery): Array<[string, string]> {
   const params = (query as { url_options?: { params?: Array<{ key?: string; value?: string }> } }).url_options?.params;
   return (params ?? []).map(({ key, value }) => [key ?? '', value ?? '']);
 }
 
-/** The texts that a matcher names; undefined for a pattern that is no plain list. */
+/** The values in a matcher; undefined for a pattern that is not a plain list. */
 function alternatives({ operator, value }: AbstractLabelMatcher): string[] | undefined {
   if (operator === AbstractLabelOperator.Equal || operator === AbstractLabelOperator.NotEqual) {
     return [value];

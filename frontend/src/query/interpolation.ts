@@ -4,7 +4,7 @@ import { queryTypeInfo } from './queryTypes';
 import { ianaZone } from './timezone';
 import { CeemsQuery, Condition, ListFilter } from '../types';
 
-/** What a variable holds when it stands for everything: no condition is meant. */
+/** The value of a variable that is set to All, which means no condition. */
 const EVERYTHING = new Set(['$__all', '*', '.*', '.+']);
 const LISTS: ListFilter[] = ['clusters', 'resourceManagers', 'projects', 'users', 'uuids', 'states'];
 const LIST_OPERATORS: Record<string, string> = { '=': '=|', '!=': '!=|', '=|': '=|', '!=|': '!=|' };
@@ -47,7 +47,7 @@ export class Interpolation {
       held.push((Array.isArray(value) ? value : [value ?? '']).map(String));
       return `\u0000${held.length - 1}\u0000`;
     });
-    // Even parts are text, odd parts say which variable's values go there.
+    // Even parts are text, odd parts are names of variables.
     return marked
       .split('\u0000')
       .reduce<string[]>(
@@ -71,7 +71,7 @@ export class Interpolation {
     return list.length > 0 && values.every((value) => value === '');
   }
 
-  /** A text with one value in place of each variable; undefined where nothing is left. */
+  /** A text with one value in place of each variable; undefined if the result is empty. */
   word(text: string | undefined): string | undefined {
     return text === undefined ? undefined : this.values(text).join(',').trim() || undefined;
   }
@@ -130,7 +130,7 @@ export class Interpolation {
   }
 }
 
-/** A stored list; queries written by hand may have one text in its place. */
+/** A stored list. Queries that were written by hand may have a single text instead. */
 export function asList(value: string[] | string | undefined): string[] {
   if (value === undefined || value === '') {
     return [];

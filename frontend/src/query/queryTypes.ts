@@ -15,20 +15,20 @@ const PARTS = [
   'limit',
 ] as const;
 
-/** What the editor shows and says for one query type. */
+/** The parts and texts of the editor for a query type. */
 export interface QueryTypeInfo {
   label: string;
-  /** One sentence for the reader of the editor. */
+  /** A one-sentence description. */
   sentence: string;
-  /** The same of answers that follow the database. */
+  /** The description of live answers. */
   liveSentence?: string;
   /** The lists of rows to choose by. */
   lists: ListFilter[];
-  /** The other parts of a query that mean something here. */
+  /** The other parts of a query that this type uses. */
   parts: Array<(typeof PARTS)[number]>;
-  /** Shapes of the answer; the first is what the backend takes if none is chosen. */
+  /** Formats of the answer; the first is the default of the backend. */
   formats: Format[];
-  /** Columns that a dashboard's ad hoc filters can be about; 'any' lets the backend decide. */
+  /** Columns that a dashboard's ad hoc filters can use; 'any' lets the backend decide. */
   adHocColumns: 'any' | string[];
 }
 
@@ -107,7 +107,7 @@ export const GROUP_COLUMNS = [
   { value: 'username', label: 'User' },
 ];
 
-/** The facts of a query's type. A type that comes from a variable or is unknown is shown like units. */
+/** The editor parts of a query's type. A type from a variable, or an unknown one, is shown like units. */
 export function queryTypeInfo(queryType: string | undefined): QueryTypeInfo {
   return isQueryType(queryType) ? QUERY_TYPES[queryType] : QUERY_TYPES[DEFAULT_QUERY_TYPE];
 }
@@ -116,7 +116,7 @@ export function isQueryType(text: string | undefined): text is QueryType {
   return text !== undefined && Object.hasOwn(QUERY_TYPES, text);
 }
 
-/** Turns a query to another type: keeps what means the same there, drops what does not exist there. */
+/** Changes the type of a query. Keeps the parts with the same meaning, and drops those that the new type lacks. */
 export function changeQueryType(query: CeemsQuery, queryType: QueryType): CeemsQuery {
   const info = QUERY_TYPES[queryType];
   const next: CeemsQuery = { ...query, queryType };

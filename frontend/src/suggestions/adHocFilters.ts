@@ -11,7 +11,7 @@ const SUGGESTED_COLUMNS: Record<string, SuggestionKind> = {
   state: 'states',
 };
 
-/** Fields that a filter can be about, in the order in which they are offered. Computed and time columns cannot be filtered. */
+/** Fields that a filter can use, in the order of the list. Computed and time columns cannot be filtered. */
 const FILTER_KINDS: FieldKind[] = ['identity', 'tag', 'allocation', 'metric'];
 
 const GROUPS: Record<FieldKind, string> = {

@@ -17,7 +17,7 @@ export interface SuggestionScope {
   scopedVars?: ScopedVars;
 }
 
-/** Where editors and variables get values from. Both methods reject with the backend's message if it cannot answer. */
+/** The source of values for editors and variables. Both methods reject with the backend's message on errors. */
 export interface SuggestionSource {
   suggest(kind: SuggestionKind, scope?: SuggestionScope): Promise<Suggestions>;
   /** Values of a column or of one of its keys, such as `tags.partition`. */
@@ -57,7 +57,7 @@ export function suggestionParams(
   return params;
 }
 
-/** Reads the answer of `suggest/KIND`; throws the backend's message where it is an error. */
+/** Reads the answer of `suggest/KIND`. Throws the backend's message if it is an error. */
 export function readSuggestions(kind: SuggestionKind, answer: unknown): Suggestions {
   const { status, data, error, warnings } = (answer ?? {}) as Record<string, unknown>;
   if (status !== 'success' || !Array.isArray(data)) {

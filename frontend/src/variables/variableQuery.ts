@@ -25,15 +25,15 @@ export const VARIABLE_KINDS: Array<{ value: SuggestionKind; label: string; descr
   { value: 'fields', label: 'Fields', description: 'Columns and keys that queries can show.' },
 ];
 
-/** So many values a variable offers unless its query says another number. */
+/** The default number of values of a variable. */
 export const DEFAULT_VARIABLE_LIMIT = 5000;
 
-/** The backend gives no more values at once. */
+/** The maximum number of values that the backend returns. */
 export const MOST_VALUES = 10_000;
 
 export const DEFAULT_VARIABLE_KIND: SuggestionKind = 'users';
 
-/** A stored variable query; provisioned dashboards may have just the word for the kind. */
+/** A stored variable query. Provisioned dashboards may have only the name of the kind. */
 export function readVariableQuery(stored: Partial<CeemsVariableQuery> | string | undefined): CeemsVariableQuery {
   const query = typeof stored === 'string' ? { kind: stored as SuggestionKind } : stored;
   return { ...query, refId: query?.refId || 'variable', kind: query?.kind || DEFAULT_VARIABLE_KIND };
