@@ -475,13 +475,22 @@ def one_unit() -> Dashboard:
         [
             text_variable("uuid", "Unit"),
             variable("cluster", "Cluster", "clusters", multi=False),
+            {**text_variable("started", "Start"), "hide": 2},  # milliseconds since 1970, set by the links of units
             provider(),
         ],
     )
-    rows: Json = {"uuids": ["$uuid"], "clusters": ["$cluster"], "admin": "auto", "running": True}
+    # A uuid may belong to several units, years apart. Without a start, the panels show the run that started last.
+    start: Json = {"key": "started_at_ts", "operator": "=|", "value": ["$started"]}
+    rows: Json = {
+        "uuids": ["$uuid"], "clusters": ["$cluster"], "filters": [start], "admin": "auto", "running": True,
+    }  # fmt: skip
 
     def unit(*fields: str) -> Json:
         return ask("units", fields=list(fields), orderBy=["started_at"], **rows)
+
+    def of_last_run(panel: Json) -> Json:
+        panel["options"]["reduceOptions"] = _calculated("last")  # a value of an earlier run must not stand in for it
+        return panel
 
     for title, metric in (
         ("CPU use", "avg_cpu_usage.global"),
@@ -489,11 +498,13 @@ def one_unit() -> Dashboard:
         ("GPU use", "avg_gpu_usage.global"),
         ("GPU memory use", "avg_gpu_mem_usage.global"),
     ):
-        board.add(6, 6, gauge(title, unit(metric), "Average over the time that it ran"))
-    board.add(6, 4, stat("State", unit("state"), "In the words of the resource manager"))
-    board.add(6, 4, stat("Energy", unit(ENERGY), "CPUs, hosts and GPUs together", "kwatth", 3))
-    board.add(6, 4, stat("Emissions", unit(EMISSIONS), "CO2 equivalent, by the chosen provider", "massg", 2))
-    board.add(6, 4, stat("Wall time", unit("total_time_seconds.walltime"), "How long it ran", "s", 1))
+        board.add(6, 6, of_last_run(gauge(title, unit(metric), "Average over the time that it ran")))
+    board.add(6, 4, of_last_run(stat("State", unit("state"), "In the words of the resource manager")))
+    board.add(6, 4, of_last_run(stat("Energy", unit(ENERGY), "CPUs, hosts and GPUs together", "kwatth", 3)))
+    board.add(
+        6, 4, of_last_run(stat("Emissions", unit(EMISSIONS), "CO2 equivalent, by the chosen provider", "massg", 2))
+    )
+    board.add(6, 4, of_last_run(stat("Wall time", unit("total_time_seconds.walltime"), "How long it ran", "s", 1)))
     board.heading("Facts")
     facts = (
         "uuid", "cluster_id", "resource_manager", "name", "project", "groupname", "username", "state", "created_at",
@@ -516,7 +527,7 @@ def one_unit() -> Dashboard:
         "energy_per_unit_hour_kwh", "total_io_write_stats", "total_io_read_stats", "total_ingress_stats",
         "total_egress_stats",
     )  # fmt: skip
-    panel = stat("Measures", unit(*measures), "Times, energy, emissions, disk and network")
+    panel = of_last_run(stat("Measures", unit(*measures), "Times, energy, emissions, disk and network"))
     panel["options"] |= {"textMode": "value_and_name", "orientation": "horizontal", "wideLayout": True}
     panel["options"] |= {"text": {"titleSize": 13, "valueSize": 16}}
     board.add(12, 16, panel)

@@ -71,6 +71,7 @@ describe('query', () => {
       'uuid',
       'state',
       'link_cluster_id',
+      'link_started',
       'link_from',
       'link_to',
     ]);

@@ -117,9 +117,7 @@ def _resolved(target: Json, values: dict[str, str | None]) -> Json:
     for key, value in target.items():
         if key == "filters":
             model[key] = [
-                item | {"value": kept}
-                for item in value
-                if (kept := [one for one in map(text, item["value"]) if one is not None])
+                item | {"value": kept} for item in value if (kept := [one for one in map(text, item["value"]) if one])
             ]
         elif isinstance(value, list):
             model[key] = [one for one in map(text, value) if one is not None]
@@ -143,6 +141,9 @@ async def _variables(ceems: CeemsPlugin, board: Json, login: str) -> dict[str, s
                 values[variable["name"]] = None if variable["includeAll"] else found[0]["value"]
             case "textbox":
                 # Only the dashboard of one unit has it: a GPU job, which has everything.
+                if variable["name"] == "started":  # set by links only
+                    values["started"] = ""
+                    continue
                 assert variable["name"] == "uuid"
                 model: Json = {"queryType": "units", "admin": True, "fields": ["uuid", "cluster_id"], "limit": 1}
                 gpus = [{"key": "avg_gpu_usage.global", "operator": ">", "value": 1.0}]

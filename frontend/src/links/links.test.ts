@@ -64,6 +64,7 @@ describe('unit dashboard', () => {
     expect(Object.fromEntries(url?.searchParams ?? [])).toEqual({
       'var-uuid': '147',
       'var-cluster': 'slurm-0',
+      'var-started': '1700000000000',
       'var-datasource': 'ceems 1',
       from: '1700000000000',
       to: '1700000900000',
@@ -155,6 +156,13 @@ describe('profiles', () => {
 });
 
 describe('columns of links', () => {
+  it('name no start of a unit that waits', () => {
+    const started = { name: 'started_at', type: FieldType.time, values: [null] };
+    const waits = toDataFrame({ fields: [{ name: 'uuid', type: FieldType.string, values: ['1'] }, started] });
+    const frame = addUnitLinks(waits, unitLinks(settings({})), []);
+    expect(addresses(frame, 0)['Unit dashboard']?.searchParams.get('var-started')).toBe('');
+  });
+
   it('are asked for where they are not shown anyway', () => {
     expect(columnsForLinks({ refId: 'A' })).toEqual([]);
     expect(columnsForLinks({ refId: 'A', fields: ['uuid', 'ended_at'] })).toEqual(['cluster_id', 'started_at']);
@@ -169,6 +177,7 @@ describe('columns of links', () => {
       'cluster_id',
       'uuid',
       'link_cluster_id',
+      'link_started',
       'link_from',
       'link_to',
     ]);
@@ -176,6 +185,7 @@ describe('columns of links', () => {
       expect(field.config.custom).toMatchObject({ hidden: true, hideFrom: { viz: true } });
     }
     expect(frame.fields[3]?.values).toEqual(['1700000000000', '1700000500000']);
+    expect(frame.fields[4]?.values).toEqual(['1700000000000', '1700000500000']);
   });
 
   it('come after links that the backend made', () => {

@@ -22,6 +22,7 @@ const NEEDED = ['cluster_id', 'started_at', 'ended_at'];
 
 /** Hidden columns that carry the parts of a row's links: texts, so that no display setting changes them. */
 const CLUSTER = 'link_cluster_id';
+const STARTED = 'link_started';
 const FROM = 'link_from';
 const TO = 'link_to';
 
@@ -29,6 +30,7 @@ const TO = 'link_to';
 const ROW = {
   uuid: '${__data.fields.uuid:percentencode}',
   cluster: `\${__data.fields.${CLUSTER}:percentencode}`,
+  started: `\${__data.fields.${STARTED}:percentencode}`,
   from: `\${__data.fields.${FROM}:percentencode}`,
   to: `\${__data.fields.${TO}:percentencode}`,
 };
@@ -49,7 +51,9 @@ export function unitLinks({ options, uid, explore, typeOf }: LinkSettings): Data
   const links: DataLink[] = [];
   const dashboard = options.unitDashboardUid ?? DEFAULT_UNIT_DASHBOARD_UID;
   if (dashboard !== '') {
-    const variables = `var-uuid=${ROW.uuid}&var-cluster=${ROW.cluster}&var-datasource=${encodeURIComponent(uid)}`;
+    // The start tells the unit from others that had the same uuid years ago.
+    const unit = `var-uuid=${ROW.uuid}&var-cluster=${ROW.cluster}&var-started=${ROW.started}`;
+    const variables = `${unit}&var-datasource=${encodeURIComponent(uid)}`;
     links.push({
       title: 'Unit dashboard',
       url: `/d/${encodeURIComponent(dashboard)}?${variables}&from=${ROW.from}&to=${ROW.to}`,
@@ -108,6 +112,10 @@ export function addUnitLinks(frame: DataFrame, links: DataLink[], onlyForLinks: 
       hidden(
         CLUSTER,
         rows.map((row) => String(value(cluster, row) ?? ''))
+      ),
+      hidden(
+        STARTED,
+        rows.map((row) => String(value(started, row) ?? ''))
       ),
       hidden(
         FROM,

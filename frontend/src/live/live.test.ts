@@ -127,7 +127,13 @@ it('puts links on live tables too, and takes out the columns that are only there
   );
   const fields = last()?.data[0].fields;
   expect(fields[0].config.links).toHaveLength(1);
-  expect(fields.map(({ name }: { name: string }) => name)).toEqual(['uuid', 'link_cluster_id', 'link_from', 'link_to']);
+  expect(fields.map(({ name }: { name: string }) => name)).toEqual([
+    'uuid',
+    'link_cluster_id',
+    'link_started',
+    'link_from',
+    'link_to',
+  ]);
 });
 
 it.each<[string, Partial<CeemsQuery>, World, () => void]>([
