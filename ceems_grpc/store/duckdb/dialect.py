@@ -6,6 +6,8 @@ What the columns cannot tell exactly raises `NotInMirror`.
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
+from msgspec.structs import replace
+
 from ceems_grpc.schema import OBJECTS, is_metric
 from ceems_grpc.store.columnar.layout import GROUP, Layout, TableLayout, quote, text
 from ceems_grpc.store.duckdb.objects import NOT_IN_MIRROR, as_number, can_tell, is_one_of, lists_of_keys
@@ -13,7 +15,6 @@ from ceems_grpc.store.plan import (
     Aggregate,
     AllKeys,
     AllOf,
-    Condition,
     FirstBy,
     Key,
     KeyScan,
@@ -25,6 +26,7 @@ from ceems_grpc.store.plan import (
     Table,
     ended_or_running,
 )
+from ceems_grpc.store.sql.base import SHARE
 from ceems_grpc.store.sql.columns import ColumnCompiler
 from ceems_grpc.store.sql.values import numbers_of
 
@@ -44,6 +46,13 @@ class DuckSql(ColumnCompiler):
     def __init__(self, table: Table, layout: Layout) -> None:
         super().__init__(table, layout.tables.get(table))
         self.layout: TableLayout = layout.tables[table]
+        self._used: dict[str, None] = {}  # the columns that were written, for inner selects
+
+    def named(self, place: str) -> str:
+        """Write a column of the copy."""
+        name = super().named(place)
+        self._used[name] = None
+        return name
 
     def unsupported(self, what: str) -> NotInMirror:
         """Return what says that the database file must answer."""
@@ -92,33 +101,37 @@ class DuckSql(ColumnCompiler):
 
     def by_group(self, plan: Aggregate) -> str:
         """Return the statement of the sums of an aggregation by the numbers of groups; see `duckdb.groups`."""
-        self.share_for(plan)
+        self.multiply_by_share(plan)
         list(self.answer_sort_keys(plan))  # what the groups cannot be sorted by is not in the mirror
-        return " UNION ALL ".join(self._by_group(plan, rows) for rows in self._disjoint(plan.where))
+        split = ended_or_running(plan.where)
+        if split is None:
+            return self._by_group(plan, lambda: self.shared_rows(plan))
+        # The engine skips parts of the table where it looks for one range, but not where it looks for one of two.
+        window, others = split
+        kinds = [replace(plan, where=AllOf((*others, kind))) for kind in (window, Running())]
+        return " UNION ALL ".join(self._by_group(kind, partial(self.shared_rows, kind)) for kind in kinds)
 
     def _by_group(self, plan: Aggregate, rows: Callable[[], str]) -> str:
         summed = [measure for measure in plan.measures if not isinstance(measure, FirstBy)]
-        shown = [quote(GROUP), *(f"{self.measure(measure)} AS {quote(measure.name)}" for measure in summed)]
+        shown = [self.named(GROUP), *(f"{self.measure(measure)} AS {quote(measure.name)}" for measure in summed)]
         return f"SELECT {', '.join(shown)} FROM {rows()} GROUP BY {quote(GROUP)}"  # noqa: S608 - quoted names
 
-    def _disjoint(self, where: Condition) -> list[Callable[[], str]]:
-        """Return what writes rows that fulfil the condition, each of these rows once.
-
-        The engine skips parts of the table where it looks for one range, but not where it looks for one of several.
-        """
-        split = ended_or_running(where)
-        if split is not None:
-            window, others = split
-            return [partial(self.rows, AllOf((*others, kind))) for kind in (window, Running())]
-        parts = where.parts if isinstance(where, AllOf) else (where,)
-        for index, part in enumerate(parts):
-            if isinstance(part, RanWithin) and part.start <= part.end:
-                others = (*parts[:index], *parts[index + 1 :])
-                return [partial(self._ran, AllOf(others), part, kind) for kind in self.kinds_of_run]
-        return [partial(self.rows, where)]
-
-    def _ran(self, others: Condition, condition: RanWithin, kind: Callable[[RanWithin], str]) -> str:
-        return f"{self.rows(others)} AND {kind(condition)}"
+    def shared_rows(self, plan: Aggregate) -> str:
+        """Write the rows of an aggregation; where it is prorated, with a column for the share of each."""
+        parts = plan.where.parts if isinstance(plan.where, AllOf) else (plan.where,)
+        ran = next((part for part in parts if isinstance(part, RanWithin)), None)
+        if plan.prorated is None or ran is None or ran.start > ran.end:
+            return super().shared_rows(plan)
+        # One range for each kind, as in `by_group`. The many sums are planned once, over all kinds.
+        others = AllOf(tuple(part for part in parts if part is not ran))
+        self.inner_groups(plan)  # which writes their columns; those of the measures are written already
+        columns = ", ".join([*self._used, ""])  # all would take the engine longer to plan than to sum
+        kinds = []
+        for kind in self.run_kinds:
+            share = self.share_of_run(plan.prorated, kind.start, kind.end)
+            rows = f"{self.rows(others)} AND {kind.within(ran)}"
+            kinds.append(f"SELECT {columns}{share} AS {quote(SHARE)} FROM {rows}")  # noqa: S608 - quoted names
+        return f"({' UNION ALL '.join(kinds)}) AS ran"
 
     # Spreads
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from ceems_grpc.store.plan import Aggregate, Condition, Distinct, FirstBy, Order, Scan, Spread, Table
 from ceems_grpc.store.sql.measures import Measures
 
+SHARE = "#share"  # the column with the share of a row that counts
 SortKey = tuple[str, bool]
 """What rows are sorted by, and whether downwards. Rows without a value come last in both directions."""
 
@@ -51,19 +52,26 @@ class Compiler(Measures):
 
     def aggregate(self, plan: Aggregate) -> str:
         """Return the statement of an aggregation."""
-        self.share_for(plan)
+        self.multiply_by_share(plan)
         if not self.takes_two_steps(plan):
             measures = list(map(self.measure, plan.measures))
-            return self._grouped(plan, measures, self.rows(plan.where))
-        sums = self.first_step(plan, self.sums(plan), self.rows(plan.where), *self.sharded_by)
+            return self._grouped(plan, measures, self.shared_rows(plan))
+        sums = self.first_step(plan, self.sums(plan), self.shared_rows(plan), *self.sharded_by)
         return self.second_step(plan, sums)
 
-    def share_for(self, plan: Aggregate) -> None:
-        """Let sums count the share of each row that a plan asks for; to be called before sums are written."""
+    def shared_rows(self, plan: Aggregate) -> str:
+        """Write the rows of an aggregation; where it is prorated, with a column for the share of each."""
+        if plan.prorated is None:
+            return self.rows(plan.where)
+        share = self.share_of_run(plan.prorated, self.run_start(), self.run_end())
+        return f"(SELECT *, {share} AS {self.quote(SHARE)} FROM {self.rows(plan.where)}) AS ran"  # noqa: S608 - quoted names
+
+    def multiply_by_share(self, plan: Aggregate) -> None:
+        """Let sums count the share of each row where a plan is prorated; to be called before sums are written."""
         if plan.prorated is not None:
             if self.table is not Table.UNITS:
                 raise self.unsupported("only units have a run")
-            self.share = f" * {self.share_of_run(plan.prorated.start, plan.prorated.end + 1)}"
+            self.share = f" * {self.quote(SHARE)}"
 
     @property
     def sharded_by(self) -> tuple[str, ...]:
@@ -83,12 +91,13 @@ class Compiler(Measures):
 
     def first_step(self, plan: Aggregate, sums: Sequence[str], rows: str, *more: str) -> str:
         """Return the first step: sums over rows, by what the plan groups by, what it looks for, and ``more``."""
-        inner = self._inner_groups(plan)
+        inner = self.inner_groups(plan)
         parts = [f"{text} AS {self.quote(name)}" for text, name in zip(sums, _part_names(plan), strict=True)]
         shown = ", ".join([*inner, *parts]) or "1 AS nothing"
         return f"SELECT {shown} FROM {rows}{_group_by([*more, *inner])}"  # noqa: S608 - quoted names
 
-    def _inner_groups(self, plan: Aggregate) -> list[str]:
+    def inner_groups(self, plan: Aggregate) -> list[str]:
+        """Write the columns by which the first step groups: those of the plan, and those that `FirstBy` looks at."""
         days = [self.day()] if plan.day else []
         looked_for = [name for each in plan.measures if isinstance(each, FirstBy) for name in (each.column, each.by)]
         return list(dict.fromkeys([*map(self.column, plan.by), *days, *map(self.column, looked_for)]))

@@ -5,15 +5,39 @@ Only operators and CASE are used, which postgres_fdw can send to other servers.
 
 from abc import abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from ceems_grpc.store.plan import RanWithin
 from ceems_grpc.store.sql.statement import Statement
 
 
+@dataclass(frozen=True, slots=True)
+class RunKind:
+    """A kind of units: what writes whether such a unit ran within a time, and when its run starts and ends.
+
+    The condition limits columns to ranges: an engine with an index, or with the least and greatest values of parts of
+    the table, can use it.
+    """
+
+    within: Callable[[RanWithin], str]
+    start: str
+    end: str
+
+
 class Runs(Statement):
-    """Writes when units ran, in whole seconds since 1970: from ``run_start`` to ``run_end``, which is not included."""
+    """Writes when units ran, in whole seconds since 1970: from a start to an end, which is not included."""
 
     division = "/"  # of integers
+
+    @property
+    def run_kinds(self) -> tuple[RunKind, ...]:
+        """The kinds of units, of which each unit is one: ended, running, and without a run that lasts."""
+        started, moment = self._seconds("started_at_ts"), self.moment()
+        return (
+            RunKind(self._ended_within, started, self._seconds("ended_at_ts")),
+            RunKind(self._running_within, started, moment),
+            RunKind(self._updated_within, moment, f"({moment} + 1)"),
+        )
 
     def run_start(self) -> str:
         """Write when a unit's run started."""
@@ -25,16 +49,25 @@ class Runs(Statement):
 
     def ran_within(self, condition: RanWithin) -> str:
         """Write that a unit's run touches the time."""
-        return f"({' OR '.join(write(condition) for write in self.kinds_of_run)})"
+        return f"({' OR '.join(kind.within(condition) for kind in self.run_kinds)})"
 
-    @property
-    def kinds_of_run(self) -> tuple[Callable[[RanWithin], str], ...]:
-        """What writes `ran_within` for each kind of unit; every unit is of one kind.
+    def share_of_run(self, condition: RanWithin, start: str, end: str) -> str:
+        """Write the share of a run, of which start and end are given, that lies within the time; 0 for none."""
+        first, last = condition.start, condition.end + 1
+        if first >= last:
+            return "0.0"
+        from_ = f"(CASE WHEN {start} > {first:d} THEN {start} ELSE {first:d} END)"
+        until = f"(CASE WHEN {end} < {last:d} THEN {end} ELSE {last:d} END)"
+        part = f"CAST({until} - {from_} AS {self.float_type}) / ({end} - {start})"
+        return f"(CASE WHEN {start} < {last:d} AND {end} > {first:d} THEN {part} ELSE 0.0 END)"
 
-        Each limits a column to a range: an engine with an index, or with the least and greatest values of parts of the
-        table, can use it.
-        """
-        return self._ended_within, self._running_within, self._updated_within
+    @abstractmethod
+    def moment(self) -> str:
+        """Write when the row was updated, in seconds since 1970; null where that cannot be read."""
+
+    @abstractmethod
+    def updated_within(self, start: int, end: int) -> str:
+        """Write that the row was updated from one moment to the other, in seconds since 1970, both included."""
 
     def _ended_within(self, condition: RanWithin) -> str:
         started, ended = self._seconds("started_at_ts"), self._seconds("ended_at_ts")
@@ -54,24 +87,6 @@ class Runs(Statement):
     def _begun(self, condition: RanWithin) -> str:
         started = self.column("started_at_ts")
         return f"{started} > 0 AND {started} < {(condition.end + 1) * 1000:d}"
-
-    def share_of_run(self, first: int, end: int) -> str:
-        """Write the share of a unit's run that lies between two moments, the second not included; 0 for none."""
-        if first >= end:
-            return "0.0"
-        start, stop = self.run_start(), self.run_end()
-        from_ = f"(CASE WHEN {start} > {first:d} THEN {start} ELSE {first:d} END)"
-        until = f"(CASE WHEN {stop} < {end:d} THEN {stop} ELSE {end:d} END)"
-        part = f"CAST({until} - {from_} AS {self.float_type}) / ({stop} - {start})"
-        return f"(CASE WHEN {start} < {end:d} AND {stop} > {first:d} THEN {part} ELSE 0.0 END)"
-
-    @abstractmethod
-    def moment(self) -> str:
-        """Write when the row was updated, in seconds since 1970; null where that cannot be read."""
-
-    @abstractmethod
-    def updated_within(self, start: int, end: int) -> str:
-        """Write that the row was updated from one moment to the other, in seconds since 1970, both included."""
 
     def _is_run(self) -> str:
         started = self.column("started_at_ts")
