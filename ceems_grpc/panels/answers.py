@@ -23,6 +23,8 @@ from ceems_grpc.panels.report import Times, reported
 from ceems_grpc.store.runtime.cancellation import run_cancellable
 from ceems_grpc.telemetry.questions import counted
 
+_DECODED_AT_ONCE = 16 * 1024  # bytes of a query; a thread decodes longer ones
+
 
 class Panels:
     """Answers the queries of panels, Explore, alert rules and variables."""
@@ -33,7 +35,10 @@ class Panels:
     async def answer(self, viewer: Viewer | None, query: DataQuery, *, statements: bool = False) -> list[Frame]:
         """Answer one query. ``statements``: the report may show SQL. Raises `QuestionError` and `StoreError`."""
         began = time.perf_counter()
-        model, kind = read_query(query.json, query.query_type)
+        if len(query.json) <= _DECODED_AT_ONCE:
+            model, kind = read_query(query.json, query.query_type)
+        else:
+            model, kind = await run_cancellable(lambda: read_query(query.json, query.query_type))
         shape = model.shape(kind)
         window = Window(
             clamp_to_dates(query.time_range.start_ms // 1000), clamp_to_dates(query.time_range.end_ms // 1000)
