@@ -48,6 +48,7 @@ END = int(NOW.timestamp())
 ENERGY = Key("total_cpu_energy_usage_kwh", "total")
 USAGE, TIME = Key("avg_cpu_usage", "global"), Key("total_time_seconds", "alloc_cputime")
 LAST_WEEK = Within(Instant.UPDATED, END - 7 * 86_400 + 100, END)
+RAN_LAST_WEEK = RanWithin(END - 7 * 86_400 + 100, END)
 # One of each kind of condition.
 CONDITIONS: tuple[Condition, ...] = (
     AnyOf((Within(Instant.ENDED, END - 30 * 86_400, END), Running())),
@@ -144,10 +145,17 @@ def foreign(nodes: list[dict[str, Any]]) -> list[dict[str, Any]]:
         Aggregate(
             Table.DAILY_USAGE, ("username",), (Sum("units", "num_units"), Sum("energy", ENERGY)), LAST_WEEK, day=True
         ),
+        Aggregate(
+            Table.UNITS,
+            ("project",),
+            (Count("units"), Sum("energy", ENERGY), WeightedSum("weighted", USAGE, TIME)),
+            RAN_LAST_WEEK,
+            prorated=RAN_LAST_WEEK,
+        ),
         KeyScan(Table.UNITS, ("avg_cpu_usage", "total_cpu_emissions_gms"), AnyOf((LAST_WEEK, Running()))),
         KeyScan(Table.USAGE, ("avg_cpu_usage",), In("cluster_id", ("nowhere",), negate=True)),
     ],
-    ids=["all measures", "one row", "days", "keys", "keys of usage"],
+    ids=["all measures", "one row", "days", "prorated", "keys", "keys of usage"],
 )
 async def test_shards_sum_up_at_the_same_time(coordinator: Server, database: str, plan: Plan) -> None:
     asked = foreign(await nodes_of(coordinator, database, plan))
