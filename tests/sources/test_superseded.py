@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from ceems_grpc.domain.answers.suggestions import SuggestionKind, SuggestQuestion
 from ceems_grpc.domain.questions.model import (
     Mode,
     OrderBy,
@@ -115,9 +116,16 @@ async def _postgres(path: Path, *, server: Server) -> AsyncIterator[Store]:
         yield store
 
 
+REUSED = [
+    ran("reused", WINTER - YEARS, ended=WINTER - YEARS + 4_000, username="bob", name="old", cluster_id="os-1"),
+    ran("reused", WINTER - 4_000, ended=WINTER - 9_000, name="new", cluster_id="os-1"),
+    ran("reused", WINTER - 4_000, name="new", cluster_id="os-1"),
+]
+
+
 @pytest.fixture(params=["file", "mirror", "merged", "bridge", "postgres"])
 async def ceems(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Ceems]:
-    path = make(tmp_path / "ceems.db", ROWS, journal="wal")
+    path = make(tmp_path / "ceems.db", [*ROWS, *REUSED], journal="wal")
     ways: dict[str, Opened] = {"file": _file, "mirror": _mirror, "merged": _merged, "bridge": _bridge}
     way = ways.get(request.param) or partial(_postgres, server=request.getfixturevalue("server"))
     async with way(path) as store:
@@ -175,6 +183,15 @@ async def test_usage(ceems: Ceems, source: Source, *, exact: bool) -> None:
     hours = UsageOverTimeQuestion(NOW, source=Source.UNITS, selection=chosen, fields=("num_units",), admin=True)
     table, _ = await ceems.usage_over_time(ROOT, hours)
     assert sum(count or 0 for count in table.table.column("num_units").to_pylist()) == 6
+
+
+async def test_suggestions_tell_units_of_one_uuid_apart(ceems: Ceems) -> None:
+    asked = SuggestQuestion(SuggestionKind.UUIDS, prefix="reused", admin=True)
+    found = [(one.value, one.description) for one in (await ceems.suggest(ROOT, asked)).values]
+    assert sorted(found) == [
+        ("reused", "new (ann), started 2025-12-01"),
+        ("reused", "old (bob), started 2017-09-14"),
+    ]
 
 
 async def test_postgres_still_answers_from_its_sums(server: Server, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ in a table of any size. Metric keys are also searched in table usage, which hold
 
 import json
 from dataclasses import dataclass, field
+from datetime import datetime, tzinfo
 from enum import StrEnum
 
 from ceems_grpc.domain.access import Access
@@ -190,13 +191,27 @@ def _pairs(columns: dict[str, list[str]]) -> list[tuple[str, str]]:
 async def _uuids(access: Access, question: SuggestQuestion) -> list[Suggestion]:
     where = AllOf((await _visible_units(access, question), StartsWith("uuid", question.prefix)))
     recent = RECENT if access.as_admin and not question.prefix else None
-    plan = Distinct(Table.UNITS, ("uuid", "name", "username"), where, MOST + 1, recent)
-    rows = (await access.reader.distinct(plan)).to_pylist()
+    columns = (
+        "uuid",
+        "name",
+        "username",
+        *(("started_at_ts",) if access.reader.has(Table.UNITS, "started_at_ts") else ()),
+    )
+    rows = (await access.reader.distinct(Distinct(Table.UNITS, columns, where, MOST + 1, recent))).to_pylist()
+    started: dict[tuple[str, str, str], int] = {}  # a unit may have several runs
+    for row in rows:
+        unit = row["uuid"], row["name"] or "", row["username"] or ""
+        started[unit] = max(started.get(unit, 0), int(row.get("started_at_ts") or 0))
     return [
-        Suggestion(row["uuid"], row["uuid"], f"{row['name'] or ''} ({row['username'] or ''})")
-        for row in rows
-        if row["uuid"]
+        Suggestion(uuid, uuid, f"{name} ({user}){_since(latest, access.reader.zone)}")
+        for (uuid, name, user), latest in started.items()
+        if uuid
     ]
+
+
+def _since(start: int, zone: tzinfo) -> str:
+    """Write the day of a start (milliseconds): a uuid may have been that of another unit years ago."""
+    return f", started {datetime.fromtimestamp(start / 1000, zone):%Y-%m-%d}" if start > 0 else ""
 
 
 async def _recent(access: Access, question: SuggestQuestion, column: str) -> set[str]:
