@@ -82,7 +82,7 @@ def test_units_usage_and_stats_are_read_by_the_sdk(host: PluginHost, form: str) 
 def test_each_query_needs_a_user(host: PluginHost) -> None:
     response = _ask(host, None, {"queryType": "units"})["A"]
     assert response["status"] == 401
-    assert response["error"].startswith("no user identified: alert rules and public dashboards ask")
+    assert response["error"].startswith("no user identified: alert rules and public dashboards have no signed-in user")
 
 
 def test_all_units_come_as_streamed_json(host: PluginHost) -> None:
