@@ -220,7 +220,7 @@ _ROWS = (
     _id("uid", "Identifier that the cluster has for the user", Table.USERS),
     _id("uid", "Identifier that the cluster has for the project", Table.PROJECTS),
     _id("cluster_id", "Cluster that the unit ran on", *_CLUSTERED),
-    _id("resource_manager", "Kind of cluster: slurm, openstack, k8s ...", *_CLUSTERED),
+    _id("resource_manager", "Kind of cluster: slurm, lsf, openstack, k8s ...", *_CLUSTERED),
     Column("num_units", Kind.COUNT, "Number of units", Unit.COUNT, Type.INTEGER, _TOTALS),
     _id("uuid", "Identifier of the unit: job id, VM or pod UUID", Table.UNITS),
     _id("name", "Name of the unit", Table.UNITS),

@@ -23,7 +23,10 @@ WIDTH = 24
 
 @dataclass(frozen=True)
 class Words:
-    """The words that users of a resource manager know."""
+    """The words that users of a resource manager know.
+
+    `pool` names what users submit to, and `pool_field` is the key that holds it. Both are empty where there is no such thing.
+    """
 
     manager: str
     title: str
@@ -31,9 +34,12 @@ class Words:
     unit: str
     project: str
     projects: str
+    pool: str = ""
+    pool_field: str = ""
 
 
-SLURM = Words("slurm", "Slurm", "Jobs", "Job", "Account", "Accounts")
+SLURM = Words("slurm", "Slurm", "Jobs", "Job", "Account", "Accounts", "Partition", "tags.partition")
+LSF = Words("lsf", "LSF", "Jobs", "Job", "Project", "Projects", "Queue", "tags.queue")
 OPENSTACK = Words("openstack", "OpenStack", "Instances", "Instance", "Project", "Projects")
 KUBERNETES = Words("k8s", "Kubernetes", "Pods", "Pod", "Namespace", "Namespaces")
 
@@ -298,6 +304,13 @@ UNIT_FIELDS = (
 )  # fmt: skip
 
 
+def unit_fields(words: Words) -> list[str]:
+    """Return the columns of a table of units."""
+    before = UNIT_FIELDS.index("state")
+    pool = [words.pool_field] if words.pool_field else []
+    return [*UNIT_FIELDS[:before], *pool, *UNIT_FIELDS[before:]]
+
+
 def unit_columns(words: Words) -> list[Json]:
     """Return the overrides for the columns of a table of units."""
     return [
@@ -306,6 +319,7 @@ def unit_columns(words: Words) -> list[Json]:
         named("name", "Name", width=140),
         named("project", words.project, width=110),
         named("username", "User", width=110),
+        *([named(words.pool_field, words.pool, width=110)] if words.pool_field else []),
         named("state", "State", width=120),
         named("started_at", "Started", width=170),
         named("ended_at", "Ended", width=170, noValue="running"),
@@ -393,7 +407,7 @@ def my_usage(words: Words) -> Dashboard:
     board.add(16, 8, table(words.projects, query, f"My use of each {words.project.lower()}", columns))
     board.heading(words.units)
     units = ask(
-        "units", fields=list(UNIT_FIELDS), running=True, orderBy=["-started_at"], limit=1000, **{**mine, "users": []}
+        "units", fields=unit_fields(words), running=True, orderBy=["-started_at"], limit=1000, **{**mine, "users": []}
     )
     board.add(
         WIDTH, 14, table(f"My {words.units.lower()}", units, "Ended in this time, or running", unit_columns(words))
@@ -602,7 +616,7 @@ def operators() -> Dashboard:
 
 def all_dashboards() -> list[Dashboard]:
     """Return every dashboard that ships with the plugin."""
-    boards = [make(words) for make in (my_usage, project_usage) for words in (SLURM, OPENSTACK, KUBERNETES)]
+    boards = [make(words) for make in (my_usage, project_usage) for words in (SLURM, LSF, OPENSTACK, KUBERNETES)]
     return [*boards, one_unit(), operators()]
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from random import Random
 
 from ceems_grpc.demo.kubernetes import KubernetesCluster
+from ceems_grpc.demo.lsf import LsfCluster
 from ceems_grpc.demo.openstack import OpenStackCluster
 from ceems_grpc.demo.people import People
 from ceems_grpc.demo.rhythm import Rhythm
@@ -32,14 +33,14 @@ def build_loads(random: Random, people: People) -> tuple[ClusterLoad, ...]:
             SlurmCluster(
                 random, "slurm-cpu", people.on_cluster(random, 0.85, groups=True), _FRENCH_PROVIDERS, CPU_PARTITIONS
             ),
-            0.52,
+            0.47,
             Rhythm(night=0.35, weekend=0.5),
         ),
         ClusterLoad(
             SlurmCluster(
                 random, "slurm-gpu", people.on_cluster(random, 0.55, groups=True), _FRENCH_PROVIDERS, GPU_PARTITIONS
             ),
-            0.25,
+            0.23,
             Rhythm(night=0.3, weekend=0.55),
         ),
         ClusterLoad(
@@ -51,7 +52,12 @@ def build_loads(random: Random, people: People) -> tuple[ClusterLoad, ...]:
             KubernetesCluster(
                 random, "k8s-0", people.on_cluster(random, 0.45, service_accounts=True), _FRENCH_PROVIDERS
             ),
-            0.18,
+            0.17,
             Rhythm(night=0.5, weekend=0.4),
+        ),
+        ClusterLoad(
+            LsfCluster(random, "lsf-0", people.on_cluster(random, 0.4, groups=True), _FRENCH_PROVIDERS),
+            0.08,
+            Rhythm(night=0.35, weekend=0.5),
         ),
     )

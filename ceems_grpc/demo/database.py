@@ -121,8 +121,9 @@ class _Plan:
     def stream(self) -> Iterator[tuple[Cluster, DemoUnit]]:
         """Make all units, hour by hour, and in an hour cluster by cluster."""
         random, last = self.random, self.updates.last
-        # Each cluster ends with a unit that runs for hours and one that just started; Kubernetes with one that waits.
-        tail = 2 * len(self.loads) + 1
+        # Each cluster ends with a unit that runs for hours, one that just started, and one that waits if it has such.
+        waiting = [(load, maker) for load, maker in zip(self.loads, self.makers, strict=True) if load.cluster.waiting]
+        tail = 2 * len(self.loads) + len(waiting)
         counts = [
             hourly_counts(random, self.clock, load.rhythm, start=self.start, hours=self.hours, total=share)
             for load, share in zip(self.loads, _shares(self.loads, self.units - tail), strict=True)
@@ -136,7 +137,8 @@ class _Plan:
         for load, maker in zip(self.loads, self.makers, strict=True):
             yield load.cluster, maker.running(last - random.randrange(2 * HOUR, 20 * HOUR))
             yield load.cluster, maker.running(last - random.randrange(UPDATE_SECONDS))
-        yield self.loads[-1].cluster, self.makers[-1].pending()
+        for load, maker in waiting:
+            yield load.cluster, maker.pending()
 
 
 def _shares(loads: tuple[ClusterLoad, ...], units: int) -> list[int]:
@@ -202,7 +204,7 @@ def _write_people(connection: sqlite3.Connection, plan: _Plan) -> tuple[int, int
     """Write users, projects and admin_users; return how many users and projects there are over all clusters."""
     last = plan.updates.last
     stamp = plan.clock.local(last)
-    stamps = {"slurm": stamp, "openstack": plan.clock.utc(last), "k8s": plan.clock.with_offset(last)}
+    stamps = {"openstack": plan.clock.utc(last), "k8s": plan.clock.with_offset(last)}
     random = _random("uids", plan.seed)
     uids: defaultdict[str, str] = defaultdict(lambda: f"{random.getrandbits(128):032x}")
     names: tuple[set[str], set[str]] = (set(), set())
@@ -225,7 +227,7 @@ def _write_people(connection: sqlite3.Connection, plan: _Plan) -> tuple[int, int
                         uids[f"{table} {name}"] if cluster.manager == "openstack" else "",
                         *(cluster.id, cluster.manager, name),
                         json.dumps(sorted(values), separators=(",", ":")),
-                        *("null", stamps[cluster.manager]),
+                        *("null", stamps.get(cluster.manager, stamp)),
                     )
                     for name, values in sorted(lists.items())
                 ],

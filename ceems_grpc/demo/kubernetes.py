@@ -17,14 +17,13 @@ _JOBS: Final = ("notebook", "etl", "ci", "batch", "train", "export")
 _SERVICES: Final = ("api", "frontend", "worker", "cache", "scheduler")
 _SUFFIX_LETTERS: Final = "bcdfghjklmnpqrstvwxz2456789"
 
-PENDING: Final = "Pending"
-
 
 class KubernetesCluster:
     """A Kubernetes cluster; units are pods, and a pod without a known user belongs to `project:svc`."""
 
     manager = "k8s"
     running_end = "N/A"
+    waiting = "Pending"
     exact_walltime = False
     has_io = True
     has_network = True
@@ -69,7 +68,7 @@ class KubernetesCluster:
             tags=json.dumps(tags, separators=(",", ":")),
         )
 
-    def next_uuid(self) -> str:
+    def next_uuid(self, workload: Workload) -> str:
         """Return a random uuid."""
         return random_uuid(self._random)
 

@@ -51,6 +51,7 @@ class OpenStackCluster:
 
     manager = "openstack"
     running_end = "N/A"
+    waiting = ""
     exact_walltime = False
     has_io = False  # a guest does its IO itself, where the exporter on the host cannot see it
     has_network = True
@@ -88,7 +89,7 @@ class OpenStackCluster:
             tags=json.dumps({"owner": member.user.name}, separators=(",", ":")),
         )
 
-    def next_uuid(self) -> str:
+    def next_uuid(self, workload: Workload) -> str:
         """Return a random uuid."""
         return random_uuid(self._random)
 

@@ -46,6 +46,7 @@ class SlurmCluster:
 
     manager = "slurm"
     running_end = "Unknown"
+    waiting = ""
     exact_walltime = True
     has_io = True
     has_network = True
@@ -102,7 +103,7 @@ class SlurmCluster:
             ),
         )
 
-    def next_uuid(self) -> str:
+    def next_uuid(self, workload: Workload) -> str:
         """Return the next job number; other jobs, such as ones that never started, took some in between."""
         self._job += 1 + int(self._random.random() * 3)
         return str(self._job)

@@ -10,7 +10,6 @@ from typing import Final, NamedTuple
 
 from ceems_grpc.demo.clock import DAY, SiteClock, elapsed
 from ceems_grpc.demo.emissions import CarbonIntensity
-from ceems_grpc.demo.kubernetes import PENDING
 from ceems_grpc.demo.people import Member
 from ceems_grpc.demo.schema import METRIC_COLUMNS
 from ceems_grpc.demo.slurm import is_requeued
@@ -98,23 +97,25 @@ class UnitMaker:
         cluster = self._cluster
         workload = self._pick(start)
         created = start - cluster.queue_seconds(workload)
-        return self._unit(workload, cluster.next_uuid(), cluster.unit_name(workload), created, start)
+        return self._unit(workload, cluster.next_uuid(workload), cluster.unit_name(workload), created, start)
 
     def running(self, start: int) -> DemoUnit:
         """Make a unit that starts at that second and still runs."""
         cluster = self._cluster
         workload = self._pick(start)
         created = start - cluster.queue_seconds(workload)
-        uuid = cluster.next_uuid()
+        uuid = cluster.next_uuid(workload)
         return self._finish(workload, uuid, cluster.unit_name(workload), (created, start, 0), cluster.unfinished())
 
     def pending(self) -> DemoUnit:
-        """Make a unit that was created just now and has not started; its times say `N/A` and 0."""
+        """Make a unit that was created just now and has not started; its start and end are 0, and `N/A` as texts."""
         cluster = self._cluster
         workload = self._pick(self._updates.last)
         created = self._updates.last - int(self._random.random() * 300)
-        outcome = Outcome(PENDING, 0)
-        return self._finish(workload, cluster.next_uuid(), cluster.unit_name(workload), (created, 0, 0), outcome)
+        outcome = Outcome(cluster.waiting, 0)
+        return self._finish(
+            workload, cluster.next_uuid(workload), cluster.unit_name(workload), (created, 0, 0), outcome
+        )
 
     def _pick(self, start: int) -> Workload:
         campaign = start // _CAMPAIGN

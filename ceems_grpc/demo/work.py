@@ -34,7 +34,8 @@ class Workload:
     """A kind of work that one member submits again and again.
 
     `memory` and `gpu_memory` are what a second of walltime adds to alloc_cpumemtime and alloc_gpumemtime, in the unit
-    of the resource manager; `pool` is the partition, flavor or namespace it comes from. Durations are in seconds,
+    of the resource manager; `pool` is the partition, queue, flavor or namespace it
+    comes from. Durations are in seconds,
     `spread` is the standard deviation of their logarithm.
     `allocation` is the JSON text of the column; `tags` the part of the JSON that is the same for all its units.
     """
@@ -80,6 +81,8 @@ class Cluster(Protocol):
     members: tuple[Member, ...]
     running_end: str
     """What ended_at says while a unit runs."""
+    waiting: str
+    """The state of a unit that has not started; empty where CEEMS does not record such units."""
     exact_walltime: bool
     """Whether total_time_seconds has whole seconds (from accounting) or fractions (from update intervals)."""
     has_io: bool
@@ -88,8 +91,8 @@ class Cluster(Protocol):
     def workload(self, member: Member) -> Workload:
         """Invent a kind of work for a member."""
 
-    def next_uuid(self) -> str:
-        """Return the uuid of a new unit."""
+    def next_uuid(self, workload: Workload) -> str:
+        """Return the uuid of a new unit of that kind of work."""
 
     def unit_name(self, workload: Workload) -> str:
         """Return the name of one unit."""

@@ -12,11 +12,12 @@ from ceems_grpc.domain.columns import UNIT_COLUMNS, USAGE_COLUMNS
 
 _STATES = {
     "slurm": ("COMPLETED", "CANCELLED", "TIMEOUT", "FAILED"),
+    "lsf": ("DONE", "EXIT"),
     "openstack": ("DELETED", "SHUTOFF", "ERROR"),
     "k8s": ("Succeeded", "Failed"),
 }
-_RUNNING = {"slurm": "RUNNING", "openstack": "ACTIVE", "k8s": "Running"}
-_PROJECTS = {"slurm": "account", "openstack": "tenant", "k8s": "namespace"}
+_RUNNING = {"slurm": "RUNNING", "lsf": "RUN", "openstack": "ACTIVE", "k8s": "Running"}
+_PROJECTS = {"slurm": "account", "lsf": "project", "openstack": "tenant", "k8s": "namespace"}
 _NUMBERS = {"created_at_ts", "started_at_ts", "ended_at_ts", "num_units"}
 _PROVIDERS = ("rte_total", "emaps_total", "owid_total")
 
@@ -40,7 +41,7 @@ def _unit(now: int) -> dict[str, Any]:
     running = started + walltime > now
     cores, gpus = random.choice((1, 4, 16, 64)), random.choice((0, 0, 1, 4))
     row |= {
-        "uuid": str(random.randint(10**6, 10**7)) if manager == "slurm" else str(uuid.uuid4()),
+        "uuid": _uuid(manager),
         "name": f"sample-{random.randint(1, 99)}",
         "created_at": _text(created),
         "started_at": _text(started),
@@ -54,6 +55,13 @@ def _unit(now: int) -> dict[str, Any]:
         "tags": _json({"nodelist": f"compute-{random.randint(0, 31)}"}),
     }
     return row | _metrics(min(walltime, now - started), cores, gpus)
+
+
+def _uuid(manager: str) -> str:
+    if manager not in {"slurm", "lsf"}:
+        return str(uuid.uuid4())
+    job = str(random.randint(10**6, 10**7))
+    return f"{job}[{random.randint(1, 32)}]" if manager == "lsf" else job  # an element of a job array
 
 
 def _usage() -> dict[str, Any]:

@@ -24,7 +24,7 @@ def test_shows_the_whole_way(tmp_path: Path) -> None:
         assert re.search(f"^{heading}.*─$", done.stdout, re.MULTILINE)
     for kind in ("units", "usage", "stats", "usage-over-time"):
         assert f'{{"queryType": "{kind}"' in done.stdout
-    assert "900 units on 4 clusters" in done.stdout
+    assert "900 units on 5 clusters" in done.stdout
     assert "█" in done.stdout
     assert "The plugin stopped on request." in done.stdout
     with closing(sqlite3.connect(tmp_path / "demo" / "ceems.db")) as connection:

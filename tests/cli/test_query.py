@@ -128,7 +128,7 @@ def test_usage_over_time_is_plotted(database: Path) -> None:
     done = ceems_grpc("query", database, "--type", "usage-over-time", "--group-by", "cluster_id", *ALL)
     lines = done.stdout.splitlines()
     assert lines[0] == "total_energy_usage_kwh.total"
-    assert [name for name in ("k8s-0", "openstack-0", "slurm-cpu", "slurm-gpu") if name not in done.stdout] == []
+    assert [name for name in ("k8s-0", "lsf-0", "openstack-0", "slurm-cpu", "slurm-gpu") if name not in done.stdout] == []
     assert "█" in done.stdout
     assert "\x1b" not in done.stdout
     assert max(map(len, lines)) <= 100

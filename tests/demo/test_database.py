@@ -27,7 +27,14 @@ from ceems_grpc.demo.schema import METRIC_COLUMNS, create_schema
 ZONE = "Europe/Paris"
 # Five days after the end of summer time, so that the window holds the hour that repeats.
 NOW = datetime(2026, 10, 30, 11, 20, 5, tzinfo=UTC)
-CLUSTERS = {"slurm-cpu": "slurm", "slurm-gpu": "slurm", "openstack-0": "openstack", "k8s-0": "k8s"}
+CLUSTERS = {
+    "slurm-cpu": "slurm",
+    "slurm-gpu": "slurm",
+    "openstack-0": "openstack",
+    "k8s-0": "k8s",
+    "lsf-0": "lsf",
+}
+BATCH = {"slurm", "lsf"}
 MEANS = {
     "avg_cpu_usage": "alloc_cputime",
     "avg_cpu_mem_usage": "alloc_cpumemtime",
@@ -123,11 +130,13 @@ def test_states_are_those_of_the_resource_manager(units: list[Row]) -> None:
         "slurm": r"COMPLETED|FAILED|TIMEOUT|OUT_OF_MEMORY|NODE_FAIL|CANCELLED by \d+",
         "openstack": "DELETED|SOFT_DELETED",
         "k8s": "Succeeded|Failed",
+        "lsf": "DONE|EXIT",
     }
     alive = {
         "slurm": "RUNNING",
         "openstack": "ACTIVE|SHUTOFF|SUSPENDED|PAUSED|SHELVED_OFFLOADED",
         "k8s": "Running/Ready|Running/ContainersNotReady|Pending",
+        "lsf": "RUN|PEND",
     }
     seen: defaultdict[str, set[str]] = defaultdict(set)
     for unit in units:
@@ -138,6 +147,26 @@ def test_states_are_those_of_the_resource_manager(units: list[Row]) -> None:
     assert {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "RUNNING"} <= seen["slurm"]
     assert {"Succeeded", "Failed", "Pending"} <= seen["k8s"]
     assert {"DELETED", "ACTIVE"} <= seen["openstack"]
+    assert seen["lsf"] == {"DONE", "EXIT", "RUN", "PEND"}
+
+
+def test_lsf_has_job_arrays_and_queues(units: list[Row]) -> None:
+    jobs = [unit for unit in units if unit["resource_manager"] == "lsf"]
+    assert all(re.fullmatch(r"\d+(\[\d+\])?", job["uuid"]) for job in jobs)
+    assert len({job["uuid"] for job in jobs}) == len(jobs)
+    arrays: defaultdict[str, list[Row]] = defaultdict(list)
+    for job in jobs:
+        number, _, index = job["uuid"].partition("[")
+        if index:
+            arrays[number].append(job)
+    assert max(map(len, arrays.values())) > 1
+    for elements in arrays.values():
+        assert len({(job["username"], job["project"], job["name"]) for job in elements}) == 1
+        indexes = [int(job["uuid"].rstrip("]").partition("[")[2]) for job in elements]
+        assert sorted(indexes) == list(range(1, len(elements) + 1))
+    assert {json.loads(job["tags"])["queue"] for job in jobs} == {"normal", "short", "gpu"}
+    (waits,) = (job for job in jobs if job["state"] == "PEND")
+    assert (json.loads(waits["tags"])["exec_host"], waits["started_at_ts"]) == ("-", 0)
 
 
 def test_allocation_and_tags_have_the_fields_of_the_resource_manager(units: list[Row]) -> None:
@@ -145,11 +174,13 @@ def test_allocation_and_tags_have_the_fields_of_the_resource_manager(units: list
         "slurm": {"billing", "cpus", "gpus", "mem", "nodes"},
         "openstack": {"disk", "extra_specs", "mem", "name", "swap", "vcpus"},
         "k8s": {"mem", "vcpus"},
+        "lsf": {"cpus", "gpus", "mem", "nodes"},
     }
     tags = {
         "slurm": {"exit_code", "gid", "nodelist", "nodelistexp", "partition", "qos", "uid", "workdir"},
         "openstack": {"az", "metadata", "power_state", "reservation_id", "tags"},
         "k8s": {"annotations", "labels", "qos"},
+        "lsf": {"exec_host", "exit_code", "gid", "nodelistexp", "queue", "uid", "workdir"},
     }
     for unit in units:
         manager = unit["resource_manager"]
@@ -158,7 +189,7 @@ def test_allocation_and_tags_have_the_fields_of_the_resource_manager(units: list
         assert held.keys() == tags[manager]
         assert list(allocation) == sorted(allocation)  # as Go writes maps
         assert list(held) == sorted(held)
-        if manager == "slurm":
+        if manager in BATCH and unit["started_at_ts"]:
             assert len(held["nodelistexp"].split("|")) == allocation["nodes"]
     assert any("vgpus" in unit["allocation"] for unit in units)
     assert any("nvidia.com/gpu" in unit["allocation"] for unit in units)
@@ -293,20 +324,20 @@ def test_times_are_the_allocation_times_walltime(written: DemoSummary, units: li
         allocation, times = json.loads(unit["allocation"]), json.loads(unit["total_time_seconds"])
         walltime, manager = times["walltime"], unit["resource_manager"]
         gpus = sum(allocation.get(key, 0) for key in ("gpus", "vgpus", "nvidia.com/gpu"))
-        # Slurm counts memory in MiB where the allocation has bytes, and a GPU's memory once for all GPUs.
-        memory = allocation["mem"] / 2**20 if manager == "slurm" else allocation["mem"]
+        # Batch systems count memory in MiB where the allocation has bytes, and a GPU's memory once for all GPUs.
+        memory = allocation["mem"] / 2**20 if manager in BATCH else allocation["mem"]
         assert times == pytest.approx(
             {
                 "walltime": walltime,
                 "alloc_cputime": walltime * allocation.get("cpus", allocation.get("vcpus")),
                 "alloc_cpumemtime": walltime * memory,
                 "alloc_gputime": walltime * gpus,
-                "alloc_gpumemtime": walltime * (min(gpus, 1) if manager == "slurm" else gpus),
+                "alloc_gpumemtime": walltime * (min(gpus, 1) if manager in BATCH else gpus),
             },
             rel=1e-9,
             abs=1e-8,
         )
-        if manager == "slurm":
+        if manager in BATCH and unit["started_at_ts"]:
             end = unit["ended_at_ts"] or written.updated.timestamp() * 1000
             assert walltime == (end - unit["started_at_ts"]) / 1000
 

@@ -8,7 +8,7 @@ const LISTS: Record<ListFilter, { label: string; kind: SuggestionKind; tooltip: 
   resourceManagers: {
     label: 'Resource managers',
     kind: 'resource-managers',
-    tooltip: 'Only what these run: slurm, openstack, k8s.',
+    tooltip: 'Only what these run: slurm, lsf, openstack, k8s.',
   },
   projects: { label: 'Projects', kind: 'projects', tooltip: 'Only of these projects: accounts, tenants, namespaces.' },
   users: { label: 'Users', kind: 'users', tooltip: 'Only of these users.' },

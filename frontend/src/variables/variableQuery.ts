@@ -8,7 +8,7 @@ export const VARIABLE_KINDS: Array<{ value: SuggestionKind; label: string; descr
   {
     value: 'resource-managers',
     label: 'Resource managers',
-    description: 'Slurm, OpenStack, Kubernetes: what runs the units.',
+    description: 'Slurm, LSF, OpenStack, Kubernetes: what runs the units.',
   },
   { value: 'uuids', label: 'Units', description: 'Identifiers of units.' },
   { value: 'states', label: 'States', description: 'States that units are in.' },
