@@ -25,7 +25,7 @@ WIDTH = 24
 class Words:
     """The words that users of a resource manager know.
 
-    `pool` names what users submit to, and `pool_field` is the key that holds it. Both are empty where there is no such thing.
+    `pool` names what users submit to, and `pool_field` is the key that holds it. Both may be empty.
     """
 
     manager: str

@@ -37,7 +37,8 @@ def test_a_good_database(database: Path, open_folder: Path) -> None:
     assert sum("readable" in line for line in lines) == 2
     assert "Tables      units, usage, daily_usage, users, projects, admin_users" in lines
     assert "Schema      version 9" in lines
-    assert "Clusters    k8s-0 (k8s), lsf-0 (lsf), openstack-0 (openstack), slurm-cpu (slurm), slurm-gpu (slurm)" in lines
+    clusters = "k8s-0 (k8s), lsf-0 (lsf), openstack-0 (openstack), slurm-cpu (slurm), slurm-gpu (slurm)"
+    assert f"Clusters    {clusters}" in lines
     assert "Units       800" in lines
     assert "Europe/Paris (guessed" in done.stdout
     assert lines[-1].startswith("OK ")

@@ -56,7 +56,7 @@ def test_only_administrators_may_ask_as_one(database: Path) -> None:
     refused = ceems_grpc("query", database, "--user", "stranger", "--admin")
     assert (refused.returncode, refused.stdout) == (1, "")
     assert refused.stderr == "ceems-grpc query: Current user does not have admin privileges.\n"
-    assert len(_rows(database, "--user", "admin", "--admin", "--type", "stats", *ALL)) == 4
+    assert len(_rows(database, "--user", "admin", "--admin", "--type", "stats", *ALL)) == 5
 
 
 def test_flags_win_over_the_json(database: Path) -> None:
@@ -96,11 +96,11 @@ def test_series_of_several_frames(database: Path) -> None:
     question = (database, "--type", "usage-over-time", "--group-by", "cluster_id", "--fields", "num_units")
     wide = _rows(*question, '{"format": "wide"}')
     multi = _rows(*question, '{"format": "multi"}')
-    assert len(multi) == 4 * len(wide)
+    assert len(multi) == 5 * len(wide)
     title = "num_units{cluster_id=slurm-cpu}"
     assert [row[title] for row in wide] == [row[title] for row in multi if title in row]
     done = ceems_grpc("query", *question, '{"format": "multi"}', "--format", "csv")
-    assert done.stdout.splitlines()[0].count("num_units{cluster_id=") == 4
+    assert done.stdout.splitlines()[0].count("num_units{cluster_id=") == 5
     assert len(done.stdout.splitlines()) == 1 + len(multi)
 
 
@@ -128,7 +128,8 @@ def test_usage_over_time_is_plotted(database: Path) -> None:
     done = ceems_grpc("query", database, "--type", "usage-over-time", "--group-by", "cluster_id", *ALL)
     lines = done.stdout.splitlines()
     assert lines[0] == "total_energy_usage_kwh.total"
-    assert [name for name in ("k8s-0", "lsf-0", "openstack-0", "slurm-cpu", "slurm-gpu") if name not in done.stdout] == []
+    clusters = ("k8s-0", "lsf-0", "openstack-0", "slurm-cpu", "slurm-gpu")
+    assert [name for name in clusters if name not in done.stdout] == []
     assert "█" in done.stdout
     assert "\x1b" not in done.stdout
     assert max(map(len, lines)) <= 100
