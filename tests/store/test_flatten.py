@@ -42,7 +42,9 @@ def test_a_null_is_no_value() -> None:
         (("1", '"x"'), "string", ["1", "x"]),
         (("true", "1"), "string", ["true", "1"]),
         (('{"n":[1,"é"]}', "[]"), "string", ['{"n":[1,"é"]}', "[]"]),
-        (("12345678901234567890", "1"), "string", ["12345678901234567890", "1"]),
+        (("12345678901234567890", "1"), "double", [12345678901234567890.0, 1.0]),
+        (("4", "8", "1e400", "true"), "double", [4.0, 8.0, None, None]),
+        (("4", "8", '"n/a"', '"6"', "2.5", "3"), "double", [4.0, 8.0, None, 6.0, 2.5, 3.0]),
     ],
 )
 def test_facts_keep_their_kind(values: tuple[str, ...], type_: str, expected: list[object]) -> None:

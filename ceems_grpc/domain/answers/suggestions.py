@@ -25,6 +25,7 @@ from ceems_grpc.domain.questions.model import AsAdmin, Selection
 from ceems_grpc.domain.states import STATE, state_of
 from ceems_grpc.schema import Column, Kind, Unit
 from ceems_grpc.store.columnar.flatten import decode_list, decode_object
+from ceems_grpc.store.columnar.json_paths import value_at
 from ceems_grpc.store.missing import Missing
 from ceems_grpc.store.plan import (
     ALWAYS,
@@ -262,7 +263,7 @@ async def _tag_values(access: Access, question: SuggestQuestion) -> set[str]:
         return await _recent(access, question, head)
     where = await _visible_units(access, question)
     texts = await _distinct(access, Distinct(Table.UNITS, (head,), where, None, RECENT))
-    values = (decode_object(text, numeric=False).get(key) for text in texts)
+    values = (value_at(decode_object(text, numeric=False), key) for text in texts)
     return {value if isinstance(value, str) else json.dumps(value) for value in values if value is not None}
 
 

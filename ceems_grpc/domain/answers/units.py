@@ -19,6 +19,7 @@ from ceems_grpc.domain.questions.model import OrderBy, UnitsQuestion
 from ceems_grpc.domain.questions.ordering import check_order, sort_table
 from ceems_grpc.domain.states import is_in_state
 from ceems_grpc.schema import Column, Kind
+from ceems_grpc.store.columnar.json_paths import paths_of
 from ceems_grpc.store.columnar.json_rows import JsonScan, JsonText, WritesJson
 from ceems_grpc.store.columnar.local_time import named_zone
 from ceems_grpc.store.plan import (
@@ -140,8 +141,20 @@ def _columns_to_read(reader: Reader, fields: Fields, order: tuple[OrderBy, ...])
     for column in unit_columns(reader):
         if column.name not in wanted or column.name in _MOMENTS or not reader.has(Table.UNITS, column.name):
             continue
-        read.append(AllKeys(column.name, column.kind is Kind.METRIC) if column.has_keys else column.name)
+        if not column.has_keys:
+            read.append(column.name)
+        elif column.kind is Kind.METRIC:
+            read.append(AllKeys(column.name))
+        else:
+            read.append(AllKeys(column.name, numeric=False, nested=_nested(column, fields, order)))
     return tuple(read)
+
+
+def _nested(column: Column, fields: Fields, order: tuple[OrderBy, ...]) -> tuple[str, ...]:
+    """Return the names that may mean a value within an object of the column: they have a dot."""
+    named = [key for found, key in fields.wanted if found == column and key is not None]
+    named += [item.field.partition(".")[2] for item in order if item.column == column.name]
+    return tuple(dict.fromkeys(name for name in named if len(paths_of(name)) > 1))
 
 
 def _database_order(columns: tuple[Column, ...], order: tuple[OrderBy, ...]) -> tuple[Order, ...] | None:

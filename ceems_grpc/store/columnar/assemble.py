@@ -38,7 +38,7 @@ def put_together(scan: Scan, names: list[str], rows: pa.Table) -> pa.Table:
         check_cancelled()
         asked = kinds.get(name)
         if asked is not None and (not is_metric(name) or not asked.numeric):
-            for key, array in _flat(values, numeric=asked.numeric).items():
+            for key, array in _flat(values, asked).items():
                 arrays[f"{name}.{key}"] = array
         elif name in scan.columns:
             arrays[name] = values.cast(type_of(name))
@@ -47,13 +47,13 @@ def put_together(scan: Scan, names: list[str], rows: pa.Table) -> pa.Table:
     return pa.table(arrays)
 
 
-def _flat(texts: pa.ChunkedArray, *, numeric: bool) -> dict[str, pa.ChunkedArray]:
+def _flat(texts: pa.ChunkedArray, asked: AllKeys) -> dict[str, pa.ChunkedArray]:
     """Take JSON texts apart, equal texts once."""
     encoded = texts.combine_chunks()
     if isinstance(encoded, pa.ChunkedArray):
         encoded = pa.concat_arrays(encoded.chunks) if encoded.num_chunks else pa.array([], pa.string())
     different = encoded.dictionary_encode()
     if len(different.dictionary) > len(encoded) // 2:
-        return flatten(encoded.to_pylist(), numeric=numeric)
-    keys = flatten(different.dictionary.to_pylist(), numeric=numeric)
+        return flatten(encoded.to_pylist(), numeric=asked.numeric, nested=asked.nested)
+    keys = flatten(different.dictionary.to_pylist(), numeric=asked.numeric, nested=asked.nested)
     return {key: values.take(different.indices) for key, values in keys.items()}

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
+from ceems_grpc.store.columnar.json_paths import value_at
 from ceems_grpc.store.columnar.json_texts import EMPTY_OBJECTS
 from ceems_grpc.store.runtime.cancellation import until_cancelled
 
@@ -18,18 +19,25 @@ _anything = msgspec.json.Decoder(dict[str, Any])
 _encode = msgspec.json.Encoder().encode
 
 
-def flatten(texts: Sequence[str | None], *, numeric: bool) -> dict[str, pa.Array]:
+def flatten(texts: Sequence[str | None], *, numeric: bool, nested: Sequence[str] = ()) -> dict[str, pa.Array]:
     """Return one array for each key, ordered by key. A row without the key, or without an object, has null there.
 
     Numeric arrays are float64, with 0 for values that are not finite numbers, as in the API. Others are int64,
-    float64, bool or text, whichever fits all rows; nested values become JSON text.
+    float64, bool or text. A column most of whose different values are numbers is one of numbers: what does not read as
+    a number is null there. Nested values become JSON text. ``nested``: names within objects that become columns too,
+    see `value_at`.
     """
     objects = [
         _NOTHING if text in _EMPTY else decode_object(text or "", numeric=numeric) for text in until_cancelled(texts)
     ]
     keys: set[str] = set().union(*objects)
     # To look up a missing key is faster than to find out which rows have it.
-    return {key: _array([each.get(key) for each in until_cancelled(objects)], numeric=numeric) for key in sorted(keys)}
+    values = {key: [each.get(key) for each in until_cancelled(objects)] for key in keys}
+    for name in nested:
+        found = [value_at(each, name) for each in until_cancelled(objects)]
+        if any(value is not None for value in found):
+            values[name] = found
+    return {key: _array(values[key], numeric=numeric) for key in sorted(values)}
 
 
 def decode_object(text: str, *, numeric: bool) -> dict[str, Any]:
@@ -78,8 +86,23 @@ def _array(values: list[Any], *, numeric: bool) -> pa.Array:
             try:
                 return pa.array(values, type_)
             except (pa.ArrowInvalid, OverflowError):  # an integer beyond 64 bits
-                break
+                continue
+    # Different values count, since equal rows may be taken apart once.
+    numbers = {value for value in values if type(value) in {int, float}}
+    others = {_text(value) for value in values if value is not None and type(value) not in {int, float}}
+    if len(numbers) > len(others):
+        return pa.array(map(_number, values), pa.float64())
     return pa.array([_text(value) for value in values], pa.string())
+
+
+def _number(value: object) -> float | None:
+    if not isinstance(value, int | float | str) or isinstance(value, bool):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _text(value: object) -> str | None:

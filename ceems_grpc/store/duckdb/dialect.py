@@ -9,6 +9,7 @@ from functools import partial
 from msgspec.structs import replace
 
 from ceems_grpc.schema import OBJECTS, is_metric
+from ceems_grpc.store.columnar.json_paths import paths_of
 from ceems_grpc.store.columnar.layout import GROUP, Layout, TableLayout, quote, text
 from ceems_grpc.store.duckdb.objects import NOT_IN_MIRROR, as_number, can_tell, is_one_of, lists_of_keys
 from ceems_grpc.store.plan import (
@@ -230,5 +231,5 @@ class DuckSql(ColumnCompiler):
 
     def _require_object(self, key: Key, values: tuple[str, ...] = ()) -> None:
         self.require(key.column)
-        if key.column not in OBJECTS or not can_tell(key.name, values):
+        if key.column not in OBJECTS or len(paths_of(key.name)) > 1 or not can_tell(key.name, values):
             raise NotInMirror(f"{key} cannot be told from its text")

@@ -7,6 +7,7 @@ objects. A row with another text that could matter fails the statement with `NOT
 from ceems_grpc.store.columnar.json_paths import AS_PATH
 from ceems_grpc.store.columnar.json_texts import EMPTY_OBJECTS
 from ceems_grpc.store.columnar.layout import quote, text
+from ceems_grpc.store.sql.values import booleans_of
 
 NOT_IN_MIRROR = "the mirror cannot tell"
 _EMPTY = f"({', '.join(map(text, EMPTY_OBJECTS))})"
@@ -36,12 +37,23 @@ def can_tell(key: str, values: tuple[str, ...] = ()) -> bool:
 def is_one_of(column: str, key: str, values: tuple[str, ...], numbers: list[float], parameters: list[object]) -> str:
     """Write that the value of a key is one of the texts, or a number that is one of the numbers; absent: false."""
     needles = [f'"{value}"' for value in values]
-    if numbers or len(values) > _MOST_NEEDLES:
+    true, false = booleans_of(values)
+    if numbers or true or false or len(values) > _MOST_NEEDLES:
         needles = [f'"{key}"']  # a key that is not written so is escaped
     plain = _plain(column, needles)
-    parameters += [list(values), numbers]
+    parameters += [list(values), list(values), numbers, numbers]  # in the order of the statement
+    truth = f"CASE WHEN {_value(plain, key)} = 'true' THEN {true} ELSE {false} END"
+    member = (
+        "CASE json_type(m) WHEN 'VARCHAR' THEN list_contains(?::VARCHAR[], json_extract_string(m, '$'))"
+        f" WHEN 'BOOLEAN' THEN CASE WHEN json_extract_string(m, '$') = 'true' THEN {true} ELSE {false} END"
+        " WHEN 'ARRAY' THEN FALSE WHEN 'OBJECT' THEN FALSE"
+        " ELSE coalesce(list_contains(?::DOUBLE[], TRY_CAST(json_extract_string(m, '$') AS DOUBLE)), FALSE) END"
+    )
+    array = f"CASE WHEN {_kind(plain, key)} = 'ARRAY' THEN json_extract({plain}, {text(_pointer(key))}) END"
     within = (
-        f"CASE WHEN {_kind(plain, key)} = 'VARCHAR' THEN list_contains(?::VARCHAR[], {_value(plain, key)})"
+        f"CASE {_kind(plain, key)} WHEN 'VARCHAR' THEN list_contains(?::VARCHAR[], {_value(plain, key)})"
+        f" WHEN 'BOOLEAN' THEN {truth}"
+        f" WHEN 'ARRAY' THEN len(list_filter(CAST({array} AS JSON[]), lambda m: {member})) > 0"
         f" ELSE coalesce(list_contains(?::DOUBLE[], {_number(plain, key)}), FALSE) END"
     )
     return _guarded(column, needles, within, "FALSE")

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from ceems_grpc.schema import ADMINISTERED
 from ceems_grpc.store.columnar.assemble import put_together, type_of
 from ceems_grpc.store.columnar.flatten import decode_object
+from ceems_grpc.store.columnar.json_paths import value_at
 from ceems_grpc.store.merged.source_handle import first_of_all
 from ceems_grpc.store.plan import AllKeys, Condition, Key, Order, Scan, Table
 
@@ -194,7 +195,7 @@ def _found(texts: pa.ChunkedArray, key: Key) -> list[float | str | None]:
     found = []
     for text in texts.to_pylist():
         if text not in known:
-            value = decode_object(text, numeric=False).get(key.name)
+            value = value_at(decode_object(text, numeric=False), key.name)
             plain = value is None or isinstance(value, int | float | str)
             known[text] = value if plain else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
         found.append(known[text])

@@ -169,10 +169,12 @@ class AllKeys(PlanPart, frozen=True):
 
     ``numeric``: the columns are float64, and text such as ``NaN`` or ``+Inf`` counts as 0, as in the CEEMS API.
     Otherwise (allocation, tags) each is int64, float64 or text, depending on its values. Nested values are JSON text.
+    ``nested``: names of values within such objects, which become columns too; see `columnar.json_paths.paths_of`.
     """
 
     column: str
     numeric: bool = True
+    nested: tuple[str, ...] = ()
 
 
 class Scan(PlanPart, frozen=True):

@@ -6,6 +6,7 @@ no collations but those of the columns.
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 import msgspec
 
 from ceems_grpc.schema import ADMINISTERED, INTEGERS, OBJECTS, is_metric
+from ceems_grpc.store.columnar.json_paths import paths_of
 from ceems_grpc.store.columnar.layout import ROW, quote, text
 from ceems_grpc.store.errors import lacking
 from ceems_grpc.store.plan import (
@@ -34,8 +36,9 @@ from ceems_grpc.store.plan import (
 from ceems_grpc.store.postgres.schema import LARGE_TABLES, PART, SITE, TableCatalog, json_column
 from ceems_grpc.store.sql.base import SortKey
 from ceems_grpc.store.sql.columns import ColumnCompiler
-from ceems_grpc.store.sql.values import INT64, numbers_of
+from ceems_grpc.store.sql.values import INT64, booleans_of, numbers_of
 
+_INTEGER = re.compile(r"-?[0-9]{1,300}")
 _LEADING_NUMBER = r"^[ \t\n\v\f\r]*([-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?)"
 """The feeder's own column of admin_users: a JSON list of the clusters that a row's names administer."""
 
@@ -208,12 +211,22 @@ class PostgresSql(ColumnCompiler):
             return self.never
         numbers = numbers_of(values)
         wanted: list[object] = [*self.storable(values), *numbers]
-        wanted += [bool(number) for number in numbers if number in {0.0, 1.0}]  # as SQLite has them
+        wanted += [int(one) for one in values if _INTEGER.fullmatch(one)]  # floats share large ones
+        wanted += [truth for truth, found in zip((True, False), booleans_of(values), strict=True) if found]
         if not wanted:
             return self.never
-        # Whether an object has a key with a plain value can be asked of other servers.
-        objects = self.values([json.dumps({key.name: one}) for one in wanted], self.text_type)
-        found = f"{self.named(json_column(key.column))} @> ANY ({objects}::jsonb[])"
+        column = self.named(json_column(key.column))
+        paths = [path for path in paths_of(key.name) if len(self.storable(path)) == len(path)]
+        earlier = ""  # an earlier path with a value wins
+        parts = []
+        for path in paths:
+            # Whether an object has a key with a plain value, or a list with it, can be asked of other servers.
+            objects = [json.dumps(_within(path, one)) for value in wanted for one in (value, [value])]
+            parts.append(f"{earlier}{column} @> ANY ({self.values(objects, self.text_type)}::jsonb[])")
+            if len(paths) > 1:
+                at = self._at(column, path)
+                earlier += f"({at} IS NULL OR {at} = 'null'::jsonb) AND "
+        found = " OR ".join(parts)
         nested = [one for one in self.storable(values) if _is_nested(one)]
         if nested:
             same = f"{value} = ANY ({self.values(nested, self.text_type)}::jsonb[])"
@@ -267,7 +280,15 @@ class PostgresSql(ColumnCompiler):
             raise lacking(f"column {key.column} with keys")
         if not self.storable([key.name]):
             return None
-        return f"({self.named(json_column(key.column))} -> {self.value(key.name)})"
+        column = self.named(json_column(key.column))
+        *places, last = [self._at(column, path) for path in paths_of(key.name)]
+        if not places:
+            return last
+        cases = " ".join(f"WHEN {place} <> 'null'::jsonb THEN {place}" for place in places)
+        return f"(CASE {cases} ELSE {last} END)"
+
+    def _at(self, column: str, path: tuple[str, ...]) -> str:
+        return f"({' -> '.join([column, *map(self.value, path)])})"
 
     # Order and rows
 
@@ -311,6 +332,13 @@ class PostgresSql(ColumnCompiler):
                 rows = f"SELECT * FROM ({' UNION ALL '.join(parts)}) AS parts"  # noqa: S608 - written above
             newest.append(f"({rows} {order})")
         return f"({' UNION ALL '.join(newest)}) AS newest" if newest else self.place
+
+
+def _within(path: tuple[str, ...], value: object) -> object:
+    """Return the object that has a value at a path."""
+    for part in reversed(path):
+        value = {part: value}
+    return value
 
 
 def _is_nested(value: str) -> bool:

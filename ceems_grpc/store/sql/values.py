@@ -41,6 +41,13 @@ def numbers_of(texts: Iterable[str]) -> list[float]:
     return [number for number in numbers if math.isfinite(number)]
 
 
+def booleans_of(texts: Iterable[str]) -> tuple[bool, bool]:
+    """Tell whether JSON's true, and whether its false, is one of the texts: 1 is also true, and 0 is also false."""
+    listed = list(texts)
+    numbers = numbers_of(listed)
+    return "true" in listed or 1.0 in numbers, "false" in listed or 0.0 in numbers
+
+
 def json_key(key: str) -> str:
     """Write a key of a JSON object, with its colon."""
     return '"' + key.replace("\\", "\\\\").replace('"', '\\"') + '":'

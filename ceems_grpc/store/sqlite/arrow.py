@@ -44,7 +44,7 @@ def flat_table(scan: Scan, rows: list[tuple[Any, ...]]) -> pa.Table:
     for index, column in enumerate(scan.columns):
         values = [row[index] for row in until_cancelled(rows)]
         if isinstance(column, AllKeys):
-            for key, array in flatten(values, numeric=column.numeric).items():
+            for key, array in flatten(values, numeric=column.numeric, nested=column.nested).items():
                 arrays[f"{column.column}.{key}"] = array
         else:
             arrays[column] = _column(values, type_of(column))

@@ -7,19 +7,22 @@ with them.
 from collections.abc import Iterator, Sequence
 from datetime import tzinfo
 from itertools import pairwise
+from typing import Literal
 
 import msgspec
 
-from ceems_grpc.schema import DESCRIBED, INTEGERS
-from ceems_grpc.store.columnar.json_paths import AS_PATH
+from ceems_grpc.schema import DESCRIBED, INTEGERS, is_metric
+from ceems_grpc.store.columnar.json_paths import AS_PATH, canonical, paths_of
 from ceems_grpc.store.columnar.local_time import is_ambiguous_bound, local_text
 from ceems_grpc.store.columnar.values import is_usable, usable
-from ceems_grpc.store.plan import AllKeys, Distinct, KeyScan, Operand, Order, Scan, Spread, Table
+from ceems_grpc.store.plan import AllKeys, Distinct, Key, KeyScan, Operand, Order, Scan, Spread, Table
 from ceems_grpc.store.sql.base import Compiler, SortKey
-from ceems_grpc.store.sql.values import integers_meant, numbers_of
+from ceems_grpc.store.sql.values import booleans_of, integers_meant, numbers_of
 
 MOMENT_FUNCTION = "ceems_moment"
 """(local text, ended_at_ts) -> seconds since 1970; registered on each connection."""
+CANONICAL_FUNCTION = "ceems_canonical"
+"""(JSON text) -> the text of `canonical`; registered on each connection."""
 
 _NUMBER = "IN ('integer', 'real')"
 _MOST_CONSTANTS = 8  # short lists let the planner see constants
@@ -63,11 +66,24 @@ class SqliteSql(Compiler):
         """Write a column, or the value of a key, null where the row has none."""
         if isinstance(operand, str):
             return self.column(operand)
-        source = self._json(operand.column, "{", "")
-        if AS_PATH.fullmatch(operand.name) is None:
-            return f"(SELECT j.value FROM json_each({source}) AS j WHERE j.key = {self.value(operand.name)})"  # noqa: S608 - quoted names
-        path = f'$."{operand.name}"'
-        return f"json_extract({source}, {self.value(path)})"
+        return _first([self._at(operand.column, path, "value") for path in paths_of(operand.name)])
+
+    def _kind(self, key: Key) -> str:
+        """Write the JSON type of the value of a key, null where there is none."""
+        kinds = [f"nullif({self._at(key.column, path, 'type')}, 'null')" for path in paths_of(key.name)]
+        return _first(kinds)
+
+    def _at(self, column: str, path: tuple[str, ...], what: Literal["value", "type"]) -> str:
+        source = self._json(column, "{", "")
+        if all(map(AS_PATH.fullmatch, path)):
+            function = "json_extract" if what == "value" else "json_type"
+            written = "$" + "".join(f'."{part}"' for part in path)
+            return f"{function}({source}, {self.value(written)})"
+        if len(path) == 1:
+            return f"(SELECT j.{what} FROM json_each({source}) AS j WHERE j.key = {self.value(path[0])})"  # noqa: S608 - quoted names
+        inner = "json_each(CASE WHEN o.type = 'object' THEN o.value END)"
+        keys = f"o.key = {self.value(path[0])} AND j.key = {self.value(path[1])}"
+        return f"(SELECT j.{what} FROM json_each({source}) AS o, {inner} AS j WHERE {keys})"  # noqa: S608 - quoted names
 
     def number(self, key: Operand) -> str:
         """Write the value that counts in sums."""
@@ -150,6 +166,19 @@ class SqliteSql(Compiler):
             wanted = integers_meant(values) if operand in INTEGERS else values
             within = f"({self.quote(operand)} IN ({self._values(wanted)}) AND {self._is_usable(operand)})"
             return within if wanted else self.never
+        if is_metric(operand.column):
+            return self._plain_is_in(operand, values)
+        kind = self._kind(operand)
+        true, false = (self.always if found else self.never for found in booleans_of(values))
+        nested = [text for text in map(canonical, values) if text is not None]
+        # Parameters have no numbers: the parts are written in the order in which they stand.
+        return (
+            f"(CASE {kind} WHEN 'true' THEN {true} WHEN 'false' THEN {false}"
+            f" WHEN 'array' THEN {self._member_is_in(operand, values)} OR {self._same(operand, nested)}"
+            f" WHEN 'object' THEN {self._same(operand, nested)} ELSE {self._plain_is_in(operand, values)} END)"
+        )
+
+    def _plain_is_in(self, operand: Operand, values: tuple[str, ...]) -> str:
         within = f"CAST({self.operand(operand)} AS TEXT) IN ({self._values(values)})"
         numbers = numbers_of(values)
         if not numbers:
@@ -157,6 +186,22 @@ class SqliteSql(Compiler):
         # 50 is also 50.0
         number = f"typeof({self.operand(operand)}) {_NUMBER} AND {self.operand(operand)}"
         return f"({within} OR ({number} IN (SELECT value FROM json_each({self._list(numbers)}))))"  # noqa: S608 - quoted names
+
+    def _member_is_in(self, key: Key, values: tuple[str, ...]) -> str:
+        """Write that a list, which may be a list of lists, has one of the values as a member."""
+        true, false = (self.always if found else self.never for found in booleans_of(values))
+        source = f"json_each({self.operand(key)})"
+        texts = self._values(values)
+        numbers = f"SELECT value FROM json_each({self._list(numbers_of(values))})"  # noqa: S608 - a parameter
+        member = (
+            f"CASE m.type WHEN 'text' THEN m.value IN ({texts}) WHEN 'true' THEN {true} WHEN 'false' THEN {false}"
+            f" ELSE m.type {_NUMBER} AND m.value IN ({numbers}) END"
+        )
+        return f"EXISTS (SELECT 1 FROM {source} AS m WHERE {member})"  # noqa: S608 - quoted names
+
+    def _same(self, key: Key, nested: list[str]) -> str:
+        """Write that an object or a list equals one of those, which are canonical."""
+        return f"{CANONICAL_FUNCTION}({self.operand(key)}) IN ({self._values(nested)})" if nested else self.never
 
     def pair_is_in(self, first: str, second: str, pairs: tuple[tuple[str, str], ...]) -> str:
         """Write that two columns are one of the pairs."""
@@ -204,3 +249,8 @@ class SqliteSql(Compiler):
         if len(values) <= _MOST_CONSTANTS:
             return ", ".join(map(self.value, values))
         return f"SELECT value FROM json_each({self._list(values)})"  # noqa: S608 - a parameter
+
+
+def _first(values: Sequence[str]) -> str:
+    """Write the first value that is not null."""
+    return values[0] if len(values) == 1 else f"coalesce({', '.join(values)})"

@@ -16,6 +16,7 @@ import aiosqlite
 
 from ceems_grpc.schema import OLDEST_VERSION, newer_schema
 from ceems_grpc.store.columnar.file_version import Version
+from ceems_grpc.store.columnar.json_paths import canonical
 from ceems_grpc.store.columnar.local_time import guess_zone, moment_of
 from ceems_grpc.store.columnar.values import is_usable
 from ceems_grpc.store.errors import StoreSchemaError
@@ -23,7 +24,7 @@ from ceems_grpc.store.plan import Table
 from ceems_grpc.store.protocols import Facts
 from ceems_grpc.store.runtime.query_trace import waiting
 from ceems_grpc.store.sqlite.connections import ConnectionPool, DatabaseFile
-from ceems_grpc.store.sqlite.dialect import MOMENT_FUNCTION
+from ceems_grpc.store.sqlite.dialect import CANONICAL_FUNCTION, MOMENT_FUNCTION
 from ceems_grpc.store.sqlite.new_columns import NewColumns
 from ceems_grpc.store.sqlite.reader import SqliteReader, version_of
 from ceems_grpc.store.sqlite.shm_guard import FileIdentity
@@ -148,4 +149,5 @@ class SqliteStore:
             zone = guess_zone(samples)
             self._guessed = (file, zone) if samples else None  # a database without units is asked again
         await connection.create_function(MOMENT_FUNCTION, 2, moment_of(zone), deterministic=True)
+        await connection.create_function(CANONICAL_FUNCTION, 1, canonical, deterministic=True)
         return zone

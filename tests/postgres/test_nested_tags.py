@@ -1,0 +1,46 @@
+"""Objects, lists and booleans within tags: PostgreSQL answers as the file does."""
+
+import asyncio
+import shutil
+import sqlite3
+import tempfile
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.support.compare import check_same
+from tests.support.mirrors import ZONE
+from tests.support.nested_tags import nested_plans, nested_tags, write_tags
+from tests.support.plans import Plan, ask
+from tests.support.postgres.servers import Server
+from tests.support.postgres.stores import fed, file, opened
+
+
+@settings(
+    max_examples=4,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(
+    found=st.lists(nested_tags, min_size=1, max_size=30),
+    plans=st.lists(nested_plans(), min_size=40, max_size=40),
+)
+def test_postgres_answers_as_the_file(
+    server: Server, empty_database: str, pristine: Path, found: list[dict[str, Any]], plans: list[Plan]
+) -> None:
+    async def compare(folder: Path) -> None:
+        path = folder / "ceems.db"
+        shutil.copy(pristine, path)
+        with closing(sqlite3.connect(path, isolation_level=None)) as writer:
+            write_tags(writer, found)
+        fed(server, empty_database, path, ZONE)
+        async with opened(server, empty_database) as store, file(path, ZONE) as live:
+            for plan in plans:
+                async with live.read() as reader, store.read() as other:
+                    check_same(plan, await ask(other, plan), await ask(reader, plan))
+
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(compare(Path(folder)))
