@@ -2,7 +2,6 @@
 
 import re
 from typing import Annotated, Literal
-from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -23,7 +22,7 @@ from ceems_grpc.domain.questions.model import (
 )
 from ceems_grpc.domain.questions.steps import TimeStep
 from ceems_grpc.domain.questions.window import Window
-from ceems_grpc.store.columnar.local_time import named_zone
+from ceems_grpc.panels.time_zone import query_zone
 
 TableQuestion = UnitsQuestion | UsageQuestion | StatsQuestion | DirectoryQuestion
 Question = TableQuestion | UsageOverTimeQuestion
@@ -38,12 +37,6 @@ _FORMATS: dict[str, tuple[Format, ...]] = {
     "stats": ("table", "numeric"),
     "usage-over-time": ("wide", "multi"),
 }
-
-
-# What browsers and Grafana write for UTC, and for a zone that they do not know.
-_UTC = re.compile(
-    r"(etc/)?(utc|uct|gmt([+-]?0)?|zulu|universal|greenwich|unknown)|z|browser|undefined|null", re.IGNORECASE
-)
 
 # A JSON escape; ``half``: of one half of a surrogate pair without that of the other half. msgspec refuses it too, with
 # messages that do not tell.
@@ -155,7 +148,7 @@ def question_of(model: QueryModel, kind: QueryType, window: Window) -> Question:
             return UsageOverTimeQuestion(
                 window,
                 TimeStep(model.step),
-                _zone(model.timezone),
+                query_zone(model.timezone),
                 Source(model.source or "daily"),
                 selection,
                 _distinct(model.group_by),
@@ -170,14 +163,6 @@ def question_of(model: QueryModel, kind: QueryType, window: Window) -> Question:
 
 def _distinct(texts: list[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(texts))
-
-
-def _zone(name: str) -> ZoneInfo | None:
-    """Return the zone of that name. Names with which browsers say UTC, or that they know no zone, mean UTC."""
-    zone = named_zone("UTC" if _UTC.fullmatch(name) else name)
-    if zone is None and name:
-        raise bad_data(f"unknown time zone '{name}': use an IANA name such as Europe/Paris")
-    return zone
 
 
 def _filter(model: FilterModel) -> Filter:

@@ -1,5 +1,7 @@
 """Which query models are read, and what is said of those that are not."""
 
+from datetime import UTC, datetime, timedelta
+
 import msgspec
 import pytest
 
@@ -75,6 +77,43 @@ def test_names_with_which_browsers_say_utc_or_nothing_mean_utc(name: str) -> Non
     question = question_of(model, kind, Window(0, 1))
     assert isinstance(question, UsageOverTimeQuestion)
     assert str(question.zone) == "UTC"
+
+
+@pytest.mark.parametrize(
+    ("offset", "minutes"),
+    [
+        ("+02:00", 120),
+        ("+0200", 120),
+        ("+2", 120),
+        ("-05:00", -300),
+        ("+14:00", 840),
+        ("-12:00", -720),
+        ("+00:00", 0),
+        ("-00:00", 0),
+        ("UTC+1", 60),
+        ("GMT-03:00", -180),
+        ("+04:30", 270),
+        ("+05:30", 330),
+        ("+05:45", 345),
+        ("+06:30", 390),
+        ("+09:30", 570),
+        ("-09:30", -570),
+    ],
+)
+def test_offsets_are_zones(offset: str, minutes: int) -> None:
+    model, kind = read_query(f'{{"queryType": "usage-over-time", "timezone": "{offset}"}}'.encode())
+    question = question_of(model, kind, Window(0, 1))
+    assert isinstance(question, UsageOverTimeQuestion)
+    assert question.zone is not None
+    for moment in (datetime(2026, 1, 15, tzinfo=UTC), datetime(2026, 7, 15, tzinfo=UTC)):
+        assert moment.astimezone(question.zone).utcoffset() == timedelta(minutes=minutes)
+
+
+@pytest.mark.parametrize("name", ["+15:00", "-13:00", "+02:07", "+2:0", "+", "2", "+02:00:00"])
+def test_offsets_that_no_zone_has_are_refused(name: str) -> None:
+    model, kind = read_query(f'{{"queryType": "usage-over-time", "timezone": "{name}"}}'.encode())
+    with pytest.raises(QuestionError, match="unknown time zone"):
+        question_of(model, kind, Window(0, 1))
 
 
 @pytest.mark.parametrize("name", ["Etc/GMT+5", "Europe/Paris"])
