@@ -21,6 +21,7 @@ from ceems_grpc.domain.columns import (
     unit_columns,
     usage_columns,
 )
+from ceems_grpc.domain.questions.limits import MOST_CHARACTERS
 from ceems_grpc.domain.questions.model import AsAdmin, Selection
 from ceems_grpc.domain.states import STATE, state_of
 from ceems_grpc.schema import Column, Kind, Unit
@@ -264,7 +265,8 @@ async def _tag_values(access: Access, question: SuggestQuestion) -> set[str]:
     where = await _visible_units(access, question)
     texts = await _distinct(access, Distinct(Table.UNITS, (head,), where, None, RECENT))
     values = (value_at(decode_object(text, numeric=False), key) for text in texts)
-    return {value if isinstance(value, str) else json.dumps(value) for value in values if value is not None}
+    written = (value if isinstance(value, str) else json.dumps(value) for value in values if value is not None)
+    return {text for text in written if len(text) <= MOST_CHARACTERS}  # a filter cannot name a longer one
 
 
 async def _fields(access: Access, question: SuggestQuestion) -> list[Suggestion]:
