@@ -132,6 +132,47 @@ describe('metrics', () => {
   });
 });
 
+describe('an element of a job array', () => {
+  const array = toDataFrame({
+    fields: [
+      { name: 'uuid', type: FieldType.string, values: ['1234[5]', '12345'] },
+      { name: 'cluster_id', type: FieldType.string, values: ['lsf.0', 'lsf.0'] },
+    ],
+  });
+  const expr = [
+    'a{uuid="${uuid}", cluster="$cluster_id"}',
+    'b{uuid=~"$uuid|other", cluster !~ `${cluster_id}`} / c{uuid="$uuid"}',
+    'd{uuid=~"(x|${uuid:regex})"}',
+  ].join('\n');
+  const options = { metricsDatasourceUid: 'prom', metricsQueryTemplate: expr };
+  const own = { profilesDatasourceUid: 'pyro', profilesQueryTemplate: '{service_name=~"$uuid"}' };
+  const frame = addUnitLinks(array, unitLinks(settings({ ...options, ...own })), []);
+
+  it('opens its dashboard', () => {
+    const url = addresses(frame, 0)['Unit dashboard'];
+    expect(url?.searchParams.get('var-uuid')).toBe('1234[5]');
+    expect(url?.search).not.toMatch(/[[\]]/);
+  });
+
+  it('is escaped where a template compares with a regular expression, and nowhere else', () => {
+    const href = addresses(frame, 0)['Metrics in Explore']?.href ?? '';
+    for (const url of [new URL(href), new URL(decodeURIComponent(href))]) {
+      expect(pane(url).queries.map((query: { expr: string }) => query.expr)).toEqual([
+        'a{uuid="1234[5]", cluster="lsf.0"}',
+        'b{uuid=~"1234[[]5[]]|other", cluster !~ `lsf[.]0`} / c{uuid="1234[5]"}',
+        'd{uuid=~"(x|1234[[]5[]])"}',
+      ]);
+    }
+    const [profile] = pane(addresses(frame, 0)['Profiles in Explore']).queries;
+    expect(profile.labelSelector).toBe('{service_name=~"1234[[]5[]]"}');
+  });
+
+  it('has no hidden columns for it without such a template', () => {
+    const plain = addUnitLinks(array, unitLinks(settings({})), []);
+    expect(plain.fields.map(({ name }) => name).filter((name) => name.endsWith('_regex'))).toEqual([]);
+  });
+});
+
 describe('profiles', () => {
   it('open in Explore with the selector of the unit', () => {
     const links = unitLinks(settings({ unitDashboardUid: '', profilesDatasourceUid: 'pyro' }));

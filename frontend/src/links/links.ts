@@ -1,5 +1,6 @@
 import { DataFrame, DataLink, Field, FieldConfig, FieldType } from '@grafana/data';
 import { asList } from '../query/interpolation';
+import { markRegexes, matchingRegex } from './regexes';
 import { CeemsOptions, CeemsQuery } from '../types';
 
 /** The dashboard of one unit that ships with the plugin. */
@@ -25,6 +26,8 @@ const CLUSTER = 'link_cluster_id';
 const STARTED = 'link_started';
 const FROM = 'link_from';
 const TO = 'link_to';
+const UUID_REGEX = 'link_uuid_regex';
+const CLUSTER_REGEX = 'link_cluster_id_regex';
 
 // Grafana replaces these by the values of the row that is clicked.
 const ROW = {
@@ -33,6 +36,8 @@ const ROW = {
   started: `\${__data.fields.${STARTED}:percentencode}`,
   from: `\${__data.fields.${FROM}:percentencode}`,
   to: `\${__data.fields.${TO}:percentencode}`,
+  uuidRegex: `\${__data.fields.${UUID_REGEX}:percentencode}`,
+  clusterRegex: `\${__data.fields.${CLUSTER_REGEX}:percentencode}`,
 };
 
 /** The input for links: the settings, and facts about the running Grafana. */
@@ -64,14 +69,14 @@ export function unitLinks({ options, uid, explore, typeOf }: LinkSettings): Data
   if (metrics && metricsType) {
     const template = options.metricsQueryTemplate?.trim() || DEFAULT_METRICS_TEMPLATE;
     const lines = template.split('\n').map((line) => line.trim());
-    const queries = lines.filter((line) => line !== '').map((expr) => ({ expr, range: true }));
+    const queries = lines.filter((line) => line !== '').map((expr) => ({ expr: markRegexes(expr), range: true }));
     links.push({ title: 'Metrics in Explore', url: exploreUrl(metrics, metricsType, queries) });
   }
   const profiles = options.profilesDatasourceUid;
   const profilesType = profiles && explore ? typeOf(profiles) : undefined;
   if (profiles && profilesType) {
     const query = {
-      labelSelector: options.profilesQueryTemplate?.trim() || DEFAULT_PROFILES_TEMPLATE,
+      labelSelector: markRegexes(options.profilesQueryTemplate?.trim() || DEFAULT_PROFILES_TEMPLATE),
       profileTypeId: options.profilesType?.trim() || DEFAULT_PROFILE_TYPE,
       queryType: 'profile',
       groupBy: [],
@@ -125,6 +130,17 @@ export function addUnitLinks(frame: DataFrame, links: DataLink[], onlyForLinks: 
         TO,
         rows.map((row) => String(value(ended, row) ?? 'now'))
       ),
+      ...[
+        { name: UUID_REGEX, of: uuid },
+        { name: CLUSTER_REGEX, of: cluster },
+      ]
+        .filter(({ name }) => links.some(({ url }) => url.includes(name)))
+        .map(({ name, of }) =>
+          hidden(
+            name,
+            rows.map((row) => matchingRegex(String(value(of, row) ?? '')))
+          )
+        ),
     ],
   };
 }
@@ -142,6 +158,8 @@ function exploreUrl(uid: string, type: string, queries: object[]): string {
     range: { from: '${from}', to: '${to}' },
   };
   const panes = encodeURIComponent(plainJson({ unit: pane }))
+    .replaceAll('%24%7Buuid%3Aregex%7D', ROW.uuidRegex)
+    .replaceAll('%24%7Bcluster_id%3Aregex%7D', ROW.clusterRegex)
     .replaceAll(/%24%7Buuid%7D|%24uuid(?![A-Za-z0-9_])/g, ROW.uuid)
     .replaceAll(/%24%7Bcluster_id%7D|%24cluster_id(?![A-Za-z0-9_])/g, ROW.cluster)
     .replace('%24%7Bfrom%7D', ROW.from)
