@@ -50,13 +50,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Heavy:
     """Asks what takes long, over a window in seconds since 1970; no two with the same window, since answers are kept.
 
-    ``share``: how much of its processor time it has had when it is cancelled.
+    ``share``: how much of its processor time it has had when it is cancelled. ``days``: how many are asked about; a
+    panel may ask for a limited number of cells.
     """
 
     name: str
     ask: Callable[[CeemsPlugin, int, int], Awaitable[Any]]
     share: float
     mirror: bool = True
+    days: int = 40
 
 
 async def panels(ceems: CeemsPlugin, first: int, last: int, *models: dict[str, Any]) -> None:
@@ -87,19 +89,19 @@ async def rows(ceems: CeemsPlugin, first: int, last: int) -> None:
 
 
 HEAVY = (
-    Heavy("units to frames", units_in_four_panels, 0.05),
-    Heavy("units to frames, late", units_in_four_panels, 0.5),
+    Heavy("units to frames", units_in_four_panels, 0.05, days=13),
+    Heavy("units to frames, late", units_in_four_panels, 0.5, days=13),
     Heavy("usage by hours", hours, 0.1),
     Heavy("units to JSON", rows, 0.1),
-    Heavy("units to frames, from the file", units, 0.1, mirror=False),
-    Heavy("units to frames, from the file, late", units, 0.6, mirror=False),
+    Heavy("units to frames, from the file", units, 0.1, mirror=False, days=13),
+    Heavy("units to frames, from the file, late", units, 0.6, mirror=False, days=13),
 )
 
 
 @pytest.mark.parametrize("heavy", HEAVY, ids=lambda heavy: heavy.name)
 async def test_who_cancels_gets_the_processor_back(site: Path, folder: Path, heavy: Heavy) -> None:
     last = newest(site)
-    first = last - 40 * DAY
+    first = last - heavy.days * DAY
     mirror = {"folder": str(folder)} if heavy.mirror else {"mode": "off"}
     async with ceems_plugin(site, mirror=mirror, queryTimeout=0) as ceems:
         ceems.plugin.patience = PATIENCE
