@@ -75,9 +75,9 @@ _WORDS = (
 Plan = Scan | Aggregate | Spread | KeyScan | Distinct
 
 words = st.lists(st.sampled_from(_WORDS), max_size=12).map(tuple)
-_facts = st.lists(st.sampled_from(("x", "é", "5", "5.0", "1.5", "0", "-3", '{"n":[1]}', "nobody")), max_size=6).map(
-    tuple
-)
+_facts = st.lists(
+    st.sampled_from(("x", "é", "5", "5.0", "1.5", "0", "-3", "true", '{"n":[1]}', "nobody")), max_size=6
+).map(tuple)
 keys = st.one_of(
     st.builds(Key, st.sampled_from(METRICS), st.sampled_from(KEYS)),
     st.builds(Key, st.just("total_time_seconds"), st.sampled_from(TIME_KEYS)),
