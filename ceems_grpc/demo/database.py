@@ -27,6 +27,7 @@ from ceems_grpc.demo.work import Cluster
 
 MINIMUM_UNITS: Final = 20
 _BATCH: Final = 2000
+_LONGEST_TAIL: Final = 20 * HOUR  # units of the tail started this long ago at most, and come out of order
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,7 @@ class _Plan:
                 for start in starts:
                     yield load.cluster, maker.started(start)
         for load, maker in zip(self.loads, self.makers, strict=True):
-            yield load.cluster, maker.running(last - random.randrange(2 * HOUR, 20 * HOUR))
+            yield load.cluster, maker.running(last - random.randrange(2 * HOUR, _LONGEST_TAIL))
             yield load.cluster, maker.running(last - random.randrange(UPDATE_SECONDS))
         for load, maker in waiting:
             yield load.cluster, maker.pending()
@@ -172,9 +173,10 @@ def _fill(
         if len(batch) == _BATCH:
             connection.executemany(insert_unit, batch)
             done += len(batch)
-            # The hour before the newest start may still get units of another cluster.
+            # The hour before the newest start may still get units of another cluster, and the last hours get the tail.
             newest = int(unit.row[started_at_ts]) // 1000
-            daily_rows += connection.executemany(insert_day, totals.daily_rows(newest - HOUR)).rowcount
+            complete = min(newest - HOUR, plan.updates.last - _LONGEST_TAIL)
+            daily_rows += connection.executemany(insert_day, totals.daily_rows(complete)).rowcount
             batch.clear()
             if progress:
                 progress(done, plan.units)

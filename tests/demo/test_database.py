@@ -365,6 +365,14 @@ def test_usage_adds_up_the_units(written: DemoSummary, units: list[Row]) -> None
     assert {owner(row): row["last_updated_at"] for row in rows} == latest
 
 
+@pytest.mark.parametrize("size", range(2001, 2013))
+def test_days_are_whole_when_a_batch_ends_among_the_last_units(tmp_path: Path, size: int) -> None:
+    after_midnight = datetime(2026, 10, 30, 1, 20, tzinfo=UTC)
+    summary = write_demo_database(tmp_path / "a.db", now=after_midnight, days=3, units=size)
+    assert len(read(summary.path, "units")) == size
+    check_days(read(summary.path, "daily_usage"), read(summary.path, "units"))
+
+
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     seed=st.integers(0, 10**6),
