@@ -22,7 +22,8 @@ from ceems_grpc.grafana.serve.services.rpc import Method, service
 from ceems_grpc.pb import store_pb2 as pb
 from ceems_grpc.store.columnar.zone_text import write_zone
 from ceems_grpc.store.errors import StoreBusyError, StoreError
-from ceems_grpc.store.merged.source_handle import Session, SourceHandle
+from ceems_grpc.store.merged.session import Session
+from ceems_grpc.store.merged.source_handle import SourceHandle
 from ceems_grpc.store.plan import Aggregate, Distinct, KeyScan, Plan, Scan, Spread, Table
 from ceems_grpc.store.plan.codec import COLUMNS, decode_plan
 from ceems_grpc.store.protocols import Reader, Store

@@ -184,7 +184,7 @@ async def test_postgresql_that_is_stopped_is_named_and_comes_back(
             assert status >= 500
             assert message == warning
             assert (await strict.query("ann", {"A": {"queryType": "stats"}}, MILLISECONDS))["A"].error == warning
-            health = await ceems.health("ann", "Viewer")
+            health = await ceems.health("ann", "Admin")
             assert health.status == pb.CheckHealthResponse.ERROR
             assert health.message.startswith("2 of 3 sources answer; history does not.")
         finally:
@@ -226,7 +226,7 @@ async def test_a_shard_that_is_down_is_named(shards: Shards, tmp_path: Path) -> 
             assert frame.num_rows == 4
             (notice,) = json.loads(frame.schema.metadata[b"meta"])["notices"]
             assert notice["text"] == f"Rows of source 'history' (cluster slurm-w) are missing: s{sentence[1:]}"
-            assert (await ceems.health("x", "Viewer")).message.startswith("2 of 3 sources answer; history does not.")
+            assert (await ceems.health("x", "Admin")).message.startswith("2 of 3 sources answer; history does not.")
             strict = Several(plugin, {**ceems.json_data, "onSourceFailure": "error"}, ceems.secure_json)
             answer = (await strict.query("x", {"A": units}, MILLISECONDS, role="Admin"))["A"]
             assert "'history'" in answer.error

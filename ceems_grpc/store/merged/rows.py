@@ -13,7 +13,7 @@ from ceems_grpc.schema import ADMINISTERED
 from ceems_grpc.store.columnar.assemble import put_together, type_of
 from ceems_grpc.store.columnar.flatten import decode_object
 from ceems_grpc.store.columnar.json_paths import value_at
-from ceems_grpc.store.merged.source_handle import first_of_all
+from ceems_grpc.store.merged.concurrent import run_all
 from ceems_grpc.store.plan import AllKeys, Condition, Key, Order, Scan, Table
 
 Has = Callable[[str], bool]
@@ -122,7 +122,7 @@ class RowMerge:
         open_ = set(range(len(sources)))
         while True:
             hungry = [index for index in sorted(open_) if index not in held]
-            for index, rows in zip(hungry, await first_of_all(sources[i]() for i in hungry), strict=True):
+            for index, rows in zip(hungry, await run_all(sources[i]() for i in hungry), strict=True):
                 if rows is None:
                     open_.discard(index)
                 elif rows.num_rows:

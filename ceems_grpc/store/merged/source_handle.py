@@ -1,10 +1,9 @@
-"""The handle of one of several sources: its store, what is known of its rows, and queries with its own timeout."""
+"""The handle of one of several sources: its store, what its rows are known to hold, and its timeout."""
 
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from datetime import tzinfo
 from functools import partial
@@ -13,7 +12,7 @@ from typing import Any, TypeVar
 from ceems_grpc.store.errors import StoreBusyError, StoreError
 from ceems_grpc.store.missing import Missing
 from ceems_grpc.store.plan import Distinct, Table
-from ceems_grpc.store.protocols import Facts, Reader, Store
+from ceems_grpc.store.protocols import Facts, Store
 from ceems_grpc.store.runtime.query_trace import of_source
 
 _log = logging.getLogger(__name__)
@@ -21,7 +20,7 @@ _Result = TypeVar("_Result")
 _WITH_CLUSTERS = (Table.UNITS, Table.USAGE, Table.DAILY_USAGE, Table.USERS, Table.PROJECTS)
 _SLOW = 1.0  # seconds; if a source takes longer to fail, only one question waits for its failure
 _PATIENCE = 0.25  # seconds for which later questions wait for such a source, in case it answers again
-_CLOSING = 5.0  # seconds for which a question waits until the reader of a source has closed
+CLOSING = 5.0  # seconds for which a question waits until the reader of a source has closed
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +137,7 @@ class SourceHandle:
         if self._look is not None:
             self.leave(self._look)
         if self._left_behind:
-            await asyncio.wait(self._left_behind, timeout=_CLOSING)
+            await asyncio.wait(self._left_behind, timeout=CLOSING)
         if self._store is not None:
             await self._store.close()
 
@@ -169,118 +168,3 @@ class SourceHandle:
         self._left_behind.discard(task)
         if not task.cancelled() and task.exception() is not None:
             _log.info("a source ended late", extra={"source": self.name, "detail": str(task.exception())})
-
-
-class Session:
-    """The reader of a source for one question. It is opened on first use, in a task of its own.
-
-    ``used``: seconds that the source has already used for this question. They count towards its timeout.
-    """
-
-    def __init__(self, source: SourceHandle, used: float = 0.0) -> None:
-        self.source = source
-        self._used = used
-        self._holder: asyncio.Task[None] | None = None
-        self._abandoned = False
-        self._ready: asyncio.Future[Reader] = asyncio.get_running_loop().create_future()
-        self._end: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
-
-    @property
-    def is_lost(self) -> bool:
-        """Whether the reader was given up because work on it failed or took too long."""
-        return self._abandoned
-
-    async def ask(self, work: Callable[[Reader], Awaitable[_Result]]) -> _Result:
-        """Return the result of the work on the reader. Raises `StoreError` if it fails or takes too long."""
-        started = time.monotonic()
-        try:
-            reader = await self._reader()
-            with of_source(self.source.name):
-                task = asyncio.ensure_future(_as_coroutine(work, reader))
-            try:
-                return await self.source.in_time(task, self._left(started))
-            except StoreError:
-                raise
-            except Exception as error:  # a store translates an error when it leaves the block of its reader
-                await self._explain(error)
-                raise
-        except (StoreError, asyncio.CancelledError):
-            self._abandon()
-            raise
-        finally:
-            self._used += time.monotonic() - started
-
-    async def close(self) -> None:
-        """Close the reader."""
-        if self._holder is None or self._holder.done() or self._abandoned:
-            return
-        if not self._end.done():
-            self._end.set_result(None)
-        try:
-            await asyncio.wait({self._holder}, timeout=_CLOSING)
-        finally:
-            if not self._holder.done():
-                self.source.leave(self._holder)
-
-    async def _reader(self) -> Reader:
-        started = time.monotonic()
-        if self._holder is None:
-            with of_source(self.source.name):
-                self._holder = asyncio.create_task(self._hold())
-            self._holder.add_done_callback(_forget)
-        try:
-            either: set[asyncio.Future[Any]] = {self._holder, self._ready}
-            await asyncio.wait(either, timeout=self._left(started), return_when="FIRST_COMPLETED")
-        except asyncio.CancelledError:
-            self._abandon()
-            raise
-        if self._ready.done():
-            return self._ready.result()
-        # The reader could not be opened, or opening it takes too long.
-        await self.source.in_time(self._holder, 0)
-        raise StoreError("The source ended too early; ask again.")
-
-    async def _hold(self) -> None:
-        async with self.source.store.read() as reader:
-            self._ready.set_result(reader)
-            error = await self._end
-            if error is not None:
-                raise error
-
-    async def _explain(self, error: Exception) -> None:
-        if self._holder is not None and not self._end.done():
-            self._end.set_result(error)
-            await self.source.in_time(self._holder, _CLOSING)
-
-    def _abandon(self) -> None:
-        self._abandoned = True
-        if self._holder is not None and not self._holder.done():
-            self.source.leave(self._holder)
-
-    def _left(self, started: float) -> float | None:
-        if self.source.timeout is None:
-            return None
-        return max(self.source.timeout - self._used - (time.monotonic() - started), 0.0)
-
-
-async def _as_coroutine(work: Callable[[Reader], Awaitable[_Result]], reader: Reader) -> _Result:
-    return await work(reader)
-
-
-def _forget(task: asyncio.Task[None]) -> None:
-    with suppress(asyncio.CancelledError):
-        task.exception()  # the caller has it already; otherwise asyncio logs it as never retrieved
-
-
-async def first_of_all(works: Iterable[Awaitable[Any]]) -> list[Any]:
-    """Run works concurrently and return their results.
-
-    An exception in one cancels the others. All have ended when this function returns or raises.
-    """
-    tasks = [asyncio.ensure_future(work) for work in works]
-    try:
-        return list(await asyncio.gather(*tasks))
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
