@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from ceems_grpc.store.runtime.umask import keep_new_files_private
 from ceems_grpc.version import PLUGIN_ID, VERSION
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def _serve() -> int:
     from ceems_grpc.grafana.serve.memory import use_one_allocator  # noqa: PLC0415 - not for other commands
 
     use_one_allocator()  # before Arrow is loaded
-    os.umask(0o077)  # files that it makes hold rows that others may not read
+    keep_new_files_private()
     from ceems_grpc.bridge.create_datasource import create_datasource  # noqa: PLC0415 - not for other commands
     from ceems_grpc.grafana.serve.process import serve_plugin  # noqa: PLC0415 - not for other commands
 

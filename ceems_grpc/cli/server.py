@@ -17,6 +17,7 @@ from ceems_grpc.grafana.serve.telemetry.logs import start_logging
 from ceems_grpc.grafana.serve.telemetry.tracing import start_tracing, stop_tracing
 from ceems_grpc.grafana.serve.threads import share_fairly
 from ceems_grpc.settings import Settings, SettingsError
+from ceems_grpc.store.runtime.umask import keep_new_files_private
 from ceems_grpc.version import VERSION
 
 _FLUSH_SECONDS = 2.0
@@ -29,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
     start_logging({"GF_PLUGIN_LOG_LEVEL": options.log_level})
     start_tracing(os.environ, name="CEEMS bridge server", version=VERSION)
     try:
-        os.umask(0o077)  # files that it makes hold rows that others may not read
+        keep_new_files_private()
         asyncio.run(_serve(server_settings(options), policy_of(options)))
     except (ListenError, SecretFileError, SettingsError) as error:
         raise CommandError(str(error)) from None

@@ -19,6 +19,7 @@ from ceems_grpc.store.columnar.layout import CannotMirrorError, Meta
 from ceems_grpc.store.duckdb.files import open_duck
 from ceems_grpc.store.duckdb.target import NewMirror
 from ceems_grpc.store.follow.fill import fill_target
+from ceems_grpc.store.runtime.umask import keep_new_files_private
 from ceems_grpc.store.sqlite.source_rows import AdbcRows, PythonRows, Rows
 
 
@@ -53,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Fill a mirror as the one argument, a `FillJob` as JSON, says. Lives no longer than its standard input is open."""
     (text,) = sys.argv[1:] if arguments is None else arguments
     threading.Thread(target=_leave_with_parent, daemon=True).start()
-    os.umask(0o077)  # the mirror is for this user only from its first byte
+    keep_new_files_private()
     with contextlib.suppress(OSError):
         os.nice(5)  # who waits for an answer goes first
     try:

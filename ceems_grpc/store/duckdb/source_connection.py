@@ -1,18 +1,24 @@
 """The follower's own connection to the database file.
 
-It stays open between looks at the file. Only then does a log that was started again prove which commits it holds.
+It stays open between two looks at the file. Otherwise a log that was restarted does not prove which commits it holds.
 """
 
 import sqlite3
 from contextlib import suppress
 from pathlib import Path
 
-from ceems_grpc.store.sqlite.shm_guard import FileIdentity, enter, identity_of, leave, opened
+from ceems_grpc.store.sqlite.shm_guard import (
+    FileIdentity,
+    identity_of,
+    record_wal_index,
+    register_connection,
+    unregister_connection,
+)
 from ceems_grpc.store.sqlite.source_rows import PythonRows
 
 
 class SourceConnection:
-    """A connection that is closed when the file, or the WAL-index that it uses, no longer exists."""
+    """A connection to the database file; it is closed when the file or the WAL-index that it uses is gone."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -27,21 +33,21 @@ class SourceConnection:
         return self._rows
 
     def open(self) -> None:
-        """Open it, unless it is. Raises OSError and sqlite3.Error."""
+        """Open the connection unless it is open. Raises OSError and sqlite3.Error."""
         if self._rows is not None:
             return
         self.close()
         file = identity_of(self._path)
-        if not enter(file):
-            raise OSError("files beside the database were replaced while it was being read")
+        if not register_connection(file):
+            raise OSError("the files next to the database were replaced while it was being read")
         self._file = file
         self._rows = PythonRows(self._path)
-        self._rows.one("SELECT count(*) FROM sqlite_master")  # opens the WAL-index, to stay
+        self._rows.one("SELECT count(*) FROM sqlite_master")  # opens the WAL-index, which then stays open
         self._file = identity_of(self._path)
-        opened(self._file)
+        record_wal_index(self._file)
 
     def close_if_replaced(self) -> None:
-        """Close the connection if it is to a file, or uses a WAL-index, that no longer exists."""
+        """Close the connection if the file or the WAL-index that it uses no longer exists."""
         try:
             found = identity_of(self._path)
         except OSError:
@@ -50,8 +56,8 @@ class SourceConnection:
             self.close()
 
     def interrupt(self) -> None:
-        """End the statement that runs in another thread."""
-        with suppress(sqlite3.ProgrammingError):  # the work has closed it
+        """Interrupt the statement that runs in another thread."""
+        with suppress(sqlite3.ProgrammingError):  # closed by the other thread
             if self._rows is not None:
                 self._rows.interrupt()
 
@@ -62,5 +68,5 @@ class SourceConnection:
             self._rows.close()
             self._rows = None
         if self._file is not None:
-            leave(self._file)
+            unregister_connection(self._file)
             self._file = None

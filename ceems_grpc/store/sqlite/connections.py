@@ -18,7 +18,13 @@ from ceems_grpc.store.errors import StoreBusyError, StoreMissingError, StoreSche
 from ceems_grpc.store.sqlite.errors import check_wal, explain, explain_path
 from ceems_grpc.store.sqlite.guard import GuardedConnection
 from ceems_grpc.store.sqlite.kept_files import may_read
-from ceems_grpc.store.sqlite.shm_guard import FileIdentity, enter, identity_of, leave, opened
+from ceems_grpc.store.sqlite.shm_guard import (
+    FileIdentity,
+    identity_of,
+    record_wal_index,
+    register_connection,
+    unregister_connection,
+)
 
 _CLOSING = 5.0  # seconds for which to wait for readers to leave
 
@@ -105,10 +111,10 @@ class ConnectionPool:
             )
         return DatabaseFile(file, status.st_size, status.st_mtime_ns)
 
-    async def _enter(self, file: FileIdentity) -> None:
-        """Count a connection of this process, after those to a WAL-index that no longer exists have been closed."""
+    async def _register(self, file: FileIdentity) -> None:
+        """Register a connection, once those that use a WAL-index that no longer exists have been closed."""
         ends = time.monotonic() + self._busy_timeout
-        while not enter(file):
+        while not register_connection(file):
             if time.monotonic() > ends:
                 raise StoreBusyError("The database was replaced while it was being read; ask again in a moment.")
             for pool in list(_pools):
@@ -117,7 +123,7 @@ class ConnectionPool:
             await asyncio.sleep(0.01)
 
     async def _connect(self, file: FileIdentity) -> aiosqlite.Connection:
-        await self._enter(file)
+        await self._register(file)
         uri = f"file:{quote(os.fspath(self._path.absolute()))}?mode=ro"
         connection = aiosqlite.connect(
             uri, uri=True, isolation_level=None, timeout=self._busy_timeout, factory=GuardedConnection
@@ -128,8 +134,8 @@ class ConnectionPool:
             await asyncio.to_thread(check_wal, self._path)
             await connection
             await connection.execute("PRAGMA cache_size = -4096")
-            await connection.execute_fetchall("PRAGMA schema_version")  # opens the WAL-index, to stay
-            opened(await asyncio.to_thread(identity_of, self._path))
+            await connection.execute_fetchall("PRAGMA schema_version")  # opens the WAL-index, which then stays open
+            record_wal_index(await asyncio.to_thread(identity_of, self._path))
         except sqlite3.Error as error:
             await self._drop(connection)
             raise explain(self._path, error) from error
@@ -164,7 +170,7 @@ class ConnectionPool:
             await connection.close()
         file = self._files.pop(connection, None)
         if file is not None:
-            leave(file)
+            unregister_connection(file)
 
     async def _drop_idle(self) -> None:
         idle, self._idle = self._idle, []
