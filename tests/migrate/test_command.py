@@ -1,24 +1,30 @@
 """The command, run as a process of its own."""
 
+import contextlib
 import json
+import os
+import pty
 import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from ceems_grpc.migrate.dashboards.migration import migrate
 from ceems_grpc.migrate.panels.panel import Options
-from tests.migrate.boards import FOLDER, load
+from tests.migrate.boards import FOLDER, load, panels
 
 _MAIN = """
 import argparse, sys
-from ceems_grpc.migrate import command
-assert "pyarrow" not in sys.modules
+from ceems_grpc.cli.options.migrate_dashboard import add_parser
 parser = argparse.ArgumentParser()
-command.add_parser(parser.add_subparsers(dest="command", required=True))
-sys.exit(command.run(parser.parse_args()))
+add_parser(parser.add_subparsers(dest="command", required=True))
+options = parser.parse_args()
+assert "pyarrow" not in sys.modules
+from ceems_grpc.cli.migrate_dashboard import run
+sys.exit(run(options))
 """
 
 
@@ -91,3 +97,42 @@ def test_files_that_cannot_be_opened(tmp_path: Path) -> None:
     assert nowhere.returncode == 1
     assert "No such file" in nowhere.stderr
     assert "Traceback" not in nowhere.stderr
+
+
+def test_titles_reach_the_terminal_escaped(tmp_path: Path) -> None:
+    document = load("left")
+    title = "\x1b]8;;http://x\x07\u202e\x9b2J\r\npost \ud800"
+    next(panel for panel in panels(document) if panel["title"] == "post")["title"] = title
+    file, output = tmp_path / "\x1bboard.json", tmp_path / "new.json"
+    file.write_text(json.dumps(document), encoding="utf-8")
+    done = _run(file, "-o", output)
+    assert done.returncode == 2
+    shown = r"panel '\x1b]8;;http://x\x07\u202e\x9b2J\r\npost \ud800': target A: the request is a POST"
+    assert f"not rewritten: {shown}" in done.stderr
+    assert done.stderr.replace("\n", "").isprintable()
+    assert title in {panel.get("title") for panel in panels(json.loads(output.read_text(encoding="utf-8")))}
+    file.write_text("{", encoding="utf-8")
+    assert r"\x1bboard.json: no JSON" in _run(file).stderr
+
+
+def test_a_terminal_gets_a_dashboard_without_control_characters(tmp_path: Path) -> None:
+    document = load("rows") | {"title": "\x9b2J\u202e\x7f\x1b"}
+    file = tmp_path / "board.json"
+    file.write_text(json.dumps(document), encoding="utf-8")
+    ours, theirs = pty.openpty()
+    written: list[bytes] = []
+
+    def read() -> None:
+        with contextlib.suppress(OSError):  # the other side was closed
+            while part := os.read(ours, 65536):
+                written.append(part)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    with os.fdopen(theirs, "wb") as terminal:
+        subprocess.run([sys.executable, "-c", _MAIN, "migrate-dashboard", str(file)], stdout=terminal, check=True)
+    reader.join(30)
+    os.close(ours)
+    text = b"".join(written).decode().replace("\r\n", "\n")
+    assert text.replace("\n", "").isprintable()
+    assert json.loads(text) == migrate(document).dashboard

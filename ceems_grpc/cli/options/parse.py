@@ -4,8 +4,8 @@ import argparse
 from collections.abc import Sequence
 
 from ceems_grpc.cli.options.feed import add_options as add_feed_options
+from ceems_grpc.cli.options.migrate_dashboard import add_parser as add_migrate_parser
 from ceems_grpc.cli.options.server import add_options as add_server_options
-from ceems_grpc.migrate.command import add_parser as add_migrate_parser
 
 QUERY_TYPES = ("units", "usage", "stats", "users", "projects", "clusters", "usage-over-time")
 SOURCES = ("units", "prorated", "daily")
