@@ -79,7 +79,12 @@ def test_check_writes_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [("{", "no JSON"), ("\udcff", "no JSON"), ("[]", "not an object"), ("{}", "neither 'panels' nor 'rows'")],
+    [
+        ("{", "no JSON"),
+        ("\udcff", "no JSON"),
+        ("[]", "not an object"),
+        ("{}", "none of 'panels', 'rows' and 'elements'"),
+    ],
 )
 def test_bad_files(tmp_path: Path, content: str, words: str) -> None:
     file = tmp_path / "bad.json"

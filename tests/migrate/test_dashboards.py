@@ -1,7 +1,6 @@
 """What rewriting does to whole dashboards."""
 
 import json
-from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any
 
@@ -14,6 +13,7 @@ from ceems_grpc.migrate.panels.panel import Options
 from ceems_grpc.migrate.report import CEEMS, INFINITY, Json
 from ceems_grpc.panels.query_model import read_query
 from tests.migrate.boards import NAMES, filled, inner, is_infinity, load, migrated, our_targets, panel, panels, variable
+from tests.migrate.json_places import any_json, places
 
 VALUES: dict[str, str | list[str]] = {
     "VAR_SITE": "slurm-0",
@@ -125,10 +125,7 @@ def test_other_parts_are_untouched(name: str) -> None:
     assert all(v in new["templating"]["list"] for v in kept)
 
 
-_SCALARS = st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=8)
-_JSON = st.recursive(
-    _SCALARS, lambda inside: st.lists(inside, max_size=3) | st.dictionaries(st.text(max_size=6), inside, max_size=3)
-)
+_JSON = any_json()
 _SOURCES = st.sampled_from(
     [
         None,
@@ -183,12 +180,7 @@ def test_a_foreign_panel_beside_ours_is_untouched(other: Json) -> None:
     ("document", "words"),
     [
         ([], "not an object"),
-        ({"title": "x"}, "neither 'panels' nor 'rows'"),
-        ({"spec": {"elements": {}}, "kind": "Dashboard"}, "schema v2"),
-        ({"apiVersion": "dashboard.grafana.app/v2", "kind": "Dashboard", "spec": {"title": "x"}}, "schema v2"),
-        ({"apiVersion": "dashboard.grafana.app/v2beta1", "kind": "Dashboard", "spec": {"panels": []}}, "schema v2"),
-        ({"dashboard": {"apiVersion": "dashboard.grafana.app/v2alpha1", "spec": {"layout": {}}}}, "schema v2"),
-        ({"spec": {"layout": {"kind": "GridLayout"}, "panels": []}}, "schema v2"),
+        ({"title": "x"}, "none of 'panels', 'rows' and 'elements'"),
         ({"kind": "LibraryPanel", "spec": {"panels": []}}, "a LibraryPanel"),
     ],
 )
@@ -211,22 +203,15 @@ def test_the_wrapping_of_the_http_api_and_of_git_sync_stays() -> None:
 def test_a_broken_dashboard_is_rewritten_or_refused(name: str, data: st.DataObject) -> None:
     """Whatever stands in place of any part, there is an answer or a sentence, and a second run changes nothing."""
     document = load(name)
-    places = list(_places(document))
+    found = list(places(document))
     for _ in range(data.draw(st.integers(1, 3))):
-        holder, key = data.draw(st.sampled_from(places))
+        holder, key = data.draw(st.sampled_from(found))
         holder[key] = data.draw(_JSON)
     try:
         first = migrate(document).dashboard
     except NotADashboardError:
         return
     assert migrate(first).dashboard == first
-
-
-def _places(part: Any) -> Iterator[tuple[Any, Any]]:
-    for key, value in list(part.items()) if isinstance(part, dict) else list(enumerate(part)):
-        yield part, key
-        if isinstance(value, dict | list):
-            yield from _places(value)
 
 
 # Data sources
@@ -282,6 +267,63 @@ def test_panels_with_several_data_sources() -> None:
     both = panel(new, "API and weather")
     assert both["datasource"] == {"type": "datasource", "uid": "-- Mixed --"}
     assert [target["datasource"]["type"] for target in both["targets"]] == [CEEMS, INFINITY]
+
+
+_MIXED = {"type": "datasource", "uid": "-- Mixed --"}
+
+
+@pytest.mark.parametrize(
+    "of_panel", [None, "CEEMS REST", {"type": INFINITY, "uid": "u"}, {"uid": "u"}, {}, "-- Mixed --", _MIXED]
+)
+@pytest.mark.parametrize("of_target", [None, "CEEMS REST", {"type": INFINITY, "uid": "u"}, {"uid": "u"}, "absent"])
+def test_every_way_to_name_a_data_source(of_panel: Any, of_target: Any) -> None:
+    """By a name, as older dashboards do, by null for the default one, and by Grafana's own names."""
+    document = load("beside")
+    one = panel(document, "Last day")
+    one["datasource"] = of_panel
+    for target in one["targets"]:
+        target.pop("datasource", None)
+        if of_target != "absent":
+            target["datasource"] = of_target
+    migration = migrate(document)
+    new = panel(migration.dashboard, "Last day")
+    ours = {"type": CEEMS, "uid": "${ceems}"}
+    assert not [finding for finding in migration.left if "Last day" in finding.where]
+    assert [target["datasource"] for target in new["targets"]] == [ours]
+    assert new["datasource"] == (of_panel if of_panel in ("-- Mixed --", _MIXED) else ours)
+
+
+@pytest.mark.parametrize("own", ["-- Dashboard --", {"type": "datasource", "uid": "-- Dashboard --"}])
+def test_a_panel_that_shows_another_ones_results_keeps_its_data_source(own: Any) -> None:
+    document = load("beside")
+    panel(document, "The same by team")["datasource"] = own
+    new = panel(migrate(document).dashboard, "The same by team")
+    assert new["datasource"] == own
+    assert new["transformations"][0] == panel(migrated("beside"), "Use by team")["transformations"][0]
+
+
+def test_panels_in_rows_in_rows_are_rewritten() -> None:
+    document = load("beside")
+    plain = migrate(document).dashboard
+    deep = deepcopy(document)
+    board = inner(deep)
+    board["panels"] = [
+        {"type": "row", "id": 90, "collapsed": True, "panels": [{"type": "row", "id": 91, "panels": board["panels"]}]}
+    ]
+    made = migrate(deep)
+    assert inner(made.dashboard)["panels"][0]["panels"][0]["panels"] == inner(plain)["panels"]
+
+
+def test_a_library_panel_that_the_file_has_not_is_told_and_stays() -> None:
+    document = load("beside")
+    shared = {"id": 77, "title": "Shared", "libraryPanel": {"uid": "far", "name": "n"}}
+    inner(document)["panels"].append(shared)
+    made = migrate(document)
+    assert inner(made.dashboard)["panels"][-1] == shared
+    assert [str(f) for f in made.findings if f.where == "panel 'Shared'"] == [
+        "note: panel 'Shared': library panel: it is not part of the file; "
+        "export the dashboard with its library panels to rewrite it"
+    ]
 
 
 # Queries

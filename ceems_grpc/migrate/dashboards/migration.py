@@ -5,13 +5,17 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
+from ceems_grpc.migrate.dashboards.schema_v2 import ClassicView
 from ceems_grpc.migrate.dashboards.variables import infinity_query, rewrite_variable_query
 from ceems_grpc.migrate.json_parts import as_object, as_text, objects
 from ceems_grpc.migrate.panels.panel import Options, reads_ceems, rewrite_panel
 from ceems_grpc.migrate.references import References, plugin_of
 from ceems_grpc.migrate.report import INFINITY, CannotRewriteError, Finding, Json
 
-_SCHEMA_V2 = "dashboard.grafana.app/v2"
+_GROUP = "dashboard.grafana.app/"
+_SCHEMA_V2 = f"{_GROUP}v2"
+_KNOWN_VERSIONS = (f"{_GROUP}v0", f"{_GROUP}v1", _SCHEMA_V2)
+_KINDS = {"Dashboard", "DashboardWithAccessInfo"}
 
 
 class NotADashboardError(Exception):
@@ -37,40 +41,56 @@ def migrate(document: Any, options: Options | None = None) -> Migration:  # noqa
     Raises `NotADashboardError`.
     """
     copy = deepcopy(document)
-    findings = _rewrite(_dashboard_in(copy), options or Options())
+    dashboard, version = _dashboard_in(copy)
+    if not _is_v2(dashboard, version):
+        return Migration(copy, tuple(_rewrite(dashboard, options or Options())))
+    view = ClassicView(dashboard, version)
+    findings = _rewrite(view.dashboard, options or Options())
+    view.write_back()
     return Migration(copy, tuple(findings))
 
 
-def _dashboard_in(document: Any) -> Json:  # noqa: ANN401 - anything that was a file
+def _dashboard_in(document: Any) -> tuple[Json, str]:  # noqa: ANN401 - anything that was a file
     """Find the dashboard: the file itself, ``dashboard`` of an answer of the HTTP API, ``spec`` of a resource.
 
-    A resource is what git sync and the newer HTTP API write. One of another kind, or of schema v2, is refused.
+    A resource is what git sync and the newer HTTP API write. Returns the version of the API with it; it may be empty.
     """
     if not isinstance(document, dict):
         raise NotADashboardError("The file holds JSON, but not an object as a dashboard is.")
     dashboard: Json = document
-    while "panels" not in dashboard:
-        _check_resource(dashboard)
+    version = _checked_version(dashboard)
+    while "panels" not in dashboard and "elements" not in dashboard:
         inner = [dashboard[key] for key in ("dashboard", "spec") if isinstance(dashboard.get(key), dict)]
         if not inner:
             break
         dashboard = inner[0]
-    _check_resource(dashboard)
-    if not isinstance(dashboard.get("panels"), list) and not isinstance(dashboard.get("rows"), list):
-        raise NotADashboardError("The file is no dashboard: it has neither 'panels' nor 'rows'.")
-    return dashboard
+        version = _checked_version(dashboard) or version
+    if _is_v2(dashboard, version):
+        if not isinstance(dashboard.get("elements"), dict):
+            raise NotADashboardError(
+                "The file has Grafana's schema v2, but no object 'elements', which holds its panels."
+            )
+    elif not isinstance(dashboard.get("panels"), list) and not isinstance(dashboard.get("rows"), list):
+        raise NotADashboardError("The file is no dashboard: it has none of 'panels', 'rows' and 'elements'.")
+    return dashboard, version
 
 
-def _check_resource(part: Json) -> None:
-    """Refuse schema v2, told by its version or its layout, and resources that are no dashboards."""
+def _checked_version(part: Json) -> str:
+    """Return the version of a resource. Refuses versions that are not known, and resources that are no dashboards."""
     version, kind = as_text(part.get("apiVersion")), as_text(part.get("kind"))
-    is_v2 = version.startswith(_SCHEMA_V2) or any(isinstance(part.get(key), dict) for key in ("elements", "layout"))
-    if is_v2:
+    if version.startswith(_GROUP) and not version.startswith(_KNOWN_VERSIONS):
         raise NotADashboardError(
-            "The dashboard has Grafana's schema v2. Export it in the classic form (Export, Classic) and try again."
+            f"The dashboard has Grafana's schema {version.removeprefix(_GROUP)[:50]}. This command does not know it. "
+            "Export it as V2 Resource or in the classic form and try again."
         )
-    if kind and kind != "Dashboard":
+    if kind and kind not in _KINDS:
         raise NotADashboardError(f"The file holds a {kind[:50]}, not a dashboard.")
+    return version
+
+
+def _is_v2(dashboard: Json, version: str) -> bool:
+    """Tell schema v2 by its version or its layout."""
+    return version.startswith(_SCHEMA_V2) or any(isinstance(dashboard.get(key), dict) for key in ("elements", "layout"))
 
 
 def _rewrite(dashboard: Json, options: Options) -> list[Finding]:

@@ -38,7 +38,8 @@ def reads_ceems(target: Any, datasource: Any, dashboard: Json, options: Options)
     """
     if not isinstance(target, dict):
         return False
-    reference = target.get("datasource") or datasource
+    # A target of a mixed panel that names no data source asks the default one.
+    reference = target.get("datasource") or (None if _is_mixed(datasource) else datasource)
     plugin = plugin_of(reference, dashboard)
     if plugin not in {"", INFINITY} or (not plugin and "url_options" not in target):
         return False
