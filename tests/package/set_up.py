@@ -16,7 +16,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -30,6 +29,7 @@ from plugin_zip import write_zip
 
 from ceems_grpc.version import VERSION
 from tests.package.plugin_folders import write_frontend, write_program
+from tests.support.finished import finished
 from tests.support.places import ROOT, SYNTHETIC
 from tests.support.plugin.ceems import CeemsPlugin
 from tests.support.plugin.process import running
@@ -109,14 +109,10 @@ class Host:
         command = self.here(block)
         outside = [path for path in _ABSOLUTE.findall(command) if not path.startswith((str(self.folder), "/dev/"))]
         assert outside == [], "the commands name places of the real host"
-        done = subprocess.run(
+        done = finished(
             ["/bin/bash", "-eu", "-o", "pipefail", "-c", command],
             cwd=self.folder / "work",
             env={**self._environment, **environment},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
         )
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}{self.logs()}"
         return done.stdout

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 from configparser import ConfigParser
 from pathlib import Path
@@ -20,6 +19,7 @@ from ceems_grpc.cli.options.parse import parse
 from ceems_grpc.cli.server import server_settings
 from ceems_grpc.settings import PluginSettings, Settings, SettingsError, data_source
 from ceems_grpc.store.sources import BridgeSource, FileSource, PostgresSource, Source
+from tests.support.finished import finished
 from tests.support.places import ROOT
 
 DEPLOY = ROOT / "deploy"
@@ -121,7 +121,7 @@ def test_compose_writes_the_database_with_a_command_that_the_program_has(tmp_pat
     )
     assert "/var/lib" not in here
     for _ in range(2):  # a second start replaces the database
-        subprocess.run(["/bin/sh", "-euc", here], check=True, capture_output=True, cwd=ROOT)
+        assert finished(["/bin/sh", "-euc", here], cwd=ROOT).returncode == 0
     assert database.read_bytes().startswith(b"SQLite format 3\0")
 
 
@@ -135,9 +135,7 @@ def test_systemd_knows_every_line_of_the_drop_ins(tmp_path: Path) -> None:
     for unit in tmp_path.glob("ceems-grpc-*.service"):
         unit.write_text(unit.read_text().replace("/usr/local/bin/ceems-grpc", "/bin/true"))
     units = sorted(path for path in tmp_path.glob("*.service"))
-    checked = subprocess.run(
-        [analyze, "verify", "--man=no", *units], capture_output=True, text=True, check=False, cwd=tmp_path
-    )
+    checked = finished([analyze, "verify", "--man=no", *units], cwd=tmp_path)
     assert (checked.returncode, checked.stdout) == (0, "")
     assert "systemd" not in checked.stderr
     assert str(tmp_path) not in checked.stderr, checked.stderr

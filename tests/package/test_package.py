@@ -6,7 +6,6 @@ import hashlib
 import json
 import shutil
 import stat
-import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from plugin_facts import BUILD, libraries_name, program_name
 from plugin_rules import problems
 
 from ceems_grpc.version import VERSION
+from tests.support.finished import finished
 from tests.support.go_host import PluginHost
 from tests.support.places import ROOT, SYNTHETIC
 
@@ -44,7 +44,7 @@ def _ask(host: PluginHost, *models: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _run(*command: object, cwd: Path) -> str:
-    done = subprocess.run([str(part) for part in command], cwd=cwd, env={}, capture_output=True, text=True, check=False)
+    done = finished([str(part) for part in command], cwd=cwd, env={})
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -115,7 +115,7 @@ def test_it_uses_no_file_of_the_host(host: PluginHost, plugin_folder: Path) -> N
 def test_it_answers_where_there_is_no_python(plugin_folder: Path, program: Path, tmp_path: Path) -> None:
     """Empty folders cover every Python of the host, its time zones and these sources, for this process alone."""
     unshare = shutil.which("unshare")
-    if unshare is None or subprocess.run([unshare, "-rm", "true"], capture_output=True, check=False).returncode:
+    if unshare is None or finished([unshare, "-rm", "true"]).returncode:
         pytest.skip("not tried without Python on the host: this system lets no process have mounts of its own")
     database = tmp_path / "ceems.db"
     shutil.copyfile(SYNTHETIC, database)
@@ -160,7 +160,7 @@ def test_commands_answer_as_they_do_from_the_sources(
 
 
 def test_by_hand_it_says_what_it_is(program: Path, tmp_path: Path) -> None:
-    done = subprocess.run([program], cwd=tmp_path, env={}, capture_output=True, text=True, check=False)
+    done = finished([program], cwd=tmp_path, env={})
     assert (done.returncode, done.stdout) == (1, "")
     assert "Grafana" in done.stderr
 

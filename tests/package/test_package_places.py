@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from tests.support.bridge_servers import Files, serving
 from tests.support.bridged_host import HERE, YEAR, check_same_from_there, there
 from tests.support.collector import collecting
 from tests.support.compare import same
+from tests.support.finished import finished
 from tests.support.go_host import PluginHost
 from tests.support.places import SYNTHETIC
 from tests.support.postgres.servers import PASSWORD, Server, empty_database, server
@@ -56,14 +56,7 @@ def test_it_feeds_postgresql_and_answers_from_there(
     secret.touch(0o600)
     secret.write_text(PASSWORD)
     where = ("--database", database, "--to", server.url(empty_database), "--site", "here", "--timezone", "Europe/Paris")
-    done = subprocess.run(
-        [str(part) for part in (program, "feed", *where, "--password-file", secret, "--once")],
-        cwd=program.parent,
-        env={},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = finished([program, "feed", *where, "--password-file", secret, "--once"], cwd=program.parent, env={})
     assert done.returncode == 0, done.stderr
     source = {
         "uid": "postgres",

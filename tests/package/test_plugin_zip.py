@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import subprocess
 import tempfile
 import zipfile
 from datetime import UTC, datetime, timedelta, timezone
@@ -15,6 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from plugin_zip import write_zip
+
+from tests.support.finished import finished
 
 _WHEN = datetime(2026, 11, 23, 12, 34, 56, tzinfo=UTC)
 _NAMES = st.from_regex(r"\A([a-z]{1,3}/){0,2}[a-z]{1,3}\.txt\Z")
@@ -59,8 +60,8 @@ def test_unzip_makes_programs_that_run(tmp_path: Path) -> None:
     program.write_text("#!/bin/sh\necho it runs\n")
     program.chmod(0o700)
     write_zip(program.parent, tmp_path / "plugin.zip", top="ceems", when=_WHEN)
-    subprocess.run([unzip, "-q", tmp_path / "plugin.zip", "-d", tmp_path / "out"], check=True)
-    answer = subprocess.run([tmp_path / "out" / "ceems" / program.name], capture_output=True, text=True, check=True)
+    assert finished([unzip, "-q", tmp_path / "plugin.zip", "-d", tmp_path / "out"]).returncode == 0
+    answer = finished([tmp_path / "out" / "ceems" / program.name])
     assert answer.stdout == "it runs\n"
 
 

@@ -25,6 +25,7 @@ from grafana_home import GrafanaError, configure, find_grafana
 from plugin_facts import program_name
 
 from tests.package.plugin_folders import write_frontend, write_program
+from tests.support.finished import finished
 from tests.support.places import ROOT
 
 SCRIPT = ROOT / "packaging" / "run_grafana.py"
@@ -80,9 +81,7 @@ def _free_port() -> int:
 
 def _run(*options: object, temporary: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(SCRIPT), *map(str, options)]
-    return subprocess.run(
-        command, env={"TMPDIR": str(temporary), **environment}, capture_output=True, text=True, check=False, timeout=60
-    )
+    return finished(command, env={"TMPDIR": str(temporary), **environment}, timeout=60)
 
 
 @contextmanager
@@ -96,7 +95,11 @@ def _running(*options: object, temporary: Path, home: Path) -> Iterator[subproce
         yield process
     finally:
         process.terminate()  # and with it what it has started, which would keep the pipes open
-        process.communicate(timeout=60)
+        try:
+            process.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
 
 
 def _folder_of(temporary: Path) -> Path:

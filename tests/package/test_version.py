@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from ceems_grpc.version import PLUGIN_ID, VERSION
+from tests.support.finished import finished
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,7 +37,8 @@ def test_the_frontends_build_stamps_plugin_json() -> None:
         const { stampPlugin } = require('./frontend/build/stampPlugin.js');
         process.stdout.write(stampPlugin(require('fs').readFileSync('plugin.json'), 'production'));
     """
-    done = subprocess.run([node, "-e", script], cwd=ROOT, check=True, capture_output=True, text=True)
+    done = finished([node, "-e", script], cwd=ROOT)
+    assert done.returncode == 0, done.stderr
     stamped = json.loads(done.stdout)
     assert stamped["info"]["version"] == VERSION
     assert re.fullmatch(r"\d{4}-\d\d-\d\d", stamped["info"]["updated"])

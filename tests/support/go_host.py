@@ -17,11 +17,14 @@ import fcntl
 import hashlib
 import itertools
 import json
+import os
 import queue
 import shutil
+import signal
 import subprocess
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -31,6 +34,7 @@ from tests.support.places import ROOT
 
 HOST_FOLDER = ROOT / "tests" / "interop" / "host"
 BUILD_FOLDER = ROOT / "build" / "interop"
+_STOP_SECONDS = 60.0  # go-plugin itself kills a plugin that does not end
 _SOURCES = ("*.go", "go.mod", "go.sum")
 
 Answer = dict[str, Any]
@@ -130,9 +134,10 @@ class PluginHost:
         env: Mapping[str, str] | None = None,
         auto_mtls: bool = False,
         cwd: Path | None = None,
-        start_timeout: str = "30s",
+        start_timeout: float = 30,
     ) -> None:
-        options = ["-start-timeout", start_timeout]
+        options = ["-start-timeout", f"{start_timeout}s"]
+        self._start_seconds = start_timeout + _STOP_SECONDS
         if auto_mtls:
             options.append("-mtls")
         if cwd is not None:
@@ -146,17 +151,21 @@ class PluginHost:
 
     def __enter__(self) -> PluginHost:
         pipe = subprocess.PIPE
-        self._process = subprocess.Popen(self._arguments, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+        self._process = subprocess.Popen(
+            self._arguments, stdin=pipe, stdout=pipe, stderr=pipe, text=True, start_new_session=True
+        )
         self._ids = itertools.count(1)
         self._lock = threading.Lock()
         self._waiting: dict[int, queue.SimpleQueue[Answer]] = {}
         self._ended = False
         self._log_reader = threading.Thread(target=self._read_log, daemon=True)
         self._log_reader.start()
-        line = _pipes(self._process)[1].readline()
+        with self._ending_after(self._start_seconds):
+            line = _pipes(self._process)[1].readline()
         self.started = json.loads(line) if line else {"op": "failed", "error": "the host ended at once"}
         if self.started["op"] != "started":
-            self._close_pipes()
+            with self._ending_after(_STOP_SECONDS):
+                self._close_pipes()
             raise RuntimeError(f"the plugin did not start: {self.started['error']}\n{self.log_text()}")
         self._answer_reader = threading.Thread(target=self._read_answers, daemon=True)
         self._answer_reader.start()
@@ -166,8 +175,9 @@ class PluginHost:
         for number in list(self._waiting):
             self._write({"id": next(self._ids), "op": "cancel", "target": number})
         _pipes(self._process)[0].close()
-        self._answer_reader.join()
-        self._close_pipes()
+        with self._ending_after(_STOP_SECONDS):
+            self._answer_reader.join()
+            self._close_pipes()
         if kind is None and not self.exit:
             raise RuntimeError(f"the Go host ended with {self._process.returncode}\n{self.log_text()}")
 
@@ -253,6 +263,20 @@ class PluginHost:
             self._ended = True
             for waiting in self._waiting.values():
                 waiting.put({"host_error": "the Go host ended before it answered"})
+
+    @contextmanager
+    def _ending_after(self, seconds: float) -> Iterator[None]:
+        """Kill the host and the plugin if the block takes longer, so that nothing keeps the pipes open."""
+        timer = threading.Timer(seconds, self._kill)
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _kill(self) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
 
     def _close_pipes(self) -> None:
         stdin, stdout = _pipes(self._process)

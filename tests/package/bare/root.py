@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+
+from tests.support.finished import finished
 
 NOBODY = 65534
 _SECCOMP = Path(__file__).with_name("seccomp.py")
@@ -64,9 +65,7 @@ class BareRoot:
 
     def run(self, program: str, *arguments: str, environment: Mapping[str, str] | None = None) -> str:
         """Return what a program of the root prints; it must end with 0."""
-        done = subprocess.run(
-            self.command(program, *arguments), env=dict(environment or {}), capture_output=True, text=True, check=False
-        )
+        done = finished(self.command(program, *arguments), env=environment or {})
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -87,7 +86,7 @@ def new_root(folder: Path, *, busybox: bool) -> BareRoot:
     if sys.platform != "linux":
         pytest.skip("not tried in a bare root: only Linux has one")
     private = "-m" if os.geteuid() == 0 else "-rm"
-    if subprocess.run([_tool("unshare"), private, "true"], capture_output=True, check=False).returncode:
+    if finished([_tool("unshare"), private, "true"]).returncode:
         pytest.skip("not tried in a bare root: this system lets no process have mounts of its own")
     folder.mkdir(parents=True)
     root = BareRoot(folder, has_devices=busybox)

@@ -1,0 +1,1 @@
+"""The package in a root folder that holds nothing but the plugin and its data."""
