@@ -1,4 +1,4 @@
-"""The imagined computing centre: its clusters, how much work each of them gets, and when."""
+"""The imagined computing centre: its clusters, how much work each of them receives, and when."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class ClusterLoad:
 
 
 def build_loads(random: Random, people: People) -> tuple[ClusterLoad, ...]:
-    """Set up the clusters of the centre and let a part of the people into each; the shares add up to 1."""
-    # Batch users queue work for the night; people start machines by hand in office hours; pods come with CI and cron.
+    """Set up the clusters of the centre and give each of them a share of the people. The shares of work add up to 1."""
+    # Batch users queue work for the night; people start machines by hand during office hours; CI and cron start pods.
     return (
         ClusterLoad(
             SlurmCluster(

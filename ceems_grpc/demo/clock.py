@@ -1,4 +1,4 @@
-"""Times as a site's resource managers and ceems_api_server write them, made fast enough for millions of rows."""
+"""Times as resource managers and ceems_api_server write them, fast enough for millions of rows."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def elapsed(seconds: int) -> str:
     return f"{days}-{_CLOCK[rest]}" if days else _CLOCK[rest]
 
 
-# A table of the seconds of a day costs 30 ms once, and saves a division chain in each of millions of texts.
+# A table of the seconds of a day costs 30 ms once, and saves a chain of divisions in each of millions of texts.
 _CLOCK = tuple(
     f"{hour:02}:{minute:02}:{second:02}" for hour in range(24) for minute in range(60) for second in range(60)
 )

@@ -1,4 +1,4 @@
-"""Writes the demo database: what a medium HPC, cloud and Kubernetes centre's ceems_api_server would have written."""
+"""Writes the demo database, as the ceems_api_server of a medium-sized HPC, cloud and Kubernetes centre would."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from ceems_grpc.demo.work import Cluster
 
 MINIMUM_UNITS: Final = 20
 _BATCH: Final = 2000
-_LONGEST_TAIL: Final = 20 * HOUR  # units of the tail started this long ago at most, and come out of order
+_LONGEST_TAIL: Final = 20 * HOUR  # the last units started at most this long ago, and are written out of order
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,19 +59,19 @@ def write_demo_database(
     """Write a CEEMS database (schema version 9, WAL mode) with invented but plausible content to `path`.
 
     The same seed, now, days, units, users and zone give the same rows. `now` is an aware datetime (None: the present);
-    the last update lies less than 15 minutes before it, and the first unit starts `days` days before that.
+    the last update is less than 15 minutes before it, and the first unit starts `days` days before that.
     `zone` is the IANA time zone that the texts are written in. `progress` is called with the number of units done and
-    `units`, now and then and at the end.
+    `units`, at intervals and at the end.
 
-    The rows go to a hidden file beside `path`, which takes its place at the end, with no -wal or -shm left over.
-    Who still reads a replaced file goes on with the old one until it opens `path` again.
-    Raises FileExistsError when `path` exists and `overwrite` is false, and ValueError for arguments that make no sense.
+    The rows are written to a hidden file in the same folder, which then replaces `path`; no -wal or -shm is left over.
+    A program that has the replaced file open reads the old rows until it opens `path` again.
+    Raises FileExistsError if `path` exists and `overwrite` is false, and ValueError for invalid arguments.
     """
     target = Path(path)
     moment = datetime.now(UTC) if now is None else now
     _check(target, overwrite, moment, days, units)
     plan = _Plan(SiteClock(zone), seed=seed, now=math.floor(moment.timestamp()), days=days, units=units, users=users)
-    scratch = _create_beside(target)
+    scratch = _create_scratch(target)
     try:
         with contextlib.closing(sqlite3.connect(scratch, isolation_level=None)) as connection:
             summary = _fill(connection, plan, target, progress)
@@ -98,7 +98,7 @@ def _check(target: Path, overwrite: bool, now: datetime, days: int, units: int) 
 
 
 class _Plan:
-    """Everything that is drawn before the first unit: people, clusters, counts and factors."""
+    """What is drawn before the first unit: people, clusters, counts and factors."""
 
     def __init__(self, clock: SiteClock, *, seed: int, now: int, days: int, units: int, users: int) -> None:
         random = _random("people", seed)
@@ -120,9 +120,9 @@ class _Plan:
         self.random = _random("starts", seed)
 
     def stream(self) -> Iterator[tuple[Cluster, DemoUnit]]:
-        """Make all units, hour by hour, and in an hour cluster by cluster."""
+        """Make all units, by hour and then by cluster."""
         random, last = self.random, self.updates.last
-        # Each cluster ends with a unit that runs for hours, one that just started, and one that waits if it has such.
+        # Each cluster ends with a unit that has run for hours, one that just started, and one that waits (if it can).
         waiting = [(load, maker) for load, maker in zip(self.loads, self.makers, strict=True) if load.cluster.waiting]
         tail = 2 * len(self.loads) + len(waiting)
         counts = [
@@ -151,7 +151,7 @@ def _shares(loads: tuple[ClusterLoad, ...], units: int) -> list[int]:
 def _fill(
     connection: sqlite3.Connection, plan: _Plan, target: Path, progress: Callable[[int, int], None] | None
 ) -> DemoSummary:
-    # Nobody reads the file before it is in place, and a crash only leaves a scratch file: no journal is needed.
+    # No journal is needed: nobody reads the file before it is in place, and a crash leaves only a scratch file.
     connection.execute("PRAGMA journal_mode = OFF")
     connection.execute("PRAGMA synchronous = OFF")
     connection.execute("BEGIN")
@@ -173,7 +173,7 @@ def _fill(
         if len(batch) == _BATCH:
             connection.executemany(insert_unit, batch)
             done += len(batch)
-            # The hour before the newest start may still get units of another cluster, and the last hours get the tail.
+            # Another cluster may still add to the hour before the newest start, and the last units to the last hours.
             newest = int(unit.row[started_at_ts]) // 1000
             complete = min(newest - HOUR, plan.updates.last - _LONGEST_TAIL)
             daily_rows += connection.executemany(insert_day, totals.daily_rows(complete)).rowcount
@@ -185,7 +185,7 @@ def _fill(
     connection.executemany(_insert("usage", USAGE_COLUMNS), totals.usage_rows())
     create_indexes(connection)
     connection.execute("COMMIT")
-    # Journals must be on again before the mode can change; closing the only connection then removes -wal and -shm.
+    # The journal must be on before the mode can change. Closing the only connection then removes -wal and -shm.
     connection.execute("PRAGMA journal_mode = DELETE")
     connection.execute("PRAGMA journal_mode = WAL")
     if progress:
@@ -225,7 +225,7 @@ def _write_people(connection: sqlite3.Connection, plan: _Plan) -> tuple[int, int
                 insert,
                 [
                     (
-                        # Only OpenStack gives users and projects ids of their own.
+                        # Only OpenStack assigns separate ids to users and projects.
                         uids[f"{table} {name}"] if cluster.manager == "openstack" else "",
                         *(cluster.id, cluster.manager, name),
                         json.dumps(sorted(values), separators=(",", ":")),
@@ -244,7 +244,7 @@ def _write_people(connection: sqlite3.Connection, plan: _Plan) -> tuple[int, int
 
 
 def _random(purpose: str, seed: int) -> Random:
-    """Return numbers of their own for each purpose, so that e.g. more users do not change when units start."""
+    """Return a separate generator for each purpose, so that more users, for example, do not change start times."""
     return Random(f"{purpose} {seed}")
 
 
@@ -253,7 +253,7 @@ def _insert(table: str, columns: tuple[str, ...]) -> str:
     return f"INSERT INTO {table} ({names}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608 - constant names
 
 
-def _create_beside(target: Path) -> Path:
+def _create_scratch(target: Path) -> Path:
     """Create an empty file in the folder of `target`, with the permissions that an ordinary new file gets."""
     scratch = target.with_name(f".{target.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
     os.close(os.open(scratch, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
@@ -267,7 +267,7 @@ def _companions(path: Path) -> list[Path]:
 def _put_in_place(scratch: Path, target: Path, overwrite: bool) -> None:
     if not overwrite and target.exists():
         raise _exists(target)
-    # A -wal of the old file would be replayed into the new one, so it must be gone before the new file shows.
+    # SQLite would replay the old file's -wal into the new one, so it must be gone before the new file appears.
     for stale in _companions(target):
         stale.unlink(missing_ok=True)
     scratch.replace(target)

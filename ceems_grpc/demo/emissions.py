@@ -18,9 +18,9 @@ a year), RTE eCO2mix and WattTime (marginal, hence higher)."""
 
 
 class CarbonIntensity:
-    """Carbon intensity of each hour in a span of time, by provider, with fast means over any part of it.
+    """Carbon intensity of each hour in a span of time, by provider, with fast means over any period.
 
-    `start` and `end` are Unix seconds. Days differ (weather, season), and so do the hours of a day (demand).
+    `start` and `end` are Unix seconds. It varies between days (weather, season) and hours (demand).
     """
 
     def __init__(self, random: Random, start: int, end: int) -> None:
@@ -29,7 +29,7 @@ class CarbonIntensity:
         self._sums = {provider: _running_sums(random, provider, self._first_hour, hours) for provider in FACTOR_RANGES}
 
     def mean(self, provider: str, start: int, end: int) -> float:
-        """Return the mean factor in gCO2e per kWh over the hours that [start, end] touches, both in the span."""
+        """Return the mean factor in gCO2e per kWh over the hours that [start, end] touches; both are in the span."""
         sums = self._sums[provider]
         first = start // HOUR - self._first_hour
         last = end // HOUR - self._first_hour + 1

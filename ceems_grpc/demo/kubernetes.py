@@ -90,7 +90,7 @@ class KubernetesCluster:
         return Outcome("Failed", 1 + int(seconds * random.random()))
 
     def unfinished(self) -> Outcome:
-        """Draw the state of a pod that runs; a few have containers that do not get ready."""
+        """Draw the state of a pod that runs; a few have containers that never become ready."""
         return Outcome("Running/Ready" if self._random.random() < 0.93 else "Running/ContainersNotReady", 0)
 
     def tags(self, workload: Workload, outcome: Outcome) -> str:

@@ -20,7 +20,7 @@ _RUNNING: Final = Outcome("RUN", 0, detail="0")
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """A queue: its hosts, what one host has, and the longest run that it allows."""
+    """A queue: its hosts, what one host has, and its run limit."""
 
     name: str
     host_prefix: str
@@ -100,7 +100,7 @@ class LsfCluster:
         )
 
     def next_uuid(self, workload: Workload) -> str:
-        """Return the next element of the member's job array of that name, or the number of a new submission."""
+        """Return the next element of the member's job array with this name, or the number of a new submission."""
         random = self._random
         key = (workload.member.user.name, workload.name)
         array = self._arrays.get(key)
@@ -124,7 +124,7 @@ class LsfCluster:
         return min(86_400, 1 + int(self._random.expovariate(1.0) * 300 * workload.nodes))
 
     def outcome(self, workload: Workload) -> Outcome:
-        """Draw how a job ends: DONE, or EXIT with the exit code that tells why; none outlives its limit."""
+        """Draw how a job ends: DONE, or EXIT with an exit code that says why. No job exceeds its limit."""
         random = self._random
         seconds = workload.duration(random)
         luck = random.random()
@@ -140,7 +140,7 @@ class LsfCluster:
         return _RUNNING
 
     def tags(self, workload: Workload, outcome: Outcome) -> str:
-        """Return the tags of a job on some of the queue's hosts; a job that waits has no hosts yet."""
+        """Return the tags of a job on some of the queue's hosts; a waiting job has no hosts yet."""
         hosts = [] if outcome.state == _PENDING else self._pick_hosts(workload)
         slots = workload.cpus // max(1, len(hosts))
         placed = ":".join(f"{slots}*{host}" for host in hosts) or "-"

@@ -53,7 +53,7 @@ class OpenStackCluster:
     running_end = "N/A"
     waiting = ""
     exact_walltime = False
-    has_io = False  # a guest does its IO itself, where the exporter on the host cannot see it
+    has_io = False  # the exporter on the host cannot see the guest's IO
     has_network = True
 
     def __init__(
@@ -66,7 +66,7 @@ class OpenStackCluster:
         self._kinds = 0
 
     def workload(self, member: Member) -> Workload:
-        """Invent a kind of machine: for a try of an hour, or a service that lives for months."""
+        """Invent a kind of machine: a test of an hour, or a service that runs for months."""
         random = self._random
         # Every fourth kind has virtual GPUs, so that small databases have some too.
         self._kinds += 1
@@ -102,7 +102,7 @@ class OpenStackCluster:
         return 5 + int(self._random.expovariate(1.0) * 20)
 
     def outcome(self, workload: Workload) -> Outcome:
-        """Draw how a machine ends: deleted, perhaps only softly, perhaps after a time in which it stood still."""
+        """Draw how a machine ends: deleted, soft-deleted, or deleted after a pause."""
         random = self._random
         seconds = min(workload.limit_seconds, workload.duration(random))
         state = "DELETED" if random.random() < 0.95 else "SOFT_DELETED"

@@ -8,7 +8,7 @@ from random import Random
 from typing import Final
 
 STAFF_USER: Final = "admin"
-"""Grafana's own first user: here a member of the centre's staff, so that a fresh Grafana shows units of its user."""
+"""Grafana's initial user. It is a member of staff here, so that a new Grafana shows units of its user."""
 STAFF_PROJECT: Final = "operations"
 ADMIN_USERS: Final = (STAFF_USER, "grafana", "ceems-int-svc")
 """Names in admin_users; the last is the service account that CEEMS adds itself."""
@@ -65,7 +65,7 @@ class People:
     def on_cluster(
         self, random: Random, access: float, *, groups: bool = False, service_accounts: bool = False
     ) -> tuple[Member, ...]:
-        """Return the members that one cluster knows: its staff, and a part `access` (0 to 1) of the others.
+        """Return the members of one cluster: its staff, and a fraction `access` (0 to 1) of the others.
 
         Only with `groups` does it know their groups. With `service_accounts` about half of its projects have one.
         """
@@ -80,12 +80,12 @@ class People:
 
 
 def invent_people(random: Random, users: int) -> People:
-    """Invent that many users (at least 3), with projects and memberships; a few of them do most of the work."""
+    """Invent users (at least 3) with projects and memberships. A few of them do most of the work."""
     if users < 3:
         raise ValueError(f"{users} users are too few for a demo: ask for 3 or more.")
     people = tuple(_user(random, number) for number in range(users))
     projects = (STAFF_PROJECT, *(_numbered(_TOPICS, number) for number in range(max(2, users // 3))))
-    # A Pareto law: most users try something now and then, a few keep the clusters busy.
+    # A Pareto law: most users run something now and then, and a few keep the clusters busy.
     members = [Member(people[0], STAFF_PROJECT, 1.0)]
     popularity = [1.0 / (rank + 2) for rank in range(len(projects) - 1)]
     for user in people:
@@ -109,6 +109,6 @@ def _service_user(project: str) -> User:
 
 
 def _numbered(names: Sequence[str], number: int) -> str:
-    """Return the name at that place, counting on with a suffix when the list is used up, so names never repeat."""
+    """Return the name at this index. Beyond the end of the list, a numeric suffix keeps names unique."""
     rounds, place = divmod(number, len(names))
     return f"{names[place]}{rounds + 1}" if rounds else names[place]

@@ -1,4 +1,4 @@
-"""When units start: by day and night, in the week and at the weekend, on busy and on quiet days."""
+"""When units start: day and night, weekdays and weekends, busy and quiet days."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _THURSDAY: Final = 3  # weekday of 1970-01-01, counted from Monday
 
 @dataclass(frozen=True, slots=True)
 class Rhythm:
-    """Activity at night and at the weekend, as a part (0 to 1) of that at a weekday's peak."""
+    """Activity at night and at the weekend, as a fraction (0 to 1) of the peak of a weekday."""
 
     night: float
     weekend: float
@@ -23,7 +23,7 @@ class Rhythm:
     def weight(self, local: int) -> float:
         """Return the relative activity at a local time, in seconds since 1970-01-01T00:00:00 local."""
         day, second = divmod(local, DAY)
-        # A smooth day with its peak at 14:30, and flat at night.
+        # A smooth curve over the day that peaks at 14:30 and is flat at night.
         daylight = max(0.0, math.cos((second / HOUR - 14.5) / 24 * math.tau) + 0.35) / 1.35
         weekday = (day + _THURSDAY) % 7
         return (self.night + (1.0 - self.night) * daylight) * (self.weekend if weekday >= 5 else 1.0)

@@ -45,8 +45,8 @@ _UPDATES = ("num_updates integer DEFAULT 0", "last_updated_at text")
 def create_schema(connection: sqlite3.Connection, version: int = LATEST_VERSION) -> None:
     """Create the empty tables and the indexes of schema `version`, and record it in schema_migrations.
 
-    The database must not hold any of these tables yet (sqlite3.OperationalError otherwise).
-    Raises ValueError when there is no such version.
+    The database must not have any of these tables yet (sqlite3.OperationalError otherwise).
+    Raises ValueError if there is no such version.
     """
     create_tables(connection, version)
     create_indexes(connection, version)

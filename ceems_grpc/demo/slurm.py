@@ -42,7 +42,7 @@ GPU_PARTITIONS: Final = (
 
 
 class SlurmCluster:
-    """A Slurm cluster with these partitions; uuids are job numbers that count up."""
+    """A Slurm cluster with these partitions; uuids are increasing job numbers."""
 
     manager = "slurm"
     running_end = "Unknown"
@@ -104,7 +104,7 @@ class SlurmCluster:
         )
 
     def next_uuid(self, workload: Workload) -> str:
-        """Return the next job number; other jobs, such as ones that never started, took some in between."""
+        """Return the next job number. Numbers are skipped, as if other jobs that never started had taken them."""
         self._job += 1 + int(self._random.random() * 3)
         return str(self._job)
 
@@ -113,14 +113,14 @@ class SlurmCluster:
         return workload.name
 
     def queue_seconds(self, workload: Workload) -> int:
-        """Draw a wait: short when a hole fits the job, hours when it needs several nodes."""
+        """Draw a wait: short if the job fits into a gap, hours if it needs several nodes."""
         random = self._random
         if random.random() < 0.4:
             return int(random.random() * 6)
         return min(259_200, int(random.expovariate(1.0) * 900 * (workload.nodes + workload.gpus)))
 
     def outcome(self, workload: Workload) -> Outcome:
-        """Draw how a job ends; most complete, and none outlives its limit."""
+        """Draw how a job ends. Most complete, and none exceeds its limit."""
         random = self._random
         seconds = workload.duration(random)
         luck = random.random()
@@ -130,7 +130,7 @@ class SlurmCluster:
             return Outcome("COMPLETED", seconds, detail="0:0")
         seconds = 1 + int(min(seconds, workload.limit_seconds) * random.random())
         if luck < 0.90:
-            # Scripts fail early more often than late.
+            # Scripts fail more often early than late.
             return Outcome("FAILED", 1 + int(seconds * random.random()), detail=random.choice(("1:0", "2:0", "127:0")))
         if luck < 0.975:
             by = workload.member.user.uid if random.random() < 0.95 else 0
@@ -140,7 +140,7 @@ class SlurmCluster:
         return Outcome(_NODE_FAIL, seconds, detail="1:0")
 
     def unfinished(self) -> Outcome:
-        """Return the one state of a job that has not ended."""
+        """Return the only state of a job that has not ended."""
         return _RUNNING
 
     def tags(self, workload: Workload, outcome: Outcome) -> str:
@@ -165,7 +165,7 @@ def is_requeued(outcome: Outcome) -> bool:
 
 
 def _node_lists(partitions: Sequence[Partition]) -> dict[tuple[str, int], list[tuple[str, str]]]:
-    """Return, by partition and number of nodes, every run of nodes that a job can get."""
+    """Return every range of nodes that a job can get, by partition and number of nodes."""
     return {
         (partition.name, count): [_node_list(partition, first, count) for first in range(partition.nodes - count + 1)]
         for partition in partitions
@@ -175,7 +175,7 @@ def _node_lists(partitions: Sequence[Partition]) -> dict[tuple[str, int], list[t
 
 
 def _node_list(partition: Partition, first: int, count: int) -> tuple[str, str]:
-    """Return the nodes as Slurm folds them, and as CEEMS unfolds them."""
+    """Return the list of nodes as Slurm abbreviates it, and as CEEMS expands it."""
     names = [f"{partition.node_prefix}{number:03}" for number in range(first, first + count)]
     if count == 1:
         return names[0], names[0]

@@ -1,4 +1,4 @@
-"""Texts that Go's writer makes: numbers of metric maps, and uuids."""
+"""Texts in the form that CEEMS, written in Go, gives them: numbers in metric maps, and uuids."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Adds units up to the rows of daily_usage and usage, as ceems_api_server does while it updates.
+"""Adds up units to the rows of daily_usage and usage, as ceems_api_server does when it updates.
 
-Every unit gives a vector of numbers, and vectors of one cluster are added place by place. What a unit used counts to
-the UTC days in which it ran, evenly; the unit itself, and its updates, to the day of its last update. Means are kept as
-sums of value times weight beside the sums of the weights; the weights are those of the keys of total_time_seconds.
+Each unit yields a vector of numbers; the vectors of a cluster are added element by element. Usage is spread evenly over
+the UTC days in which the unit ran. The unit and its updates count on the day of its last update. A mean is kept as the
+sum of value times weight and the sum of the weights; the weights are the values in total_time_seconds.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ceems_grpc.demo.work import Cluster
 Vector = list[float]
 Row = tuple[str | int, ...]
 
-# Places of a vector. The flags count units that have a measurement, so that a key shows only where one has it.
+# Places of a vector. The flags count units that have a measurement, so that a key appears only if one has it.
 UNITS: Final = 0
 UPDATES: Final = 1
 TIMES: Final = slice(2, 7)  # in the order of TIME_KEYS
@@ -49,10 +49,10 @@ class _Group(NamedTuple):
 
 
 class UsageTotals:
-    """Sums of all units by cluster, user and project, for each UTC day and in all.
+    """Sums of all units by cluster, user and project, for each UTC day and in total.
 
-    Units have to come in the order of their start times; then a day is complete as soon as a unit of a later day
-    comes, and only a few days are in memory.
+    Units must be added in the order of their start times. A day is then complete when a unit of a later day is
+    added, and only a few days are in memory.
     """
 
     def __init__(self, clock: SiteClock) -> None:
@@ -63,7 +63,7 @@ class UsageTotals:
         self._origin: dict[_Group, tuple[Cluster, Member]] = {}
 
     def add(self, cluster: Cluster, member: Member, ran: tuple[int, int], updated: int, vector: Vector) -> None:
-        """Add the vector of one unit that ran from one second to another and was last updated at `updated`."""
+        """Add the vector of one unit that ran from one second to another, and was last updated at `updated`."""
         group = _Group(cluster.id, member.user.name, member.project)
         for day, share in _shares(ran, updated):
             part = [value * share for value in vector]
@@ -109,7 +109,7 @@ class UsageTotals:
 
 
 def _shares(ran: tuple[int, int], updated: int) -> Iterator[tuple[int, float]]:
-    """Return the UTC days of a run with the share of it that lies in each; the day of the update is always there."""
+    """Return the UTC days of a run, and the share of the run in each. The day of the update is always included."""
     start, end = ran
     first, last = min(start, updated) // DAY, updated // DAY
     if first == last or end <= start:

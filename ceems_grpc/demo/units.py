@@ -1,4 +1,4 @@
-"""Makes the rows of table units, one after the other, in the order in which the units start."""
+"""Makes the rows of table units, in the order in which the units start."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class UnitMaker:
         self._requeued: deque[_Requeued] = deque()
 
     def started(self, start: int) -> DemoUnit:
-        """Make a unit that starts at that second, at or before the last update."""
+        """Make a unit that starts at this second, at or before the last update."""
         requeued = self._requeued
         if requeued and requeued[0].ready <= start:
             again = requeued.popleft()
@@ -100,7 +100,7 @@ class UnitMaker:
         return self._unit(workload, cluster.next_uuid(workload), cluster.unit_name(workload), created, start)
 
     def running(self, start: int) -> DemoUnit:
-        """Make a unit that starts at that second and still runs."""
+        """Make a unit that starts at this second and still runs."""
         cluster = self._cluster
         workload = self._pick(start)
         created = start - cluster.queue_seconds(workload)
@@ -108,7 +108,7 @@ class UnitMaker:
         return self._finish(workload, uuid, cluster.unit_name(workload), (created, start, 0), cluster.unfinished())
 
     def pending(self) -> DemoUnit:
-        """Make a unit that was created just now and has not started; its start and end are 0, and `N/A` as texts."""
+        """Make a unit that was just created and has not started: start and end are 0 as numbers and `N/A` as text."""
         cluster = self._cluster
         workload = self._pick(self._updates.last)
         created = self._updates.last - int(self._random.random() * 300)
@@ -146,7 +146,7 @@ class UnitMaker:
     def _finish(
         self, workload: Workload, uuid: str, name: str, times: tuple[int, int, int], outcome: Outcome
     ) -> DemoUnit:
-        """Write the row of a unit with these creation, start and end times; a 0 stands for a time still to come."""
+        """Write the row of a unit with these creation, start and end times; 0 means that the time has not come yet."""
         created, start, end = times
         cluster, clock, updates = self._cluster, self._clock, self._updates
         updated = updates.following(end) if end else updates.last
@@ -188,7 +188,7 @@ class UnitMaker:
             f'"walltime":{number(walltime)}}}'
         )
         times = (cpu_memory_time, cpu_time, gpu_memory_time, gpu_time, walltime)
-        # Go writes a map that nothing has filled as null; adding to it in a later update makes it {}.
+        # Go writes an uninitialised map as null. A later update that adds to it makes it {}.
         empty = "null" if updates == 1 else "{}"
         if (
             end - start < SCRAPE_SECONDS

@@ -1,4 +1,4 @@
-"""Files of mirrors: where they lie, whose they are, and how they are opened, shared and deleted."""
+"""Files of mirrors: where they are stored, who owns them, and how they are opened, shared and deleted."""
 
 import contextlib
 import fcntl
@@ -56,7 +56,7 @@ class Snapshot:
         return counts.by_group(counting, self._groups(counts.highest))
 
     def close(self) -> None:
-        """Let go of the moment."""
+        """Release the snapshot."""
         with suppress(duckdb.Error):
             self.connection.close()
         self.mirror.release()
@@ -87,11 +87,11 @@ class Mirror:
 
     @property
     def needs_rebuild(self) -> bool:
-        """Whether it has so many holes that it should be made anew."""
+        """Whether it has so many holes that it should be rebuilt."""
         return self.rewritten > self.most_rewritten
 
     def snapshot(self) -> Snapshot | None:
-        """Return the newest moment, or None where the mirror is closed. Raises duckdb.Error."""
+        """Return a snapshot of the newest state, or None if the mirror is closed. Raises duckdb.Error."""
         with self._lock:
             if not self._users:
                 return None
@@ -121,7 +121,7 @@ class Mirror:
             snapshot.close()
 
     def retire(self, *, delete: bool) -> None:
-        """Close the mirror when nobody reads it any more; no new snapshots are given."""
+        """Give out no new snapshots, and close the mirror when the last reader ends."""
         self._delete = delete
         self.release()
 
@@ -158,9 +158,9 @@ def open_duck(path: Path, memory_limit: str, threads: int, *, read_only: bool = 
             "allow_community_extensions": False,
             # Checkpoints would rewrite several hundred thousand rows to fill a few gaps; see Mirror.needs_rebuild.
             "max_vacuum_tasks": 0,
-            # What a crash of the machine leaves unwritten fails DuckDB's checksums, and is made anew.
+            # After a crash of the machine, unwritten data fail DuckDB's checksums, and the mirror is rebuilt.
             "fsync_mode": "NONE",
-            # A snapshot is of the moment at which it is taken, not of its first statement.
+            # A snapshot shows the state when it was taken, not when its first statement runs.
             "immediate_transaction_mode": True,
         },
     )
@@ -171,7 +171,7 @@ def open_duck(path: Path, memory_limit: str, threads: int, *, read_only: bool = 
 
 
 def read_meta(connection: duckdb.DuckDBPyConnection) -> Meta:
-    """Return what a mirror says of itself. Raises ValueError where it was not finished or is of another layout."""
+    """Return the state that a mirror records. Raises ValueError if it is unfinished or has another layout."""
     try:
         rows = connection.execute("SELECT json FROM state").fetchall()
     except duckdb.CatalogException as error:
@@ -191,7 +191,7 @@ class Place:
     """A place in a folder for the mirror of one database, which no other process (or store) uses while it is held."""
 
     def __init__(self, folder: Path, source: Path) -> None:
-        """Take the first free place. Raises OSError where the folder cannot be made or written, or is full."""
+        """Take the first free place. Raises OSError if the folder cannot be created or written, or is full."""
         _make_private(folder)
         name = hashlib.sha256(os.fsencode(source.absolute())).hexdigest()[:16]
         for slot in range(_SLOTS):
@@ -209,7 +209,7 @@ class Place:
         raise OSError(f"{folder} holds {_SLOTS} mirrors of {source} already")
 
     def found(self) -> list[Path]:
-        """Return the mirrors that lie here, the newest first."""
+        """Return the mirrors in this place, newest first."""
         files = [path for path in self._folder.glob(f"{self._stem}-*{_SUFFIX}") if path.is_file()]
         return sorted(files, key=lambda path: path.stat().st_mtime_ns, reverse=True)
 
@@ -219,13 +219,13 @@ class Place:
         return self._folder / f"{name}.building", self._folder / f"{name}{_SUFFIX}"
 
     def tidy(self, keep: Path | None) -> None:
-        """Delete everything that lies here but one mirror: what killed processes left."""
+        """Delete everything in this place except one mirror: files that killed processes left."""
         for path in self._folder.glob(f"{self._stem}-*"):
             if keep is None or not path.name.startswith(keep.name):
                 delete_mirror(path)
 
     def leave(self) -> None:
-        """Let others have the place."""
+        """Release the place to other processes."""
         os.close(self._file)
 
 
@@ -246,7 +246,7 @@ def _make_private(folder: Path) -> None:
 
 
 def delete_mirror(path: Path) -> None:
-    """Delete a mirror and what DuckDB keeps beside it; what is not there is no error."""
+    """Delete a mirror and the files that DuckDB keeps next to it. Missing files are not an error."""
     for leftover in (path, path.with_name(path.name + ".wal"), path.with_name(path.name + ".tmp")):
         with suppress(OSError):
             if leftover.is_dir():
@@ -258,7 +258,7 @@ def delete_mirror(path: Path) -> None:
 
 
 def cache_folders() -> tuple[Path, ...]:
-    """Return where mirrors may lie, the best place first: the user's cache folder, and the folder of passing files."""
+    """Return folders for mirrors, best first: the user's cache folder and the folder for temporary files."""
     folders = []
     cache = os.environ.get("XDG_CACHE_HOME", "")
     if Path(cache).is_absolute():

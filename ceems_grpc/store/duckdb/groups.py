@@ -38,7 +38,7 @@ def create_groups(duck: duckdb.DuckDBPyConnection, layout: TableLayout) -> None:
 
 
 def number_groups(duck: duckdb.DuckDBPyConnection, layout: TableLayout, rows: pa.Table) -> pa.Table:
-    """Return the rows with the numbers of their groups, of which new ones are written down.
+    """Return the rows with the numbers of their groups. New groups are recorded.
 
     Numbers count from 0, and keep their meaning for as long as the mirror is.
     """
@@ -84,7 +84,7 @@ def _has(_column: str) -> bool:
 
 
 def _different(rows: pa.Table) -> tuple[list[_Texts], pa.Int64Array]:
-    """Return the different rows, and for each row its place among them."""
+    """Return the distinct rows, and for each row its index among them."""
     found: list[_Texts] = [()]
     places = pa.repeat(pa.scalar(0, pa.int64()), rows.num_rows)
     for column in rows.columns:

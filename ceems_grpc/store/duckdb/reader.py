@@ -192,7 +192,7 @@ class MirrorReader:
         return None if found is None else found.known_keys(columns)
 
     async def distinct(self, plan: Distinct) -> pa.Table:
-        """Return the different values of the columns, ordered by them."""
+        """Return the distinct values of the columns, sorted."""
         return await self._answer(
             plan.table, lambda sql: self._fetch_few(sql.distinct(plan), sql), lambda live: live.distinct(plan)
         )

@@ -1,4 +1,4 @@
-"""Tables of the mirror, in DuckDB, as targets of filling and following."""
+"""The DuckDB tables of the mirror, as targets for filling and following."""
 
 from collections.abc import Iterable, Iterator
 
@@ -23,11 +23,11 @@ class NewMirror:
         self._duck = duck
 
     def begin(self) -> None:
-        """Do nothing: one transaction over millions of rows would only cost."""
+        """Do nothing: one transaction over millions of rows would only slow filling down."""
 
     def rewrite(self, table: Table, layout: TableLayout, rows: Iterable[pa.Table]) -> None:
-        """Make the table and fill it, in parts of the size in which DuckDB writes."""
-        writer = self._duck.cursor()  # typing the rows uses the connection meanwhile
+        """Create the table and fill it in batches of the size in which DuckDB writes."""
+        writer = self._duck.cursor()  # meanwhile, typing the rows uses the connection
         try:
             _create(writer, table, layout)
             _insert(writer, table, layout, rows)
@@ -40,7 +40,7 @@ class NewMirror:
         self._duck.execute("CHECKPOINT")
 
     def rollback(self) -> None:
-        """Do nothing: who fills deletes the file."""
+        """Do nothing: the caller deletes the file."""
 
 
 class OpenMirror:
@@ -163,7 +163,7 @@ def _parts(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
 
 
 def _write_state(duck: duckdb.DuckDBPyConnection, meta: Meta) -> None:
-    """Write what the mirror says of itself; last, since a mirror without it is not finished."""
+    """Write the mirror's state. This comes last: a mirror without a state is unfinished."""
     duck.execute("CREATE TABLE IF NOT EXISTS state (id VARCHAR, json VARCHAR)")
     duck.execute("DELETE FROM state")
     duck.execute("INSERT INTO state VALUES (?, ?)", [meta.id, msgspec.json.encode(meta).decode()])

@@ -17,7 +17,7 @@ Error = adbc_driver_manager.Error
 
 _LEAST_SECRET = 4  # characters
 _NO_COPY = {"adbc.postgresql.use_copy": "false"}
-# What libpq waits for at most, unless the URL says otherwise: a server that is gone must not hold a question.
+# Limits of libpq's waiting unless the URL sets others: a server that is gone must not hold up a question.
 _PATIENCE = {
     "connect_timeout": "10",
     "keepalives_idle": "30",
@@ -36,7 +36,7 @@ _SESSION = (
     "SET extra_float_digits = 1",  # numbers as text are read back as the same numbers
     "SET search_path = pg_catalog",
     "SET enable_partitionwise_aggregate = on",  # shards sum up by themselves
-    "SET jit = off",  # compiling takes longer than most questions
+    "SET jit = off",  # compilation takes longer than most questions
     "SET cursor_tuple_fraction = 1.0",  # cursors are read to their end
 )
 
@@ -97,12 +97,12 @@ class PostgresConnection:
             raise
 
     def run(self, statement: str) -> None:
-        """Run a statement that has no answer."""
+        """Run a statement that returns no rows."""
         with self._cursor() as cursor:
             cursor.execute(statement)
 
     def begin(self) -> None:
-        """Begin a transaction that sees one moment of the database; shards see one moment each."""
+        """Begin a transaction that sees one state of the database. Each shard has its own."""
         self.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
     def fetch(self, statement: str, parameters: Sequence[object] = ()) -> pa.Table:

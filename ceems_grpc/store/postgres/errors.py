@@ -1,4 +1,4 @@
-"""PostgreSQL's and libpq's errors, told as what is wrong and what to do."""
+"""Turns errors of PostgreSQL and libpq into messages that say what is wrong and what to do."""
 
 import re
 
@@ -28,12 +28,12 @@ _NO_SUCH_STATES = {"42P01", "42703", "3F000", "42883"}
 
 
 def state_of(error: Error) -> str:
-    """Return the SQLSTATE of an error, "" where it has none: such come from libpq, mostly while connecting."""
+    """Return the SQLSTATE of an error. Errors of libpq, mostly while connecting, have none (empty string)."""
     return error.sqlstate or ""
 
 
 def is_lost(error: Error) -> bool:
-    """Tell whether the connection is gone; another one may work."""
+    """Tell whether the connection is lost. A new one may work."""
     state = state_of(error)
     return state in _LOST_STATES or (state in {"", "08000"} and _LOST.search(str(error)) is not None)
 
@@ -44,7 +44,7 @@ def is_no_such(error: Error) -> bool:
 
 
 def explain_connect(address: Address, error: Error) -> StoreError:
-    """Say why the server cannot be reached, or does not let this process in."""
+    """Say why the server cannot be reached or rejects the connection."""
     cause = _cause(address, error)
     for pattern, kind, message, advice in _CONNECTING:
         if re.search(pattern, str(error), re.IGNORECASE):

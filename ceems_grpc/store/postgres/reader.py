@@ -167,7 +167,7 @@ class PostgresReader:
         return {column: tuple(sorted(keys)) for column, keys in found.items()}
 
     async def distinct(self, plan: Distinct) -> pa.Table:
-        """Return the different values of the columns, ordered by them."""
+        """Return the distinct values of the columns, sorted."""
         schema = pa.schema([(name, type_of(name)) for name in plan.columns])
 
         def work(connection: PostgresConnection) -> pa.Table:

@@ -1,4 +1,4 @@
-"""SQLite's and the operating system's errors, told as what is wrong and what to do."""
+"""Turns errors of SQLite and the operating system into messages that say what is wrong and what to do."""
 
 import errno
 import os
@@ -43,7 +43,7 @@ def explain(path: Path, error: sqlite3.Error) -> StoreError:
 
 
 def explain_path(path: Path, error: OSError) -> StoreError:
-    """Say which part of the path is in the way."""
+    """Say which part of the path causes the error."""
     part = first_failing_part(path)
     if error.errno in {errno.EACCES, errno.EPERM}:
         return StorePermissionError(

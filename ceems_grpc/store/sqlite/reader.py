@@ -119,7 +119,7 @@ class SqliteReader:
         return {column: tuple(sorted(keys)) for column, keys in found.items()}
 
     async def distinct(self, plan: Distinct) -> pa.Table:
-        """Return the different values of the columns, ordered by them."""
+        """Return the distinct values of the columns, sorted."""
         schema = pa.schema([(name, type_of(name)) for name in plan.columns])
         rows = await self._all(*self._write(plan.table, lambda sql: sql.distinct(plan)))
         return await _table_of(schema, rows)
@@ -227,7 +227,7 @@ class SqliteReader:
                 raise
         else:
             return
-        # Names that users give need not be UTF-8. From now on this connection replaces what is not, which is slower.
+        # Names of users need not be UTF-8. From now on this connection replaces invalid bytes, which is slower.
         self._connection.text_factory = lambda text: text.decode("utf-8", "replace")
         async with aclosing(self._fetch_strictly(statement, parameters)) as chunks:
             async for rows, size in chunks:

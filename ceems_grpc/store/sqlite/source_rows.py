@@ -1,4 +1,4 @@
-"""Rows of the database for those who copy it: read within one transaction, as Arrow, through either of two SQLites.
+"""Reads rows of the database to copy them: in one transaction, as Arrow, through one of two SQLite libraries.
 
 Two SQLites in one process lose each other's locks on a file (section 2.2.1 of
 https://www.sqlite.org/howtocorrupt.html). So ADBC, which brings its own, is only for a process that opens the file in
@@ -48,7 +48,7 @@ class PythonRows:
     """Rows through Python's own SQLite: for small databases and for single rows."""
 
     def __init__(self, source: Path) -> None:
-        """Open the database, never to be written. Raises sqlite3.Error."""
+        """Open the database read-only. Raises sqlite3.Error."""
         self._connection = connect_sqlite(source)
 
     def one(self, statement: str) -> Any:  # noqa: ANN401 - whatever SQLite holds
@@ -83,7 +83,7 @@ class AdbcRows:
     """Rows through ADBC, in C: several times faster, but only for a process that opens the file in no other way."""
 
     def __init__(self, source: Path) -> None:
-        """Open the database, never to be written. Raises the driver's errors."""
+        """Open the database read-only. Raises the driver's errors."""
         from adbc_driver_sqlite import dbapi  # noqa: PLC0415 - see the head of this file
 
         # The driver's module, and so its types, are only loaded where it is used.
@@ -145,7 +145,7 @@ def consistent_version(source: Path, rows: Rows) -> Version:
 
 
 def connect_sqlite(source: Path) -> sqlite3.Connection:
-    """Open the database through Python's SQLite, never to be written."""
+    """Open the database read-only through Python's SQLite."""
     return sqlite3.connect(
         _uri(source),
         uri=True,
