@@ -87,8 +87,9 @@ bench: setup ## compare with plain SQL on a database of a million units (the fir
 bench-scale: setup ## measure ten million units on two PostgreSQL shards (UNITS=10000000; needs PostgreSQL and 30 GB)
 	$(BIN)/python -m bench.scale --units $(or $(UNITS),10000000)
 
-soak: setup ## load test: 32 clients and a writer for ten minutes (SECONDS=600), 10,000 changes of settings, all faults
-	$(BIN)/python -m tests.load.mix --seconds $(or $(SECONDS),600) --pause 30 --strict
+soak: setup ## load test: clients and a writer for ten minutes (SECONDS=600 CLIENTS=32 SLOWER=1), 10,000 changes of settings, all faults
+	$(BIN)/python -m tests.load.mix --seconds $(or $(SECONDS),600) --clients $(or $(CLIENTS),32) --slower $(or $(SLOWER),1) \
+	  --pause 30 --strict
 	$(BIN)/python -m tests.faults.settings --changes 10000
 	$(BIN)/pytest tests/faults
 

@@ -1,6 +1,6 @@
 """Many clients ask the real plugin process small and heavy questions at once, beside a writer that never rests.
 
-    python -m tests.load.mix [DATABASE] [--seconds 600] [--clients 32] [--strict]
+    python -m tests.load.mix [DATABASE] [--seconds 600] [--clients 32] [--slower 1] [--strict]
 
 A quarter of the clients ask heavy questions, the others small ones, all with pauses as people make them. One more asks
 about the writer's ledger, whose answers tell torn and stale rows. ``--strict`` also fails where questions or the
@@ -26,12 +26,13 @@ import grpc
 
 from ceems_grpc.demo.database import write_demo_database
 from ceems_grpc.pb import pluginv2_pb2 as pb
-from tests.load.report import Report
+from tests.load.report import MEMORY_INTERVAL, Report
 from tests.load.writer import Commit, Ledger
 from tests.support.plugin.ceems import CeemsPlugin, ceems_plugin, read_frame
 
 DAY = 86_400_000  # ms, as Grafana's times are
 _HEAVY_PAUSE, _SMALL_PAUSE = 0.5, 0.3  # seconds, the means
+_SAMPLES_PER_LINE = int(600 / MEMORY_INTERVAL)  # a line every ten minutes
 PATIENCE = 600.0  # seconds; how long questions may take is for `Report.faults` to say, and else depends on the machine
 
 
@@ -66,9 +67,16 @@ def heavy_questions() -> list[Question]:
 class Load:
     """A run of all clients against one plugin process."""
 
-    def __init__(self, ceems: CeemsPlugin, seed: int = 1, enough: Callable[[Report], bool] = lambda _: True) -> None:
+    def __init__(
+        self,
+        ceems: CeemsPlugin,
+        seed: int = 1,
+        enough: Callable[[Report], bool] = lambda _: True,
+        slower: float = 1.0,
+    ) -> None:
         self._ceems = ceems
         self._enough = enough
+        self._slower = slower
         self._random = random.Random(seed)
         self._ends = 0.0
         self.report = Report()
@@ -88,7 +96,7 @@ class Load:
 
     async def _client(self, questions: list[Question], waits: list[float], pause: float) -> None:
         while self._goes_on():
-            await asyncio.sleep(self._random.expovariate(1 / pause))
+            await asyncio.sleep(self._random.expovariate(1 / (pause * self._slower)))
             question = self._random.choice(questions)
             # The windows differ: no answer that was kept is measured.
             end = int(time.time() * 1000) - self._random.randrange(0, DAY // 4)
@@ -119,7 +127,7 @@ class Load:
             self.report.waits.setdefault("suggested users", []).append(took)
             if answer.status != 200:
                 self.report.errors.append(f"suggest: {answer.status} {answer.body[:200]!r}")
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(0.5 * self._slower)
 
     async def _read_ledger(self) -> None:
         """Ask for the ledger in several forms; each answer must be of one commit, none older than the question."""
@@ -140,12 +148,17 @@ class Load:
                     continue
                 self.report.ledger += 1
                 self.report.errors += check_ledger(read_frame(response.frames[0]).to_pylist(), known)
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.1 * self._slower)
 
     async def _watch_memory(self) -> None:
         while self._goes_on():
-            self.report.memory.append(resident(self._ceems.plugin.process.pid))
-            await asyncio.sleep(0.5)
+            pid = self._ceems.plugin.process.pid
+            self.report.memory.append(resident(pid))
+            self.report.helpers.append(sum(resident(child) for child in children(pid)))
+            if len(self.report.memory) % _SAMPLES_PER_LINE == 0:
+                sys.stdout.write(self.report.memory_line() + "\n")
+                sys.stdout.flush()
+            await asyncio.sleep(MEMORY_INTERVAL)
 
 
 def check_ledger(rows: list[dict[str, Any]], known: int) -> list[str]:
@@ -162,9 +175,21 @@ def check_ledger(rows: list[dict[str, Any]], known: int) -> list[str]:
 
 
 def resident(pid: int) -> int:
-    """Return the resident memory of a process in bytes."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS"))
+    """Return the resident memory of a process in bytes; 0 of a process that has ended."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS")), 0)
+
+
+def children(pid: int) -> list[int]:
+    """Return the processes that a process has started and that run."""
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            found += map(int, task.read_text().split())
+    return found
 
 
 @asynccontextmanager
@@ -210,6 +235,7 @@ async def mixed_load(
     clients: int,
     seconds: float,
     pause: float = 1.0,
+    slower: float = 1.0,
     enough: Callable[[Report], bool] = lambda _: True,
 ) -> Report:
     """Run clients and writer on a database, which is written to; the mirror lies in the folder.
@@ -219,7 +245,7 @@ async def mixed_load(
     async with ceems_plugin(database, mirror={"mode": "auto", "folder": str(folder)}) as ceems:
         ceems.plugin.patience = PATIENCE
         await settle(ceems)
-        load = Load(ceems, enough=enough)
+        load = Load(ceems, enough=enough, slower=slower)
         if not pause:
             await load.run(user, clients, seconds, ledger=False)
             return load.report
@@ -246,6 +272,7 @@ def main() -> int:
     parser.add_argument("database", type=Path, nargs="?", help="copied; without one, 100,000 units are made up")
     parser.add_argument("--seconds", type=float, default=600.0)
     parser.add_argument("--clients", type=int, default=32)
+    parser.add_argument("--slower", type=float, default=1.0, help="clients pause so many times longer")
     parser.add_argument("--pause", type=float, default=1.0, help="seconds between two updates of the writer; 0: none")
     parser.add_argument("--strict", action="store_true", help="fail also beyond limits that depend on the machine")
     options = parser.parse_args()
@@ -264,6 +291,7 @@ def main() -> int:
                 clients=options.clients,
                 seconds=options.seconds,
                 pause=options.pause,
+                slower=options.slower,
             )
         )
     faults = report.faults(timed=options.strict)

@@ -4,6 +4,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from tests.load.trend import Trend, trend
 from tests.load.writer import Commit
 
 SMALL_P99_MS = 250.0
@@ -12,17 +13,25 @@ _WARM_UP = 0.2  # part of the run in which caches and pools fill
 # What allocators keep of the largest answers differs from one minute to the next; a leak goes on growing.
 MEMORY_MARGIN = 96 * 1024 * 1024
 WAL_BYTES = 64 * 1024 * 1024
+MEMORY_INTERVAL = 0.5  # seconds between two samples
+# Growth of a leak, in bytes per hour. A short run cannot tell it from noise: then the interval reaches below it.
+LEAK = 6 * 1024 * 1024
+_MEBIBYTE = 1024 * 1024
 
 
 @dataclass
 class Report:
-    """What happened: milliseconds by question, what went wrong, resident memory (bytes), the writer's commits."""
+    """What happened: milliseconds by question, what went wrong, resident memory (bytes), the writer's commits.
+
+    ``memory`` is of the plugin's process, ``helpers`` of the processes that it started; both at the same moments.
+    """
 
     waits: dict[str, list[float]] = field(default_factory=dict)
     small: list[float] = field(default_factory=list)
     heavy: list[float] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     memory: list[int] = field(default_factory=list)
+    helpers: list[int] = field(default_factory=list)
     commits: list[Commit] = field(default_factory=list)
     ledger: int = 0
 
@@ -32,11 +41,30 @@ class Report:
         third = max(len(warm) // 3, 1)
         return int(statistics.median(warm[-third:]) - statistics.median(warm[:third])) if warm else 0
 
+    def memory_line(self) -> str:
+        """Return what memory is now, as the median of the last minute, and since when it is sampled."""
+        minutes = len(self.memory) * MEMORY_INTERVAL / 60
+        last = int(60 / MEMORY_INTERVAL)
+        plugin, helpers = (statistics.median(samples[-last:]) / _MEBIBYTE for samples in (self.memory, self.helpers))
+        return f"after {minutes:.0f} min: memory of plugin {plugin:.1f} MiB, helpers {helpers:.1f} MiB"
+
+    def late_trends(self) -> dict[str, Trend]:
+        """Return the trends of memory over the second half of the run, bytes per hour, by what was sampled."""
+        halves = {
+            "plugin": self.memory[len(self.memory) // 2 :],
+            "helpers": self.helpers[len(self.helpers) // 2 :],
+        }
+        trends = {what: trend(half, MEMORY_INTERVAL) for what, half in halves.items()}
+        return {what: found for what, found in trends.items() if found}
+
     def faults(self, *, timed: bool) -> list[str]:
         """Return in which ways the run was not as it should be; ``timed``: also those that depend on the machine."""
         found = list(dict.fromkeys(self.errors))
         if self.grown() > MEMORY_MARGIN:
             found.append(f"memory grew by {self.grown() / 2**20:.0f} MiB")
+        for what, found_trend in self.late_trends().items():
+            if timed and found_trend.lowest > LEAK:
+                found.append(f"memory of {what} still grows by {found_trend.slope / _MEBIBYTE:.1f} MiB an hour")
         largest = max((commit.wal_bytes for commit in self.commits), default=0)
         if largest > WAL_BYTES:
             found.append(f"the writer's log grew to {largest / 2**20:.0f} MiB")
@@ -57,6 +85,11 @@ class Report:
         ]
         if self.memory:
             found.append(f"memory: {max(self.memory) / 2**20:.0f} MiB at most, grew by {self.grown() / 2**20:.0f} MiB")
+        found += [
+            f"memory of {what}, second half: slope {line.slope / _MEBIBYTE:+.2f} MiB an hour,"
+            f" 95 % confidence {line.lowest / _MEBIBYTE:+.2f} to {line.highest / _MEBIBYTE:+.2f}"
+            for what, line in self.late_trends().items()
+        ]
         if self.commits:
             waits = [commit.waited_ms for commit in self.commits]
             largest = max(commit.wal_bytes for commit in self.commits) / 2**20
