@@ -8,16 +8,18 @@ from ceems_grpc.domain.errors import ErrorType, QuestionError
 from ceems_grpc.domain.questions.model import Viewer
 from ceems_grpc.domain.service import Ceems
 from ceems_grpc.grafana import ResourceResponse
-from ceems_grpc.rest.parameters import parse_query
+from ceems_grpc.rest.parameters import Parameters, parse_query
 from ceems_grpc.rest.responses import error_response, failure_response
 from ceems_grpc.rest.route import Audience, Call, Route
 from ceems_grpc.rest.routes import ROUTES
 from ceems_grpc.store.errors import StoreError
+from ceems_grpc.store.runtime.cancellation import run_cancellable
 from ceems_grpc.store.runtime.query_trace import QueryTrace
 from ceems_grpc.telemetry.questions import add_spans, count_failure, counted
 
 PREFIX = "api/v1/"
 _BY_PATH = {route.path: route for route in ROUTES}
+_PARSED_AT_ONCE = 16 * 1024  # characters of a query string; a thread parses longer ones
 _METHODS = ("GET", "HEAD", "OPTIONS")
 
 
@@ -53,7 +55,7 @@ class Api:
             return failure_response(error)
 
     async def _call(self, viewer: Viewer | None, route: Route, query: str) -> ResourceResponse:
-        given = parse_query(query) if route.reads_query else {}
+        given = await _parsed(query) if route.reads_query else {}
         parameters = {name: values for name, values in given.items() if route.takes(name)}
         return await route.handler(Call(self._ceems, viewer, route, parameters, self._ceems.now()))
 
@@ -66,6 +68,12 @@ class Api:
             except StoreError as failure:
                 return failure_response(failure)
         return error_response(error.status, error.type, str(error))
+
+
+async def _parsed(query: str) -> Parameters:
+    if len(query) <= _PARSED_AT_ONCE:
+        return parse_query(query)
+    return await run_cancellable(lambda: parse_query(query))
 
 
 def _with_spans(response: ResourceResponse, trace: QueryTrace) -> ResourceResponse:

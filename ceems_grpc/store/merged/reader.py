@@ -15,7 +15,7 @@ from ceems_grpc.store.columnar.local_time import SEVERAL_ZONES
 from ceems_grpc.store.errors import StoreBusyError, StoreError
 from ceems_grpc.store.merged.concurrent import run_all
 from ceems_grpc.store.merged.facts import no_source_answers
-from ceems_grpc.store.merged.rows import RowMerge
+from ceems_grpc.store.merged.rows import RowMerge, in_thread
 from ceems_grpc.store.merged.session import KnownSession
 from ceems_grpc.store.merged.source_batches import SourceBatches
 from ceems_grpc.store.merged.source_columns import SourceColumns
@@ -24,6 +24,7 @@ from ceems_grpc.store.missing import Missing
 from ceems_grpc.store.plan import Aggregate, Condition, Distinct, KeyScan, Scan, Spread, Table
 from ceems_grpc.store.plan.pruning import clusters_of
 from ceems_grpc.store.protocols import Reader
+from ceems_grpc.store.runtime.cancellation import run_cancellable
 
 _Result = TypeVar("_Result")
 _Grouped = TypeVar("_Grouped", Aggregate, Spread)
@@ -92,7 +93,7 @@ class MergedReader:
             if columns.is_foreign([column for column in scan.columns if isinstance(column, str)]):
                 return None
             rows = await reader.table(merge.source_scan(columns.has, columns.where(scan.where)))
-            return merge.aligned(columns.only_own_clusters(rows), columns.fill)
+            return await in_thread(rows.num_rows, lambda: merge.aligned(columns.only_own_clusters(rows), columns.fill))
 
         parts = [part for part in await self._each(scan.table, scan.where, ask) if part is not None]
         if not parts:
@@ -142,7 +143,7 @@ class MergedReader:
             return await reader.keys(replace(plan, columns=present, where=where))
 
         parts = await self._each(plan.table, plan.where, ask)
-        return {name: tuple(sorted({key for part in parts for key in part.get(name, ())})) for name in plan.columns}
+        return await asyncio.to_thread(_merged_keys, parts, plan.columns)
 
     async def distinct(self, plan: Distinct) -> pa.Table:
         """Return the distinct values of the columns, sorted. ``recent`` applies to each source separately."""
@@ -156,7 +157,7 @@ class MergedReader:
             where = columns.where(plan.where)
             limit = 1 if present == ("id",) and plan.limit is None and "id" not in plan.columns else plan.limit
             rows = await reader.distinct(replace(plan, columns=present, where=where, limit=limit))
-            return merge.aligned(columns.only_own_clusters(rows), columns.fill)
+            return await in_thread(rows.num_rows, lambda: merge.aligned(columns.only_own_clusters(rows), columns.fill))
 
         parts = [part for part in await self._each(plan.table, plan.where, ask) if part is not None]
         if not parts:
@@ -181,7 +182,7 @@ class MergedReader:
             where = columns.where(plan.where)
             measures = part_measures(plan.measures, columns.has)
             answer = await run(reader, replace(plan, by=by, measures=measures, where=where))
-            return part_of_groups(answer, keys, plan.measures, columns.has)
+            return await run_cancellable(lambda: part_of_groups(answer, keys, plan.measures, columns.has))
 
         return await self._each(table, plan.where, ask)
 
@@ -236,6 +237,10 @@ class MergedReader:
             kind = StoreBusyError if missing.busy else StoreError
             raise kind(missing.sentence, missing.detailed)
         self._noted.setdefault(missing.source, missing)
+
+
+def _merged_keys(parts: Sequence[Mapping[str, Iterable[str]]], columns: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    return {name: tuple(sorted({key for part in parts for key in part.get(name, ())})) for name in columns}
 
 
 def _distinct(parts: Sequence[pa.Table], plan: Distinct) -> pa.Table:

@@ -4,7 +4,9 @@ Each source also returns the columns that are needed only to sort.
 """
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from functools import partial
+from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,9 +17,13 @@ from ceems_grpc.store.columnar.flatten import decode_object
 from ceems_grpc.store.columnar.json_paths import value_at
 from ceems_grpc.store.merged.concurrent import run_all
 from ceems_grpc.store.plan import AllKeys, Condition, Key, Order, Scan, Table
+from ceems_grpc.store.runtime.cancellation import run_cancellable
 
 Has = Callable[[str], bool]
 
+_Result = TypeVar("_Result")
+
+_ROWS_AT_ONCE = 500  # a thread works on more of them: others would have to wait
 _SOURCE = "#source"
 _KIND, _NUMBER, _TEXT = "#kind", "#number", "#text"  # sort keys of values that can be numbers or texts
 
@@ -98,15 +104,14 @@ class RowMerge:
 
         At most one batch of each source is in memory.
         """
-        names = [name for name in self.scan.columns if isinstance(name, str)]
-        schema = pa.schema([(name, type_of(name)) for name in names])
+        schema = pa.schema([(name, type_of(name)) for name in self.scan.columns if isinstance(name, str)])
         left = self.scan.limit if self.scan.limit is not None and self.scan.limit >= 0 else None
         empty = True
         async for rows in self._interleaved(sources):
             if left is not None:
                 rows = rows.slice(0, left)  # noqa: PLW2901 - cut to the limit
                 left -= rows.num_rows
-            for batch in rows.select(names).cast(schema).to_batches():
+            for batch in await in_thread(rows.num_rows, partial(_batches, rows, schema)):
                 if batch.num_rows:
                     empty = False
                     yield batch
@@ -134,17 +139,24 @@ class RowMerge:
             if len(held) == 1:
                 yield held.popitem()[1]
                 continue
-            numbered = [
-                rows.append_column(_SOURCE, pa.repeat(pa.scalar(index, pa.int32()), rows.num_rows))
-                for index, rows in held.items()
-            ]
-            rows = self._sorted(pa.concat_tables(numbered, promote_options="default"))
-            # A source may return more rows. Rows after its last row here are therefore not final.
-            end = min((_last(rows, index) + 1 for index in open_), default=rows.num_rows)
-            yield rows.slice(0, end).drop_columns([_SOURCE])
-            rest = rows.slice(end)
-            held = {index: rest.filter(pc.equal(rest.column(_SOURCE), index)).drop_columns([_SOURCE]) for index in held}
-            held = {index: left for index, left in held.items() if left.num_rows}
+            held_rows = sum(rows.num_rows for rows in held.values())
+            final, held = await in_thread(held_rows, partial(self._final, dict(held), frozenset(open_)))
+            yield final
+
+    def _final(self, held: Mapping[int, pa.Table], open_: Collection[int]) -> tuple[pa.Table, dict[int, pa.Table]]:
+        """Return the sorted rows that nothing can come before any more, and the other rows of each source."""
+        numbered = [
+            rows.append_column(_SOURCE, pa.repeat(pa.scalar(index, pa.int32()), rows.num_rows))
+            for index, rows in held.items()
+        ]
+        rows = self._sorted(pa.concat_tables(numbered, promote_options="default"))
+        # A source may return more rows. Rows after its last row here are therefore not final.
+        end = min((_last(rows, index) + 1 for index in open_), default=rows.num_rows)
+        rest = rows.slice(end)
+        left = {index: rest.filter(pc.equal(rest.column(_SOURCE), index)).drop_columns([_SOURCE]) for index in held}
+        return rows.slice(0, end).drop_columns([_SOURCE]), {
+            index: some for index, some in left.items() if some.num_rows
+        }
 
     def _sorted(self, rows: pa.Table) -> pa.Table:
         """Sort as SQLite does: numbers before texts, nulls last."""
@@ -158,6 +170,16 @@ class RowMerge:
         if not by:
             return rows
         return rows.take(pc.sort_indices(pa.table(columns), by))
+
+
+async def in_thread(rows: int, work: Callable[[], _Result]) -> _Result:
+    """Return the result of work on so many rows. A thread does what takes long."""
+    return work() if rows <= _ROWS_AT_ONCE else await run_cancellable(work)
+
+
+def _batches(rows: pa.Table, schema: pa.Schema) -> list[pa.RecordBatch]:
+    found: list[pa.RecordBatch] = rows.select(schema.names).cast(schema).to_batches()
+    return found
 
 
 def _without_duplicates(rows: pa.Table) -> pa.Table:

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from ceems_grpc.store.errors import StoreError
-from ceems_grpc.store.merged.rows import RowMerge
+from ceems_grpc.store.merged.rows import RowMerge, in_thread
 from ceems_grpc.store.merged.session import KnownSession
 from ceems_grpc.store.merged.source_columns import SourceColumns
 from ceems_grpc.store.protocols import Reader
@@ -40,7 +40,10 @@ class SourceBatches:
         batch = await anext(self._batches, None)
         if batch is None or self._columns is None:
             return None
-        return self._merge.aligned(self._columns.only_own_clusters(pa.Table.from_batches([batch])), self._columns.fill)
+        columns, rows = self._columns, pa.Table.from_batches([batch])
+        return await in_thread(
+            rows.num_rows, lambda: self._merge.aligned(columns.only_own_clusters(rows), columns.fill)
+        )
 
     async def close(self) -> None:
         """End the query."""
