@@ -11,8 +11,9 @@ from tests.support.people import write_people_site
 from tests.support.plugin.fixtures import plugin
 from tests.support.plugin.process import Plugin
 from tests.support.plugin.source import Source, source
+from tests.support.postgres.servers import empty_database, server
 
-__all__ = ["ceems", "database", "plugin"]
+__all__ = ["ceems", "database", "empty_database", "plugin", "server"]
 
 
 @pytest.fixture(scope="module")

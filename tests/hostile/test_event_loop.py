@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from ceems_grpc.pb import pluginv2_pb2 as pb
+from tests.hostile.loop_stores import kinds, opened
 from tests.hostile.test_query_models import DEEP, METACHARACTERS, ODD
 from tests.hostile.wellness import MEBIBYTE, peak_memory
 from tests.support.databases import DAY, NOON, SiteDatabase
-from tests.support.plugin.process import Plugin, running
-from tests.support.plugin.source import Source, source
+from tests.support.plugin.process import Plugin, lines, running
+from tests.support.plugin.source import Source
 
 LONGEST = 0.050  # seconds of processor time of one step
 GROUPS = 3_300
@@ -86,13 +87,24 @@ def database(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def watched(tmp_path: Path) -> AsyncIterator[Plugin]:
-    command = (sys.executable, "-m", "tests.support.plugin.watched", str(tmp_path / "steps"), "serve")
-    async with running(command) as started:
+    async with running(_watched(tmp_path / "steps", "serve")) as started:
         yield started
 
 
-async def test_no_step_of_the_loop_is_long(watched: Plugin, database: Path, tmp_path: Path) -> None:
-    ceems = source(watched, database, mirror={"mode": "off"})
+def _watched(file: Path, command: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", "tests.support.plugin.watched", str(file), command)
+
+
+@pytest.mark.parametrize("kind", kinds())
+async def test_no_step_of_the_loop_is_long(
+    watched: Plugin, database: Path, tmp_path: Path, kind: str, request: pytest.FixtureRequest
+) -> None:
+    async with opened(kind, watched, database, _watched(tmp_path / "far", "server"), request) as ceems:
+        await _check_steps(ceems, tmp_path)
+    assert peak_memory(watched.process.pid) < 600 * MEBIBYTE
+
+
+async def _check_steps(ceems: Source, folder: Path) -> None:
     await _ask(ceems, {"warm": QUESTIONS["units"], "up": QUESTIONS["usage"], "times": QUESTIONS["27 years of one"]})
     await ceems.get("root", "units/admin")
     began = time.monotonic()
@@ -107,10 +119,9 @@ async def test_no_step_of_the_loop_is_long(watched: Plugin, database: Path, tmp_
     await _ask_body(ceems, json.dumps({"fields": METACHARACTERS}).encode())
     refused = {name for name, answer in answers.items() if answer.error}
     assert refused == {"27 years of all", "5,000 fields"}, {name: answers[name].error for name in refused}
-    steps = [line.split(" ", 2) for line in (tmp_path / "steps").read_text().splitlines()]
+    steps = [line.split(" ", 2) for name in ("steps", "far") for line in lines(folder / name)]
     long = [f"{ms} ms: {what}" for at, ms, what in steps if float(at) >= began and float(ms) > LONGEST * 1000]
     assert not long, "\n".join(long)
-    assert peak_memory(watched.process.pid) < 600 * MEBIBYTE
 
 
 async def _ask(ceems: Source, questions: dict[str, tuple[dict[str, Any], tuple[int, int]]]) -> dict[str, Any]:
