@@ -3,11 +3,10 @@
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 from c_library import loader_name
-from plugin_facts import PROGRAMS, libraries_name, program_name
+from plugin_facts import libraries_name
 
 _STRICT = ("-Os", "-s", "-Wall", "-Wextra", "-Werror")
 
@@ -33,8 +32,3 @@ def _compile(source: str, target: Path, *flags: str) -> None:
     )
     if done.returncode != 0:
         raise SystemExit(f"{source} cannot be compiled: {done.stderr.strip()}")
-
-
-if __name__ == "__main__":
-    if sys.platform == "linux":
-        make_launcher(PROGRAMS / program_name(), program_name())

@@ -4,9 +4,11 @@ BIN      ?= $(VENV)/bin
 PB       ?= ceems_grpc/pb
 PROGRAM  := build/program/.built
 FRONTEND := build/frontend/.built
+PROGRAM_SCRIPTS := ceems.spec program.py check_libraries.py plugin_facts.py c_library.py launcher.py launcher.c urandom.c \
+                   build_program.py plugin_licences.py system_licences.py
 MODULES  := frontend/node_modules/.installed
 
-.PHONY: dist package zip program notes grafana
+.PHONY: dist package zip program program-arm64 reproducible wheel notes grafana
 
 dist: $(PROGRAM) $(FRONTEND) ## build dist/, the folder that Grafana loads (needs Node)
 	$(BIN)/python packaging/plugin_folder.py
@@ -19,6 +21,15 @@ zip: ## pack dist/ as it is, for example after signing it
 
 program: $(PROGRAM) ## build only the program for this platform, in build/program/
 
+program-arm64: setup ## build also the program for linux_arm64, emulated (needs root, debootstrap, qemu-user-static; slow)
+	$(BIN)/python packaging/arm64_program.py
+
+reproducible: $(PROGRAM) $(FRONTEND) ## build the program and the frontend a second time and compare every byte
+	$(BIN)/python packaging/reproducible.py
+
+wheel: setup ## build the sdist and the wheel of ceems-grpc in build/python/
+	$(BIN)/python packaging/python_package.py
+
 notes: setup ## print this version's section of CHANGELOG.md (TAG=v1.2.3 also checks the tag)
 	@$(BIN)/python packaging/release_notes.py $(TAG)
 
@@ -26,10 +37,9 @@ grafana: ## run the Grafana of this machine with the plugin in dist/ and a demo 
 	@test -f dist/plugin.json || $(MAKE) dist
 	@$(BIN)/python packaging/run_grafana.py $(GRAFANA_OPTIONS)
 
-$(PROGRAM): $(VENV)/.installed $(PB)/.generated packaging/ceems.spec packaging/program.py packaging/check_libraries.py packaging/plugin_facts.py packaging/c_library.py packaging/launcher.py packaging/launcher.c packaging/urandom.c plugin.json \
+$(PROGRAM): $(VENV)/.installed $(PB)/.generated plugin.json $(addprefix packaging/,$(PROGRAM_SCRIPTS)) \
             $(shell find ceems_grpc -name '*.py' -not -path '*/pb/*')
-	$(BIN)/python -m PyInstaller --noconfirm --log-level ERROR --distpath build/program --workpath build/pyinstaller packaging/ceems.spec
-	$(BIN)/python packaging/launcher.py
+	$(BIN)/python packaging/build_program.py
 	touch $@
 
 $(FRONTEND): $(MODULES) plugin.json README.md CHANGELOG.md LICENSE $(wildcard img/* dashboards/*.json) \

@@ -8,10 +8,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from plugin_facts import BUILD, DIST, FRONTEND, PROGRAMS, libraries_name, package_date, program_name, read_plugin_json
-from plugin_licences import licence_texts
+from plugin_facts import BUILD, DIST, FRONTEND, PROGRAMS, package_date, program_name, read_plugin_json
 from plugin_rules import problems
-from system_licences import system_licence_texts
 
 from ceems_grpc.version import VERSION
 
@@ -30,9 +28,6 @@ def make_plugin_folder(folder: Path, *, frontend: Path, programs: Path, date: st
     for program in sorted(programs.glob(f"{read_plugin_json()['executable']}_*")):
         shutil.copytree(program, folder, dirs_exist_ok=True)
     _write_plugin_json(folder, date)
-    libraries = folder / libraries_name(program_name())
-    texts = [licence_texts("ceems-grpc", frozenset({"terminal"})), *system_licence_texts(libraries)]
-    (libraries / "LICENSES.txt").write_text("\n\n".join(texts), "utf-8")
 
 
 def _write_plugin_json(folder: Path, date: str) -> None:

@@ -19,7 +19,7 @@ def licence_texts(package: str, extras: frozenset[str] = frozenset()) -> str:
     ``extras`` are the extras of the package to include. Raises `PackageNotFoundError` if it is not installed.
     """
     parts = [_heading(f"Python {sys.version.split()[0]}", "PSF-2.0") + _python_licence()]
-    for name, found in sorted(_closure(package, extras).items()):
+    for name, found in sorted(needed_by(package, extras).items()):
         if name == canonicalize_name(package):
             continue
         licence = _licence_name(found)
@@ -28,7 +28,8 @@ def licence_texts(package: str, extras: frozenset[str] = frozenset()) -> str:
     return "\n\n".join(parts)
 
 
-def _closure(package: str, extras: frozenset[str]) -> dict[str, Distribution]:
+def needed_by(package: str, extras: frozenset[str] = frozenset()) -> dict[str, Distribution]:
+    """Return an installed package and all that it needs, by their names in normal form."""
     found: dict[str, Distribution] = {}
     waiting = [(package, extras)]
     while waiting:

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from plugin_facts import libraries_name
+
 _ID = re.compile(r"[0-9a-z]+-([0-9a-z]+-)?datasource")
 _VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -90,6 +92,8 @@ def _in_files(folder: Path, plugin: dict[str, Any]) -> Iterator[str]:
     for path in sorted(programs):
         if not path.is_file() or not os.access(path, os.X_OK):
             yield f"{path.name} is no file that may be executed."
+        if not _has_content(folder / libraries_name(path.name) / "LICENSES.txt"):
+            yield f"{libraries_name(path.name)}/LICENSES.txt is missing: the licences of what the program contains."
 
 
 def _in_tree(folder: Path) -> Iterator[str]:

@@ -47,5 +47,6 @@ def write_program(folder: Path, program: str, script: str = "#!/bin/sh\nexit 0\n
     libraries = folder / f"{program}_libs"
     libraries.mkdir(parents=True)
     (libraries / "libc++.so.1").write_text("library\n")
+    (libraries / "LICENSES.txt").write_text("licences\n")
     (folder / program).write_text(script)
     (folder / program).chmod(0o755)

@@ -55,6 +55,9 @@ _BROKEN: dict[str, _Break] = {
     "gpx_ceems_linux_amd64 is no file that may be executed.": lambda folder: (folder / "gpx_ceems_linux_amd64").chmod(
         0o644
     ),
+    "gpx_ceems_linux_amd64_libs/LICENSES.txt is missing: the licences of what the program contains.": lambda folder: (
+        folder / "gpx_ceems_linux_amd64_libs" / "LICENSES.txt"
+    ).unlink(),
     "img/link.svg is a link or no plain file: Grafana's installer would leave it out.": lambda folder: (
         folder / "img" / "link.svg"
     ).symlink_to("logo.svg"),
