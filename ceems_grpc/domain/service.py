@@ -1,8 +1,8 @@
 """The entry point of all questions: it checks the viewer and the limits, then asks the store."""
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Hashable, Iterable
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, TypeVar, cast
@@ -36,10 +36,12 @@ from ceems_grpc.domain.single_flight import SingleFlight
 from ceems_grpc.domain.unusable import UnusableValues
 from ceems_grpc.store.columnar.json_rows import JsonText
 from ceems_grpc.store.missing import Missing, missing_of
-from ceems_grpc.store.protocols import Facts, Store
+from ceems_grpc.store.protocols import Facts, Reader, ReadsInOneThread, Store
 from ceems_grpc.store.runtime.admission import Queue
+from ceems_grpc.store.runtime.cancellation import NeedsLoopError, in_one_thread, is_in_one_thread, run_cancellable
 from ceems_grpc.store.runtime.cost import CostClass
 
+_MOST_BYTES_AT_ONCE = 8 * 1024 * 1024  # of the text of a small question's units; more is read ahead bit by bit
 _Limited = TypeVar("_Limited", UnitsQuestion, UsageQuestion, StatsQuestion, DirectoryQuestion)
 
 
@@ -108,10 +110,72 @@ class Ceems:
 
         return read_ahead(run())
 
+    async def units_texts(
+        self,
+        viewer: Viewer | None,
+        question: UnitsQuestion,
+        timezone: str | None,
+        warnings: list[str],
+        write: Callable[[pa.RecordBatch | JsonText], Iterable[bytes]],
+    ) -> AsyncGenerator[bytes, None]:
+        """Yield the rows of `units_stream` as texts. Few rows come as one text, joined by commas.
+
+        ``write``: writes the rows of an item, in a thread.
+        """
+        few = await self._few_units(viewer, question, timezone, warnings, write)
+        if few is not None:
+            yield few
+            return
+        warnings.clear()
+        async with aclosing(self.units_stream(viewer, question, timezone, warnings)) as items:
+            async for item in items:
+                for text in await run_cancellable(lambda item=item: list(write(item))):  # type: ignore[misc]
+                    yield text
+
+    async def _few_units(
+        self,
+        viewer: Viewer | None,
+        question: UnitsQuestion,
+        timezone: str | None,
+        warnings: list[str],
+        write: Callable[[pa.RecordBatch | JsonText], Iterable[bytes]],
+    ) -> bytes | None:
+        """Return the rows of a small question as text; None where it is large, or cannot be answered in one thread."""
+        check_limits(question)
+        self._check_units(question)
+        limited, cost = self._limit(question), await self._cost(viewer, question)
+        if cost is not CostClass.SMALL or not isinstance(self.store, ReadsInOneThread):
+            return None
+
+        async def work() -> bytes | None:
+            texts: list[bytes] = []
+            size = 0
+            async with self._access(viewer, question.admin) as access:
+                async with aclosing(units.units_batches(access, limited, timezone, warnings)) as batches:
+                    async for batch in batches:
+                        for text in write(batch):
+                            texts.append(text)
+                            size += len(text)
+                        if size > _MOST_BYTES_AT_ONCE:
+                            return None
+                return b",".join(texts)
+
+        self.store.begin()
+        try:
+            async with self._queue.turn(cost):
+                return await in_one_thread(work)
+        except NeedsLoopError:
+            return None
+
     async def require(self, viewer: Viewer | None, admin: AsAdmin) -> None:
         """Return if the viewer may ask questions; otherwise raise the API's error (401, 403)."""
-        async with self._queue.turn(CostClass.SMALL), self._access(viewer, admin):
-            pass
+
+        async def work() -> None:
+            async with self._access(viewer, admin):
+                pass
+
+        async with self._queue.turn(CostClass.SMALL):
+            await self._soon(work)
 
     async def facts(self) -> Facts:
         """Describe the database; see `Store.facts`."""
@@ -120,8 +184,13 @@ class Ceems:
 
     async def reach(self) -> None:
         """Return if the database can be opened; otherwise raise `StoreError`."""
-        async with self._queue.turn(CostClass.SMALL), self.store.read():
-            pass
+
+        async def work() -> None:
+            async with self._read():
+                pass
+
+        async with self._queue.turn(CostClass.SMALL):
+            await self._soon(work)
 
     async def usage(self, viewer: Viewer | None, question: UsageQuestion) -> Answer:
         """Return usage; see `usage.usage`."""
@@ -129,16 +198,21 @@ class Ceems:
         if question.mode is Mode.CURRENT:
             self._check(question.window)
         limited = usage.normalize(self._limit(question))
-        async with self._queue.turn(CostClass.SMALL), self._access(viewer, limited.admin) as access:
-            rights = await access.usage(limited.selection.users, limited.selection.projects)
-            if access.clusters is None:  # an administrator of some clusters keeps the question's own choice
-                limited = replace(limited, admin=access.as_admin)
-            # Only now: the first reader of a file in WAL mode creates an empty log next to it.
-            key = (short_key(viewer, rights, limited), await self.store.version())
+
+        async def rights_of() -> tuple[bool, UsageQuestion, Hashable]:
+            async with self._access(viewer, limited.admin) as access:
+                rights = await access.usage(limited.selection.users, limited.selection.projects)
+                # An administrator of some clusters keeps the question's own choice.
+                own = replace(limited, admin=access.as_admin) if access.clusters is None else limited
+                # Only now: the first reader of a file in WAL mode creates an empty log next to it.
+                return access.as_admin, own, (short_key(viewer, rights, own), await self.store.version())
+
+        async with self._queue.turn(CostClass.SMALL):
+            as_admin, asked, key = await self._soon(rights_of)
 
         async def work() -> Answer:
-            cost = cost_of(limited, as_admin=access.as_admin)
-            return await self._ask(viewer, limited.admin, lambda access: usage.usage(access, limited), cost)
+            cost = cost_of(asked, as_admin=as_admin)
+            return await self._ask(viewer, asked.admin, lambda access: usage.usage(access, asked), cost)
 
         return await self._usage.get(key, work)
 
@@ -176,8 +250,22 @@ class Ceems:
     async def _access(self, viewer: Viewer | None, admin: AsAdmin) -> AsyncIterator[Access]:
         if viewer is None:
             raise no_user()
-        async with self.store.read() as reader:
+        async with self._read() as reader:
             yield await open_access(reader, viewer, admin, self._rights)
+
+    def _read(self) -> AbstractAsyncContextManager[Reader]:
+        store = self.store
+        return store.read_here() if is_in_one_thread() and isinstance(store, ReadsInOneThread) else store.read()
+
+    async def _soon(self, work: Callable[[], Coroutine[Any, Any, "_Result"]]) -> "_Result":
+        """Do work that opens a reader for a small question: in one thread, where the store can answer there."""
+        if isinstance(self.store, ReadsInOneThread):
+            self.store.begin()
+            try:
+                return await in_one_thread(work)
+            except NeedsLoopError:
+                pass  # the mirror is behind: it may be waited for
+        return await work()
 
     async def _ask(
         self,
@@ -186,9 +274,13 @@ class Ceems:
         answer: Callable[[Access], Awaitable["_Result"]],
         cost: CostClass = CostClass.SMALL,
     ) -> "_Result":
-        async with self._queue.turn(cost), self._access(viewer, admin) as access:
-            result = _with_missing(await answer(access), missing_of(access.reader))
-        return _with_notice(result, await self._unusable.notice()) if access.as_admin else result
+        async def work() -> tuple[_Result, bool]:
+            async with self._access(viewer, admin) as access:
+                return _with_missing(await answer(access), missing_of(access.reader)), access.as_admin
+
+        async with self._queue.turn(cost):
+            result, as_admin = await (self._soon(work) if cost is CostClass.SMALL else work())
+        return _with_notice(result, await self._unusable.notice()) if as_admin else result
 
     async def _cost(self, viewer: Viewer | None, question: "_Asked") -> CostClass:
         """Return how much work a question is. A viewer who may not ask as an administrator gets the error at once."""
@@ -201,8 +293,13 @@ class Ceems:
             scope = AdminScope(True) if viewer.admin_by_role else self._rights.known(viewer.login)
             if scope is not None and scope.is_admin:  # anybody else may get an error at once
                 return everybody
-        async with self._queue.turn(CostClass.SMALL), self._access(viewer, question.admin) as access:
-            return everybody if access.as_admin else own
+
+        async def is_admin() -> bool:
+            async with self._access(viewer, question.admin) as access:
+                return access.as_admin
+
+        async with self._queue.turn(CostClass.SMALL):
+            return everybody if await self._soon(is_admin) else own
 
     async def _facts(self) -> Facts:
         async with self._queue.turn(CostClass.SMALL):

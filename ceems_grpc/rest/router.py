@@ -79,9 +79,11 @@ async def _parsed(query: str) -> Parameters:
 def _with_spans(response: ResourceResponse, trace: QueryTrace) -> ResourceResponse:
     """Add the spans of the statements after the rows have been read."""
     body = response.body
+    if not isinstance(body, AsyncGenerator):
+        add_spans(trace)
+        return response
 
     async def parts() -> AsyncGenerator[bytes, None]:
-        assert isinstance(body, AsyncGenerator)  # noqa: S101 - the body of a streamed route is one
         try:
             async with aclosing(body):
                 async for part in body:

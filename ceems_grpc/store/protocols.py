@@ -145,3 +145,19 @@ class Store(Protocol):
     async def close(self) -> None:
         """Close files and connections. The store cannot be used afterwards."""
         ...
+
+
+@runtime_checkable
+class ReadsInOneThread(Protocol):
+    """A store that can answer a question in one thread; see `ceems_grpc.store.runtime.cancellation.in_one_thread`."""
+
+    def begin(self) -> None:
+        """Start what runs beside questions. Call it in the event loop, before `read_here`."""
+        ...
+
+    def read_here(self) -> AbstractAsyncContextManager[Reader]:
+        """Open a reader in the thread of the caller.
+
+        It raises `NeedsLoopError` where the answer has to wait; then the question is asked of `Store.read`.
+        """
+        ...

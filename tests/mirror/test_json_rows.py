@@ -37,7 +37,8 @@ async def api(store: Store, query: str = _ALL, limit: int | None = None) -> Any:
     """Return the decoded answer to a request for units."""
     response = await Api(Ceems(store, Limits(rows=limit))).answer(_VIEWER, "GET", "units/admin", query)
     assert response.status == 200, response.body
-    assert not isinstance(response.body, bytes)
+    if isinstance(response.body, bytes):  # of few rows
+        return json.loads(response.body)
     return json.loads(b"".join([part async for part in response.body]))
 
 

@@ -7,7 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from ceems_grpc.store.runtime.cancellation import check_cancelled, run_cancellable, stop_tasks, until_cancelled
+from ceems_grpc.store.runtime.cancellation import (
+    NeedsLoopError,
+    check_cancelled,
+    in_one_thread,
+    pause,
+    run_cancellable,
+    stop_tasks,
+    until_cancelled,
+)
 
 
 async def cancel_when(task: "asyncio.Task[object]", begun: threading.Event) -> None:
@@ -97,3 +105,41 @@ async def test_tasks_that_ended_are_not_interrupted() -> None:
     task = asyncio.create_task(fail())
     await asyncio.wait([task])
     assert await stop_tasks([task], lambda: pytest.fail("was interrupted"))
+
+
+async def test_all_steps_of_work_in_one_thread_run_in_it() -> None:
+    async def work() -> set[int]:
+        threads = {threading.get_ident(), await run_cancellable(threading.get_ident)}
+        await pause(0.001)
+        return threads | {await run_cancellable(threading.get_ident)}
+
+    threads = await in_one_thread(work)
+    assert len(threads) == 1
+    assert threads != {threading.get_ident()}
+    with pytest.raises(ZeroDivisionError):
+        await in_one_thread(lambda: run_cancellable(lambda: 1 // 0))
+
+
+async def test_work_in_one_thread_cannot_wait_for_the_event_loop() -> None:
+    with pytest.raises(NeedsLoopError):
+        await in_one_thread(lambda: asyncio.sleep(0))
+
+
+async def test_work_in_one_thread_is_cancelled_at_the_step_that_it_is_at() -> None:
+    begun, interrupted, went_on = threading.Event(), threading.Event(), threading.Event()
+
+    def step() -> None:
+        begun.set()
+        assert interrupted.wait(20)
+
+    async def work() -> None:
+        await run_cancellable(lambda: None, lambda: pytest.fail("this step has ended"))
+        await run_cancellable(step, interrupted.set)
+        await run_cancellable(went_on.set)
+
+    task = asyncio.create_task(in_one_thread(work))
+    await cancel_when(task, begun)
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(task, 10)
+    assert interrupted.is_set()
+    assert not went_on.is_set()

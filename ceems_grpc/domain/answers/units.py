@@ -1,6 +1,6 @@
 """Answers about units: the rows of table units without the flag ``ignore``, by cluster, uuid and start."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from datetime import datetime, tzinfo
 from functools import partial
 
@@ -82,7 +82,7 @@ async def units_table(access: Access, question: UnitsQuestion) -> Answer:
 
 async def units_batches(
     access: Access, question: UnitsQuestion, timezone: str | None, warnings: list[str]
-) -> AsyncIterator[pa.RecordBatch | JsonText]:
+) -> AsyncGenerator[pa.RecordBatch | JsonText, None]:
     """Answer batch by batch with the database's own columns and JSON texts. All batches have the same columns.
 
     A store that can write JSON in the API's form yields `JsonText` instead. ``timezone``: the IANA zone in which times

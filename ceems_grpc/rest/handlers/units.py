@@ -1,7 +1,6 @@
-"""Units, streamed: rows are written while the database is read."""
+"""Units. Few come in one piece; many are streamed, so rows are written while the database is read."""
 
-import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 
 import pyarrow as pa
@@ -11,11 +10,12 @@ from ceems_grpc.domain.questions.window import make_window
 from ceems_grpc.grafana import ResourceResponse
 from ceems_grpc.rest.json_shapes import batch_json, with_new_columns
 from ceems_grpc.rest.parameters import first, flag
-from ceems_grpc.rest.responses import BEFORE_ROWS, HEADERS, after_rows
+from ceems_grpc.rest.responses import BEFORE_ROWS, HEADERS, after_rows, rows_response
 from ceems_grpc.rest.route import Call
 from ceems_grpc.rest.row_shapes import UNIT_SHAPE
 from ceems_grpc.schema import Table, column_named, is_new_column
 from ceems_grpc.store.columnar.json_rows import JsonText
+from ceems_grpc.store.runtime.cancellation import check_cancelled
 
 _ROWS_A_PART = 2048
 _BYTES_A_PART = 128 * 1024  # a larger message is held up until its reader has taken half of it
@@ -34,36 +34,39 @@ async def units(call: Call) -> ResourceResponse:
         admin=call.admin,
     )
     warnings: list[str] = []
-    batches = call.ceems.units_stream(call.viewer, question, first(given, "timezone"), warnings)
-    first_batch = await anext(batches)  # an error before the first rows becomes a status
-    return ResourceResponse(200, HEADERS, _body(first_batch, batches, warnings))
+    texts = call.ceems.units_texts(call.viewer, question, first(given, "timezone"), warnings, _texts)
+    begun = await anext(texts, b"")  # an error before the first rows becomes a status
+    if len(begun) <= _BYTES_A_PART:
+        following = await anext(texts, None)
+        if following is None:
+            return rows_response(begun, warnings)
+        begun += b"," + following
+    return ResourceResponse(200, HEADERS, _body(begun, texts, warnings))
 
 
-async def _body(
-    item: pa.RecordBatch | JsonText, items: AsyncGenerator[pa.RecordBatch | JsonText, None], warnings: list[str]
-) -> AsyncGenerator[bytes, None]:
+async def _body(text: bytes, texts: AsyncGenerator[bytes, None], warnings: list[str]) -> AsyncGenerator[bytes, None]:
     between = BEFORE_ROWS
-    async with aclosing(items):  # stops the reading when the client has left
+    async with aclosing(texts):  # stops the reading when the client has left
         while True:
-            async for text in _texts(item):
-                yield between + text[:_BYTES_A_PART]
-                for start in range(_BYTES_A_PART, len(text), _BYTES_A_PART):
-                    yield text[start : start + _BYTES_A_PART]
-                between = b","
+            yield between + text[:_BYTES_A_PART]
+            for start in range(_BYTES_A_PART, len(text), _BYTES_A_PART):
+                yield text[start : start + _BYTES_A_PART]
+            between = b","
             try:
-                item = await anext(items)
+                text = await anext(texts)
             except StopAsyncIteration:
                 break
-    yield (BEFORE_ROWS if between != b"," else b"") + after_rows(warnings)
+    yield after_rows(warnings)
 
 
-async def _texts(item: pa.RecordBatch | JsonText) -> AsyncGenerator[bytes, None]:
+def _texts(item: pa.RecordBatch | JsonText) -> Iterator[bytes]:
     """Yield rows as JSON joined by commas, at most 2,048 rows at a time."""
     if isinstance(item, JsonText):
         yield item.text
         return
     for start in range(0, item.num_rows, _ROWS_A_PART):
-        yield await asyncio.to_thread(_json, item.slice(start, _ROWS_A_PART))
+        check_cancelled()
+        yield _json(item.slice(start, _ROWS_A_PART))
 
 
 def _json(rows: pa.RecordBatch) -> bytes:

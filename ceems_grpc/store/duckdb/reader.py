@@ -1,13 +1,13 @@
 """One snapshot of the mirror. Plans that it cannot answer exactly go to the database file, at the same moment."""
 
-import asyncio
 import logging
 import sqlite3
 import time
 import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, aclosing
 from datetime import tzinfo
+from functools import partial
 from typing import Any, TypeVar
 
 import duckdb
@@ -46,13 +46,16 @@ FEW_ROWS = 10_000
 class MirrorReader:
     """One snapshot of the mirror; see `ceems_grpc.store.protocols.Reader`."""
 
-    def __init__(self, live: SqliteStore, follower: Follower, snapshot: Snapshot) -> None:
+    def __init__(
+        self, live: SqliteStore, follower: Follower, snapshot: Snapshot, file: SqliteReader | None = None
+    ) -> None:
+        """Read a snapshot. ``file``: a reader of the file at the same moment, if it is open; the caller closes it."""
         self._live_store = live
         self._follower = follower
         self._snapshot = snapshot
         self._layout: Layout = snapshot.meta.layout
         self._live = AsyncExitStack()
-        self._live_reader: SqliteReader | None = None
+        self._live_reader = file
 
     @property
     def zone(self) -> tzinfo:
@@ -117,7 +120,7 @@ class MirrorReader:
         if empty:
             yield pa.RecordBatch.from_arrays([pa.array([], field.type) for field in schema], schema=schema)
 
-    async def json_rows(self, plan: JsonScan) -> AsyncIterator[JsonText | pa.RecordBatch]:
+    async def json_rows(self, plan: JsonScan) -> AsyncGenerator[JsonText | pa.RecordBatch, None]:
         """Yield rows as JSON; see `json_rows.WritesJson`. The mirror finds them, the file holds their texts."""
 
         def find(sql: DuckSql) -> RowTexts:
@@ -141,7 +144,7 @@ class MirrorReader:
             async with aclosing(live.values(texts.statement, joined)) as found:
                 for chunk in chunks:
                     rows = None if chunk.is_odd else await anext(found)
-                    if rows and (texts.fit or await asyncio.to_thread(is_own_form, plan, rows)):
+                    if rows and (texts.fit or await run_cancellable(partial(is_own_form, plan, rows))):
                         yield JsonText(len(chunk.ids), rows)
                     else:
                         ids = msgspec.json.encode(chunk.ids).decode()

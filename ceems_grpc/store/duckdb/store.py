@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from functools import partial
 
 import duckdb
 
@@ -17,10 +18,13 @@ from ceems_grpc.store.columnar.file_version import Version
 from ceems_grpc.store.duckdb.files import Mirror, Snapshot
 from ceems_grpc.store.duckdb.follower import Follower
 from ceems_grpc.store.duckdb.reader import MirrorReader
+from ceems_grpc.store.duckdb.selective import FileFirstReader
 from ceems_grpc.store.duckdb.settings import MirrorSettings
 from ceems_grpc.store.errors import StoreError
 from ceems_grpc.store.protocols import Facts, MirrorStatus, Reader
 from ceems_grpc.store.runtime.admission import is_large
+from ceems_grpc.store.runtime.cancellation import NeedsLoopError
+from ceems_grpc.store.sqlite.reader import SqliteReader
 from ceems_grpc.store.sqlite.store import SqliteStore
 from ceems_grpc.store.sqlite.wal import read_version
 
@@ -59,6 +63,27 @@ class MirroredStore:
                 return
             self._follower.wake()
             yield await stack.enter_async_context(self._live.read())
+
+    def begin(self) -> None:
+        """Start to follow the database, unless it is too small for a mirror."""
+        if self._follower.mirror is not None or not self._is_small():
+            self._follower.start()
+
+    @asynccontextmanager
+    async def read_here(self) -> AsyncIterator[Reader]:
+        """Open a reader in the thread of the caller; see `ceems_grpc.store.protocols.ReadsInOneThread`."""
+        before = read_version(self._live.path)
+        async with self._live.read() as file:
+            if self._follower.mirror is None and self._is_small():
+                yield file
+                return
+            # Nothing was committed in between, so this is what the file's reader sees.
+            version = before if read_version(self._live.path) == before else None
+            reader = FileFirstReader(file, partial(self._mirror_beside, version))
+            try:
+                yield reader
+            finally:
+                await reader.close()
 
     async def facts(self) -> Facts:
         """Describe the live database. This also starts the making of the mirror."""
@@ -121,8 +146,20 @@ class MirroredStore:
         stack.push_async_callback(reader.close)
         return reader
 
+    def _mirror_beside(self, version: Version | None, file: SqliteReader, stack: AsyncExitStack) -> MirrorReader:
+        """Open a reader of the mirror at the moment of the file's. Raises `NeedsLoopError` if the mirror is behind."""
+        mirror = self._follower.mirror
+        snapshot = None if mirror is None or version is None else self._snapshot_of(mirror, version)
+        if snapshot is None:
+            raise NeedsLoopError
+        stack.callback(snapshot.close)
+        return MirrorReader(self._live, self._follower, snapshot, file)
+
     def _fresh(self, mirror: Mirror) -> Snapshot | None:
-        version = read_version(self._live.path)
+        return self._snapshot_of(mirror, read_version(self._live.path))
+
+    def _snapshot_of(self, mirror: Mirror, version: Version) -> Snapshot | None:
+        """Return the newest moment of the mirror if it is that of the version."""
         try:
             snapshot = mirror.snapshot()
         except duckdb.Error as error:

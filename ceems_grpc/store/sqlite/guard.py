@@ -1,6 +1,7 @@
 """A connection to an SQLite file that is not trusted: it reaches no other file, and takes no value without measure."""
 
 import sqlite3
+from datetime import tzinfo
 from typing import Any
 
 LARGEST_VALUE = 8 * 1024 * 1024
@@ -13,6 +14,9 @@ class GuardedConnection(sqlite3.Connection):
     Schemas are not trusted: functions in views, triggers, defaults and generated columns must be innocent ones
     (https://www.sqlite.org/pragma.html#pragma_trusted_schema). Nothing can be attached.
     """
+
+    zone: tzinfo | None = None
+    """The zone with which the functions of `ceems_grpc.store.sqlite.store` were registered."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - those of sqlite3.Connection
         super().__init__(*arguments, **options)

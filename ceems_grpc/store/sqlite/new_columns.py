@@ -3,9 +3,8 @@
 Only their values tell. Each reader looks again at a column that has had no value so far.
 """
 
+import sqlite3
 from collections.abc import Mapping, Sequence
-
-import aiosqlite
 
 from ceems_grpc.schema import METRIC_TABLES, is_new_column
 from ceems_grpc.store.columnar.layout import quote
@@ -28,21 +27,25 @@ class NewColumns:
             table: dict.fromkeys(names, False) for table, names in self._unknown.items()
         }
 
-    async def look(self, connection: aiosqlite.Connection) -> Mapping[str, Mapping[str, bool]]:
-        """Return the new columns of each table, and whether each holds JSON objects."""
-        for table, names in self._unknown.items():
-            if names:
-                self._unknown[table] = await self._still_unknown(connection, table, names)
+    @property
+    def found(self) -> Mapping[str, Mapping[str, bool]]:
+        """The new columns of each table, and whether each holds JSON objects."""
         return self._found
 
-    async def _still_unknown(self, connection: aiosqlite.Connection, table: str, names: Sequence[str]) -> list[str]:
+    def look(self, connection: sqlite3.Connection) -> None:
+        """Look at the columns that have had no value so far."""
+        for table, names in self._unknown.items():
+            if names:
+                self._unknown[table] = self._still_unknown(connection, table, names)
+
+    def _still_unknown(self, connection: sqlite3.Connection, table: str, names: Sequence[str]) -> list[str]:
         """Look at the rows that were added last; return the columns in which these have no value."""
         asked = ", ".join(
             f"total(typeof({quote(name)}) <> 'null' AND {quote(name)} <> ''), total({is_json_object(quote(name))})"
             for name in names
         )
         rows = f"SELECT * FROM {quote(table)} ORDER BY rowid DESC LIMIT {_ROWS}"  # noqa: S608 - a quoted name
-        ((*counts,),) = await connection.execute_fetchall(f"SELECT {asked} FROM ({rows})")  # noqa: S608 - quoted names
+        ((*counts,),) = connection.execute(f"SELECT {asked} FROM ({rows})").fetchall()  # noqa: S608 - quoted names
         left = []
         for name, filled, objects in zip(names, counts[::2], counts[1::2], strict=True):
             if objects:

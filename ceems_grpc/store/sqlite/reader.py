@@ -4,12 +4,11 @@ import asyncio
 import sqlite3
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterable, Mapping
+from contextlib import closing
 from datetime import UTC, datetime, tzinfo
-from typing import Any
+from typing import Any, TypeVar
 
-import aiosqlite
 import pyarrow as pa
 
 from ceems_grpc.schema import COLUMNS
@@ -19,11 +18,12 @@ from ceems_grpc.store.columnar.values import unusable_counts
 from ceems_grpc.store.errors import StoreError, no_table
 from ceems_grpc.store.plan import Aggregate, Distinct, KeyScan, Scan, Spread, Table
 from ceems_grpc.store.protocols import Facts
-from ceems_grpc.store.runtime.cancellation import run_cancellable, stop_tasks
+from ceems_grpc.store.runtime.cancellation import check_cancelled, is_in_one_thread, run_cancellable, stop_tasks
 from ceems_grpc.store.runtime.query_trace import record
 from ceems_grpc.store.sqlite.arrow import batch_of, flat_table
 from ceems_grpc.store.sqlite.dialect import SqliteSql
 
+_Result = TypeVar("_Result")
 _ROWS_A_FETCH = 4096
 _BYTES_A_FETCH = 4 * 1024 * 1024
 _ROWS_AT_ONCE = 16  # rows that are fetched before their bytes are counted
@@ -53,7 +53,7 @@ class SqliteReader:
 
     def __init__(
         self,
-        connection: aiosqlite.Connection,
+        connection: sqlite3.Connection,
         zone: tzinfo,
         columns: Mapping[str, frozenset[str]],
         new: Mapping[str, Mapping[str, bool]],
@@ -78,10 +78,8 @@ class SqliteReader:
 
     async def table(self, scan: Scan) -> pa.Table:
         """Return all rows of a scan, JSON columns taken apart where `AllKeys` asks for it."""
-        rows: list[tuple[Any, ...]] = []
-        async for chunk in _counted(self._fetch(*self._write(scan.table, lambda sql: sql.scan(scan)[0]))):
-            rows += chunk
-        return await run_cancellable(lambda: flat_table(scan, rows))
+        statement, parameters = self._write(scan.table, lambda sql: sql.scan(scan)[0])
+        return await self._run(lambda: flat_table(scan, self._rows(statement, parameters)))
 
     async def batches(self, scan: Scan) -> AsyncIterator[pa.RecordBatch]:
         """Return the rows of a scan bit by bit."""
@@ -89,10 +87,19 @@ class SqliteReader:
         if len(names) != len(scan.columns):
             raise ValueError("batches() gives JSON columns as text; use table() for AllKeys")
         schema = pa.schema([(name, type_of(name)) for name in names])
+        chunks = self._chunks(*self._write(scan.table, lambda sql: sql.scan(scan)[0]))
+
+        def next_batch() -> pa.RecordBatch | None:
+            chunk = next(chunks, None)
+            return None if chunk is None else batch_of(schema, chunk[0])
+
         empty = True
-        async for rows, _ in self._fetch(*self._write(scan.table, lambda sql: sql.scan(scan)[0])):
-            empty = False
-            yield await asyncio.to_thread(batch_of, schema, rows)
+        try:
+            while (batch := await self._run(next_batch)) is not None:
+                empty = False
+                yield batch
+        finally:
+            chunks.close()
         if empty:
             yield batch_of(schema, [])
 
@@ -100,15 +107,13 @@ class SqliteReader:
         """Return one row per group."""
         fields = [(name, pa.string()) for name in plan.by] + ([("day", pa.int64())] if plan.day else [])
         fields += [(measure.name, type_of_measure(measure)) for measure in plan.measures]
-        rows = await self._all(*self._write(plan.table, lambda sql: sql.aggregate(plan)))
-        return await _table_of(pa.schema(fields), rows)
+        return await self._table_of(pa.schema(fields), self._write(plan.table, lambda sql: sql.aggregate(plan)))
 
     async def spread(self, plan: Spread) -> pa.Table:
         """Return one row per group and step."""
         fields = [(name, pa.string()) for name in plan.by] + [("step", pa.int64())]
         fields += [(measure.name, type_of_measure(measure)) for measure in plan.measures]
-        rows = await self._all(*self._write(Table.UNITS, lambda sql: sql.spread(plan)))
-        return await _table_of(pa.schema(fields), rows)
+        return await self._table_of(pa.schema(fields), self._write(Table.UNITS, lambda sql: sql.spread(plan)))
 
     async def keys(self, plan: KeyScan) -> dict[str, tuple[str, ...]]:
         """Return the sorted keys of each column."""
@@ -121,8 +126,7 @@ class SqliteReader:
     async def distinct(self, plan: Distinct) -> pa.Table:
         """Return the distinct values of the columns, sorted."""
         schema = pa.schema([(name, type_of(name)) for name in plan.columns])
-        rows = await self._all(*self._write(plan.table, lambda sql: sql.distinct(plan)))
-        return await _table_of(schema, rows)
+        return await self._table_of(schema, self._write(plan.table, lambda sql: sql.distinct(plan)))
 
     async def values(self, statement: str, parameters: Iterable[str]) -> AsyncGenerator[Any, None]:
         """Yield the one value that a statement with one parameter answers, for each of the parameters.
@@ -130,16 +134,23 @@ class SqliteReader:
         The next one is worked out while the one before is used.
         """
         recorded = record("database", "sqlite", statement, [])
-        asked: deque[asyncio.Task[Any]] = deque()
-        free = 0.0  # since when the connection has had nothing else to do
 
-        async def ask(parameter: str) -> Any:  # noqa: ANN401 - whatever the database holds
-            nonlocal free
+        def ask(parameter: str) -> Any:  # noqa: ANN401 - whatever the database holds
             began = time.perf_counter()
-            ((value,),) = await self._connection.execute_fetchall(statement, [parameter])
-            recorded.ran(max(began, free), 1)
-            free = time.perf_counter()
+            ((value,),) = self._connection.execute(statement, [parameter]).fetchall()
+            recorded.ran(began, 1)
             return value
+
+        if is_in_one_thread():
+            for parameter in parameters:
+                yield await self._run(lambda parameter=parameter: ask(parameter))  # type: ignore[misc]
+            return
+        asked: deque[asyncio.Task[Any]] = deque()
+        turn = asyncio.Lock()  # a connection runs one statement at a time
+
+        async def ask_in_turn(parameter: str) -> Any:  # noqa: ANN401 - whatever the database holds
+            async with turn:
+                return await self._run(lambda: ask(parameter))
 
         async def first() -> Any:  # noqa: ANN401 - whatever the database holds
             value = await asyncio.shield(asked[0])
@@ -148,7 +159,7 @@ class SqliteReader:
 
         try:
             for parameter in parameters:
-                asked.append(asyncio.create_task(ask(parameter)))
+                asked.append(asyncio.create_task(ask_in_turn(parameter)))
                 if len(asked) > 1:
                     yield await first()
             while asked:
@@ -158,8 +169,7 @@ class SqliteReader:
 
     async def rows(self, statement: str, parameter: str, schema: pa.Schema) -> pa.RecordBatch:
         """Return what a statement with one parameter answers, as columns."""
-        rows = await self._all(statement, [parameter])
-        return await asyncio.to_thread(batch_of, schema, rows)
+        return await self._run(lambda: batch_of(schema, self._rows(statement, [parameter])))
 
     async def facts(self, location: str, *, guessed: bool) -> Facts:
         """Describe the file."""
@@ -210,18 +220,38 @@ class SqliteReader:
         return rows[0][0] if rows else None
 
     async def _all(self, statement: str, parameters: list[object]) -> list[tuple[Any, ...]]:
+        return await self._run(lambda: self._rows(statement, parameters))
+
+    async def _table_of(self, schema: pa.Schema, written: tuple[str, list[object]]) -> pa.Table:
+        return await self._run(lambda: pa.Table.from_batches([batch_of(schema, self._rows(*written))]))
+
+    async def _run(self, work: Callable[[], _Result]) -> _Result:
+        """Run blocking work on the connection."""
+        return await run_cancellable(work, self._connection.interrupt)
+
+    # In threads
+
+    def _rows(self, statement: str, parameters: list[object]) -> list[tuple[Any, ...]]:
+        """Return all rows. Raises `StoreError` when their texts take too much memory."""
         rows: list[tuple[Any, ...]] = []
-        async for chunk in _counted(self._fetch(statement, parameters)):
-            rows += chunk
+        together = 0
+        with closing(self._chunks(statement, parameters)) as chunks:
+            for some, size in chunks:
+                rows += some
+                together += size
+                if together > MOST_BYTES:
+                    raise StoreError(
+                        "The rows take too much memory; choose a shorter time range, fewer fields, or a limit.",
+                        f"the texts of an answer take more than {MOST_BYTES} bytes",
+                    )
         return rows
 
-    async def _fetch(self, statement: str, parameters: list[object]) -> AsyncGenerator["_Chunk", None]:
+    def _chunks(self, statement: str, parameters: list[object]) -> "_Chunks":
         given = 0
         try:
-            async with aclosing(self._fetch_strictly(statement, parameters)) as chunks:
-                async for rows, size in chunks:
-                    yield rows, size
-                    given += len(rows)
+            for rows, size in self._chunks_strictly(statement, parameters):
+                given += len(rows)
+                yield rows, size
         except sqlite3.OperationalError as error:
             if "decode to UTF-8" not in str(error):
                 raise
@@ -229,38 +259,27 @@ class SqliteReader:
             return
         # Names of users need not be UTF-8. From now on this connection replaces invalid bytes, which is slower.
         self._connection.text_factory = lambda text: text.decode("utf-8", "replace")
-        async with aclosing(self._fetch_strictly(statement, parameters)) as chunks:
-            async for rows, size in chunks:
-                left, given = rows[given:], max(given - len(rows), 0)
-                if left:
-                    yield left, size
+        for rows, size in self._chunks_strictly(statement, parameters):
+            left, given = rows[given:], max(given - len(rows), 0)
+            if left:
+                yield left, size
 
-    async def _chunk(self, cursor: aiosqlite.Cursor) -> "_Chunk":
-        """Return the next rows; their bytes are counted in the connection's own thread."""
-        chunk: _Chunk = await self._connection._execute(_fetch_chunk, cursor._cursor)  # type: ignore[no-untyped-call]
-        return chunk
-
-    async def _fetch_strictly(self, statement: str, parameters: list[object]) -> AsyncGenerator["_Chunk", None]:
+    def _chunks_strictly(self, statement: str, parameters: list[object]) -> "_Chunks":
         recorded = record("database", "sqlite", statement, parameters)
         began = time.perf_counter()
-        async with self._connection.execute(statement, parameters) as cursor:
-            try:
-                while (chunk := await self._chunk(cursor))[0]:
+        try:
+            with closing(self._connection.execute(statement, parameters)) as cursor:
+                while (chunk := _fetch_chunk(cursor))[0]:
                     recorded.ran(began, len(chunk[0]))
                     yield chunk
+                    check_cancelled()
                     began = time.perf_counter()
-                recorded.ran(began)
-            except asyncio.CancelledError:
-                recorded.ran(began)
-                await self._connection.interrupt()  # before the cursor closes, which waits for the statement
-                raise
-
-
-async def _table_of(schema: pa.Schema, rows: list[tuple[Any, ...]]) -> pa.Table:
-    return pa.Table.from_batches([await run_cancellable(lambda: batch_of(schema, rows))])
+        finally:
+            recorded.ran(began)
 
 
 _Chunk = tuple[list[tuple[Any, ...]], int]  # rows, and the bytes of their texts
+_Chunks = Generator[_Chunk, None, None]
 
 
 def _fetch_chunk(cursor: sqlite3.Cursor) -> _Chunk:
@@ -281,17 +300,3 @@ def _text_bytes(values: tuple[Any, ...]) -> int:
         return sum(map(len, values))
     except TypeError:  # numbers or nulls are among them
         return sum(len(value) for value in values if isinstance(value, str | bytes))
-
-
-async def _counted(chunks: AsyncGenerator[_Chunk, None]) -> AsyncIterator[list[tuple[Any, ...]]]:
-    """Yield rows that are all held. Raises `StoreError` when their texts take too much memory."""
-    together = 0
-    async with aclosing(chunks):
-        async for rows, size in chunks:
-            together += size
-            if together > MOST_BYTES:
-                raise StoreError(
-                    "The rows take too much memory; choose a shorter time range, fewer fields, or a limit.",
-                    f"the texts of an answer take more than {MOST_BYTES} bytes",
-                )
-            yield rows

@@ -4,15 +4,14 @@ Connections are opened with ``mode=ro`` and ``query_only``; each reader is one s
 pooled connections. A cancelled question interrupts its statement.
 """
 
-import asyncio
 import logging
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import tzinfo
 from pathlib import Path
-
-import aiosqlite
+from typing import NamedTuple
 
 from ceems_grpc.schema import OLDEST_VERSION, newer_schema
 from ceems_grpc.store.columnar.file_version import Version
@@ -22,9 +21,11 @@ from ceems_grpc.store.columnar.values import is_usable
 from ceems_grpc.store.errors import StoreSchemaError
 from ceems_grpc.store.plan import Table
 from ceems_grpc.store.protocols import Facts
+from ceems_grpc.store.runtime.cancellation import pause, run_cancellable
 from ceems_grpc.store.runtime.query_trace import waiting
 from ceems_grpc.store.sqlite.connections import ConnectionPool, DatabaseFile
 from ceems_grpc.store.sqlite.dialect import CANONICAL_FUNCTION, MOMENT_FUNCTION
+from ceems_grpc.store.sqlite.guard import GuardedConnection
 from ceems_grpc.store.sqlite.new_columns import NewColumns
 from ceems_grpc.store.sqlite.reader import SqliteReader, version_of
 from ceems_grpc.store.sqlite.shm_guard import FileIdentity
@@ -45,6 +46,15 @@ _STARTS = (
 )
 
 
+class _Schema(NamedTuple):
+    """The columns of the tables of a file, which hold while the file and its schema's version stay the same."""
+
+    file: DatabaseFile
+    version: int
+    columns: Mapping[str, frozenset[str]]
+    new: NewColumns
+
+
 class SqliteStore:
     """A CEEMS database in a file.
 
@@ -60,19 +70,22 @@ class SqliteStore:
         self._zone = zone
         self._guessed: tuple[FileIdentity, tzinfo] | None = None
         self._pool = ConnectionPool(path, connections, busy_timeout)
-        self._schema: tuple[DatabaseFile, int] | None = None  # of which file and version the columns are known
-        self._columns: Mapping[str, frozenset[str]] = {}
-        self._new = NewColumns()
+        self._schema: _Schema | None = None
         self._told_newer = False
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[SqliteReader]:
         """Open a reader on the file as it is now."""
         await self._give_way()
-        async with self._pool.transaction() as (connection, file):
-            columns = await self._columns_of(connection, file)
-            new = await self._new.look(connection)
-            yield SqliteReader(connection, await self._zone_of(connection, file.file), columns, new)
+        async with self._pool.transaction(self._look) as (connection, (zone, schema)):
+            yield SqliteReader(connection, zone, schema.columns, schema.new.found)
+
+    def begin(self) -> None:
+        """Do nothing: nothing runs beside questions."""
+
+    def read_here(self) -> AbstractAsyncContextManager[SqliteReader]:
+        """Open a reader in the thread of the caller; see `ceems_grpc.store.protocols.ReadsInOneThread`."""
+        return self.read()
 
     async def facts(self) -> Facts:
         """Describe the database."""
@@ -86,7 +99,7 @@ class SqliteStore:
 
     async def version(self) -> Version:
         """Return the state of the file and its write-ahead log, which every commit changes."""
-        return await asyncio.to_thread(read_version, self._path)
+        return await run_cancellable(lambda: read_version(self._path))
 
     async def close(self) -> None:
         """Close idle connections, and wait some seconds for those in use, which close when their reader does."""
@@ -96,30 +109,37 @@ class SqliteStore:
         """Wait for a writer that is working while readers keep its large log from being folded in."""
         ends = time.monotonic() + _GAP
         with waiting():
-            while await asyncio.to_thread(wants_gap, self._path, _LARGE_LOG):
+            while await run_cancellable(lambda: wants_gap(self._path, _LARGE_LOG)):
                 if time.monotonic() > ends:
                     return
-                await asyncio.sleep(0.005)
+                await pause(0.005)
 
-    async def _columns_of(self, connection: aiosqlite.Connection, file: DatabaseFile) -> Mapping[str, frozenset[str]]:
+    # In threads
+
+    def _look(self, connection: GuardedConnection, file: DatabaseFile) -> tuple[tzinfo, _Schema]:
+        schema = self._schema_of(connection, file)
+        schema.new.look(connection)
+        return self._zone_of(connection, file.file), schema
+
+    def _schema_of(self, connection: sqlite3.Connection, file: DatabaseFile) -> _Schema:
         # The schema's version changes with every migration, also of a file that stays in its place.
-        ((version,),) = await connection.execute_fetchall("PRAGMA schema_version")
-        if self._schema != (file, version):
-            self._columns = await self._read_columns(connection)
-            self._schema = (file, version)
-        return self._columns
+        ((version,),) = connection.execute("PRAGMA schema_version").fetchall()
+        known = self._schema
+        if known is None or known[:2] != (file, version):
+            known = self._schema = self._read_schema(connection, file, version)
+        return known
 
-    async def _read_columns(self, connection: aiosqlite.Connection) -> Mapping[str, frozenset[str]]:
-        rows = await connection.execute_fetchall(
+    def _read_schema(self, connection: sqlite3.Connection, file: DatabaseFile, number: int) -> _Schema:
+        rows = connection.execute(
             "SELECT m.name, c.name FROM sqlite_master AS m JOIN pragma_table_info(m.name) AS c WHERE m.type = 'table'"
             " ORDER BY m.name, c.cid"
-        )
+        ).fetchall()
         columns: dict[str, list[str]] = {}
         for table, column in rows:
             columns.setdefault(table, []).append(column)
         version = 0
         if "schema_migrations" in columns:
-            ((newest,),) = await connection.execute_fetchall("SELECT max(version) FROM schema_migrations")
+            ((newest,),) = connection.execute("SELECT max(version) FROM schema_migrations").fetchall()
             version = version_of(newest)
         for table in (Table.UNITS, Table.USAGE, Table.USERS, Table.PROJECTS):
             if table not in columns and version:
@@ -136,18 +156,20 @@ class SqliteStore:
         if (newer := newer_schema(version)) and not self._told_newer:
             self._told_newer = True
             _log.warning("the database is newer than this plugin: %s", newer, extra={"schemaVersion": version})
-        self._new = NewColumns(columns)
-        return {table: frozenset(names) for table, names in columns.items()}
+        known = {table: frozenset(names) for table, names in columns.items()}
+        return _Schema(file, number, known, NewColumns(columns))
 
-    async def _zone_of(self, connection: aiosqlite.Connection, file: FileIdentity) -> tzinfo:
+    def _zone_of(self, connection: GuardedConnection, file: FileIdentity) -> tzinfo:
         zone = self._zone
         if zone is None and self._guessed is not None and self._guessed[0] == file:
             zone = self._guessed[1]
         if zone is None:
-            rows = await connection.execute_fetchall(_STARTS)
+            rows = connection.execute(_STARTS).fetchall()
             samples = [(int(moment), str(offset)) for moment, offset in rows]
             zone = guess_zone(samples)
             self._guessed = (file, zone) if samples else None  # a database without units is asked again
-        await connection.create_function(MOMENT_FUNCTION, 2, moment_of(zone), deterministic=True)
-        await connection.create_function(CANONICAL_FUNCTION, 1, canonical, deterministic=True)
+        if connection.zone != zone:
+            connection.create_function(MOMENT_FUNCTION, 2, moment_of(zone), deterministic=True)
+            connection.create_function(CANONICAL_FUNCTION, 1, canonical, deterministic=True)
+            connection.zone = zone
         return zone
