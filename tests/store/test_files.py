@@ -79,6 +79,15 @@ async def test_something_that_is_no_database(tmp_path: Path) -> None:
     assert "not an SQLite database" in str(error)
 
 
+async def test_a_damaged_schema_whose_names_are_not_utf_8(tmp_path: Path) -> None:
+    path = make(tmp_path / "ceems.db")
+    with closing(sqlite3.connect(path)) as writer:
+        writer.execute("PRAGMA writable_schema = ON")
+        writer.execute("INSERT INTO sqlite_master VALUES ('table', CAST(x'7480' AS TEXT), 't', 2, 'CREATE nonsense')")
+        writer.commit()
+    assert isinstance(await failure(path), StoreCorruptError)
+
+
 async def test_a_damaged_database(tmp_path: Path) -> None:
     path = make(tmp_path / "ceems.db", 500)
     data = bytearray(path.read_bytes())

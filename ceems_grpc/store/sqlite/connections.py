@@ -90,7 +90,7 @@ class ConnectionPool:
             await run_cancellable(end)
         except BaseException as error:
             await _finish(lambda: self._drop(taken))
-            if isinstance(error, sqlite3.Error):
+            if isinstance(error, sqlite3.Error | UnicodeDecodeError):
                 raise explain(self._path, error) from error
             raise
 
@@ -181,7 +181,7 @@ class ConnectionPool:
                 unregister_connection(file)
             else:
                 self._drop([connection])
-            if isinstance(error, sqlite3.Error):
+            if isinstance(error, sqlite3.Error | UnicodeDecodeError):
                 raise explain(self._path, error) from error
             if isinstance(error, OSError):
                 raise explain_path(self._path, error) from error

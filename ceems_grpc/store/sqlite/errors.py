@@ -20,8 +20,16 @@ from ceems_grpc.store.sqlite.wal import read_version
 _MISSING = re.compile(r"no such (table|column): [`\"']?(?:\w+\.)?(\w+)")
 
 
-def explain(path: Path, error: sqlite3.Error) -> StoreError:
-    """Turn an error of SQLite on this file into one that says what to do."""
+def explain(path: Path, error: sqlite3.Error | UnicodeDecodeError) -> StoreError:
+    """Turn an error of SQLite on this file into one that says what to do.
+
+    A damaged schema can have names that are not UTF-8. Python cannot decode SQLite's message about them.
+    """
+    if isinstance(error, UnicodeDecodeError):
+        return StoreCorruptError(
+            "The file is not an SQLite database, or is damaged.",
+            f"{path} has text that is not UTF-8 ({error.reason}). Restore a backup.",
+        )
     name = getattr(error, "sqlite_errorname", "") or ""
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return StoreBusyError(
