@@ -19,6 +19,7 @@ _encode = msgspec.json.encode
 _objects_only = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _EMPTY_TEXTS = {None, *EMPTY_VALUES}
 _ROWS_A_PIECE = 512
+_ROWS_BY_CELL = 256  # Arrow compiles its expressions anew for each column, which takes longer than so many cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,9 @@ def batch_json(batch: pa.RecordBatch, shape: Shape) -> bytes:
 
 def _pieces(values: pa.Array, column: Column, shape: Shape) -> pa.Array:
     found: pa.Array | None = None
-    if pa.types.is_integer(values.type):
+    if len(values) <= _ROWS_BY_CELL:
+        pass
+    elif pa.types.is_integer(values.type):
         found = integer_pieces(column.name, values)
     elif column.kind is Kind.METRIC:
         found = metric_pieces(column.name, values)
