@@ -1,13 +1,14 @@
 """The query model of panels: JSON from Grafana, decoded, checked and turned into a question; see docs/query.md."""
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 import msgspec
 
 from ceems_grpc.domain.errors import bad_data
 from ceems_grpc.domain.questions.limits import MOST_FILTERS, MOST_VALUES, distinct_orders
 from ceems_grpc.domain.questions.model import (
+    AsAdmin,
     Directory,
     DirectoryQuestion,
     Filter,
@@ -22,6 +23,7 @@ from ceems_grpc.domain.questions.model import (
 )
 from ceems_grpc.domain.questions.steps import TimeStep
 from ceems_grpc.domain.questions.window import Window
+from ceems_grpc.panels.query_versions import OLDEST, check_version, default_of
 from ceems_grpc.panels.time_zone import query_zone
 
 TableQuestion = UnitsQuestion | UsageQuestion | StatsQuestion | DirectoryQuestion
@@ -58,11 +60,15 @@ class FilterModel(msgspec.Struct, rename="camel"):
 
 
 class QueryModel(msgspec.Struct, rename="camel"):
-    """The query as the editor saves it. Keys that Grafana adds (refId, datasource, hide ...) are ignored."""
+    """The query as the editor saves it. Keys that Grafana adds (refId, datasource, hide ...) are ignored.
 
+    What an absent key means may depend on ``version``: see `query_versions`.
+    """
+
+    version: int = OLDEST
     query_type: QueryType | Literal[""] = ""
     mode: Literal["current", "global"] = "current"
-    admin: bool | Literal["auto"] = False
+    admin: bool | Literal["auto"] | msgspec.UnsetType = msgspec.UNSET
     clusters: Texts = []
     projects: Texts = []
     users: Texts = []
@@ -72,7 +78,7 @@ class QueryModel(msgspec.Struct, rename="camel"):
     running: bool = False
     fields: Texts = []
     group_by: Texts = []
-    exact_group_by: bool = False
+    exact_group_by: bool | msgspec.UnsetType = msgspec.UNSET
     source: Literal["", "units", "prorated", "daily"] = ""
     step: Literal["hour", "day", "week", "month"] = "day"
     filters: Annotated[list[FilterModel], msgspec.Meta(max_length=MOST_FILTERS)] = []
@@ -88,6 +94,18 @@ class QueryModel(msgspec.Struct, rename="camel"):
             raise bad_data(f"format '{self.format}' does not go with {query_type}: use {' or '.join(formats)}")
         return self.format or formats[0]
 
+    @property
+    def as_admin(self) -> AsAdmin:
+        """Whether to ask as an administrator."""
+        admin = default_of("admin", self.version) if self.admin is msgspec.UNSET else self.admin
+        return cast("AsAdmin", admin)
+
+    @property
+    def exact_groups(self) -> bool:
+        """Whether usage is grouped by exactly the columns of ``group_by``."""
+        exact = self.exact_group_by
+        return bool(default_of("exactGroupBy", self.version) if exact is msgspec.UNSET else exact)
+
 
 def read_query(json: bytes, query_type: str = "") -> tuple[QueryModel, QueryType]:
     """Decode a query. ``query_type``: the type in Grafana's envelope, used if the JSON has none."""
@@ -101,6 +119,7 @@ def read_query(json: bytes, query_type: str = "") -> tuple[QueryModel, QueryType
     except (msgspec.DecodeError, RecursionError) as error:
         why = "a text has half of a surrogate pair, which is no character" if _has_half_of_a_pair(json) else error
         raise bad_data(f"the query cannot be read: {why}") from None
+    check_version(model.version)
     for texts in (model.clusters, model.projects, model.users, model.uuids, model.states, model.fields):
         if any("\0" in text for text in texts):
             raise bad_data("the query cannot be read: NUL is not allowed in text")
@@ -116,7 +135,7 @@ def question_of(model: QueryModel, kind: QueryType, window: Window) -> Question:
         _distinct(model.resource_managers),
         tuple(map(_filter, model.filters)),
     )
-    fields, order, admin = _distinct(model.fields), distinct_orders(map(_order, model.order_by)), model.admin
+    fields, order, admin = _distinct(model.fields), distinct_orders(map(_order, model.order_by)), model.as_admin
     mode = Mode(model.mode)
     match kind:
         case "units":
@@ -138,8 +157,8 @@ def question_of(model: QueryModel, kind: QueryType, window: Window) -> Question:
                 Source(model.source or "units"),
                 selection,
                 _distinct(model.group_by),
-                model.exact_group_by,
-                fields,
+                model.exact_groups,
+                _with_groups(model, fields),
                 order,
                 model.limit,
                 admin,
@@ -159,6 +178,13 @@ def question_of(model: QueryModel, kind: QueryType, window: Window) -> Question:
             return StatsQuestion(window, mode, selection, fields, order, model.limit, admin)
         case "users" | "projects" | "clusters":
             return DirectoryQuestion(Directory(kind), selection, fields, order, model.limit, admin)
+
+
+def _with_groups(model: QueryModel, fields: tuple[str, ...]) -> tuple[str, ...]:
+    """Add the columns that a row is a group of; queries of version 1 show only what they name."""
+    if model.version < 2 or not model.exact_groups or not fields:
+        return fields
+    return (*(name for name in _distinct(model.group_by) if name not in fields), *fields)
 
 
 def _distinct(texts: list[str]) -> tuple[str, ...]:

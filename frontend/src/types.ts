@@ -28,6 +28,8 @@ export type ListFilter = 'clusters' | 'resourceManagers' | 'projects' | 'users' 
  * may be texts for that reason, and become what they name before the backend sees them.
  */
 export interface CeemsQuery extends DataQuery {
+  /** What absent keys mean depends on it; docs/query.md, "Versions". Absent: 1. */
+  version?: number;
   queryType?: QueryType | (string & {});
   mode?: Mode | (string & {});
   admin?: AsAdmin | (string & {});
