@@ -17,6 +17,7 @@ from ceems_grpc.cli.moments import moment, needs_zone
 from ceems_grpc.cli.output.decoded_frame import DecodedFrame, notices
 from ceems_grpc.cli.output.escaping import visible
 from ceems_grpc.cli.output.export import write_csv, write_json
+from ceems_grpc.panels.query_versions import CURRENT
 
 # A table has room for a few columns only; CSV and JSON show all of them.
 _ROWS_OF_A_TABLE = 50
@@ -103,6 +104,8 @@ def _query(options: argparse.Namespace) -> dict[str, Any]:
         "source": options.source,
         **{key: [part.strip() for part in value.split(",")] for key, value in lists.items() if value is not None},
     }
+    if not options.query:
+        query["version"] = CURRENT  # a query that is given as JSON says itself of which version it is
     query |= {key: value for key, value in given.items() if value is not None}
     if options.user is None:
         query.setdefault("admin", True)  # the operator may read the whole file anyway

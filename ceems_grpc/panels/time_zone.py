@@ -11,6 +11,8 @@ from ceems_grpc.store.columnar.local_time import named_zone
 _UTC: Final = re.compile(
     r"(etc/)?(utc|uct|gmt([+-]?0)?|zulu|universal|greenwich|unknown)|z|browser|undefined|null", re.IGNORECASE
 )
+# Only a browser knows the viewer's zone: public dashboards and rules send the name of the variable.
+_VIEWER: Final = {"$__timezone", "${__timezone}", "[[__timezone]]"}
 _OFFSET: Final = re.compile(r"(?:utc|gmt)?([+-])(\d{1,2})(?::?(\d\d))?", re.IGNORECASE)
 # Stores know zones by name only. The names Etc/GMT+12 to Etc/GMT-14 cover whole hours; for these offsets, the IANA
 # database has no other names than those of places that keep the offset the whole year.
@@ -25,10 +27,13 @@ _PLACES: Final = {
 
 
 def query_zone(name: str) -> ZoneInfo | None:
-    """Return the zone of that name or offset (`+02:00`, east of Greenwich), or None for an empty text.
+    """Return the zone of that name or offset (`+02:00`, east of Greenwich), or None for no zone.
 
-    Names with which browsers say UTC, or that they know no zone, mean UTC. Raises QuestionError for an unknown zone.
+    An empty text and the variable of the viewer's zone are no zone. Names with which browsers say UTC, or that
+    they know no zone, mean UTC. Raises QuestionError for an unknown zone.
     """
+    if name in _VIEWER:
+        return None
     zone = named_zone(_iana_name(name))
     if zone is None and name:
         raise bad_data(f"unknown time zone '{name}': use an IANA name such as Europe/Paris")

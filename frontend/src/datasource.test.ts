@@ -41,8 +41,8 @@ describe('query', () => {
 
   it('gives the same queries to Explore as to the backend', () => {
     const { datasource } = startGrafana({ variables: { user: 'a' } });
-    expect(datasource.interpolateVariablesInQueries([{ refId: 'A', users: ['$user'] }], {})).toEqual([
-      { refId: 'A', users: ['a'] },
+    expect(datasource.interpolateVariablesInQueries([{ refId: 'A', version: 2, users: ['$user'] }], {})).toEqual([
+      { refId: 'A', version: 2, users: ['a'] },
     ]);
   });
 
@@ -126,17 +126,19 @@ describe('filterQuery', () => {
 describe('getDefaultQuery', () => {
   const defaultFor = (app: CoreApp) => startGrafana().datasource.getDefaultQuery(app);
 
-  it('gives numbers to alert rules', () => {
-    expect(defaultFor(CoreApp.UnifiedAlerting)).toMatchObject({ queryType: 'usage', format: 'numeric' });
-  });
-
   it('shows what runs in Explore', () => {
-    expect(defaultFor(CoreApp.Explore)).toEqual({ queryType: 'units', running: true, admin: 'auto' });
+    expect(defaultFor(CoreApp.Explore)).toMatchObject({
+      queryType: 'units',
+      running: true,
+      admin: 'auto',
+      limit: 1000,
+    });
   });
 
-  it('says no more than a missing key means in panels, because Grafana fills stored queries with it', () => {
-    expect(defaultFor(CoreApp.PanelEditor)).toEqual({ queryType: 'units' });
-    expect(defaultFor(CoreApp.Dashboard)).toEqual({ queryType: 'units' });
+  it('says nothing elsewhere, because Grafana fills stored queries with it; the editor writes the defaults', () => {
+    expect(defaultFor(CoreApp.PanelEditor)).toEqual({});
+    expect(defaultFor(CoreApp.Dashboard)).toEqual({});
+    expect(defaultFor(CoreApp.UnifiedAlerting)).toEqual({});
   });
 });
 

@@ -20,7 +20,7 @@ import { DataQuery } from '@grafana/schema';
 import { map, Observable } from 'rxjs';
 import { fieldsToFilterBy, suggestionKindOfColumn, toMetricFindValues } from './suggestions/adHocFilters';
 import { annotationSupport } from './annotations/annotations';
-import { defaultQuery } from './query/defaultQuery';
+import { completeQuery, defaultQuery } from './query/defaultQuery';
 import { describeQuery } from './query/describeQuery';
 import { fromAbstractQuery, importQuery, toAbstractQuery } from './query/importQueries';
 import { asList, Interpolation } from './query/interpolation';
@@ -29,6 +29,7 @@ import { askOnce, follow, isLive, listener, liveRange, together } from './live/l
 import { liveAddress } from './live/liveChannel';
 import { readSuggestions, SuggestionScope, suggestionParams } from './suggestions/suggestions';
 import { ianaZone } from './query/timezone';
+import { migrateQuery } from './query/versions';
 import { CeemsOptions, CeemsQuery, CeemsVariableQuery, SuggestionKind, Suggestions } from './types';
 import { readVariableQuery } from './variables/variableQuery';
 import { CeemsVariables, variableValues } from './variables/variables';
@@ -55,7 +56,7 @@ export class CeemsDataSource
   }
 
   getQueryDisplayText(query: CeemsQuery): string {
-    return describeQuery(query);
+    return describeQuery(migrateQuery(query));
   }
 
   /**
@@ -67,15 +68,16 @@ export class CeemsDataSource
   }
 
   applyTemplateVariables(query: CeemsQuery, scopedVars: ScopedVars, filters?: AdHocVariableFilter[]): CeemsQuery {
-    const next = new Interpolation(getTemplateSrv(), scopedVars).query(query, filters);
+    const next = new Interpolation(getTemplateSrv(), scopedVars).query(completeQuery(query), filters);
     const extra = this.hasLinks() ? columnsForLinks(next) : [];
     return extra.length > 0 ? { ...next, fields: [...asList(next.fields), ...extra] } : next;
   }
 
   query(request: DataQueryRequest<CeemsQuery>): Observable<DataQueryResponse> {
     const scopedVars = { ...request.scopedVars, __timezone: { value: ianaZone(request.timezone) } };
+    const targets = request.targets.map((query) => completeQuery(query));
     // Grafana Enterprise caches answers for all users, but answers depend on the user.
-    return this.addLinks({ ...request, scopedVars, skipQueryCache: true });
+    return this.addLinks({ ...request, targets, scopedVars, skipQueryCache: true });
   }
 
   /** Values for a drop-down. Rejects with the backend's message if it cannot answer. */

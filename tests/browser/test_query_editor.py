@@ -10,7 +10,7 @@ COUNTED = "ended_at_ts > 0 AND ignore = 0"
 
 def test_a_filter_searches_the_database_as_one_types(editors: Editors, database: Database) -> None:
     projects = sorted(database.column("SELECT DISTINCT project FROM units"))
-    editors.open("query", stored={"admin": True})
+    editors.open("query", stored={"version": 2, "queryType": "units", "admin": True})
     editors.drop_down("Projects")
     assert sorted(editors.options()) == projects
 
@@ -19,7 +19,7 @@ def test_a_filter_searches_the_database_as_one_types(editors: Editors, database:
     editors.screenshot("query-suggestions")
     editors.take("climate")
     editors.close_menu()
-    editors.model_becomes(queryType="units", admin=True, projects=["climate"])
+    editors.model_becomes(version=2, queryType="units", admin=True, projects=["climate"])
 
     result = editors.run()
     assert result.total == database.value(f"SELECT count(*) FROM units WHERE project = 'climate' AND {COUNTED}")
@@ -29,7 +29,7 @@ def test_a_filter_searches_the_database_as_one_types(editors: Editors, database:
 
 def test_filters_narrow_each_other(editors: Editors, database: Database) -> None:
     members = "SELECT DISTINCT username FROM units WHERE project = 'fusion' AND cluster_id = 'k8s-0' ORDER BY 1"
-    editors.open("query", stored={"admin": True, "projects": ["fusion"]})
+    editors.open("query", stored={"version": 2, "queryType": "units", "admin": True, "projects": ["fusion"]})
     editors.choose("Clusters", "k8s-0")
     editors.close_menu()
     editors.drop_down("Users")
@@ -37,7 +37,7 @@ def test_filters_narrow_each_other(editors: Editors, database: Database) -> None
 
 
 def test_the_fields_picker_groups_and_describes_and_the_answer_has_what_was_picked(editors: Editors) -> None:
-    editors.open("query", stored={"admin": True, "limit": 5})
+    editors.open("query", stored={"version": 2, "queryType": "units", "admin": True, "limit": 5})
     editors.drop_down("Fields")
     menu = editors.menu_text()
     for words in ("Who and what", "Times", "Measured", "Computed", "Allocation", "Tags", "Unit: kWh."):
@@ -47,7 +47,7 @@ def test_the_fields_picker_groups_and_describes_and_the_answer_has_what_was_pick
     for field in picked:
         editors.take(field)
     editors.close_menu()
-    editors.model_becomes(queryType="units", admin=True, limit=5, fields=picked)
+    editors.model_becomes(version=2, queryType="units", admin=True, limit=5, fields=picked)
 
     result = editors.run()
     assert [name for name in result.columns if not name.startswith("link_")] == picked
@@ -58,27 +58,30 @@ def test_the_fields_picker_groups_and_describes_and_the_answer_has_what_was_pick
 
 
 def test_another_query_type_has_other_parts(editors: Editors, database: Database) -> None:
-    editors.open("query", stored={"admin": True, "uuids": ["1"], "projects": ["climate", "fusion"]})
+    editors.open(
+        "query",
+        stored={"version": 2, "queryType": "units", "admin": True, "uuids": ["1"], "projects": ["climate", "fusion"]},
+    )
     editors.tab.find("combobox", "Unit IDs")
     editors.choose("Query type", "Usage")
-    editors.model_becomes(queryType="usage", admin=True, projects=["climate", "fusion"])
+    editors.model_becomes(version=2, queryType="usage", admin=True, projects=["climate", "fusion"], source="prorated")
     assert not editors.tab.has("combobox", "Unit IDs")
 
     editors.click("radio", "All time")
     editors.choose("Group by", "Project")
     editors.close_menu()
-    editors.click("switch", "Only these groups")
     editors.drop_down("Fields")
     editors.take("project")
     editors.take("num_units")
     editors.close_menu()
     editors.model_becomes(
+        version=2,
         queryType="usage",
         admin=True,
         projects=["climate", "fusion"],
+        source="prorated",
         mode="global",
         groupBy=["project"],
-        exactGroupBy=True,
         fields=["project", "num_units"],
     )
     result = editors.run()
@@ -88,7 +91,9 @@ def test_another_query_type_has_other_parts(editors: Editors, database: Database
 
 
 def test_usage_over_time_has_a_series_for_each_group(editors: Editors, database: Database) -> None:
-    editors.open("query", stored={"admin": True, "fields": ["total_energy_usage_kwh.total"]})
+    editors.open(
+        "query", stored={"version": 2, "queryType": "units", "admin": True, "fields": ["total_energy_usage_kwh.total"]}
+    )
     editors.choose("Query type", "Usage over time")
     editors.choose("Group by", "Cluster")
     editors.close_menu()
@@ -101,7 +106,7 @@ def test_usage_over_time_has_a_series_for_each_group(editors: Editors, database:
 
 
 def test_a_condition_is_put_together_from_suggestions_and_a_typed_value(editors: Editors, database: Database) -> None:
-    editors.open("query", stored={"admin": True})
+    editors.open("query", stored={"version": 2, "queryType": "units", "admin": True})
     editors.click("button", "Add a condition")
     editors.drop_down("Condition 1: column")
     editors.tab.type("avg_cpu_u")
@@ -112,7 +117,10 @@ def test_a_condition_is_put_together_from_suggestions_and_a_typed_value(editors:
     editors.tab.type("25")
     editors.tab.press("Enter")
     editors.model_becomes(
-        queryType="units", admin=True, filters=[{"key": "avg_cpu_usage.global", "operator": "<", "value": "25"}]
+        version=2,
+        queryType="units",
+        admin=True,
+        filters=[{"key": "avg_cpu_usage.global", "operator": "<", "value": "25"}],
     )
     editors.screenshot("query-condition")
     assert editors.run().total == database.value(
@@ -121,10 +129,14 @@ def test_a_condition_is_put_together_from_suggestions_and_a_typed_value(editors:
 
 
 def test_a_variable_is_stored_by_name_and_asked_with_its_values(editors: Editors, database: Database) -> None:
-    editors.open("query", stored={"admin": True}, variables={"project": ["climate", "fusion"]})
+    editors.open(
+        "query",
+        stored={"version": 2, "queryType": "units", "admin": True},
+        variables={"project": ["climate", "fusion"]},
+    )
     editors.choose("Projects", "$project")
     editors.close_menu()
-    editors.model_becomes(queryType="units", admin=True, projects=["$project"])
+    editors.model_becomes(version=2, queryType="units", admin=True, projects=["$project"])
     result = editors.run()
     assert editors.grafana.queries[-1]["projects"] == ["climate", "fusion"]
     assert result.total == database.value(
@@ -140,13 +152,13 @@ def test_users_see_their_own_units_and_are_refused_those_of_others(editors: Edit
         )
     )
     editors.grafana.login = user
-    editors.open("query", stored={"clusters": ["slurm-cpu"]})
+    editors.open("query", stored={"version": 2, "queryType": "units", "admin": False, "clusters": ["slurm-cpu"]})
     result = editors.run()
     assert result.total == count
     assert set(result.column("username")) == {user}
 
     editors.choose("As admin", "Yes")
-    editors.model_becomes(queryType="units", clusters=["slurm-cpu"], admin=True)
+    editors.model_becomes(version=2, queryType="units", clusters=["slurm-cpu"], admin=True)
     editors.allowed.append(r"^40[03] .*/api/ds/query")
     editors.click("button", "Run query")
     kind, words = editors.alert()
@@ -160,16 +172,34 @@ def test_the_examples_of_explore_are_a_start(editors: Editors) -> None:
     editors.click("button", "Use example: Top users by energy")
     editors.tab.until(lambda: editors.model().get("queryType") == "usage", "query of the example")
     result = editors.run()
-    assert result.columns == ["username", "project", "num_units", "total_energy_usage_kwh.total"]
+    assert result.columns == ["username", "num_units", "total_energy_usage_kwh.total"]
     assert len(result.rows) == 20
     editors.screenshot("explore-example")
 
 
 def test_alert_rules_are_offered_what_has_numbers(editors: Editors) -> None:
-    editors.open("query", app="unified-alerting", stored={"admin": True})
+    editors.open("query", app="unified-alerting", stored={"version": 2, "queryType": "usage", "admin": True})
     editors.drop_down("Query type")
     assert editors.options() == ["Usage", "Usage over time", "Statistics"]
     editors.take("Statistics")
-    editors.model_becomes(queryType="stats", admin=True, format="numeric")
+    editors.model_becomes(version=2, queryType="stats", admin=True, format="numeric")
     assert editors.run().rows
     editors.screenshot("alerting")
+
+
+def test_a_new_query_is_stored_as_it_is_shown_and_has_few_rows(editors: Editors) -> None:
+    editors.open("query", app="panel-editor")
+    editors.tab.until(lambda: editors.model().get("version") == 2, "a complete query")
+    model = editors.model()
+    assert (model["queryType"], model["limit"], model["admin"], model["orderBy"]) == (
+        "units", 1000, "auto", ["-started_at"],
+    )  # fmt: skip
+    result = editors.run()
+    assert [name for name in result.columns if not name.startswith("link_")][:3] == ["uuid", "name", "project"]
+
+
+def test_a_new_rule_asks_for_the_numbers_that_it_shows(editors: Editors) -> None:
+    editors.open("query", app="unified-alerting")
+    editors.tab.until(lambda: editors.model().get("version") == 2, "a complete query")
+    assert editors.model()["groupBy"] == ["project"]
+    assert editors.run().columns == ["project", "total_energy_usage_kwh.total"]

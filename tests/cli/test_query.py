@@ -84,12 +84,20 @@ def test_filters_and_order(database: Path) -> None:
 
 
 def test_csv_and_json_hold_the_same(database: Path) -> None:
-    question = (database, "--type", "usage", *ALL)
+    question = (database, "--type", "usage", "--group-by", "username,project", *ALL)
     done = ceems_grpc("query", *question, "--format", "csv")
     lines = list(csv.DictReader(done.stdout.splitlines()))
     rows = _rows(*question)
     assert len(rows) > 10
     assert lines == [{key: "" if value is None else str(value) for key, value in row.items()} for row in rows]
+
+
+def test_usage_without_groups_is_one_row_unless_the_query_is_an_old_one(database: Path) -> None:
+    question = (database, *ALL, "--fields", "num_units")
+    (row,) = _rows(*question, "--type", "usage")
+    old = _rows(*question, '{"queryType": "usage"}')
+    assert len(old) > 1
+    assert sum(item["num_units"] for item in old) == row["num_units"]
 
 
 def test_series_of_several_frames(database: Path) -> None:

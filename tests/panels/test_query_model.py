@@ -69,6 +69,14 @@ def test_a_number_in_a_filter_keeps_its_digits(number: str) -> None:
     assert question.selection.filters[0].values == (number,)
 
 
+@pytest.mark.parametrize("name", ["", "$__timezone", "${__timezone}"])
+def test_a_query_that_no_browser_sends_has_no_viewers_zone(name: str) -> None:
+    model, kind = read_query(f'{{"queryType": "usage-over-time", "timezone": "{name}"}}'.encode())
+    question = question_of(model, kind, Window(0, 1))
+    assert isinstance(question, UsageOverTimeQuestion)
+    assert question.zone is None
+
+
 @pytest.mark.parametrize(
     "name", ["UTC", "utc", "Etc/UTC", "Etc/Unknown", "GMT", "Etc/GMT", "Zulu", "browser", "undefined"]
 )

@@ -20,7 +20,7 @@ the same keys in QUERY. Without --user you are the operator, who sees all rows o
 
 examples:
   ceems-grpc query ceems.db --type units --running --from now-1d
-  ceems-grpc query ceems.db --type usage --group-by cluster_id --fields project,username,total_energy_usage_kwh
+  ceems-grpc query ceems.db --type usage --group-by project,username --fields total_energy_usage_kwh
   ceems-grpc query ceems.db --type usage-over-time --group-by cluster_id --fields total_energy_usage_kwh
   ceems-grpc query ceems.db --type stats --user alice --format json
   ceems-grpc query ceems.db '{"queryType": "usage", "mode": "global", "orderBy": ["-num_units"]}'

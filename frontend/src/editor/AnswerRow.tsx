@@ -10,7 +10,7 @@ import { CeemsQuery, Format } from '../types';
 import { ChoiceSelect } from '../fields/ChoiceSelect';
 import { groupedFields, orderOptions } from '../fields/fieldOptions';
 import { LimitField } from '../fields/LimitField';
-import { ExactGroupsSwitch } from './QueryFlags';
+import { ApiGroupsSwitch } from './QueryFlags';
 import { SuggestedValues } from '../fields/SuggestedValues';
 import { toOption, variableOptions } from '../fields/useSuggestions';
 
@@ -39,6 +39,7 @@ interface Props {
 export function AnswerRow({ datasource, query, scope, alerting, onChange }: Props) {
   const id = useId();
   const live = isLive(query);
+  const isExact = query.exactGroupBy !== false && query.exactGroupBy !== 'false';
   const { parts, formats } = queryTypeInfo(query.queryType);
   const fieldScope = { ...scope, column: query.queryType ?? DEFAULT_QUERY_TYPE, limit: MOST_FIELDS };
   const isOffered = (format: Format) => (alerting ? ALERTING_FORMATS.includes(format) : !live || format === 'table');
@@ -61,7 +62,9 @@ export function AnswerRow({ datasource, query, scope, alerting, onChange }: Prop
       {parts.includes('groupBy') && (
         <EditorField
           label="Group by"
-          tooltip={parts.includes('exactGroupBy') ? 'One row for each group.' : 'One series for each group.'}
+          tooltip={
+            parts.includes('exactGroupBy') ? 'One row for each group. None: one row.' : 'One series for each group.'
+          }
           htmlFor={`${id}-group`}
         >
           <MultiSelect
@@ -73,13 +76,13 @@ export function AnswerRow({ datasource, query, scope, alerting, onChange }: Prop
             allowCustomValue
             closeMenuOnSelect={false}
             isClearable
-            placeholder="None"
+            placeholder={parts.includes('exactGroupBy') && !isExact ? 'User, project' : 'None'}
             width={26}
           />
         </EditorField>
       )}
       {parts.includes('exactGroupBy') && (
-        <ExactGroupsSwitch value={query.exactGroupBy} onChange={(exactGroupBy) => onChange({ exactGroupBy })} />
+        <ApiGroupsSwitch value={query.exactGroupBy} onChange={(exactGroupBy) => onChange({ exactGroupBy })} />
       )}
       {parts.includes('orderBy') && (
         <SuggestedValues

@@ -3,6 +3,7 @@ import { screen, waitFor } from '@testing-library/react';
 import React from 'react';
 import { startGrafana, World } from '../test/grafana';
 import { choose, field, renderEditor, typeValue } from '../test/render';
+import { CURRENT_VERSION } from '../query/versions';
 import { CeemsQuery, Suggestion } from '../types';
 import { QueryEditor } from './QueryEditor';
 
@@ -23,11 +24,24 @@ const SUGGEST: World['suggest'] = {
 function edit(query: Partial<CeemsQuery> = {}, { app, ...world }: World & { app?: CoreApp } = {}) {
   const grafana = startGrafana({ suggest: SUGGEST, ...world });
   const onRunQuery = jest.fn();
-  const edited = renderEditor<CeemsQuery>({ refId: 'A', ...query }, (value, onChange) => (
+  const edited = renderEditor<CeemsQuery>({ refId: 'A', version: CURRENT_VERSION, ...query }, (value, onChange) => (
     <QueryEditor datasource={grafana.datasource} query={value} onChange={onChange} onRunQuery={onRunQuery} app={app} />
   ));
   return { ...grafana, ...edited, onRunQuery };
 }
+
+it.each<[CoreApp | undefined, Partial<CeemsQuery>]>([
+  [CoreApp.PanelEditor, { queryType: 'units', limit: 1000, admin: 'auto' }],
+  [CoreApp.UnifiedAlerting, { queryType: 'usage', format: 'numeric', exactGroupBy: true, groupBy: ['project'] }],
+])('writes the defaults that it shows into a new query in %s', async (app, expected) => {
+  const { current } = edit({ version: undefined }, { app });
+  await waitFor(() => expect(current()).toMatchObject({ version: CURRENT_VERSION, ...expected }));
+});
+
+it('writes what an older query means into it', async () => {
+  const { current } = edit({ version: undefined, queryType: 'usage' });
+  await waitFor(() => expect(current()).toMatchObject({ version: CURRENT_VERSION, exactGroupBy: false, admin: false }));
+});
 
 it('starts with units, says what they are, and asks the server for nothing', () => {
   const { requests } = edit();
@@ -38,7 +52,10 @@ it('starts with units, says what they are, and asks the server for nothing', () 
 
 it('groups usage by exactly what is chosen', async () => {
   const { user, current } = edit({ queryType: 'usage' });
-  await user.click(field('Only these groups'));
+  expect(field('Also by user and project')).not.toBeChecked();
+  await user.click(field('Also by user and project'));
+  expect(current().exactGroupBy).toBe(false);
+  await user.click(field('Also by user and project'));
   expect(current().exactGroupBy).toBe(true);
 });
 
@@ -46,12 +63,19 @@ it('changes the type of the query, and shows what that type has', async () => {
   const { user, current, onRunQuery } = edit({ running: true, uuids: ['1'] });
   expect(screen.queryByLabelText('Group by')).not.toBeInTheDocument();
   await choose(user, 'Query type', 'Usage');
-  expect(current()).toEqual({ refId: 'A', queryType: 'usage' });
+  expect(current()).toEqual({ refId: 'A', version: 2, queryType: 'usage', source: 'prorated' });
   expect(onRunQuery).toHaveBeenCalledTimes(1);
   expect(screen.queryByLabelText('Unit IDs')).not.toBeInTheDocument();
   await choose(user, 'Group by', 'Cluster');
   await user.click(screen.getByLabelText('All time'));
-  expect(current()).toEqual({ refId: 'A', queryType: 'usage', groupBy: ['cluster_id'], mode: 'global' });
+  expect(current()).toEqual({
+    refId: 'A',
+    version: 2,
+    queryType: 'usage',
+    source: 'prorated',
+    groupBy: ['cluster_id'],
+    mode: 'global',
+  });
   expect(screen.queryByLabelText('Summed from')).not.toBeInTheDocument();
 });
 
@@ -233,7 +257,7 @@ describe('the rest', () => {
   it.each(['units', 'stats'])('follows the database with %s, as a table', async (queryType) => {
     const { user, current } = edit({ queryType, format: 'numeric' });
     await user.click(field('Live'));
-    expect(current()).toEqual({ refId: 'A', queryType, live: true });
+    expect(current()).toEqual({ refId: 'A', version: 2, queryType, live: true });
     expect(screen.getByText(/runs now|last 24 hours/)).toBeInTheDocument();
     expect(screen.queryByLabelText('Time range')).not.toBeInTheDocument();
     // They are always shown, so there is nothing to switch.

@@ -1,11 +1,11 @@
 import { CoreApp, QueryEditorProps } from '@grafana/data';
 import { EditorField, EditorRow, EditorRows } from '@grafana/plugin-ui';
 import { Select, Text } from '@grafana/ui';
-import React, { useId, useMemo } from 'react';
-import { ALERTING_FORMATS, isAlerting } from '../query/defaultQuery';
+import React, { useEffect, useId, useMemo } from 'react';
+import { ALERTING_FORMATS, completeQuery, isAlerting, startQueryType } from '../query/defaultQuery';
 import { asList } from '../query/interpolation';
 import { isLive } from '../live/live';
-import { changeQueryType, DEFAULT_QUERY_TYPE, isQueryType, QUERY_TYPES, queryTypeInfo } from '../query/queryTypes';
+import { DEFAULT_QUERY_TYPE, isQueryType, QUERY_TYPES, queryTypeInfo } from '../query/queryTypes';
 import { SuggestingDataSource, SuggestionScope } from '../suggestions/suggestions';
 import { CeemsOptions, CeemsQuery, QueryType } from '../types';
 import { AdminSelect } from '../fields/AdminSelect';
@@ -20,8 +20,15 @@ import { Option } from '../fields/useSuggestions';
 export type Props = QueryEditorProps<SuggestingDataSource, CeemsQuery, CeemsOptions>;
 
 /** Edits one query, in panels, Explore and alert rules. */
-export function QueryEditor({ datasource, query, onChange, onRunQuery, app }: Props) {
+export function QueryEditor({ datasource, query: stored, onChange, onRunQuery, app }: Props) {
   const id = useId();
+  const query = useMemo(() => completeQuery(stored, app), [stored, app]);
+  useEffect(() => {
+    // What the editor shows is what is stored. It means the same as before, so nothing has to run anew.
+    if (query !== stored) {
+      onChange(query);
+    }
+  }, [query, stored, onChange]);
   const alerting = isAlerting(app);
   const info = queryTypeInfo(query.queryType);
   const live = isLive(query) && !alerting;
@@ -47,7 +54,7 @@ export function QueryEditor({ datasource, query, onChange, onRunQuery, app }: Pr
   );
 
   const changeType = (queryType: QueryType) => {
-    const next = changeQueryType(query, queryType);
+    const next = startQueryType(query, queryType, app);
     const format = QUERY_TYPES[queryType].formats.find((name) => ALERTING_FORMATS.includes(name));
     update(alerting && format && !next.format ? { ...next, format } : next);
   };

@@ -48,11 +48,19 @@ export function LiveSwitch({ sentence, ...props }: Props<CeemsQuery['live']> & {
   return <FlagSwitch {...props} label="Live" tooltip={tooltip} />;
 }
 
-/** Group by exactly the chosen columns. */
-export function ExactGroupsSwitch(props: Props<CeemsQuery['exactGroupBy']>) {
+/** Group by user and project too, as the REST API of CEEMS does, instead of by exactly the chosen columns. */
+export function ApiGroupsSwitch({ value, onChange }: Props<CeemsQuery['exactGroupBy']>) {
   const tooltip =
-    'Without it, each user and project is a group of its own. With it and no groups: one row over everything.';
-  return <FlagSwitch {...props} label="Only these groups" tooltip={tooltip} />;
+    'Off: one row for each group; with no groups, one row over everything. ' +
+    'On: each user and project is a group of its own too, as in the REST API of CEEMS.';
+  return (
+    <FlagSwitch
+      label="Also by user and project"
+      tooltip={tooltip}
+      value={value === false || value === 'false'}
+      onChange={(on) => onChange(!on)}
+    />
+  );
 }
 
 function FlagSwitch({ value, onChange, label, tooltip }: Props<boolean | string> & { label: string; tooltip: string }) {

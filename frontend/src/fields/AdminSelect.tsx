@@ -19,7 +19,7 @@ interface Props {
 }
 
 /** Whether to ask as an administrator. */
-export function AdminSelect({ value = false, onChange }: Props) {
+export function AdminSelect({ value = 'auto', onChange }: Props) {
   const id = useId();
   const text = String(value);
   return (
@@ -35,7 +35,7 @@ export function AdminSelect({ value = false, onChange }: Props) {
         options={CHOICES}
         value={CHOICES.find((choice) => choice.value === text) ?? { value: text, label: text }}
         allowCustomValue
-        onChange={({ value: next = 'false' }) => onChange(next === 'true' ? true : next === 'false' ? false : next)}
+        onChange={({ value: next = 'auto' }) => onChange(next === 'true' ? true : next === 'false' ? false : next)}
         width={12}
       />
     </EditorField>

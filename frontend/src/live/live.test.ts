@@ -49,7 +49,13 @@ it('asks the channel and the backend the same: units that run now, in a table', 
   expect(channels.map(({ address }) => address)).toEqual([
     expect.objectContaining({ scope: 'ds', namespace: 'ceems', stream: 'ceems' }),
   ]);
-  expect(channels[0]?.address.data).toEqual({ queryType: 'units', users: ['a', 'b'], limit: 1000 });
+  expect(channels[0]?.address.data).toEqual({
+    version: 2,
+    queryType: 'units',
+    admin: false,
+    users: ['a', 'b'],
+    limit: 1000,
+  });
   expect(queries()).toEqual([expect.objectContaining({ running: true, users: ['a', 'b'], limit: 1000 })]);
   expect(requests[0]?.data).toMatchObject({ from: String(NOW), to: String(NOW) });
 });
@@ -57,7 +63,13 @@ it('asks the channel and the backend the same: units that run now, in a table', 
 it('asks for statistics of the last day', async () => {
   const { requests, channels } = watch([{ refId: 'A', queryType: 'stats', live: true, limit: 5, mode: 'global' }]);
   expect(channels[0]?.address.path).toMatch(/^stats\//);
-  expect(channels[0]?.address.data).toEqual({ queryType: 'stats', limit: 5, mode: 'global' });
+  expect(channels[0]?.address.data).toEqual({
+    version: 2,
+    queryType: 'stats',
+    admin: false,
+    limit: 5,
+    mode: 'global',
+  });
   expect(requests[0]?.data).toMatchObject({ from: String(NOW - 86_400_000), to: String(NOW) });
 });
 

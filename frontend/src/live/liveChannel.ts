@@ -20,6 +20,7 @@ const PARTS = [
   'states',
   'users',
   'uuids',
+  'version',
 ] as const;
 
 const CHANNELS: Record<string, string> = { units: 'units/running', stats: 'stats' };

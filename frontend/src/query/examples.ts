@@ -11,12 +11,13 @@ export const EXAMPLES: Example[] = [
   {
     title: 'My units',
     sentence: 'What ran within the time range, and what still runs, the latest first.',
-    query: { queryType: 'units', running: true, orderBy: ['-started_at'], limit: 500 },
+    query: { version: 2, queryType: 'units', admin: false, running: true, orderBy: ['-started_at'], limit: 500 },
   },
   {
     title: 'Running now',
     sentence: 'What runs, as it changes. Yours, or of all users for administrators.',
     query: {
+      version: 2,
       queryType: 'units',
       live: true,
       admin: 'auto',
@@ -28,24 +29,36 @@ export const EXAMPLES: Example[] = [
     title: 'Energy and emissions of my projects',
     sentence: 'One row for each member and project, CPU and GPU together.',
     query: {
+      version: 2,
       queryType: 'usage',
+      admin: false,
       source: 'prorated',
+      groupBy: ['project', 'username'],
       fields: ['project', 'username', 'num_units', 'total_energy_usage_kwh', 'total_emissions_gms'],
     },
   },
   {
     title: 'Energy of each day',
     sentence: 'A time series for each project.',
-    query: { queryType: 'usage-over-time', groupBy: ['project'], fields: ['total_energy_usage_kwh'], admin: 'auto' },
+    query: {
+      version: 2,
+      queryType: 'usage-over-time',
+      admin: 'auto',
+      timezone: '$__timezone',
+      groupBy: ['project'],
+      fields: ['total_energy_usage_kwh'],
+    },
   },
   {
     title: 'Top users by energy',
     sentence: 'All users for administrators, the members of your projects for others.',
     query: {
+      version: 2,
       queryType: 'usage',
       source: 'prorated',
       admin: 'auto',
-      fields: ['username', 'project', 'num_units', 'total_energy_usage_kwh'],
+      groupBy: ['username'],
+      fields: ['username', 'num_units', 'total_energy_usage_kwh'],
       orderBy: ['-total_energy_usage_kwh'],
       limit: 20,
     },
@@ -54,6 +67,7 @@ export const EXAMPLES: Example[] = [
     title: 'Low-use units',
     sentence: 'Units that used less than a tenth of their CPU time: allocations that others could have had.',
     query: {
+      version: 2,
       queryType: 'units',
       admin: 'auto',
       fields: [
@@ -74,6 +88,6 @@ export const EXAMPLES: Example[] = [
   {
     title: 'Clusters at a glance',
     sentence: 'Units that run and ran, projects and users of each cluster. For administrators.',
-    query: { queryType: 'stats', admin: true },
+    query: { version: 2, queryType: 'stats', admin: 'auto' },
   },
 ];

@@ -46,7 +46,7 @@ export const QUERY_TYPES: Record<QueryType, QueryTypeInfo> = {
   usage: {
     label: 'Usage',
     sentence:
-      'Sums and weighted averages of time, energy and emissions, one row for each user and project (or finer groups).',
+      'Sums and weighted averages of time, energy and emissions: one row for each group, or one row over everything.',
     lists: ['clusters', 'resourceManagers', 'projects', 'users'],
     parts: ['mode', 'source', 'filters', 'groupBy', 'exactGroupBy', 'orderBy', 'limit'],
     formats: ['table', 'numeric'],

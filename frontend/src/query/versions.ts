@@ -1,5 +1,5 @@
 import { CeemsQuery } from '../types';
-import { isQueryType } from './queryTypes';
+import { DEFAULT_QUERY_TYPE, isQueryType } from './queryTypes';
 import steps from './versions.json';
 
 interface Default {
@@ -24,7 +24,7 @@ export function migrateQuery(query: CeemsQuery): CeemsQuery {
   if (version >= CURRENT_VERSION) {
     return query;
   }
-  const { queryType } = query;
+  const { queryType = DEFAULT_QUERY_TYPE } = query;
   const isAbout = ({ queryTypes }: Default) =>
     queryTypes.length === 0 || !isQueryType(queryType) || queryTypes.includes(queryType);
   const next: Record<string, unknown> = { ...query };
