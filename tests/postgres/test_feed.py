@@ -342,7 +342,7 @@ def test_shows_metrics(site: Path, writer: sqlite3.Connection, server: Server, e
     with subprocess.Popen(command(site, server, empty_database, *options), stderr=subprocess.PIPE) as running:
         assert running.stderr is not None
         try:
-            while b"shows the file" not in (line := running.stderr.readline()):
+            while b"PostgreSQL is up to date" not in (line := running.stderr.readline()):
                 assert line, "the feeder ended"
             metrics = urlopen(f"http://127.0.0.1:{port}/metrics").read().decode()
         finally:
