@@ -180,7 +180,9 @@ class Access:
         if self.clusters is None:
             return all_
         administered = AllOf((In("cluster_id", self.clusters), all_))
-        return AnyOf((administered, own)) if self.also_own else administered
+        if not self.also_own:
+            return administered
+        return AnyOf((administered, AllOf((In("cluster_id", self.clusters, negate=True), own))))
 
     @property
     def _sees_all(self) -> bool:

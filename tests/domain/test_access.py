@@ -288,3 +288,22 @@ async def test_windows_at_the_ends_of_time(ceems: Ceems) -> None:
             assert rows == (3 if window == Window(0, last) else 0)
             with nullcontext() if window == Window(0, 0) else pytest.raises(QuestionError):
                 await ceems.usage_over_time(viewer, UsageOverTimeQuestion(window, source=source))
+
+
+@pytest.mark.parametrize("clusters", [None, ["c1", "c2"]])
+async def test_listing_all_clusters_is_as_administering_all(tmp_path: Path, clusters: list[str] | None) -> None:
+    path = make(tmp_path / "ceems.db", [unit(0, cluster_id="c1", project="alpha", username="gone")])
+    row = {"cluster_id": "c1", "resource_manager": "slurm", "num_units": 1, "project": "alpha", "username": "gone"}
+    with closing(sqlite3.connect(path)) as connection:
+        insert_rows(connection, "usage", [row])
+        project = {"cluster_id": "c1", "resource_manager": "slurm", "name": "alpha", "users": '["ann"]'}
+        insert_rows(connection, "projects", [project])
+        insert_rows(connection, "admin_users", [{"name": "ann"}])
+        if clusters is not None:
+            connection.execute("ALTER TABLE admin_users ADD COLUMN clusters TEXT")
+            connection.execute("UPDATE admin_users SET clusters = ?", [json.dumps(clusters)])
+        connection.commit()
+    service = Ceems(SqliteStore(path, zone=PARIS))
+    # As an administrator, who names a user gets the projects of which that user is a member: here none.
+    assert await usage_of(service, "ann", Selection(users=("gone",)), "auto") == set()
+    await service.close()
