@@ -345,11 +345,11 @@ def _with_missing(result: "_Result", missing: tuple[Missing, ...]) -> "_Result":
 def _with_notice(result: "_Result", notice: tuple[str, ...]) -> "_Result":
     """Add sentences to what an answer tells its reader."""
     told: Any = result
-    match told if notice else None:
+    match told:
         case Answer() as answer:
-            told = replace(answer, warnings=answer.warnings + notice)
+            told = answer.with_warnings(notice)
         case (Answer() as answer, TimeSteps() as steps):
-            told = replace(answer, warnings=answer.warnings + notice), steps
+            told = answer.with_warnings(notice), steps
     return cast("_Result", told)
 
 

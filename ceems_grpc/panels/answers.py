@@ -18,7 +18,8 @@ from ceems_grpc.domain.service import Ceems
 from ceems_grpc.grafana.backend.query import DataQuery
 from ceems_grpc.grafana.data.frame import Frame
 from ceems_grpc.panels.frames import numeric_frame, series_frames, table_frame
-from ceems_grpc.panels.query_model import TableQuestion, question_of, read_query
+from ceems_grpc.panels.query_keys import unknown_keys
+from ceems_grpc.panels.query_model import QueryModel, QueryType, TableQuestion, question_of, read_query
 from ceems_grpc.panels.report import Times, reported
 from ceems_grpc.store.runtime.cancellation import run_cancellable
 from ceems_grpc.telemetry.questions import counted
@@ -36,9 +37,9 @@ class Panels:
         """Answer one query. ``statements``: the report may show SQL. Raises `QuestionError` and `StoreError`."""
         began = time.perf_counter()
         if len(query.json) <= _DECODED_AT_ONCE:
-            model, kind = read_query(query.json, query.query_type)
+            model, kind, unknown = _read(query)
         else:
-            model, kind = await run_cancellable(lambda: read_query(query.json, query.query_type))
+            model, kind, unknown = await run_cancellable(lambda: _read(query))
         shape = model.shape(kind)
         window = Window(
             clamp_to_dates(query.time_range.start_ms // 1000), clamp_to_dates(query.time_range.end_ms // 1000)
@@ -47,12 +48,13 @@ class Panels:
         with counted(kind) as trace:
             if isinstance(question, UsageOverTimeQuestion):
                 answer, steps = await self._ceems.usage_over_time(viewer, question)
+                answer = answer.with_warnings(unknown)
                 answered = time.perf_counter()
                 groups, wide = question.group_by, shape == "wide"
                 frames = await run_cancellable(lambda: series_frames(kind, answer, groups, steps, wide=wide))
             else:
                 question = _with_labels(question) if shape == "numeric" else question
-                answer = await self._ask(viewer, question)
+                answer = (await self._ask(viewer, question)).with_warnings(unknown)
                 answered = time.perf_counter()
                 frame = numeric_frame if shape == "numeric" else table_frame
                 frames = [await run_cancellable(lambda: frame(kind, answer))]
@@ -69,6 +71,12 @@ class Panels:
                 return await self._ceems.stats(viewer, question)
             case DirectoryQuestion():
                 return await self._ceems.directory(viewer, question)
+
+
+def _read(query: DataQuery) -> tuple[QueryModel, QueryType, tuple[str, ...]]:
+    """Decode a query. The last item: a notice about its unknown keys."""
+    model, kind = read_query(query.json, query.query_type)
+    return model, kind, unknown_keys(query.json)
 
 
 def _with_labels(question: TableQuestion) -> TableQuestion:

@@ -19,6 +19,7 @@ from ceems_grpc.domain.single_flight import SingleFlight
 from ceems_grpc.grafana.data.frame import Frame
 from ceems_grpc.panels.frames import table_frame
 from ceems_grpc.panels.live_rights import LiveRights, Scope
+from ceems_grpc.panels.query_keys import unknown_keys
 from ceems_grpc.panels.query_model import QueryType, question_of, read_query
 from ceems_grpc.store.runtime.cancellation import run_cancellable
 from ceems_grpc.telemetry.questions import STREAMS
@@ -97,7 +98,8 @@ class Live:
 
     async def _frame(self, viewer: Viewer | None, path: str, data: bytes) -> Frame:
         kind = _CHANNELS[_split(path)[0]]
-        model, _ = read_query(b"{}" if data.strip() in {b"", b"null"} else data)
+        json = b"{}" if data.strip() in {b"", b"null"} else data
+        model, _ = read_query(json)
         now = self._ceems.now()
         question = question_of(model, kind, make_window(None, None, now))
         if isinstance(question, UnitsQuestion):
@@ -106,7 +108,8 @@ class Live:
         else:
             assert isinstance(question, StatsQuestion)  # noqa: S101 - there are two kinds of channels
             answer = await self._ceems.stats(viewer, question)
-        return await run_cancellable(lambda: table_frame(kind, answer))
+        told = answer.with_warnings(unknown_keys(json))
+        return await run_cancellable(lambda: table_frame(kind, told))
 
 
 def _split(path: str) -> tuple[str, str]:

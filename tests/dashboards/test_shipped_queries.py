@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from ceems_grpc.demo.database import write_demo_database
+from ceems_grpc.panels.query_keys import unknown_keys
 from tests.dashboards.examples import documented_commands, documented_queries, editor_examples, rule_queries
 from tests.support.command import ceems_grpc
 from tests.support.plugin.ceems import CeemsPlugin, ceems_plugin, read_frame
@@ -55,6 +56,11 @@ def test_there_are_queries_of_each_kind() -> None:
     assert len(documented_queries()) >= 3
     assert len(documented_commands()) >= 5
     assert len(rule_queries()) >= 3
+
+
+@pytest.mark.parametrize(("place", "query"), QUERIES)
+def test_a_query_has_no_typing_errors(place: str, query: dict[str, Any]) -> None:
+    assert unknown_keys(json.dumps(query).encode()) == (), place
 
 
 @pytest.mark.asyncio(loop_scope="module")

@@ -1,6 +1,6 @@
 """Answers: an Arrow table, the meaning of its columns, and warnings for its reader."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
@@ -27,6 +27,10 @@ class Answer:
     def notices(self) -> tuple[str, ...]:
         """All sentences for the reader: what is missing, then the warnings."""
         return (*(missing.sentence for missing in self.missing), *self.warnings)
+
+    def with_warnings(self, warnings: tuple[str, ...]) -> "Answer":
+        """Return the answer with more warnings."""
+        return replace(self, warnings=self.warnings + warnings) if warnings else self
 
     def column_of(self, name: str) -> Column:
         """Return the meaning of a column of the table."""
