@@ -8,6 +8,7 @@ import os
 import stat
 import sys
 import zipfile
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,23 +18,28 @@ from plugin_rules import problems
 # The earliest date that a zip can represent.
 _EARLIEST = datetime(1980, 1, 1, tzinfo=UTC)
 _READ_BYTES = 1 << 20
+_DOS_DIRECTORY = 0x10
 
 
 def write_zip(folder: Path, target: Path, *, top: str, when: datetime) -> str:
     """Pack a folder into a zip under one top folder, and write ``<zip>.sha256`` beside it; return that checksum.
 
-    Files are ordered by name and dated ``when`` (UTC). An executable file stays executable when it is unpacked; all
+    Entries are ordered by name and dated ``when`` (UTC). Each folder has an entry before those of its files: some
+    programs that unpack zips create no other folders. An executable file stays executable when it is unpacked; all
     other permissions are the usual ones: everybody may read, the owner may write.
     """
     when = max(when.astimezone(UTC), _EARLIEST)
     target.parent.mkdir(parents=True, exist_ok=True)
     unfinished = target.with_suffix(".part")
     with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
-        for path in sorted((path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.as_posix()):
-            name = f"{top}/{path.relative_to(folder).as_posix()}"
+        for name, path in sorted(_entries(folder, top)):
             entry = zipfile.ZipInfo(name, date_time=when.timetuple()[:6])
-            entry.compress_type = zipfile.ZIP_DEFLATED
             entry.create_system = 3  # Unix, on every system: otherwise permissions are ignored
+            if path.is_dir():
+                entry.external_attr = (stat.S_IFDIR | 0o755) << 16 | _DOS_DIRECTORY
+                archive.writestr(entry, b"")
+                continue
+            entry.compress_type = zipfile.ZIP_DEFLATED
             entry.external_attr = (stat.S_IFREG | (0o755 if os.access(path, os.X_OK) else 0o644)) << 16
             entry.file_size = path.stat().st_size
             with path.open("rb") as source, archive.open(entry, "w") as packed:
@@ -44,6 +50,13 @@ def write_zip(folder: Path, target: Path, *, top: str, when: datetime) -> str:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     target.with_name(f"{target.name}.sha256").write_text(f"{digest}  {target.name}\n", "utf-8")
     return digest
+
+
+def _entries(folder: Path, top: str) -> Iterator[tuple[str, Path]]:
+    """Yield the name in the zip and the path of a folder and of everything in it; names of folders end with a slash."""
+    yield f"{top}/", folder
+    for path in folder.rglob("*"):
+        yield f"{top}/{path.relative_to(folder).as_posix()}{'/' if path.is_dir() else ''}", path
 
 
 def zip_path() -> Path:

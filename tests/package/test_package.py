@@ -56,7 +56,10 @@ def test_the_zip_is_what_the_installer_wants(package: Path) -> None:
         assert archive.testzip() is None
     assert {name.split("/")[0] for name in names} == {"ceems-ceems-datasource"}
     assert names == sorted(names)
-    assert not [name for name, mode in modes.items() if not stat.S_ISREG(mode)]
+    for name, mode in modes.items():
+        assert stat.S_ISDIR(mode) if name.endswith("/") else stat.S_ISREG(mode), name
+    folders = {f"{parent.as_posix()}/" for name in names for parent in Path(name).parents} - {"./"}
+    assert folders == {name for name in names if name.endswith("/")}
     assert modes[f"ceems-ceems-datasource/{program_name()}"] & 0o777 == 0o755
     digest = hashlib.sha256(package.read_bytes()).hexdigest()
     assert package.with_name(f"{package.name}.sha256").read_text() == f"{digest}  {package.name}\n"

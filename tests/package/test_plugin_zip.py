@@ -43,7 +43,12 @@ def test_the_same_files_give_the_same_zip(files: dict[str, tuple[bytes, bool]]) 
         digest = write_zip(first, top / "first.zip", top="plugin", when=_WHEN)
         assert write_zip(again, top / "again.zip", top="plugin", when=_WHEN) == digest
         with zipfile.ZipFile(top / "first.zip") as archive:
-            assert archive.namelist() == sorted(f"plugin/{name}" for name in files)
+            folders = {f"{parent.as_posix()}/" for name in files for parent in Path("plugin", name).parents} - {"./"}
+            assert archive.namelist() == sorted({f"plugin/{name}" for name in files} | folders)
+            for name in folders:
+                assert archive.getinfo(name).is_dir()
+                assert archive.getinfo(name).external_attr >> 16 == 0o040755
+                assert archive.getinfo(name).date_time == (2026, 11, 23, 12, 34, 56)
             for name, (content, executable) in files.items():
                 entry = archive.getinfo(f"plugin/{name}")
                 assert archive.read(entry) == content
@@ -89,4 +94,4 @@ def test_dates_are_utc_and_none_is_before_a_zip_can_say(
     (tmp_path / "in" / "file").write_text("content")
     write_zip(tmp_path / "in", tmp_path / "out.zip", top="plugin", when=when)
     with zipfile.ZipFile(tmp_path / "out.zip") as archive:
-        assert archive.infolist()[0].date_time == stored
+        assert [entry.date_time for entry in archive.infolist()] == [stored, stored]
