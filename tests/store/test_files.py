@@ -4,7 +4,8 @@ import os
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from ceems_grpc.store.errors import (
     StoreSchemaError,
 )
 from ceems_grpc.store.sqlite.errors import first_failing_part
+from ceems_grpc.store.sqlite.kept_files import KeptFiles
 from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.support.databases import make
 from tests.support.other_user import look_as_nobody, needs_root
@@ -216,3 +218,14 @@ def test_wal_whose_log_may_not_be_read(open_folder: Path) -> None:
         sight = look_as_nobody(path)
         assert sight.error == "StorePermissionError"
         assert f"{path}-wal may not be read by user nobody" in sight.detail
+
+
+def test_a_pipe_is_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "ceems.db")
+    with ThreadPoolExecutor(1) as thread:  # a writer would have to come for the pipe to open
+        read = thread.submit(KeptFiles().read, tmp_path / "ceems.db", 100)
+        try:
+            assert read.result(timeout=5) is None
+        finally:
+            with suppress(OSError):
+                os.close(os.open(tmp_path / "ceems.db", os.O_RDWR | os.O_NONBLOCK))

@@ -7,6 +7,7 @@ and closed by anything else.
 
 import fcntl
 import os
+import stat
 import struct
 import sys
 import threading
@@ -21,16 +22,19 @@ class KeptFiles:
         self._files: dict[tuple[int, int], int] = {}
 
     def read(self, path: Path, count: int) -> tuple[os.stat_result, bytes] | None:
-        """Return the status of a file and its first bytes, or None where it cannot be read."""
+        """Return the status of a regular file and its first bytes, or None where it cannot be read."""
         with self._lock:
             try:
                 found = path.stat()
+                # A pipe without a writer would block the caller and, through the lock, all others.
+                if not stat.S_ISREG(found.st_mode):
+                    return None
                 if not may_read(path):
                     return None  # the open file could still be read, against the file's new mode
                 file = self._files.get((found.st_dev, found.st_ino))
                 if file is None:
                     self._forget_deleted()
-                    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # it may be a pipe by now
                     found = os.fstat(file)
                     self._files[found.st_dev, found.st_ino] = file
                 return found, os.pread(file, count, 0)
