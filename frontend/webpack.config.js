@@ -74,8 +74,6 @@ module.exports = (_env, { mode = 'production' }) => ({
     new CopyWebpackPlugin({
       patterns: [
         { from: path.join(root, 'plugin.json'), to: '.', transform: (content) => stampPlugin(content, mode) },
-        { from: path.join(root, 'README.md'), to: '.' },
-        { from: path.join(root, 'CHANGELOG.md'), to: '.' },
         { from: path.join(root, 'LICENSE'), to: 'LICENSE', toType: 'file' },
         { from: path.join(root, 'img'), to: 'img' },
         { from: path.join(root, 'dashboards', '*.json'), to: 'dashboards/[name][ext]', noErrorOnMissing: true },

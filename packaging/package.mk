@@ -8,7 +8,7 @@ PROGRAM_SCRIPTS := ceems.spec program.py check_libraries.py plugin_facts.py c_li
                    build_program.py plugin_licences.py system_licences.py
 MODULES  := frontend/node_modules/.installed
 
-.PHONY: dist package zip program program-arm64 reproducible wheel notes grafana
+.PHONY: dist package zip program program-arm64 reproducible wheel sources notes grafana
 
 dist: $(PROGRAM) $(FRONTEND) ## build dist/, the folder that Grafana loads (needs Node)
 	$(BIN)/python packaging/plugin_folder.py
@@ -30,6 +30,9 @@ reproducible: $(PROGRAM) $(FRONTEND) ## build the program and the frontend a sec
 wheel: setup ## build the sdist and the wheel of ceems-grpc in build/python/
 	$(BIN)/python packaging/python_package.py
 
+sources: setup ## write build/sources for Grafana's plugin validator (docs/packaging.md)
+	$(BIN)/python packaging/validator_sources.py
+
 notes: setup ## print this version's section of CHANGELOG.md (TAG=v1.2.3 also checks the tag)
 	@$(BIN)/python packaging/release_notes.py $(TAG)
 
@@ -42,7 +45,7 @@ $(PROGRAM): $(VENV)/.installed $(PB)/.generated plugin.json $(addprefix packagin
 	$(BIN)/python packaging/build_program.py
 	touch $@
 
-$(FRONTEND): $(MODULES) plugin.json README.md CHANGELOG.md LICENSE $(wildcard img/* dashboards/*.json) \
+$(FRONTEND): $(MODULES) plugin.json LICENSE $(wildcard img/* dashboards/*.json) \
              $(wildcard frontend/*.js frontend/*.json frontend/build/*) $(shell find frontend/src -type f)
 	rm -rf build/frontend
 	npm --prefix frontend run build -- --output-path $(CURDIR)/build/frontend

@@ -1,6 +1,7 @@
 """Assembles dist/, the folder that Grafana loads, from the results of the frontend's build and PyInstaller in build/.
 
-It includes programs for other platforms that were copied into build/program.
+It includes programs for other platforms that were copied into build/program, and the texts that Grafana shows about the
+plugin.
 """
 
 import json
@@ -9,6 +10,7 @@ import sys
 from pathlib import Path
 
 from plugin_facts import BUILD, DIST, FRONTEND, PROGRAMS, package_date, program_name, read_plugin_json
+from plugin_page import CHANGELOG, PAGE, absolute_links, add_links, dated_changelog, repository_url
 from plugin_rules import problems
 
 from ceems_grpc.version import VERSION
@@ -25,6 +27,9 @@ def make_plugin_folder(folder: Path, *, frontend: Path, programs: Path, date: st
     if not (programs / program_name() / program_name()).is_file():
         raise SystemExit(f"The program was not built into {programs / program_name()}: run make dist.")
     shutil.copytree(frontend, folder, dirs_exist_ok=True)
+    (folder / "README.md").write_text(absolute_links(PAGE.read_text("utf-8"), PAGE, repository_url()), "utf-8")
+    changelog = dated_changelog(CHANGELOG.read_text("utf-8"), VERSION, date)
+    (folder / "CHANGELOG.md").write_text(absolute_links(changelog, CHANGELOG, repository_url()), "utf-8")
     for program in sorted(programs.glob(f"{read_plugin_json()['executable']}_*")):
         shutil.copytree(program, folder, dirs_exist_ok=True)
     _write_plugin_json(folder, date)
@@ -33,6 +38,7 @@ def make_plugin_folder(folder: Path, *, frontend: Path, programs: Path, date: st
 def _write_plugin_json(folder: Path, date: str) -> None:
     plugin = read_plugin_json(folder)
     plugin["info"] |= {"version": VERSION, "updated": date}
+    add_links(plugin["info"], repository_url())
     includes = plugin.setdefault("includes", [])
     named = {include.get("path") for include in includes}
     for path in sorted(folder.glob("dashboards/*.json")):
@@ -49,7 +55,7 @@ def main() -> int:
     make_plugin_folder(unfinished, frontend=FRONTEND, programs=PROGRAMS, date=f"{package_date():%Y-%m-%d}")
     broken = problems(unfinished)
     if broken:
-        sys.stderr.write("Grafana could not load the plugin:\n" + "".join(f"  {problem}\n" for problem in broken))
+        sys.stderr.write("The plugin breaks rules of Grafana:\n" + "".join(f"  {problem}\n" for problem in broken))
         return 1
     shutil.rmtree(DIST, ignore_errors=True)
     unfinished.rename(DIST)

@@ -1,7 +1,8 @@
 """Grafana's rules for the folder of a plugin. `make dist` fails if a folder breaks one.
 
 The rules come from Grafana's documentation of plugin.json and of packaging, from its installer and its loader.
-docs/packaging.md describes how to run @grafana/plugin-validator, which checks more and has to be downloaded.
+Those of the catalogue are in catalogue_rules.py. docs/packaging.md describes how to run @grafana/plugin-validator,
+which checks more and has to be downloaded.
 """
 
 import json
@@ -12,12 +13,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from catalogue_rules import catalogue_problems
 from plugin_facts import libraries_name
 
 _ID = re.compile(r"[0-9a-z]+-([0-9a-z]+-)?datasource")
 _VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
-_GRAFANA = re.compile(r"(<=|>=|<|>|=|~|\^)?\d+(\.[\dx*]+){1,2}(\s(<=|>=|<|>)?\d+(\.[\dx]+){1,2})?")
+_GRAFANA = re.compile(r"(<=|>=|<|>|=|~|\^)?\d+(\.[\dx*]+){1,2}(-0)?(\s(<=|>=|<|>)?\d+(\.[\dx]+){1,2})?")
 _PLATFORM = re.compile(r"(linux|darwin)_(amd64|arm64)")
 _FILES = ("plugin.json", "module.js", "README.md", "CHANGELOG.md", "LICENSE")
 # The installer writes files under the names in the zip, so these must be valid on every system.
@@ -25,7 +27,7 @@ _NAME = re.compile(r"[A-Za-z0-9_.+-]+")
 
 
 def problems(folder: Path) -> list[str]:
-    """Return a sentence for each rule that a plugin's folder breaks; an empty list if Grafana can load it."""
+    """Return a sentence for each rule that a plugin's folder breaks; an empty list if it breaks none."""
     found = [f"{name} is missing or empty." for name in _FILES if not _has_content(folder / name)]
     if (folder / "plugin.json").is_file():
         try:
@@ -34,6 +36,7 @@ def problems(folder: Path) -> list[str]:
             return [*found, f"plugin.json is not JSON: {error}."]
         found += _in_plugin_json(plugin)
         found += _in_files(folder, plugin)
+        found += catalogue_problems(folder, plugin)
     if _has_content(folder / "module.js") and "define(" not in (folder / "module.js").read_text("utf-8"):
         found.append("module.js is no AMD module: Grafana cannot load it.")
     found += _in_tree(folder)
@@ -52,8 +55,6 @@ def _in_plugin_json(plugin: dict[str, Any]) -> Iterator[str]:
         yield "plugin.json: backend must be true and executable name the program."
     if not plugin.get("name"):
         yield "plugin.json: name is missing."
-    if not info.get("keywords"):
-        yield "plugin.json: info.keywords is missing."
     wanted = (
         (_ID, plugin.get("id"), "id is not of the form organisation-name-datasource"),
         (_VERSION, info.get("version"), "info.version is no version such as 1.2.3"),

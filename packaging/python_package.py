@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from plugin_facts import BUILD, ROOT, package_date
+from plugin_page import absolute_links, repository_url
 
 _SOURCES = ("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "ceems_grpc")
 _BACKEND = "import sys; from setuptools import build_meta; print(getattr(build_meta, sys.argv[1])(sys.argv[2]))"
@@ -30,6 +31,8 @@ def build_python_package(target: Path) -> tuple[Path, Path]:
                 shutil.copytree(ROOT / name, sources / name, ignore=shutil.ignore_patterns("__pycache__", ".generated"))
             else:
                 shutil.copy(ROOT / name, sources / name)
+        readme = ROOT / "README.md"
+        (sources / "README.md").write_text(absolute_links(readme.read_text("utf-8"), readme, repository_url()), "utf-8")
         sdist = _build("build_sdist", sources, target)
         with tarfile.open(sdist) as archive:
             archive.extractall(folder, filter="data")

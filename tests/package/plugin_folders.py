@@ -13,6 +13,9 @@ PLUGIN: dict[str, Any] = {
     "backend": True,
     "executable": "gpx_ceems",
     "info": {
+        "description": "Answers queries",
+        "author": {"name": "Authors", "url": "https://example.org/"},
+        "links": [{"name": "Home", "url": "https://example.org/ceems"}],
         "keywords": ["ceems"],
         "logos": {"small": "img/logo.svg", "large": "img/logo.svg"},
         "screenshots": [{"name": "Units", "path": "img/units.png"}],
@@ -32,10 +35,12 @@ def write_plugin(folder: Path, program: str = "gpx_ceems_linux_amd64") -> Path:
 
 
 def write_frontend(folder: Path) -> None:
-    """Write what the frontend's build leaves."""
-    for name in ("img/logo.svg", "img/units.png", "README.md", "CHANGELOG.md", "LICENSE"):
+    """Write what the frontend's build leaves, and the texts that `make dist` adds."""
+    for name in ("img/logo.svg", "README.md", "LICENSE"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(f"{name}\n")
+    (folder / "img" / "units.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    (folder / "CHANGELOG.md").write_text("# Changelog\n\n## 1.2.3 - 2026-11-23\n\n### Added\n\n- All of it.\n")
     (folder / "module.js").write_text('define(["react"], function () {});\n')
     (folder / "plugin.json").write_text(json.dumps(PLUGIN))
     (folder / "dashboards").mkdir()

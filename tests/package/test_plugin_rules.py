@@ -44,6 +44,29 @@ _BROKEN: dict[str, _Break] = {
     "plugin.json: info.logos must name an SVG picture as small and as large.": _with_info(
         logos={"small": "img/logo.svg", "large": "img/units.png"}
     ),
+    "plugin.json: name is the id; it must be a name for people.": _with(name=PLUGIN["id"]),
+    "plugin.json: info.description is missing.": _with_info(description=""),
+    "plugin.json: info.author must have a name and a url that begins with https://.": _with_info(
+        author={"name": "Authors"}
+    ),
+    "plugin.json: info.links is missing.": _with_info(links=[]),
+    "plugin.json: each of info.links must have a name and a url that begins with https://.": _with_info(
+        links=[{"name": "Home", "url": "docs/README.md"}]
+    ),
+    "plugin.json: info.screenshots is missing.": _with_info(screenshots=[]),
+    "plugin.json: the screenshot img/logo.svg is no PNG, JPEG or GIF picture by its name.": _with_info(
+        screenshots=[{"name": "Logo", "path": "img/logo.svg"}]
+    ),
+    "img/units.png is no PNG picture.": lambda folder: (folder / "img" / "units.png").write_bytes(b"GIF89a"),
+    "README.md has the relative link docs/deploy.md, which leads nowhere in Grafana.": lambda folder: (
+        folder / "README.md"
+    ).write_text("[deploy](docs/deploy.md), [home](https://example.org/), [below](#below)"),
+    "README.md has a comment, which Grafana shows as text.": lambda folder: (folder / "README.md").write_text(
+        "# CEEMS\n<!-- to\ndo -->\n"
+    ),
+    "CHANGELOG.md has no section '## 1.2.3 - YYYY-MM-DD'.": lambda folder: (folder / "CHANGELOG.md").write_text(
+        "# Changelog\n\n## Unreleased\n\n- All of it.\n"
+    ),
     "plugin.json names img/units.png, which is not there.": lambda folder: (folder / "img" / "units.png").unlink(),
     "plugin.json names dashboards/one.json, which is not there.": lambda folder: (
         folder / "dashboards" / "one.json"
@@ -86,7 +109,7 @@ def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
     assert len(problems(tmp_path)) == 2
 
 
-@pytest.mark.parametrize("versions", [">=11.6.0", ">=11.6.0 <14.0.0", "^12.0.0", "12.x", "~11.6.1"])
+@pytest.mark.parametrize("versions", [">=11.6.0", ">=11.6.0-0", ">=11.6.0 <14.0.0", "^12.0.0", "12.x", "~11.6.1"])
 def test_ranges_of_versions_that_grafana_reads(versions: str, tmp_path: Path) -> None:
     write_plugin(tmp_path)
     _with(dependencies={"grafanaDependency": versions})(tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import tarfile
 import zipfile
@@ -50,6 +51,15 @@ def test_both_have_the_compiled_protocol_and_the_types(built: tuple[Path, Path])
     assert modules <= in_sdist
     assert modules <= in_wheel
     assert not [name for name in in_wheel if name.startswith(("tests", "packaging", "bench"))]
+
+
+def test_its_page_has_no_link_that_leads_nowhere(built: tuple[Path, Path]) -> None:
+    with zipfile.ZipFile(built[1]) as archive:
+        (metadata,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        text = archive.read(metadata).decode()
+    targets = re.findall(r"\]\(([^)\n]+)\)", text)
+    assert "https://github.com/ceems-dev/ceems" in targets
+    assert [target for target in targets if "://" not in target] == []
 
 
 def test_the_command_runs(environment: Path, tmp_path: Path) -> None:
