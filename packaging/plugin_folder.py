@@ -26,7 +26,7 @@ def make_plugin_folder(folder: Path, *, frontend: Path, programs: Path, date: st
         raise SystemExit(f"The frontend was not built into {frontend}: run make dist.")
     if not (programs / program_name() / program_name()).is_file():
         raise SystemExit(f"The program was not built into {programs / program_name()}: run make dist.")
-    shutil.copytree(frontend, folder, dirs_exist_ok=True)
+    shutil.copytree(frontend, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*"))  # make's stamp
     (folder / "README.md").write_text(absolute_links(PAGE.read_text("utf-8"), PAGE, repository_url()), "utf-8")
     changelog = dated_changelog(CHANGELOG.read_text("utf-8"), VERSION, date)
     (folder / "CHANGELOG.md").write_text(absolute_links(changelog, CHANGELOG, repository_url()), "utf-8")

@@ -103,5 +103,7 @@ def _in_tree(folder: Path) -> Iterator[str]:
         mode = path.lstat().st_mode
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
             yield f"{name} is a link or no plain file: Grafana's installer would leave it out."
+        if path.name.startswith("."):
+            yield f"{name} is a hidden file, which no plugin needs."
         if not _NAME.fullmatch(path.name):
             yield f"{name} has a letter in its name that not every system can store."

@@ -25,7 +25,7 @@ from tests.support.places import ROOT
 DEPLOY = ROOT / "deploy"
 PLUGIN = json.loads((ROOT / "plugin.json").read_text())
 PLUGIN_FOLDER = f"/var/lib/grafana/plugins/{PLUGIN['id']}"
-PAGES = ("deploy.md", "deploy-bridge.md", "deploy-postgres.md", "scale.md")
+PAGES = ("deploy.md", "deploy-bridge.md", "deploy-postgres.md", "scale.md", "install.md")
 DOCS = "".join((ROOT / "docs" / name).read_text() for name in PAGES)
 
 

@@ -30,6 +30,7 @@ def built(tmp_path: Path) -> tuple[Path, Path]:
 def test_version_date_and_dashboards_get_into_plugin_json(built: tuple[Path, Path], tmp_path: Path) -> None:
     frontend, programs = built
     (frontend / "dashboards" / "two.json").write_text('{"title": "The other"}')
+    (frontend / ".built").touch()  # make's
     make_plugin_folder(tmp_path / "dist", frontend=frontend, programs=programs, date="2026-12-24")
     plugin = json.loads((tmp_path / "dist" / "plugin.json").read_text())
     assert (plugin["info"]["version"], plugin["info"]["updated"]) == (VERSION, "2026-12-24")
@@ -37,6 +38,7 @@ def test_version_date_and_dashboards_get_into_plugin_json(built: tuple[Path, Pat
         {"type": "dashboard", "name": "One", "path": "dashboards/one.json"},
         {"type": "dashboard", "name": "The other", "path": "dashboards/two.json"},
     ]
+    assert not (tmp_path / "dist" / ".built").exists()
     assert problems(tmp_path / "dist") == []
 
 

@@ -84,6 +84,7 @@ _BROKEN: dict[str, _Break] = {
     "img/link.svg is a link or no plain file: Grafana's installer would leave it out.": lambda folder: (
         folder / "img" / "link.svg"
     ).symlink_to("logo.svg"),
+    ".built is a hidden file, which no plugin needs.": lambda folder: (folder / ".built").touch(),
     "img/my logo.svg has a letter in its name that not every system can store.": lambda folder: (
         folder / "img" / "my logo.svg"
     ).write_text("x"),
