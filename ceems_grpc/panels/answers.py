@@ -57,7 +57,7 @@ class Panels:
                 answer = (await self._ask(viewer, question)).with_warnings(unknown)
                 answered = time.perf_counter()
                 frame = numeric_frame if shape == "numeric" else table_frame
-                frames = [await run_cancellable(lambda: frame(kind, answer))]
+                frames = [await answer.written(lambda whole: frame(kind, whole))]
         now = time.perf_counter()
         return reported(frames, kind, question, trace, Times(now - began, now - answered), statements=statements)
 

@@ -1,11 +1,19 @@
 """Answers: an Arrow table, the meaning of its columns, and warnings for its reader."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import pyarrow as pa
 
 from ceems_grpc.schema import Column
 from ceems_grpc.store.missing import Missing
+from ceems_grpc.store.runtime.cancellation import run_cancellable
+
+_Written = TypeVar("_Written")
+# Writing more than this takes longer than the change to a thread and back.
+_CELLS_WRITTEN_AT_ONCE = 512
+_BYTES_WRITTEN_AT_ONCE = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +43,14 @@ class Answer:
     def column_of(self, name: str) -> Column:
         """Return the meaning of a column of the table."""
         return self.columns[name.partition(".")[0]]
+
+    async def written(self, write: Callable[["Answer"], _Written]) -> _Written:
+        """Write the answer in another form. A small answer is written at once, a larger one in a thread."""
+        table = self.table
+        cells = table.num_columns * max(table.num_rows, 1)
+        if cells <= _CELLS_WRITTEN_AT_ONCE and table.nbytes <= _BYTES_WRITTEN_AT_ONCE:
+            return write(self)
+        return await run_cancellable(lambda: write(self))
 
 
 def truncate(table: pa.Table, limit: int | None, what: str) -> tuple[pa.Table, tuple[str, ...]]:

@@ -221,8 +221,19 @@ class SqliteSql(Compiler):
 
     def holds(self, column: str, values: tuple[str, ...]) -> str:
         """Write that a JSON array holds one of the values."""
+        may_hold = self._may_hold(column, values)
         array = self._json(column, "[", " ELSE '[]'")
-        return f"EXISTS (SELECT 1 FROM json_each({array}) AS j WHERE j.value IN ({self._values(values)}))"  # noqa: S608 - quoted names
+        holds = f"EXISTS (SELECT 1 FROM json_each({array}) AS j WHERE j.value IN ({self._values(values)}))"  # noqa: S608 - quoted names
+        return f"(CASE WHEN {may_hold} THEN {holds} ELSE 0 END)" if may_hold else holds
+
+    def _may_hold(self, column: str, values: tuple[str, ...]) -> str:
+        """Write a quick test that most arrays without the values fail, or nothing where there is none."""
+        if not 0 < len(values) <= _MOST_CONSTANTS or any(value.startswith(("[", "{")) for value in values):
+            return ""  # an array within the array is compared as its text
+        # JSON without a backslash has each text as it is, in quotes.
+        name = self.quote(column)
+        found = " OR ".join(f"instr({name}, {self.value(text)})" for text in (f'"{value}"' for value in values))
+        return f"instr({name}, '\\') OR {found}"
 
     def starts_with(self, operand: Operand, prefix: str) -> str:
         """Write that an operand starts with the prefix."""
