@@ -7,6 +7,7 @@ from contextlib import aclosing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
 
+from ceems_grpc.domain.access import SHARED_TAGS
 from ceems_grpc.domain.errors import ErrorType, QuestionError, no_service_user, no_user
 from ceems_grpc.domain.questions.model import Viewer
 from ceems_grpc.domain.service import Ceems, Limits
@@ -87,7 +88,8 @@ class CeemsDataSource:
         """
         self._settings = settings
         self._store = store or create_store(settings.sources, settings.store)
-        limits = Limits(settings.max_query_window, settings.row_limit or row_limit)
+        shared = SHARED_TAGS if settings.shared_tags is None else settings.shared_tags
+        limits = Limits(settings.max_query_window, settings.row_limit or row_limit, shared)
         local = any(isinstance(source, FileSource) for source in settings.sources)
         self._ceems = Ceems(self._store, limits, queue=queue or (Queue() if local else Queue.elsewhere()))
         self._panels = Panels(self._ceems)

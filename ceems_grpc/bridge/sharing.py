@@ -24,7 +24,15 @@ from ceems_grpc.store.runtime.admission import Queue
 _log = logging.getLogger(__name__)
 
 # The settings that a data source in Grafana may give. The server decides where rows come from.
-DATA_SOURCE_KEYS = ("maxQueryWindow", "rowLimit", "queryTimeout", "adminRole", "serviceUser", "serviceUserResources")
+DATA_SOURCE_KEYS = (
+    "maxQueryWindow",
+    "rowLimit",
+    "queryTimeout",
+    "adminRole",
+    "serviceUser",
+    "serviceUserResources",
+    "sharedTags",
+)
 
 _MOST_VIEWS = 64
 

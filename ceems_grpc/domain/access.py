@@ -20,13 +20,18 @@ from cachetools import TTLCache
 
 from ceems_grpc.domain.errors import not_an_admin
 from ceems_grpc.domain.questions.model import AsAdmin, Viewer
-from ceems_grpc.schema import ADMINISTERED
+from ceems_grpc.schema import ADMINISTERED, GROUPS
 from ceems_grpc.store.columnar.flatten import decode_list
 from ceems_grpc.store.missing import missing_of, require_whole
 from ceems_grpc.store.plan import ALWAYS, AllOf, AnyOf, Condition, Distinct, Holds, In, PairIn, Table
 from ceems_grpc.store.protocols import Reader
 
 SERVICE_ACCOUNT = "svc"
+SHARED_TAGS = frozenset({"partition", "qos"})
+"""The tags by which members may group each other's usage, unless the setting ``sharedTags`` lists others.
+
+It also lists ``state``, ``name``, and other values by their whole names, such as ``allocation.cpus``.
+"""
 _MOST_BYTES = 8 * 1024 * 1024  # of each of the two caches of rights
 _ENTRY_BYTES, _PAIR_BYTES = 500, 180  # overhead in memory
 _LONGEST_KEY = 200  # characters
@@ -130,7 +135,7 @@ class Access:
     """What one viewer may see in one reader.
 
     ``clusters``: the clusters that an administrator administers (None: all). ``also_own``: whether an administrator of
-    some clusters sees on the other clusters what an ordinary user would see.
+    some clusters sees on the other clusters what an ordinary user would see. ``shared``: see `SHARED_TAGS`.
     """
 
     reader: Reader
@@ -139,6 +144,7 @@ class Access:
     rights: Rights
     clusters: tuple[str, ...] | None = None
     also_own: bool = False
+    shared: frozenset[str] = SHARED_TAGS
 
     async def memberships(self, logins: tuple[str, ...]) -> Pairs:
         """Return the (cluster, project) pairs of the projects that contain one of the logins."""
@@ -157,8 +163,12 @@ class Access:
             own.append(PairIn(("cluster_id", "username"), accounts))
         return self.either(all_, self._own(AnyOf(tuple(own)), users))
 
-    async def usage(self, users: tuple[str, ...], projects: tuple[str, ...]) -> Condition:
-        """Return the condition for usage: the rows of all projects that have one of the users as a member."""
+    async def usage(self, users: tuple[str, ...], projects: tuple[str, ...], groups: tuple[str, ...] = ()) -> Condition:
+        """Return the condition for usage: the rows of all projects that have one of the users as a member.
+
+        ``groups``: what the usage is grouped by. Members see each other's usage, but not each other's tags: what is
+        grouped by values that are not shared counts only the viewer's own units.
+        """
         all_: Condition = ALWAYS
         if self.as_admin and users:
             named = users + tuple(map(service_account, projects))
@@ -166,8 +176,16 @@ class Access:
         if self._sees_all:
             return all_
         # Projects of a service account are left out: the viewer need not be a member of them.
-        own = PairIn(("cluster_id", "project"), await self.memberships((self.viewer.login,)))
+        own: Condition = PairIn(("cluster_id", "project"), await self.memberships((self.viewer.login,)))
+        if self.unshared(groups):
+            own = AllOf((own, In("username", (self.viewer.login,))))
         return self.either(all_, self._own(own, users))
+
+    def unshared(self, groups: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the groups that only count the viewer's own units; none for who sees all, or nothing of one's own."""
+        if self._sees_all or (self.as_admin and not self.also_own):
+            return ()
+        return tuple(name for name in groups if name not in GROUPS and not self._is_shared(name))
 
     def named(self, users: tuple[str, ...]) -> tuple[Condition, ...]:
         """Return the condition for a member who names users: only their rows. `usage` handles administrators."""
@@ -188,6 +206,11 @@ class Access:
     def _sees_all(self) -> bool:
         return self.as_admin and self.clusters is None
 
+    def _is_shared(self, name: str) -> bool:
+        tag = name.removeprefix("tags.")
+        by_whole_name = tag in {"state", "name"} or tag.startswith("allocation.")
+        return name in self.shared or (name != tag and tag in self.shared and not by_whole_name)
+
     def _own(self, own: Condition, users: tuple[str, ...]) -> Condition:
         # `named` adds this condition for members. An administrator of other clusters is a member here.
         return AllOf((own, In("username", users))) if self.as_admin and users else own
@@ -199,13 +222,15 @@ class Access:
         return tuple((cluster, service_account(project)) for cluster, project in pairs if project in projects)
 
 
-async def open_access(reader: Reader, viewer: Viewer, admin: AsAdmin, rights: Rights) -> Access:
+async def open_access(
+    reader: Reader, viewer: Viewer, admin: AsAdmin, rights: Rights, shared: frozenset[str] = SHARED_TAGS
+) -> Access:
     """Return what the viewer may see. Asking as an administrator without being one is an error (403)."""
     if admin is False:
-        return Access(reader, viewer, as_admin=False, rights=rights)
+        return Access(reader, viewer, as_admin=False, rights=rights, shared=shared)
     scope = AdminScope(True) if viewer.admin_by_role else await rights.admin_scope(reader, viewer.login)
     if admin is True and not scope.is_admin:
         require_whole(reader)
         raise not_an_admin()
     clusters = scope.clusters if scope.is_admin else None
-    return Access(reader, viewer, scope.is_admin, rights, clusters, also_own=admin == "auto")
+    return Access(reader, viewer, scope.is_admin, rights, clusters, also_own=admin == "auto", shared=shared)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 
 import pyarrow as pa
 
-from ceems_grpc.domain.access import Access, AdminScope, Rights, open_access
+from ceems_grpc.domain.access import SHARED_TAGS, Access, AdminScope, Rights, open_access
 from ceems_grpc.domain.answers import directory, stats, units, usage
 from ceems_grpc.domain.answers import suggestions as suggest
 from ceems_grpc.domain.answers.answer import Answer
@@ -47,10 +47,14 @@ _Limited = TypeVar("_Limited", UnitsQuestion, UsageQuestion, StatsQuestion, Dire
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """``max_window``: the longest window of a question (None: any). ``rows``: the most rows of an answer."""
+    """``max_window``: the longest window of a question (None: any). ``rows``: the most rows of an answer.
+
+    ``shared_tags``: by what members may group each other's usage; see `access.SHARED_TAGS`.
+    """
 
     max_window: timedelta | None = None
     rows: int | None = None
+    shared_tags: frozenset[str] = SHARED_TAGS
 
 
 class Ceems:
@@ -201,7 +205,8 @@ class Ceems:
 
         async def rights_of() -> tuple[bool, UsageQuestion, Hashable]:
             async with self._access(viewer, limited.admin) as access:
-                rights = await access.usage(limited.selection.users, limited.selection.projects)
+                selection = limited.selection
+                rights = await access.usage(selection.users, selection.projects, limited.group_by)
                 # An administrator of some clusters keeps the question's own choice.
                 own = replace(limited, admin=access.as_admin) if access.clusters is None else limited
                 # Only now: the first reader of a file in WAL mode creates an empty log next to it.
@@ -251,7 +256,7 @@ class Ceems:
         if viewer is None:
             raise no_user()
         async with self._read() as reader:
-            yield await open_access(reader, viewer, admin, self._rights)
+            yield await open_access(reader, viewer, admin, self._rights, self.limits.shared_tags)
 
     def _read(self) -> AbstractAsyncContextManager[Reader]:
         store = self.store

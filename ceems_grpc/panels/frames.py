@@ -107,7 +107,7 @@ def _field(answer: Answer, name: str) -> Field:
 
 
 def _config(column: Column, name: str) -> FieldConfig:
-    key = name.partition(".")[2]
+    key = "" if name == column.name else name.partition(".")[2]
     unit = column.unit_of(key)
     percent = unit is Unit.PERCENT
     more = f": {key}" if key else ", comma-separated" if column.type is Type.LIST else ""

@@ -6,9 +6,11 @@ from typing import Annotated, Literal, cast
 import msgspec
 
 from ceems_grpc.domain.errors import bad_data
-from ceems_grpc.domain.questions.limits import MOST_FILTERS, MOST_VALUES, distinct_orders
+from ceems_grpc.domain.questions.groups import MOST_BOUNDS
+from ceems_grpc.domain.questions.limits import MOST_FILTERS, MOST_GROUPS, MOST_VALUES, distinct_orders
 from ceems_grpc.domain.questions.model import (
     AsAdmin,
+    Classes,
     Directory,
     DirectoryQuestion,
     Filter,
@@ -25,6 +27,7 @@ from ceems_grpc.domain.questions.steps import TimeStep
 from ceems_grpc.domain.questions.window import Window
 from ceems_grpc.panels.query_versions import OLDEST, check_version, default_of
 from ceems_grpc.panels.time_zone import query_zone
+from ceems_grpc.schema import GROUPS
 
 TableQuestion = UnitsQuestion | UsageQuestion | StatsQuestion | DirectoryQuestion
 Question = TableQuestion | UsageOverTimeQuestion
@@ -59,6 +62,13 @@ class FilterModel(msgspec.Struct, rename="camel"):
     value: str | int | float | bool | Texts = ""
 
 
+class ClassesModel(msgspec.Struct, rename="camel"):
+    """The classes that the numbers of a group are put into."""
+
+    key: str
+    bounds: Annotated[list[float], msgspec.Meta(max_length=MOST_BOUNDS)]
+
+
 class QueryModel(msgspec.Struct, rename="camel"):
     """The query as the editor saves it. Keys that Grafana adds (refId, datasource, hide ...) are ignored.
 
@@ -79,6 +89,7 @@ class QueryModel(msgspec.Struct, rename="camel"):
     fields: Texts = []
     group_by: Texts = []
     exact_group_by: bool | msgspec.UnsetType = msgspec.UNSET
+    classes: Annotated[list[ClassesModel], msgspec.Meta(max_length=MOST_GROUPS)] = []
     source: Literal["", "units", "prorated", "daily"] = ""
     step: Literal["hour", "day", "week", "month"] = "day"
     filters: Annotated[list[FilterModel], msgspec.Meta(max_length=MOST_FILTERS)] = []
@@ -137,6 +148,7 @@ def question_of(model: QueryModel, kind: QueryType, window: Window) -> Question:
     )
     fields, order, admin = _distinct(model.fields), distinct_orders(map(_order, model.order_by)), model.as_admin
     mode = Mode(model.mode)
+    classes = tuple(Classes(each.key, tuple(each.bounds)) for each in model.classes)
     match kind:
         case "units":
             return UnitsQuestion(
@@ -162,22 +174,29 @@ def question_of(model: QueryModel, kind: QueryType, window: Window) -> Question:
                 order,
                 model.limit,
                 admin,
+                classes=classes,
             )
         case "usage-over-time":
             return UsageOverTimeQuestion(
                 window,
                 TimeStep(model.step),
                 query_zone(model.timezone),
-                Source(model.source or "daily"),
+                _source_of_steps(model),
                 selection,
                 _distinct(model.group_by),
                 fields,
                 admin,
+                classes,
             )
         case "stats":
             return StatsQuestion(window, mode, selection, fields, order, model.limit, admin)
         case "users" | "projects" | "clusters":
             return DirectoryQuestion(Directory(kind), selection, fields, order, model.limit, admin)
+
+
+def _source_of_steps(model: QueryModel) -> Source:
+    """Return the source of usage over time: by default daily_usage, or units for what only these have."""
+    return Source(model.source or ("daily" if set(model.group_by) <= set(GROUPS) else "units"))
 
 
 def _with_groups(model: QueryModel, fields: tuple[str, ...]) -> tuple[str, ...]:

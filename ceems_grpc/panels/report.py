@@ -11,7 +11,7 @@ from enum import Enum
 
 import msgspec
 
-from ceems_grpc.domain.questions.model import Filter, OrderBy, Selection
+from ceems_grpc.domain.questions.model import Classes, Filter, OrderBy, Selection
 from ceems_grpc.domain.questions.window import Window
 from ceems_grpc.grafana import Frame, FrameMeta, QueryStat
 from ceems_grpc.store.runtime.query_trace import QueryTrace, Statement
@@ -105,6 +105,8 @@ def _part(name: str, value: object) -> str:
 def _one(value: object) -> str:
     if isinstance(value, Filter):
         return f"{value.key} {value.operator} {' '.join(value.values)}"
+    if isinstance(value, Classes):
+        return f"{value.key} {' '.join(map(str, value.bounds))}"
     if isinstance(value, OrderBy):
         return f"{value.field} descending" if value.descending else value.field
     return str(value)

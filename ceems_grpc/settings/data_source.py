@@ -41,6 +41,7 @@ class _JsonData(msgspec.Struct, rename="camel"):
     admin_role: Literal["", "Viewer", "Editor", "Admin"] = ""
     service_user: str = ""
     service_user_resources: bool = False
+    shared_tags: tuple[str, ...] | None = None
     mirror: _Mirror = _Mirror()
 
 
@@ -51,7 +52,8 @@ class Settings:
     ``sources``: one or more places that rows come from. ``store``: how the sources are opened.
     ``max_query_window``: None is any. ``admin_role``: the lowest role of Grafana that makes a user an administrator of
     CEEMS ("" none). ``service_user``: the user of questions without a signed-in user ("" none);
-    ``service_user_resources``: whether also of resources and streams, not only of queries.
+    ``service_user_resources``: whether also of resources and streams, not only of queries. ``shared_tags``: by what
+    members of a project may group each other's usage; None is the default.
     """
 
     sources: tuple[Source, ...]
@@ -62,6 +64,7 @@ class Settings:
     admin_role: str
     service_user: str
     service_user_resources: bool
+    shared_tags: frozenset[str] | None
 
     @classmethod
     def from_json(
@@ -99,6 +102,7 @@ class Settings:
             admin_role=raw.admin_role,
             service_user=raw.service_user.strip(),
             service_user_resources=raw.service_user_resources,
+            shared_tags=_shared(raw.shared_tags),
         )
 
     def is_admin_role(self, role: str) -> bool:
@@ -106,6 +110,10 @@ class Settings:
         if not self.admin_role or role not in _ROLES:
             return False
         return _ROLES.index(role) >= _ROLES.index(self.admin_role)
+
+
+def _shared(names: tuple[str, ...] | None) -> frozenset[str] | None:
+    return None if names is None else frozenset(name.strip() for name in names if name.strip())
 
 
 def _folder(text: str, plugin: PluginSettings) -> Path | None:

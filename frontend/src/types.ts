@@ -20,6 +20,12 @@ export interface Condition {
   value?: string | number | string[];
 }
 
+/** Classes of numbers: each bound starts one. */
+export interface Classes {
+  key: string;
+  bounds: number[];
+}
+
 /** The lists of a query that say which rows count. */
 export type ListFilter = 'clusters' | 'resourceManagers' | 'projects' | 'users' | 'uuids' | 'states';
 
@@ -43,6 +49,8 @@ export interface CeemsQuery extends DataQuery {
   fields?: string[];
   groupBy?: string[];
   exactGroupBy?: boolean | string;
+  /** The classes that the numbers of a group are put into; docs/query.md, "Groups". */
+  classes?: Classes[];
   source?: Source | (string & {});
   step?: Step | (string & {});
   filters?: Condition[];

@@ -64,6 +64,8 @@ BAD: tuple[tuple[dict[str, Any], str], ...] = (
     ({"adminRole": True}, "adminRole"),
     ({"serviceUser": 7}, "serviceUser"),
     ({"serviceUser": ["ann"]}, "serviceUser"),
+    ({"sharedTags": "partition"}, "sharedTags"),
+    ({"sharedTags": [1]}, "sharedTags"),
     ({"rowLimit": -1}, "rowLimit"),
     ({"rowLimit": "many"}, "rowLimit"),
     ({"rowLimit": 1.5}, "rowLimit"),

@@ -33,6 +33,7 @@ from tests.model.questions import (
     verify_questions,
     viewers,
 )
+from tests.model.value_groups import columns_of, is_value_group, only, value_of
 
 QUESTIONS = 6  # a database
 TABLE_COLUMNS = tuple(name for name in (*UNIT_COLUMNS, *DERIVED) if not name.endswith("_ts"))
@@ -152,7 +153,8 @@ async def ask_usage(ceems: Ceems, model: Model, question: UsageQuestion, viewer:
     if pair is None:
         return
     answer, wanted = pair
-    columns = tuple(dict.fromkeys(question.fields)) or (*USAGE_COLUMNS, *DERIVED)
+    values = tuple(name for name in question.group_by if is_value_group(name))
+    columns = tuple(dict.fromkeys(question.fields)) or (*values, *USAGE_COLUMNS, *DERIVED)
     if question.exact_groups:
         hidden = set(USAGE_COLUMNS) - set(METRICS) - {"num_units"} - set(question.group_by)
         columns = tuple(name for name in columns if name not in hidden)
@@ -161,7 +163,7 @@ async def ask_usage(ceems: Ceems, model: Model, question: UsageQuestion, viewer:
         order = by("cluster_id", "username", "project")
         assert [order(row) for row in found] == [order(row) for row in wanted]
     # Rows that are equal in all that they are ordered by may come in any order.
-    lines = matched(found, model_rows(wanted, columns))
+    lines = matched(found, only(model_rows(wanted, columns_of(columns)), columns))
     assert not lines, "\n".join(lines[:10])
 
 
@@ -204,8 +206,8 @@ def test_usage_over_time(case: tuple[Contents, list[tuple[UsageOverTimeQuestion,
             assert [*steps.starts, steps.end] == step_edges(
                 question.window, question.step, zone_of_steps(question, contents.zone)
             )
-            columns = ("step", *question.group_by, *question.fields)
-            groups = lambda row: json.dumps([row[name] for name in ("step", *question.group_by)])  # noqa: E731
+            columns = columns_of(("step", *question.group_by, *question.fields))
+            groups = lambda row: json.dumps([value_of(row, name) for name in ("step", *question.group_by)])  # noqa: E731
             lines = differences(
                 sorted(rows_of(answer.table), key=groups),
                 sorted(model_rows(wanted, columns), key=groups),

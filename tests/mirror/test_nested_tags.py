@@ -11,6 +11,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ceems_grpc.domain.questions.model import UsageOverTimeQuestion, UsageQuestion
 from ceems_grpc.store.columnar.json_paths import value_at
 from ceems_grpc.store.plan import In, Key, Order, Scan, Table
 from ceems_grpc.store.sqlite.store import SqliteStore
@@ -18,6 +19,7 @@ from tests.support.compare import check_same
 from tests.support.mirrors import ZONE, following
 from tests.support.nested_tags import NAMES, nested_plans, nested_tags, write_tags
 from tests.support.plans import Plan, ask
+from tests.support.value_groups import check_value_groups, value_group_questions
 
 few = settings(
     max_examples=8,
@@ -42,6 +44,28 @@ def test_the_mirror_answers_as_the_file(pristine: Path, found: list[dict[str, An
                 for plan in plans:
                     async with live.read() as reader, store.read() as mirrored:
                         check_same(plan, await ask(mirrored, plan), await ask(reader, plan))
+        finally:
+            await live.close()
+
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(compare(Path(folder)))
+
+
+@few
+@given(found=_TAGS, asked=st.lists(value_group_questions(), min_size=8, max_size=8))
+def test_the_mirror_groups_as_the_file(
+    pristine: Path, found: list[dict[str, Any]], asked: list[UsageQuestion | UsageOverTimeQuestion]
+) -> None:
+    async def compare(folder: Path) -> None:
+        path = folder / "ceems.db"
+        shutil.copy(pristine, path)
+        with closing(sqlite3.connect(path, isolation_level=None)) as writer:
+            write_tags(writer, found)
+        live = SqliteStore(path, zone=ZONE)
+        try:
+            async with following(path, folder / "cache") as store:
+                assert await store.settled()
+                await check_value_groups(store, live, asked)
         finally:
             await live.close()
 

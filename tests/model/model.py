@@ -32,6 +32,7 @@ from ceems_grpc.domain.questions.steps import TimeStep
 from ceems_grpc.domain.questions.window import Window
 from tests.model.data import METRICS, OBJECTS, Row, list_of, metric, object_of, read_tables, updated
 from tests.model.derived import WEIGHTS, Metrics, derived, used_of_row
+from tests.model.value_groups import as_objects, is_value_group, sorted_by, with_values
 
 GROUPS = ("cluster_id", "resource_manager", "project", "groupname", "username")
 DAY = 86_400
@@ -79,7 +80,11 @@ class Model:
         ours = row["username"] in service and self.is_member(viewer.login, row["cluster_id"], service[row["username"]])
         return (own or ours) and (not selection.users or row["username"] in selection.users)
 
-    def sees_usage(self, viewer: Viewer, admin: bool, selection: Selection, row: Row) -> bool:
+    def sees_usage(
+        self, viewer: Viewer, admin: bool, selection: Selection, row: Row, groups: tuple[str, ...] = ()
+    ) -> bool:
+        if not admin and any(map(is_value_group, groups)) and row["username"] != viewer.login:
+            return False  # no tag of the random databases is shared
         cluster, project = row["cluster_id"], row["project"]
         services = tuple(f"{name}:svc" for name in selection.projects)
         if admin:
@@ -140,11 +145,10 @@ class Model:
 
     def usage(self, viewer: Viewer | None, question: UsageQuestion) -> list[Row]:
         """Return usage rows, in order."""
-        for name in question.group_by:
-            if name not in GROUPS:
-                raise ModelError(400, f"cannot group by '{name}'")
         admin = self.acts_as_admin(viewer, question.admin)
         assert viewer is not None
+        no_units = question.mode is Mode.GLOBAL or question.source is Source.DAILY or question.every_row
+        self.check_groups(question.group_by, no_units=no_units)
         if question.mode is Mode.GLOBAL:
             table = "usage"
         else:
@@ -160,11 +164,11 @@ class Model:
             return question.mode is Mode.GLOBAL or start <= updated(row, self.zone) <= end
 
         rows = [
-            row
+            with_values(row, question.group_by, question.classes)
             for row in self.tables[table]
             if timely(row)
             and is_chosen(question.selection, row)
-            and self.sees_usage(viewer, admin, question.selection, row)
+            and self.sees_usage(viewer, admin, question.selection, row, question.group_by)
             and (table != "units" or question.every_row or not self.is_superseded(row))
         ]
         if question.mode is Mode.GLOBAL and not question.exact_groups:
@@ -194,9 +198,10 @@ class Model:
                 }
                 for row in members
             ]
+            group |= {name: members[0][name] for name in sorted_by(tuple(names))}
             answer.append({**group, **summed(counted)})
-        order = tuple(names) if question.exact_groups else ("cluster_id", "username", "project")
-        return sorted(answer, key=by(*order))
+        order = sorted_by(tuple(names)) if question.exact_groups else ("cluster_id", "username", "project")
+        return as_objects(sorted(answer, key=by(*order)))
 
     def usage_over_time(self, viewer: Viewer | None, question: UsageOverTimeQuestion) -> list[Row]:
         """Return usage by group and step (its index), in that order.
@@ -204,18 +209,18 @@ class Model:
         Days, weeks and months of UTC are summed from daily_usage; others from units, each spread evenly over its whole
         run, and counted as a unit in the last step that it ran in.
         """
-        for name in question.group_by:
-            if name not in GROUPS:
-                raise ModelError(400, f"cannot group by '{name}'")
         admin = self.acts_as_admin(viewer, question.admin)
         assert viewer is not None
+        self.check_groups(question.group_by, no_units=question.source is Source.DAILY)
         window = question.window
         daily = question.source is Source.DAILY and question.step is not TimeStep.HOUR
         daily = daily and (question.zone is None or str(question.zone) == "UTC")
         edges = step_edges(window, question.step, ZoneInfo("UTC") if daily else question.zone or self.zone)
         parts = []
-        for row in self.tables["daily_usage" if daily else "units"]:
-            if not (is_chosen(question.selection, row) and self.sees_usage(viewer, admin, question.selection, row)):
+        for plain in self.tables["daily_usage" if daily else "units"]:
+            row = with_values(plain, question.group_by, question.classes)
+            is_seen = self.sees_usage(viewer, admin, question.selection, row, question.group_by)
+            if not (is_chosen(question.selection, row) and is_seen):
                 continue
             if not daily and self.is_superseded(row):
                 continue
@@ -233,10 +238,19 @@ class Model:
             ]
         names = (*dict.fromkeys(question.group_by), "step")
         answer = [
-            {**dict(zip(names, values, strict=True)), **summed(members)}
+            {
+                **dict(zip(names, values, strict=True)),
+                **{name: members[0][name] for name in sorted_by(names)},
+                **summed(members),
+            }
             for values, members in grouped(parts, names).items()
         ]
-        return sorted(answer, key=by(*names))
+        return as_objects(sorted(answer, key=by(*sorted_by(names))))
+
+    def check_groups(self, names: tuple[str, ...], *, no_units: bool) -> None:
+        for name in names:
+            if name not in GROUPS and (no_units or not is_value_group(name)):
+                raise ModelError(400, f"cannot group by '{name}'")
 
     def stats(self, viewer: Viewer | None, question: StatsQuestion) -> list[Row]:
         """Return the counts of each cluster."""

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from ceems_grpc.domain.questions.model import (
     AsAdmin,
+    Classes,
     Directory,
     DirectoryQuestion,
     Filter,
@@ -36,7 +37,18 @@ viewers = st.one_of(
 )
 as_admin: st.SearchStrategy[AsAdmin] = st.sampled_from([False, True, "auto", "auto"])
 _NAMED_KEYS = tuple(key for key in KEYS if key)
+_VALUES = ("state", "name", *(f"{head}.{key}" for head in ("tags", "allocation") for key in _NAMED_KEYS[:5]))
 _groups = st.lists(st.sampled_from(GROUPS), max_size=3).map(tuple)
+_groups_of_units = st.lists(st.sampled_from(GROUPS) | st.sampled_from(_VALUES), max_size=3).map(tuple)
+
+
+@st.composite
+def groupings(draw: st.DrawFn, *, units: bool) -> tuple[tuple[str, ...], tuple[Classes, ...]]:
+    """Return groups, and the classes of some of them. ``units``: groups that only units have are no error."""
+    groups = draw(_groups_of_units if units or draw(st.integers(0, 9)) == 0 else _groups)
+    in_classes = [name for name in dict.fromkeys(groups) if "." in name and draw(st.booleans())]
+    bounds = st.lists(st.sampled_from([-2.0, 0.0, 1.0, 1.5, 4.0]), min_size=1, unique=True).map(sorted)
+    return groups, tuple(Classes(name, tuple(draw(bounds))) for name in in_classes)
 
 
 def some(values: tuple[str, ...], most: int = 2) -> st.SearchStrategy[tuple[str, ...]]:
@@ -115,17 +127,21 @@ def unit_questions(draw: st.DrawFn, turn: int) -> UnitsQuestion:
 def usage_questions(draw: st.DrawFn, turn: int) -> UsageQuestion:
     """Return a question about usage."""
     mode = draw(st.sampled_from([Mode.CURRENT, Mode.CURRENT, Mode.GLOBAL]))
+    source, every_row = draw(st.sampled_from(Source)), draw(st.booleans())
+    units = mode is Mode.CURRENT and source is not Source.DAILY and not every_row
+    groups, classes = draw(groupings(units=units))
     return UsageQuestion(
         draw(windows(turn)),
         mode,
-        draw(st.sampled_from(Source)),
+        source,
         draw(selections()),
-        draw(_groups),
+        groups,
         draw(st.booleans()),
-        draw(some((*USAGE_COLUMNS, *DERIVED), 5)),
+        draw(some((*USAGE_COLUMNS, *DERIVED, *filter(lambda name: name in _VALUES, groups)), 5)),
         admin=draw(as_admin),
         rounds_window=draw(st.booleans()),
-        every_row=draw(st.booleans()),
+        every_row=every_row,
+        classes=classes,
     )
 
 
@@ -138,8 +154,9 @@ def over_time_questions(draw: st.DrawFn, turn: int) -> UsageOverTimeQuestion:
     zones = ("Europe/Paris", "America/New_York", "Asia/Kolkata", "UTC")
     zone = None if step is not TimeStep.HOUR and draw(st.booleans()) else ZoneInfo(draw(st.sampled_from(zones)))
     source = draw(st.sampled_from(Source))
+    groups, classes = draw(groupings(units=source is not Source.DAILY))
     return UsageOverTimeQuestion(
-        window, step, zone, source, draw(selections()), draw(_groups), tuple(fields), draw(as_admin)
+        window, step, zone, source, draw(selections()), groups, tuple(fields), draw(as_admin), classes
     )
 
 

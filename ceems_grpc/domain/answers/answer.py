@@ -20,9 +20,10 @@ _BYTES_WRITTEN_AT_ONCE = 16 * 1024
 class Answer:
     """Rows and the meanings of their columns.
 
-    ``table``: a metric has one column per key, named ``column.key``. ``columns``: the meaning of each column of the
-    table, by the part of its name before the first dot. ``expires``: until when a cached answer is valid (seconds since
-    the epoch). ``missing``: what the answer lacks because a source could not be asked; such an answer is not cached.
+    ``table``: a metric has one column per key, named ``column.key``. ``columns``: the meaning of each column of
+    the table, by its whole name or by the part before the first dot. ``expires``: until when a cached answer is valid
+    (seconds since the epoch). ``missing``: what the answer lacks because a source could not be asked; such an answer
+    is not cached.
     """
 
     table: pa.Table
@@ -42,7 +43,8 @@ class Answer:
 
     def column_of(self, name: str) -> Column:
         """Return the meaning of a column of the table."""
-        return self.columns[name.partition(".")[0]]
+        column = self.columns.get(name)
+        return self.columns[name.partition(".")[0]] if column is None else column
 
     async def written(self, write: Callable[["Answer"], _Written]) -> _Written:
         """Write the answer in another form. A small answer is written at once, a larger one in a thread."""

@@ -14,11 +14,12 @@ import pyarrow.compute as pc
 from ceems_grpc.domain.access import Access
 from ceems_grpc.domain.answers.answer import Answer, truncate
 from ceems_grpc.domain.answers.derived import WEIGHTED_SUM, add_derived, derived_among, with_needs
+from ceems_grpc.domain.answers.grouping import aggregate, described, notices, ranked, spread
 from ceems_grpc.domain.answers.superseded import counted_without_superseded, without_superseded
 from ceems_grpc.domain.columns import DERIVED, USAGE_COLUMNS, metric_names, usage_columns
-from ceems_grpc.domain.errors import bad_data
 from ceems_grpc.domain.questions.fields import choose_fields
 from ceems_grpc.domain.questions.filters import selected_rows
+from ceems_grpc.domain.questions.groups import ValueGroup, check_groups, check_source, value_groups
 from ceems_grpc.domain.questions.model import Mode, Selection, Source, UsageOverTimeQuestion, UsageQuestion
 from ceems_grpc.domain.questions.ordering import check_order, sort_table
 from ceems_grpc.domain.questions.steps import TimeStep, TimeSteps, steps_of
@@ -73,25 +74,29 @@ def normalize(question: UsageQuestion) -> UsageQuestion:
 
 async def usage(access: Access, question: UsageQuestion) -> Answer:
     """Answer a question in the form of `normalize`: one row per group, one column per key of a metric."""
-    columns = _columns(access.reader)
+    by = groups_of(question)
+    values = value_groups(question.group_by, question.classes)
+    check_source(values, question.mode, question.source)
+    columns = described(values) | _columns(access.reader)
     metrics = metric_names(columns.values())
     fields = choose_fields(question.fields, columns.values(), _default_columns(question, columns))
     check_order(question.order, frozenset(columns))
-    by = groups_of(question)
     current = question.mode is Mode.CURRENT
     timely = _timely(question) if current else None
-    where = await _where(access, question.selection, timely, metrics if current else frozenset())
+    where = await _where(access, question.selection, by, timely, metrics if current else frozenset())
     mentioned = fields.mentioned(question.order)
     needed = _metrics_of(mentioned, columns)
     if question.mode is Mode.GLOBAL and not question.exact_groups:
         table = await _as_kept(access.reader, where, needed)
     else:
-        table = await _summed_once(access.reader, question, by, where, needed)
+        table = await _summed_once(access.reader, question, values, where, needed)
 
     def finish() -> Answer:
-        ordered = sort_table(add_derived(table, derived_among(mentioned)), question.order)
+        derived = add_derived(table, derived_among(mentioned))
+        ordered = sort_table(derived, question.order, ranked(derived, values))
         cut, warnings = truncate(ordered, question.limit, "rows")
-        return Answer(fields.select(cut), columns, warnings + fields.warnings())
+        told = (*notices(table, values), *_own_only(access, by))
+        return Answer(fields.select(cut), columns, (*warnings, *fields.warnings(), *told))
 
     return await run_cancellable(finish)
 
@@ -104,6 +109,8 @@ async def usage_over_time(access: Access, question: UsageOverTimeQuestion) -> tu
     whole run, and what lies in the window counts. The steps add up to the prorated usage of the window.
     """
     groups = check_groups(question.group_by)
+    values = value_groups(groups, question.classes)
+    check_source(values, Mode.CURRENT, question.source)
     asked = question.fields or ("total_energy_usage_kwh",)
     columns = _columns(access.reader)
     fields = choose_fields(asked, [column for name, column in columns.items() if name not in GROUPS])
@@ -119,7 +126,8 @@ async def usage_over_time(access: Access, question: UsageOverTimeQuestion) -> tu
         shown = fields.select(derived)
         for name in ("step", *reversed(groups)):
             shown = shown.add_column(0, name, derived.column(name))
-        return Answer(shown, columns, fields.warnings())
+        told = (*notices(table, values), *_own_only(access, groups))
+        return Answer(shown, columns, (*fields.warnings(), *told))
 
     answer = await run_cancellable(finish)
     if _asks_days(question) and not daily:
@@ -142,7 +150,7 @@ async def _from_days(
 ) -> tuple[pa.Table, Keys]:
     reader = access.reader
     days = Within(Instant.UPDATED, question.window.start // DAY * DAY, question.window.end)
-    where = await _where(access, question.selection, days, frozenset())
+    where = await _where(access, question.selection, groups, days, frozenset())
     keys = await reader.keys(KeyScan(Table.DAILY_USAGE, _readable(reader, Table.DAILY_USAGE, metrics), where))
     measures = (Sum("num_units", "num_units"), *_measures(keys))
     by_day = await reader.aggregate(Aggregate(Table.DAILY_USAGE, groups, measures, where, day=True))
@@ -164,7 +172,7 @@ async def _from_units(
     reader = access.reader
     window = question.window
     objects = metric_names(usage_columns(reader))
-    where = await _where(access, question.selection, RanWithin(window.start, window.end), objects)
+    where = await _where(access, question.selection, groups, RanWithin(window.start, window.end), objects)
     where = await without_superseded(reader, where)
     known, keys = await _keys(reader, Table.UNITS, metrics, where)
     measures = (Count("num_units"), *_measures(keys))
@@ -172,26 +180,19 @@ async def _from_units(
         window.start,
         *steps.starts[1:],
     )  # the first and the last step only count as far as they lie in the window
-    table = await reader.spread(Spread(groups, measures, where, starts, window.end + 1))
+    values = value_groups(groups, question.classes)
+    table = await spread(reader, Spread(groups, measures, where, starts, window.end + 1), values)
     return await run_cancellable(lambda: _without_absent(table, keys)) if known else (table, keys)
 
 
 def groups_of(question: UsageQuestion) -> tuple[str, ...]:
     """Return the columns that identify a row of the answer."""
-    asked = check_groups(question.group_by)
+    asked = check_groups(question.group_by, values=not question.every_row)
     if question.exact_groups:
         return asked
     always = ("username", "project")
     kept = ("cluster_id",) if question.mode is Mode.GLOBAL else ()  # as in table usage
     return tuple(dict.fromkeys((*always, *asked, *kept)))
-
-
-def check_groups(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the names to group by, each once. A name that is not in `GROUPS` is an error."""
-    for name in names:
-        if name not in GROUPS:
-            raise bad_data(f"cannot group by '{name[:50]}': use {', '.join(GROUPS)}")
-    return tuple(dict.fromkeys(names))
 
 
 def _timely(question: UsageQuestion) -> Within | RanWithin:
@@ -203,16 +204,28 @@ def _timely(question: UsageQuestion) -> Within | RanWithin:
 
 
 async def _where(
-    access: Access, selection: Selection, timely: Within | RanWithin | None, objects: frozenset[str]
+    access: Access,
+    selection: Selection,
+    groups: tuple[str, ...],
+    timely: Within | RanWithin | None,
+    objects: frozenset[str],
 ) -> Condition:
     conditions: list[Condition] = [
-        await access.usage(selection.users, selection.projects),
+        await access.usage(selection.users, selection.projects, groups),
         selected_rows(selection, _PLAIN, objects),
         *access.named(selection.users),
     ]
     if timely is not None:
         conditions.append(timely)
     return AllOf(tuple(conditions))
+
+
+def _own_only(access: Access, groups: tuple[str, ...]) -> tuple[str, ...]:
+    unshared = access.unshared(groups)
+    if not unshared:
+        return ()
+    names = ", ".join(name[:50] for name in unshared[:20])
+    return (f"Only your own units count, since users do not see each other's {names} (setting sharedTags).",)
 
 
 def _columns(reader: Reader) -> dict[str, Column]:
@@ -244,25 +257,35 @@ async def _as_kept(reader: Reader, where: Condition, metrics: tuple[str, ...]) -
 
 
 async def _summed_once(
-    reader: Reader, question: UsageQuestion, by: tuple[str, ...], where: Condition, metrics: tuple[str, ...]
+    reader: Reader,
+    question: UsageQuestion,
+    values: tuple[ValueGroup, ...],
+    where: Condition,
+    metrics: tuple[str, ...],
 ) -> pa.Table:
     """Sum the rows; of a unit that has a row from before its start, leave that row out."""
     if question.every_row or question.mode is Mode.GLOBAL or question.source is Source.DAILY:
-        return await _summed(reader, question, by, where, metrics)
-    if not question.exact_groups:  # such a row could be the first of its group, which shows its cluster
-        return await _summed(reader, question, by, await without_superseded(reader, where), metrics)
-    table = await _summed(reader, question, by, where, metrics)
-    return await counted_without_superseded(reader, where, by, table)
+        return await _summed(reader, question, values, where, metrics)
+    # Such a row could be the first of its group, which shows its cluster; and it can have tags of its own.
+    if not question.exact_groups or values:
+        return await _summed(reader, question, values, await without_superseded(reader, where), metrics)
+    table = await _summed(reader, question, values, where, metrics)
+    return await counted_without_superseded(reader, where, groups_of(question), table)
 
 
 async def _summed(
-    reader: Reader, question: UsageQuestion, by: tuple[str, ...], where: Condition, metrics: tuple[str, ...]
+    reader: Reader,
+    question: UsageQuestion,
+    values: tuple[ValueGroup, ...],
+    where: Condition,
+    metrics: tuple[str, ...],
 ) -> pa.Table:
     if question.mode is Mode.GLOBAL:
         source = Table.USAGE
     else:
         source = Table.DAILY_USAGE if question.source is Source.DAILY else Table.UNITS
     known, keys = await _keys(reader, source, metrics, where)
+    by = groups_of(question)
     count: Measure = Count("num_units") if source is Table.UNITS else Sum("num_units", "num_units")
     # A column that is not grouped by shows the value of the group's first cluster.
     rest = [FirstBy(name, name, "cluster_id") for name in GROUPS if name not in by] if not question.exact_groups else []
@@ -270,7 +293,7 @@ async def _summed(
     timely = _timely(question) if question.mode is Mode.CURRENT else None
     prorated = timely if isinstance(timely, RanWithin) else None
     plan = Aggregate(source, by, (Count(_ROWS), count, *rest, *_measures(keys)), where, order, prorated=prorated)
-    table = await reader.aggregate(plan)
+    table = await aggregate(reader, plan, values)
     return await run_cancellable(lambda: _with_means(table, keys, known=known))
 
 

@@ -20,6 +20,7 @@ from ceems_grpc.domain.questions.model import (
 MOST_FIELDS = 500
 MOST_ORDERS = 20
 MOST_FILTERS = 100
+MOST_GROUPS = 20
 MOST_VALUES = 5_000  # of one list
 MOST_CHARACTERS = 1_000  # of one text
 MOST_TEXT = 512 * 1024  # characters of all texts of a question
@@ -37,6 +38,10 @@ def check_limits(question: LimitedQuestion) -> None:
     if not isinstance(question, UsageOverTimeQuestion):
         _check_count("orderBy", question.order, MOST_ORDERS)
         total += _characters("orderBy", tuple(order.field for order in question.order))
+    if isinstance(question, UsageQuestion | UsageOverTimeQuestion):
+        groups = tuple(dict.fromkeys(question.group_by))
+        _check_count("groupBy", groups, MOST_GROUPS)
+        total += _characters("groupBy", groups)
     if isinstance(question, UnitsQuestion):
         total += _characters("uuids", question.uuids) + _characters("states", question.states)
     if total > MOST_TEXT:

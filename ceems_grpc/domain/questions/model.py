@@ -57,6 +57,14 @@ class OrderBy:
         return self.field.partition(".")[0]
 
 
+@dataclass(frozen=True, slots=True)
+class Classes:
+    """The classes that the numbers of a group are put into: ``bounds`` are ascending, each starts a class."""
+
+    key: str
+    bounds: tuple[float, ...]
+
+
 class Mode(StrEnum):
     """Within the window, or over everything that the database holds."""
 
@@ -107,6 +115,7 @@ class UsageQuestion:
     admin: AsAdmin = False
     rounds_window: bool = False
     every_row: bool = False
+    classes: tuple[Classes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +133,7 @@ class UsageOverTimeQuestion:
     group_by: tuple[str, ...] = ()
     fields: tuple[str, ...] = ()
     admin: AsAdmin = False
+    classes: tuple[Classes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

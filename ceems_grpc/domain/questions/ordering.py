@@ -7,8 +7,11 @@ from ceems_grpc.domain.errors import bad_data
 from ceems_grpc.domain.questions.model import OrderBy
 
 
-def sort_table(table: pa.Table, order: tuple[OrderBy, ...]) -> pa.Table:
-    """Sort a table by its fields, rows without a value last. A metric without a key stands for its first key."""
+def sort_table(table: pa.Table, order: tuple[OrderBy, ...], by: pa.Table | None = None) -> pa.Table:
+    """Sort a table by its fields, rows without a value last. A metric without a key stands for its first key.
+
+    ``by``: the same rows with the values that are compared, if these are not those of the table.
+    """
     directions: dict[str, str] = {}
     for item in order:
         name = _column(table, item.field)
@@ -16,7 +19,8 @@ def sort_table(table: pa.Table, order: tuple[OrderBy, ...]) -> pa.Table:
             directions.setdefault(name, "descending" if item.descending else "ascending")
     if not directions:
         return table
-    keys = pa.table({str(number): table.column(name) for number, name in enumerate(directions)})
+    compared = table if by is None else by
+    keys = pa.table({str(number): compared.column(name) for number, name in enumerate(directions)})
     by = [(str(number), direction) for number, direction in enumerate(directions.values())]
     return table.take(pc.sort_indices(keys, by))  # a stable sort, nulls last
 
@@ -24,7 +28,7 @@ def sort_table(table: pa.Table, order: tuple[OrderBy, ...]) -> pa.Table:
 def check_order(order: tuple[OrderBy, ...], columns: frozenset[str]) -> None:
     """Raise an error for an order by a column that this kind of answer does not have."""
     for item in order:
-        if item.column not in columns:
+        if item.column not in columns and item.field not in columns:
             raise bad_data(f"cannot order by '{item.field}': there is no such field here")
 
 
