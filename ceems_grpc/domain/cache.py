@@ -37,6 +37,10 @@ class UsageCache:
         self._once: SingleFlight[Answer] = SingleFlight()
         self._reported = 0
 
+    def keeps(self, key: Hashable) -> bool:
+        """Tell whether an answer is cached. Any thread may ask."""
+        return key in self._kept
+
     async def get(self, key: Hashable, work: Callable[[], Awaitable[Answer]]) -> Answer:
         """Return the cached answer (valid until its ``expires``), or do the work and cache its answer.
 

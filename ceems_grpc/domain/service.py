@@ -3,7 +3,7 @@
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Hashable, Iterable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, TypeVar, cast
 
@@ -35,11 +35,13 @@ from ceems_grpc.domain.read_ahead import read_ahead
 from ceems_grpc.domain.single_flight import SingleFlight
 from ceems_grpc.domain.unusable import UnusableValues
 from ceems_grpc.store.columnar.json_rows import JsonText
+from ceems_grpc.store.errors import StoreError
 from ceems_grpc.store.missing import Missing, missing_of
 from ceems_grpc.store.protocols import Facts, Reader, ReadsInOneThread, Store
 from ceems_grpc.store.runtime.admission import Queue
 from ceems_grpc.store.runtime.cancellation import NeedsLoopError, in_one_thread, is_in_one_thread, run_cancellable
 from ceems_grpc.store.runtime.cost import CostClass
+from ceems_grpc.store.runtime.query_trace import QueryTrace, merge, trace_query
 
 _MOST_BYTES_AT_ONCE = 8 * 1024 * 1024  # of the text of a small question's units; more is read ahead bit by bit
 _Limited = TypeVar("_Limited", UnitsQuestion, UsageQuestion, StatsQuestion, DirectoryQuestion)
@@ -203,23 +205,34 @@ class Ceems:
             self._check(question.window)
         limited = usage.normalize(self._limit(question))
 
-        async def rights_of() -> tuple[bool, UsageQuestion, Hashable]:
+        async def begin() -> _UsageBegun:
+            before = await self._version()
             async with self._access(viewer, limited.admin) as access:
                 selection = limited.selection
                 rights = await access.usage(selection.users, selection.projects, limited.group_by)
                 # An administrator of some clusters keeps the question's own choice.
                 own = replace(limited, admin=access.as_admin) if access.clusters is None else limited
                 # Only now: the first reader of a file in WAL mode creates an empty log next to it.
-                return access.as_admin, own, (short_key(viewer, rights, own), await self.store.version())
+                version = await self.store.version()
+                begun = _UsageBegun(access.as_admin, own, (short_key(viewer, rights, own), version))
+                # A few totals take no longer than the rights. The same reader answers if it has the moment of the key.
+                few = own.mode is Mode.GLOBAL and cost_of(own, as_admin=access.as_admin) is CostClass.SMALL
+                if few and before == version and not self._usage.keeps(begun.key):
+                    with trace_query() as begun.trace:
+                        begun.answer = _with_missing(await usage.usage(access, own), missing_of(access.reader))
+                return begun
 
         async with self._queue.turn(CostClass.SMALL):
-            as_admin, asked, key = await self._soon(rights_of)
+            begun = await self._soon(begin)
 
         async def work() -> Answer:
-            cost = cost_of(asked, as_admin=as_admin)
-            return await self._ask(viewer, asked.admin, lambda access: usage.usage(access, asked), cost)
+            if begun.answer is not None:
+                merge(begun.trace)
+                return await self._told(begun.answer, as_admin=begun.as_admin)
+            cost = cost_of(begun.asked, as_admin=begun.as_admin)
+            return await self._ask(viewer, begun.asked.admin, lambda access: usage.usage(access, begun.asked), cost)
 
-        return await self._usage.get(key, work)
+        return await self._usage.get(begun.key, work)
 
     async def usage_over_time(self, viewer: Viewer | None, question: UsageOverTimeQuestion) -> tuple[Answer, TimeSteps]:
         """Return usage per time step; see `usage.usage_over_time`."""
@@ -285,7 +298,18 @@ class Ceems:
 
         async with self._queue.turn(cost):
             result, as_admin = await (self._soon(work) if cost is CostClass.SMALL else work())
+        return await self._told(result, as_admin=as_admin)
+
+    async def _told(self, result: "_Result", *, as_admin: bool) -> "_Result":
+        """Add what administrators are told about the database."""
         return _with_notice(result, await self._unusable.notice()) if as_admin else result
+
+    async def _version(self) -> Hashable:
+        """Return the version of a database that is read in this thread; None of another, or if it cannot be read."""
+        try:
+            return await self.store.version() if is_in_one_thread() else None
+        except StoreError:
+            return None
 
     async def _cost(self, viewer: Viewer | None, question: "_Asked") -> CostClass:
         """Return how much work a question is. A viewer who may not ask as an administrator gets the error at once."""
@@ -334,6 +358,17 @@ class Ceems:
     def _limit(self, question: _Limited) -> _Limited:
         limits = [limit for limit in (question.limit, self.limits.rows) if limit is not None]
         return replace(question, limit=min(limits)) if limits else question
+
+
+@dataclass(slots=True)
+class _UsageBegun:
+    """A question of usage once the rights are known, and its answer where the same reader has given it."""
+
+    as_admin: bool
+    asked: UsageQuestion
+    key: Hashable
+    answer: Answer | None = None
+    trace: QueryTrace = field(default_factory=QueryTrace)
 
 
 def _with_missing(result: "_Result", missing: tuple[Missing, ...]) -> "_Result":
