@@ -12,7 +12,7 @@ UNIT_TESTS := tests/domain tests/panels tests/store tests/docs --ignore tests/do
 .DEFAULT_GOAL := help
 include packaging/package.mk
 
-.PHONY: help setup proto demo test quick lint types imports unit coverage python frontend lock bench bench-scale soak audit dashboards clean
+.PHONY: help setup proto demo test quick lint types imports unit coverage python frontend lock bench bench-scale soak fuzz audit dashboards clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 13
@@ -92,6 +92,9 @@ soak: setup ## load test: clients and a writer for ten minutes (SECONDS=600 CLIE
 	  --pause 30 --strict
 	$(BIN)/python -m tests.faults.settings --changes 10000
 	$(BIN)/pytest tests/faults
+
+fuzz: setup ## fuzz the log reader, plans, query models, URLs and frames for ten minutes (SECONDS=600)
+	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),600)
 
 # Both look up the locked versions. A version that cannot be looked up counts as a failure.
 audit: setup ## check dependencies for known vulnerabilities (needs PyPI and the npm registry)

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, settings
 
 # Machines are shared and noisy: no test fails because an example took long.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("fuzz", settings.get_profile("patient"), max_examples=3_000)  # of `make fuzz`
 settings.load_profile("patient")
 
 TESTS = Path(__file__).parent

@@ -151,6 +151,25 @@ def test_few_rows_are_remembered_and_only_for_one_state() -> None:
     assert set(seen.at(old)) == {(3, 4)}
 
 
+async def test_a_row_of_a_small_table_comes_back_as_another_goes(
+    site: Path, writer: sqlite3.Connection, tmp_path: Path
+) -> None:
+    assert writer.execute("SELECT count(*) FROM usage").fetchone()[0] < 1_000
+    async with following(site, tmp_path / "cache") as store:
+        assert await store.settled()
+        writer.execute("UPDATE usage SET num_updates = num_updates + 1 WHERE id IN (1, 2)")
+        assert await store.settled()
+        writer.execute("CREATE TEMP TABLE kept AS SELECT * FROM usage WHERE id = 1")
+        writer.execute("DELETE FROM usage WHERE id = 1")
+        assert await store.settled()
+        writer.execute("BEGIN")
+        writer.execute("INSERT INTO usage SELECT * FROM kept")
+        writer.execute("DELETE FROM usage WHERE id = 2")
+        writer.execute("COMMIT")
+        assert await store.settled()
+        await check(store, site)
+
+
 async def test_retention_deletes_tens_of_thousands(site: Path, writer: sqlite3.Connection, tmp_path: Path) -> None:
     names = ", ".join(
         f'"{row[1]}"' for row in writer.execute("PRAGMA table_info(units)") if row[1] not in {"id", "uuid"}

@@ -104,6 +104,7 @@ class _Change:
         typed = TypedRows(table, layout, zone_of_text(self._layout.zone), self._page_size, self._duck)
         if max(before, count) <= _SMALL:
             self._target.rewrite(table, layout, typed.all(self._rows.batches(typed.source())))
+            self._seen.keep(len(layout.columns), self._ids(table, None).to_pylist())
             return True
         if self._changes.other_pages:
             ids.update(self._target.large(table, _MOST + 1))
@@ -136,10 +137,14 @@ class _Change:
 
     def _delete_gone(self, table: Table, oldest: int | None) -> None:
         """Delete rows that the database no longer has, among the oldest rows (which retention deletes) or all rows."""
-        # SQLite reads the ids of all rows from the smallest index.
-        among = "" if oldest is None else f" ORDER BY rowid LIMIT {oldest:d}"
-        listed = self._rows.one(f"SELECT group_concat(id) FROM (SELECT rowid AS id FROM {quote(table)}{among})")  # noqa: S608
-        ids = pc.cast(pc.list_flatten(pc.split_pattern(pa.array([listed or None], pa.string()), ",")), pa.int64())
+        ids = self._ids(table, oldest)
         last = None if oldest is None or len(ids) < oldest else pc.max(ids).as_py()
         self._target.keep(table, ids, last)
         self._seen.forget_up_to(last)
+
+    def _ids(self, table: Table, oldest: int | None) -> pa.Array:
+        """Return the ids of the oldest rows, or of all rows, in no order."""
+        # SQLite reads the ids of all rows from the smallest index.
+        among = "" if oldest is None else f" ORDER BY rowid LIMIT {oldest:d}"
+        listed = self._rows.one(f"SELECT group_concat(id) FROM (SELECT rowid AS id FROM {quote(table)}{among})")  # noqa: S608
+        return pc.cast(pc.list_flatten(pc.split_pattern(pa.array([listed or None], pa.string()), ",")), pa.int64())

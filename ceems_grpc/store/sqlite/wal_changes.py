@@ -4,7 +4,7 @@ The formats are those of https://www.sqlite.org/fileformat2.html.
 """
 
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import islice
@@ -68,6 +68,13 @@ class SeenRows:
         """Forget rows with so many columns."""
         for row in ids:
             self._digests.pop((columns, row), None)
+
+    def keep(self, columns: int, ids: Collection[int]) -> None:
+        """Forget rows with at most so many columns and none of these ids."""
+        kept = frozenset(ids)
+        gone = [key for key in self._digests if key[0] <= columns and key[1] not in kept]
+        for key in gone:
+            del self._digests[key]
 
     def forget_up_to(self, last: int | None) -> None:
         """Forget rows with ids up to the last, or all."""
