@@ -20,7 +20,7 @@ def test_by_hand_it_says_what_it_is() -> None:
 
 def test_help_of_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     listed = ceems_grpc("--help").stdout
-    for command in ("serve", "demo", "demo-db", "query", "check"):
+    for command in ("serve", "demo", "demo-db", "query", "check", "probe"):
         assert f"    {command} " in listed
         with pytest.raises(SystemExit) as caught:
             run([command, "--help"])

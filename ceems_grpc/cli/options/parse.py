@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from ceems_grpc.cli.options.feed import add_options as add_feed_options
 from ceems_grpc.cli.options.migrate_dashboard import add_parser as add_migrate_parser
+from ceems_grpc.cli.options.probe import add_options as add_probe_options
 from ceems_grpc.cli.options.server import add_options as add_server_options
 
 QUERY_TYPES = ("units", "usage", "stats", "users", "projects", "clusters", "usage-over-time")
@@ -60,6 +61,7 @@ def _parser(version: str) -> argparse.ArgumentParser:
     feed_help = "copy a database into PostgreSQL and follow it"
     add_feed_options(commands.add_parser("feed", help=feed_help, allow_abbrev=False))
     add_server_options(commands.add_parser("server", help="answer for Grafana on other hosts", allow_abbrev=False))
+    add_probe_options(commands.add_parser("probe", help="tell whether a server or a feeder answers"))
     add_migrate_parser(commands)
     return parser
 
