@@ -25,7 +25,7 @@ from tests.support.places import ROOT
 DEPLOY = ROOT / "deploy"
 PLUGIN = json.loads((ROOT / "plugin.json").read_text())
 PLUGIN_FOLDER = f"/var/lib/grafana/plugins/{PLUGIN['id']}"
-PAGES = ("deploy.md", "deploy-bridge.md", "deploy-postgres.md", "scale.md", "install.md")
+PAGES = ("deploy.md", "deploy-bridge.md", "deploy-postgres.md", "scale.md", "install.md", "deploy-containers.md")
 DOCS = "".join((ROOT / "docs" / name).read_text() for name in PAGES)
 
 
@@ -174,5 +174,5 @@ def test_the_other_data_sources_are_ones_that_the_plugin_accepts(name: str, kind
 
 def test_every_file_is_explained_in_the_docs_and_every_named_file_is_there() -> None:
     files = {path.relative_to(ROOT).as_posix() for path in DEPLOY.rglob("*") if path.is_file()}
-    named = set(re.findall(r"\bdeploy/[\w./-]+\.(?:yaml|conf|ini|service|sql)\b", DOCS))
+    named = set(re.findall(r"\bdeploy/[\w./-]+(?:\.(?:yaml|conf|ini|service|sql)|/Dockerfile)\b", DOCS))
     assert named == files

@@ -25,18 +25,20 @@ class BareRoot:
 
     ``shared``: folders of this machine that the process can read and write, under the same path in its root.
     ``seen``: folders and files that it can read, by their path in its root. ``has_devices``: whether it has the two
-    devices that every host and container has.
+    devices that every host and container has. ``user``: the number of the user and group that a program runs as, if
+    root runs the tests.
     """
 
     folder: Path
     shared: list[Path] = field(default_factory=list)
     seen: dict[str, Path] = field(default_factory=dict)
     has_devices: bool = True
+    user: int = NOBODY
 
     def command(self, program: str, *arguments: str) -> list[str]:
         """Return the command that runs a program of this root in it, under a filter of system calls.
 
-        A test that is run by root starts it as nobody; other tests as whoever runs them.
+        A test that is run by root starts it as the root's user; other tests as whoever runs them.
         """
         steps = ['mount --bind "$R" "$R"', 'mount -t tmpfs -o size=1m,noexec,nosuid,nodev none "$R/tmp"']
         for inside, outside in self.seen.items():
@@ -50,7 +52,7 @@ class BareRoot:
         self._make("/tmp", self.folder)
         steps += ['chmod 1777 "$R/tmp"', 'mount -o remount,bind,ro "$R"']
         is_root = os.geteuid() == 0
-        chroot = [_tool("chroot"), *([f"--userspec={NOBODY}:{NOBODY}"] if is_root else [])]
+        chroot = [_tool("chroot"), *([f"--userspec={self.user}:{self.user}"] if is_root else [])]
         script = " && ".join([*steps, 'exec "$@"'])
         return [
             *(_tool("unshare"), "-m" if is_root else "-rm", "/bin/sh", "-euc", f"R='{self.folder}'; {script}", "sh"),
