@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 
-from tests.support.go_host import PluginHost, go_host
+import tests.support.go_host
+from tests.support.go_host import FrameDecoder, PluginHost, go_host
 from tests.support.places import ROOT
 
 ECHO = (sys.executable, "-m", "tests.support.plugin.echo")
@@ -18,6 +20,19 @@ def test_without_go_the_tests_are_skipped_and_say_why(monkeypatch: pytest.Monkey
     monkeypatch.setenv("PATH", "")
     with pytest.raises(pytest.skip.Exception, match="Go is not installed"):
         go_host()
+
+
+def test_a_decoder_that_does_not_answer_is_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    silent = tmp_path / "host"
+    silent.write_text("#!/bin/sh\nexec sleep 300\n")
+    silent.chmod(0o755)
+    monkeypatch.setattr(tests.support.go_host, "go_host", lambda: silent)
+    monkeypatch.setattr(tests.support.go_host, "_DECODE_SECONDS", 0.2)
+    decoder = FrameDecoder()
+    with pytest.raises(RuntimeError, match="ended with -9"):
+        decoder.decode("json", b"{}")
+    with pytest.raises(AssertionError, match="ended with -9"):
+        decoder.__exit__()
 
 
 def test_a_plugin_that_was_killed_answers_unavailable_and_did_not_end_cleanly() -> None:

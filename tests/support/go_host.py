@@ -30,10 +30,13 @@ from typing import IO, Any
 
 import pytest
 
+from tests.support.finished import finished
 from tests.support.places import ROOT
 
 HOST_FOLDER = ROOT / "tests" / "interop" / "host"
 BUILD_FOLDER = ROOT / "build" / "interop"
+_BUILD_SECONDS = 540.0  # without a cache of compiled packages, on a busy machine
+_DECODE_SECONDS = 60.0
 _STOP_SECONDS = 60.0  # go-plugin itself kills a plugin that does not end
 _SOURCES = ("*.go", "go.mod", "go.sum")
 
@@ -65,13 +68,8 @@ def go_host() -> Path:
 
 def _build(go: str, program: Path) -> None:
     unfinished = program.with_suffix(".part")
-    built = subprocess.run(
-        [go, "build", "-mod=readonly", "-o", str(unfinished), "."],
-        cwd=HOST_FOLDER,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = [go, "build", "-mod=readonly", "-o", str(unfinished), "."]
+    built = finished(command, cwd=HOST_FOLDER, timeout=_BUILD_SECONDS)
     if built.returncode:
         raise RuntimeError(f"the Go host does not build:\n{built.stdout}{built.stderr}")
     for old in BUILD_FOLDER.glob("host-*"):
@@ -97,9 +95,14 @@ class FrameDecoder:
         stdin, stdout = _pipes(self._process)
         stdin.write(json.dumps({"format": format_name, "frame": base64.b64encode(frame).decode()}) + "\n")
         stdin.flush()
-        line = stdout.readline()
+        overdue = threading.Timer(_DECODE_SECONDS, self._process.kill)  # a pipe has no time limit of its own
+        overdue.start()
+        try:
+            line = stdout.readline()
+        finally:
+            overdue.cancel()
         if not line:
-            raise RuntimeError(f"the Go host ended with {self._process.wait()}")
+            raise RuntimeError(f"the Go host ended with {self._process.wait(_STOP_SECONDS)}")
         answer: Answer = json.loads(line)
         if "error" in answer:
             raise ValueError(answer["error"])
@@ -111,7 +114,11 @@ class FrameDecoder:
     def __exit__(self, *_: object) -> None:
         stdin, stdout = _pipes(self._process)
         stdin.close()
-        code = self._process.wait()
+        try:
+            code = self._process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            code = self._process.wait(_STOP_SECONDS)
         stdout.close()
         assert code == 0, f"the Go host ended with {code}"
 

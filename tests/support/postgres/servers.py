@@ -17,6 +17,7 @@ from urllib.parse import quote
 import pytest
 from adbc_driver_postgresql import dbapi
 
+from tests.support.finished import finished
 from tests.support.ports import free_port
 
 PASSWORD = "test-password"
@@ -32,6 +33,7 @@ _SETTINGS = {
     "max_worker_processes": "4",
     "log_min_messages": "warning",
 }
+_PATIENCE = 120.0  # seconds that initdb and pg_ctl may take; pg_ctl itself waits for a minute
 
 
 def binaries() -> Path | None:
@@ -122,13 +124,7 @@ class Server:
         arguments = [str(self._programs / "psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"]
         for name, value in variables.items():
             arguments += ["-v", f"{name}={value}"]
-        done = subprocess.run(
-            [*arguments, self.full_url(database, user, password)],
-            input=script,
-            text=True,
-            capture_output=True,
-            check=False,
-        )
+        done = finished([*arguments, self.full_url(database, user, password)], given=script)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -137,6 +133,7 @@ class Server:
         subprocess.run(
             [str(self._programs / program), *arguments],
             check=True,
+            timeout=_PATIENCE,
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
