@@ -6,6 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 _LOADERS = {"x86_64": "ld-linux-x86-64.so.2", "aarch64": "ld-linux-aarch64.so.1"}
+_FOLDERS = tuple(Path(folder) for folder in (
+    f"/lib/{platform.machine()}-linux-gnu", f"/usr/lib/{platform.machine()}-linux-gnu", "/lib64", "/usr/lib64", "/lib",
+))  # fmt: skip
 
 
 def loader_name() -> str:
@@ -37,8 +40,12 @@ def c_library_files(programs: Iterable[str]) -> list[tuple[str, str, str]]:
     return [(name, path, "BINARY") for name, path in sorted(found.items())]
 
 
+def system_library(name: str) -> Path | None:
+    """Return where this machine has a library of that file name; None if no folder of the system has it."""
+    return next((folder / name for folder in _FOLDERS if (folder / name).exists()), None)
+
+
 def _loader_path() -> Path:
-    for folder in ("/lib64", "/lib"):
-        if (path := Path(folder, loader_name())).exists():
-            return path
+    if (path := system_library(loader_name())) is not None:
+        return path
     raise SystemExit(f"The loader {loader_name()} is not on this machine: the package is made on Linux with glibc.")

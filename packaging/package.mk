@@ -8,7 +8,7 @@ PROGRAM_SCRIPTS := ceems.spec program.py check_libraries.py plugin_facts.py c_li
                    build_program.py plugin_licences.py system_licences.py
 MODULES  := frontend/node_modules/.installed
 
-.PHONY: dist package zip program program-arm64 reproducible wheel sources notes grafana
+.PHONY: dist package zip program program-arm64 reproducible wheel sbom release sources notes grafana
 
 dist: $(PROGRAM) $(FRONTEND) ## build dist/, the folder that Grafana loads (needs Node)
 	$(BIN)/python packaging/plugin_folder.py
@@ -30,11 +30,17 @@ reproducible: $(PROGRAM) $(FRONTEND) ## build the program and the frontend a sec
 wheel: setup ## build the sdist and the wheel of ceems-grpc in build/python/
 	$(BIN)/python packaging/python_package.py
 
+sbom: $(PROGRAM) $(FRONTEND) ## write the SBOM (CycloneDX) of this platform into build/sbom/
+	$(BIN)/python packaging/sbom.py
+
+release: zip sbom wheel ## collect dist/ as a zip, SBOMs, Python packages and checksums in build/release/
+	$(BIN)/python packaging/release_files.py
+
 sources: setup ## write build/sources for Grafana's plugin validator (docs/packaging.md)
 	$(BIN)/python packaging/validator_sources.py
 
 notes: setup ## print this version's section of CHANGELOG.md (TAG=v1.2.3 also checks the tag)
-	@$(BIN)/python packaging/release_notes.py $(TAG)
+	@$(BIN)/python packaging/release_notes.py $(TAG) $(REPOSITORY)
 
 grafana: ## run the Grafana of this machine with the plugin in dist/ and a demo database
 	@test -f dist/plugin.json || $(MAKE) dist

@@ -18,13 +18,13 @@ def licence_texts(package: str, extras: frozenset[str] = frozenset()) -> str:
 
     ``extras`` are the extras of the package to include. Raises `PackageNotFoundError` if it is not installed.
     """
-    parts = [_heading(f"Python {sys.version.split()[0]}", "PSF-2.0") + _python_licence()]
+    parts = [heading(f"Python {sys.version.split()[0]} (PSF-2.0)") + _python_licence()]
     for name, found in sorted(needed_by(package, extras).items()):
         if name == canonicalize_name(package):
             continue
         licence = _licence_name(found)
         texts = [path.read_text("utf-8", errors="replace") for path in _licence_files(found)]
-        parts.append(_heading(f"{name} {found.version}", licence) + "\n".join(texts))
+        parts.append(heading(f"{name} {found.version} ({licence})") + "\n".join(texts))
     return "\n\n".join(parts)
 
 
@@ -67,5 +67,6 @@ def _python_licence() -> str:
     return "See https://docs.python.org/3/license.html\n"
 
 
-def _heading(name: str, licence: str) -> str:
-    return f"{'=' * 80}\n{name} ({licence})\n{'=' * 80}\n\n"
+def heading(title: str) -> str:
+    """Return the lines above the licence of one library."""
+    return f"{'=' * 80}\n{title}\n{'=' * 80}\n\n"

@@ -1,6 +1,7 @@
 """Prints the release notes of the current version: its section of CHANGELOG.md.
 
-Usage: release_notes.py [TAG]. A tag must be `v` followed by the version in ceems_grpc/version.py.
+Usage: release_notes.py [TAG [REPOSITORY]]. A tag must be `v` followed by the version in ceems_grpc/version.py, and the
+address of the repository must be the one in pyproject.toml, which the package shows to users.
 """
 
 import re
@@ -8,6 +9,7 @@ import sys
 from pathlib import Path
 
 from plugin_facts import ROOT
+from plugin_page import repository_url
 
 from ceems_grpc.version import VERSION
 
@@ -31,9 +33,14 @@ def release_notes(changelog: str, version: str) -> str:
 
 
 def main(arguments: list[str], changelog: Path = ROOT / "CHANGELOG.md") -> int:
-    """Check the tag, if one is given, and print the notes."""
+    """Check the tag and the repository's address, if they are given, and print the notes."""
     if arguments and arguments[0] != f"v{VERSION}":
         raise SystemExit(f"The tag {arguments[0]} does not match version {VERSION} in ceems_grpc/version.py.")
+    if len(arguments) > 1 and arguments[1].rstrip("/") != repository_url():
+        raise SystemExit(
+            f"pyproject.toml has {repository_url() or 'no address'} as Repository in [project.urls], and this release "
+            f"comes from {arguments[1]}: write that address there."
+        )
     sys.stdout.write(release_notes(changelog.read_text("utf-8"), VERSION))
     return 0
 

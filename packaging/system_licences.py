@@ -1,13 +1,12 @@
 """The licences of the system's libraries that the Linux program brings along, above all the C library's."""
 
-import platform
 import shutil
 import subprocess
 from pathlib import Path
 
-_FOLDERS = tuple(Path(folder) for folder in (
-    f"/lib/{platform.machine()}-linux-gnu", f"/usr/lib/{platform.machine()}-linux-gnu", "/lib64", "/usr/lib64", "/lib",
-))  # fmt: skip
+from c_library import system_library
+from plugin_licences import heading
+
 _COPYRIGHTS = Path("/usr/share/doc")
 _NOTICE = """\
 The program is linked to the libraries below, which are used as their distribution ships them, unchanged. Those under
@@ -17,26 +16,34 @@ at the distribution; whoever makes this package offers to send it to anybody, fo
 """
 
 
+def system_packages(libraries: Path) -> dict[str, list[str]]:
+    """Return the libraries in a folder that packages of this machine own, by "NAME VERSION" of the package.
+
+    Empty where the folder holds none, as on macOS.
+    """
+    packages: dict[str, list[str]] = {}
+    for file in sorted(libraries.glob("*.so*")):
+        if file.name.startswith("libpython"):  # plugin_licences lists Python
+            continue
+        path = system_library(file.name)
+        package = None if path is None else _package_of(path)
+        if package is not None:
+            packages.setdefault(package, []).append(file.name)
+    return packages
+
+
 def system_licence_texts(libraries: Path) -> list[str]:
     """Return a notice and the copyright file of each package of this machine whose libraries lie in a folder.
 
     Nothing where the folder holds none, as on macOS. Raises `SystemExit` where this machine cannot tell a licence:
     whoever hands on a library must hand on its licence.
     """
-    packages: dict[str, list[str]] = {}
-    for file in sorted(libraries.glob("*.so*")):
-        name = file.name
-        if name.startswith("libpython"):  # plugin_licences lists Python
-            continue
-        path = next((folder / name for folder in _FOLDERS if (folder / name).exists()), None)
-        package = None if path is None else _package_of(path)
-        if package is not None:
-            packages.setdefault(package, []).append(name)
+    packages = system_packages(libraries)
     if not packages:
         return []
-    texts = [_heading("Libraries of the system") + _NOTICE]
+    texts = [heading("Libraries of the system") + _NOTICE]
     for package, names in sorted(packages.items()):
-        texts.append(_heading(f"{package} ({', '.join(names)})") + _licence_of(package))
+        texts.append(heading(f"{package} ({', '.join(names)})") + _licence_of(package))
     return texts
 
 
@@ -73,7 +80,3 @@ def _licence_of(package: str) -> str:
 def _output(*command: str) -> str | None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - fixed commands
     return done.stdout.strip() or None if done.returncode == 0 else None
-
-
-def _heading(title: str) -> str:
-    return f"{'=' * 80}\n{title}\n{'=' * 80}\n\n"

@@ -1,6 +1,6 @@
-"""Writes build/sources, the sources as Grafana's validator expects them: with a package.json of this version on top.
+"""Writes build/sources, the sources as Grafana's validator expects them: src and package.json with the version on top.
 
-The repository has package.json in frontend/ and the version in ceems_grpc/version.py alone.
+The repository has both in frontend/, and the version in ceems_grpc/version.py alone.
 """
 
 import json
@@ -17,7 +17,7 @@ from ceems_grpc.version import VERSION
 
 
 def write_validator_sources(target: Path) -> None:
-    """Replace a folder by the files of the last commit and a package.json, with its lock, that states the version.
+    """Replace a folder by the files of the last commit, with the frontend's sources and package.json on top.
 
     Raises `SystemExit` with a sentence if this folder is no clone.
     """
@@ -31,6 +31,7 @@ def write_validator_sources(target: Path) -> None:
     package = json.loads((target / "frontend" / "package.json").read_text("utf-8"))
     (target / "package.json").write_text(json.dumps({**package, "version": VERSION}, indent=2) + "\n", "utf-8")
     shutil.copyfile(target / "frontend" / "package-lock.json", target / "package-lock.json")
+    shutil.copytree(target / "frontend" / "src", target / "src")
 
 
 if __name__ == "__main__":

@@ -55,6 +55,21 @@ def test_a_tag_must_name_the_version(tmp_path: Path, capsys: pytest.CaptureFixtu
         main(["v9.9.9"], changelog)
 
 
+def test_a_release_comes_from_the_repository_that_the_package_names(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changelog = tmp_path / "CHANGELOG.md"
+    changelog.write_text(f"# Changelog\n\n## {VERSION} - 2026-11-23\n\n- All of it.\n")
+    here = "https://git.example.org/hpc/ceems"
+    for known in (None, "https://git.example.org/other/ceems"):
+        monkeypatch.setattr("release_notes.repository_url", lambda known=known: known)
+        with pytest.raises(SystemExit, match=f"{known or 'no address'} as Repository .* comes from {here}"):
+            main([f"v{VERSION}", here], changelog)
+    monkeypatch.setattr("release_notes.repository_url", lambda: here)
+    assert main([f"v{VERSION}", f"{here}/"], changelog) == 0
+    assert capsys.readouterr().out == "- All of it.\n"
+
+
 def test_the_changelog_has_dated_sections_in_falling_order_of_version() -> None:
     titles = re.findall(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     releases = [title for title in titles if title != "Unreleased"]

@@ -1,4 +1,4 @@
-"""The sources for Grafana's validator: package.json is on top and states the version."""
+"""The sources for Grafana's validator: package.json, which states the version, and src are on top."""
 
 from __future__ import annotations
 
@@ -23,4 +23,5 @@ def test_package_json_is_where_the_validator_looks(tmp_path: Path) -> None:
     assert package["name"] == json.loads((ROOT / "plugin.json").read_text())["id"]
     assert (tmp_path / "package-lock.json").is_file()
     assert (tmp_path / "ceems_grpc" / "version.py").is_file()
+    assert (tmp_path / "src" / "module.ts").is_file()
     assert not (tmp_path / "old").exists()

@@ -115,8 +115,9 @@ async def test_the_server_answers_grafana(image: BareRoot, plugin_folder: Path, 
     folder = tmp_path / "secrets"
     folder.mkdir()
     files = Files(folder)
-    image.seen[str(folder)] = _secrets(folder)
-    arguments = ("--database", "/var/lib/ceems/ceems.db", *files.tls, *files.tokens)
+    image.seen["/run/secrets"] = _secrets(folder)
+    own = [option.replace(str(folder), "/run/secrets") for option in (*files.tls, *files.tokens)]
+    arguments = ("--database", "/var/lib/ceems/ceems.db", *own)
 
     def check() -> None:
         if os.geteuid() == 0:
@@ -136,11 +137,11 @@ def test_the_feeder_fills_postgresql(image: BareRoot, server: Server, empty_data
     folder.mkdir()
     (folder / "password").write_text(PASSWORD)
     (folder / "password").chmod(0o600)
-    image.seen[str(folder)] = _secrets(folder)
+    image.seen["/run/secrets"] = _secrets(folder)
     address = f"127.0.0.1:{free_port()}"
     options = [
         *("--database", "/var/lib/ceems/ceems.db", "--to", server.url(empty_database), "--site", "main", "--wait"),
-        *("--password-file", str(folder / "password"), "--metrics", address),
+        *("--password-file", "/run/secrets/password", "--metrics", address),
     ]
     with subprocess.Popen(image.command(*stage.entrypoint, *options), stderr=subprocess.PIPE, env={}) as running:
         assert running.stderr is not None
