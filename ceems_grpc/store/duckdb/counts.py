@@ -1,7 +1,8 @@
 """Units counted in memory: of which groups those are that ended in a window or run, without a statement.
 
 Stats ask just that, again and again. Counting a month of a million units takes less than a millisecond here; the engine
-takes several times as long to plan a statement.
+takes several times as long to plan a statement. The rows of the few units that a user had in a window are found in the
+same way, for the file to read them by their numbers.
 """
 
 import time
@@ -24,7 +25,9 @@ from ceems_grpc.store.plan import (
     Count,
     CountIf,
     In,
+    Instant,
     Measure,
+    PairIn,
     Running,
     Table,
     Within,
@@ -33,7 +36,11 @@ from ceems_grpc.store.plan import (
 from ceems_grpc.store.runtime.query_trace import record
 
 MOST_UNITS = 4_000_000
-"""Of more, the engine counts: each takes 8 bytes for as long as the mirror is open."""
+"""Of more, the engine counts: each takes 12 bytes for as long as the mirror is open."""
+
+MOST_ROWS = 200
+"""Rows that the file reads by their numbers sooner than the engine finds them."""
+_MOST_LOOKED_AT = 200_000  # units of a window; a longer one is no small question
 
 _ENDED = "ended_at_ts"
 _Kind = Literal["all", "ended", "running"]
@@ -67,13 +74,15 @@ class UnitCounts:
         """Read them, which takes some 30 ms for a million. Raises duckdb.Error."""
         ended, group, units = quote(_ENDED), quote(GROUP), quote(Table.UNITS)
         found = connection.sql(
-            f"SELECT CAST({ended} // 1000 AS UINTEGER) AS ended, {group} FROM {units}"  # noqa: S608 - quoted names
+            f"SELECT CAST({ended} // 1000 AS UINTEGER) AS ended, {group}, TRY_CAST(id AS UINTEGER) AS id FROM {units}"  # noqa: S608 - quoted names
             f" WHERE {ended} > 0 ORDER BY ended"
         ).to_arrow_table()
         seconds = found.column("ended").combine_chunks()
         numbers = memoryview(seconds.buffers()[1] or b"").cast("I")  # bisect reads it without a copy
         self._ended = numbers[seconds.offset : seconds.offset + len(seconds)]
         self._groups = found.column(GROUP).combine_chunks()
+        ids = found.column("id").combine_chunks()
+        self._ids: pa.UInt32Array | None = None if ids.null_count else ids
         running = connection.sql(f"SELECT {group} FROM {units} WHERE {ended} = 0").to_arrow_table()  # noqa: S608
         self._running = running.column(GROUP).combine_chunks().value_counts()
         highest = pc.max(pa.chunked_array([self._groups, self._running.field("values")])).as_py()
@@ -98,11 +107,28 @@ class UnitCounts:
         recorded.ran(began, found.num_rows)
         return found
 
+    def few_rows(self, where: Condition, groups: pa.Table) -> list[int] | None:
+        """Return the numbers of few rows among which all are that fulfil a condition; None where they are many.
+
+        ``groups``: the texts of all groups. Only units that ended in a window are found.
+        """
+        parts = where.parts if isinstance(where, AllOf) else (where,)
+        window = next((part for part in parts if isinstance(part, Within) and part.instant is Instant.ENDED), None)
+        if window is None or self._ids is None:
+            return None
+        first, last = bisect_left(self._ended, window.start), bisect_right(self._ended, window.end)
+        count = max(last - first, 0)
+        if count > _MOST_LOOKED_AT:
+            return None
+        may = pc.fill_null(_may_fulfil(where, groups).take(self._groups.slice(first, count)), fill_value=True)
+        found: list[int] = self._ids.slice(first, count).filter(may).slice(0, MOST_ROWS + 1).to_pylist()
+        return found if len(found) <= MOST_ROWS else None
+
 
 def read_counts(connection: duckdb.DuckDBPyConnection, layout: Layout) -> UnitCounts | None:
     """Return the counts of the moment that the connection sees; None where they cannot be kept. Raises duckdb.Error."""
     units = layout.tables.get(Table.UNITS)
-    if units is None or _ENDED not in units.columns:
+    if units is None or not {_ENDED, "id"} <= set(units.columns):
         return None
     ((rows,),) = connection.execute(f"SELECT count(*) FROM {quote(Table.UNITS)}").fetchall()  # noqa: S608 - quoted
     if rows > MOST_UNITS:
@@ -147,3 +173,19 @@ def _chosen(condition: Condition, groups: pa.Table) -> pa.BooleanArray | None:
             named = pc.is_in(groups.column(column).combine_chunks(), value_set=pa.array(values, pa.string()))
             return pc.invert(named) if negate else named
     return None
+
+
+def _may_fulfil(condition: Condition, groups: pa.Table) -> pa.BooleanArray:
+    """Tell for each group whether any of its units may fulfil a condition."""
+    match condition:
+        case AllOf(parts) | AnyOf(parts):
+            together, start = (pc.and_, True) if isinstance(condition, AllOf) else (pc.or_, False)
+            found: pa.BooleanArray = pa.repeat(pa.scalar(start), groups.num_rows)
+            for part in parts:
+                found = together(found, _may_fulfil(part, groups))
+            return found
+        case PairIn((first, second), pairs):
+            either = (In(name, tuple({pair[place] for pair in pairs})) for place, name in enumerate((first, second)))
+            return _may_fulfil(AllOf(tuple(either)), groups)
+    chosen = _chosen(condition, groups)
+    return pa.repeat(pa.scalar(True), groups.num_rows) if chosen is None else chosen

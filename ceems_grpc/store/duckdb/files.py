@@ -16,11 +16,12 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ceems_grpc.store.columnar.file_version import Version
 from ceems_grpc.store.columnar.layout import COLUMN_LAYOUT_VERSION, Meta
 from ceems_grpc.store.columnar.zone_text import zone_of_text
 from ceems_grpc.store.duckdb.counts import UnitCounts, counting_of, read_counts
 from ceems_grpc.store.duckdb.groups import read_groups
-from ceems_grpc.store.plan import Aggregate
+from ceems_grpc.store.plan import Aggregate, Condition
 
 _SLOTS = 16
 _PREFIX = "ceems-"
@@ -116,9 +117,21 @@ class Mirror:
         counts = None
         try:
             counts = read_counts(snapshot.connection, snapshot.meta.layout)
+            if counts is not None and counts.highest >= self.groups.num_rows:
+                self.groups = read_groups(snapshot.connection)
         finally:
             self.counts = (snapshot.meta.id, counts)
             snapshot.close()
+
+    def few_rows(self, version: Version, where: Condition) -> list[int] | None:
+        """Return the numbers of few rows of units among which all are that fulfil a condition, at a database's version.
+
+        None where they are many, or where the mirror does not tell.
+        """
+        meta, (moment, counts), groups = self.meta, self.counts, self.groups
+        if counts is None or moment != meta.id or meta.version != version or counts.highest >= groups.num_rows:
+            return None
+        return counts.few_rows(where, groups)
 
     def retire(self, *, delete: bool) -> None:
         """Give out no new snapshots, and close the mirror when the last reader ends."""

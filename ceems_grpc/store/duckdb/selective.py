@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, aclosing
 from datetime import tzinfo
 
 import pyarrow as pa
+from msgspec.structs import replace
 
 from ceems_grpc.store.columnar.json_rows import JsonScan, JsonText
 from ceems_grpc.store.duckdb.reader import MirrorReader
@@ -60,11 +61,18 @@ class FileFirstReader:
     """Reads the file, and opens the mirror for the first plan that the mirror answers sooner.
 
     ``mirror``: opens a reader of the mirror at the moment of the file's reader. It raises `NeedsLoopError` where the
-    mirror does not show that moment yet.
+    mirror does not show that moment yet. ``few_rows``: returns the numbers of few rows of units among which all are
+    that fulfil a condition; None where they are many, or not known.
     """
 
-    def __init__(self, file: SqliteReader, mirror: Callable[[SqliteReader, AsyncExitStack], MirrorReader]) -> None:
+    def __init__(
+        self,
+        file: SqliteReader,
+        mirror: Callable[[SqliteReader, AsyncExitStack], MirrorReader],
+        few_rows: Callable[[Condition], list[int] | None],
+    ) -> None:
         self._file = file
+        self._few_rows = few_rows
         self._open_mirror = mirror
         self._stack = AsyncExitStack()
         self._mirror: MirrorReader | None = None
@@ -84,16 +92,19 @@ class FileFirstReader:
 
     async def table(self, scan: Scan) -> pa.Table:
         """Return all rows of a scan."""
-        return await self._for(scan).table(scan)
+        for_file = self._for_file(scan)
+        return await (self._of_mirror().table(scan) if for_file is None else self._file.table(for_file))
 
     def batches(self, scan: Scan) -> AsyncIterator[pa.RecordBatch]:
         """Return the rows of a scan bit by bit."""
-        return self._for(scan).batches(scan)
+        for_file = self._for_file(scan)
+        return self._of_mirror().batches(scan) if for_file is None else self._file.batches(for_file)
 
     async def json_rows(self, plan: JsonScan) -> AsyncIterator[JsonText | pa.RecordBatch]:
         """Yield rows as JSON; see `ceems_grpc.store.columnar.json_rows.WritesJson`."""
-        if is_for_file(plan.scan):
-            async for batch in self._file.batches(plan.scan):
+        for_file = self._for_file(plan.scan)
+        if for_file is not None:
+            async for batch in self._file.batches(for_file):
                 last = max(batch.num_rows - 1, 0)
                 if last:
                     yield batch.slice(0, last)
@@ -127,7 +138,14 @@ class FileFirstReader:
         """Close the mirror's reader."""
         await self._stack.aclose()
 
-    def _for(self, plan: Scan | Aggregate | Distinct | KeyScan) -> SqliteReader | MirrorReader:
+    def _for_file(self, scan: Scan) -> Scan | None:
+        """Return the scan by which the file answers; None where the mirror answers sooner."""
+        if is_for_file(scan):
+            return scan
+        rows = self._few_rows(scan.where) if scan.table is Table.UNITS else None
+        return None if rows is None else replace(scan, where=AllOf((In("id", tuple(map(str, rows))), scan.where)))
+
+    def _for(self, plan: Aggregate | Distinct | KeyScan) -> SqliteReader | MirrorReader:
         return self._file if is_for_file(plan) else self._of_mirror()
 
     def _of_mirror(self) -> MirrorReader:

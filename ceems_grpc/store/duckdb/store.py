@@ -21,6 +21,7 @@ from ceems_grpc.store.duckdb.reader import MirrorReader
 from ceems_grpc.store.duckdb.selective import FileFirstReader
 from ceems_grpc.store.duckdb.settings import MirrorSettings
 from ceems_grpc.store.errors import StoreError
+from ceems_grpc.store.plan import Condition
 from ceems_grpc.store.protocols import Facts, MirrorStatus, Reader
 from ceems_grpc.store.runtime.admission import is_large
 from ceems_grpc.store.runtime.cancellation import NeedsLoopError
@@ -79,7 +80,7 @@ class MirroredStore:
                 return
             # Nothing was committed in between, so this is what the file's reader sees.
             version = before if read_version(self._live.path) == before else None
-            reader = FileFirstReader(file, partial(self._mirror_beside, version))
+            reader = FileFirstReader(file, partial(self._mirror_beside, version), partial(self._few_rows, version))
             try:
                 yield reader
             finally:
@@ -154,6 +155,10 @@ class MirroredStore:
             raise NeedsLoopError
         stack.callback(snapshot.close)
         return MirrorReader(self._live, self._follower, snapshot, file)
+
+    def _few_rows(self, version: Version | None, where: Condition) -> list[int] | None:
+        mirror = self._follower.mirror
+        return None if mirror is None or version is None else mirror.few_rows(version, where)
 
     def _fresh(self, mirror: Mirror) -> Snapshot | None:
         return self._snapshot_of(mirror, read_version(self._live.path))
