@@ -18,11 +18,16 @@ from ceems_grpc.cli.ask import open_database, own_name
 from ceems_grpc.cli.errors import CommandError
 from ceems_grpc.cli.output.escaping import visible_lines
 from ceems_grpc.cli.output.values import text_of
+from ceems_grpc.cli.stale_log import is_stale
 from ceems_grpc.grafana.backend.diagnostics import HealthResult, HealthStatus
 from ceems_grpc.store.plan import Table
 
 _SQLITE_MAGIC = b"SQLite format 3\0"
 _WAL_FORMAT = 2  # byte 18 of the file, https://www.sqlite.org/fileformat.html
+_RESTORE = (
+    "If a backup was moved in, SQLite shows older rows in its place: stop ceems_api_server, delete the -wal and the "
+    "-shm, and move the backup in again; see Restoring a backup in docs/reliability.md."
+)
 _LABEL_WIDTH = 11
 _TEXT_WIDTH = 88
 
@@ -119,6 +124,12 @@ def _journal(path: Path) -> bool:
                     f"{path.parent} too, for example with:\n"
                     f"  setfacl -m u:{own_name()}:r {beside}\n  setfacl -d -m u:{own_name()}:r {path.parent}"
                 )
+    log = path.with_name(path.name + "-wal")
+    if wal and log.exists() and is_stale(path, log):
+        _say(
+            "Warning",
+            f"{log.name} belongs to another file: {path.name} was written later and not from it. {_RESTORE}",
+        )
     return wal
 
 
