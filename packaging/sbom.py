@@ -90,10 +90,14 @@ def _interpreter() -> Iterator[Component]:
 
 
 def _system_components(libraries: Path) -> Iterator[Component]:
+    packages = sorted(system_packages(libraries))
+    if not packages:  # as on macOS
+        return
     kind = "deb" if Path("/etc/debian_version").exists() else "rpm"
-    for package in sorted(system_packages(libraries)):
+    distribution = platform.freedesktop_os_release()["ID"]
+    for package in packages:
         name, version = package.split(maxsplit=1)
-        yield _component(name, version, PackageURL(kind, name=name, version=version), "")
+        yield _component(name, version, PackageURL(kind, distribution, name, version), "")
 
 
 def _npm_components(source_map: Path) -> Iterator[Component]:
