@@ -1,5 +1,6 @@
 """A store for the database of another host, whose `ceems-grpc server` answers plans with Arrow tables."""
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Hashable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
@@ -24,6 +25,7 @@ from ceems_grpc.store.remote.errors import AnsweredError, Cause, RemoteError
 from ceems_grpc.store.runtime.query_trace import record
 
 SERVICE = "/ceems.v1.Store/"
+_LARGE = 256 * 1024  # bytes of one part, from which it is decoded in a thread
 _Message = TypeVar("_Message", bound=Message)
 _KINDS = {name: kind for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, StoreError)}
 _WORDS = {
@@ -147,7 +149,7 @@ class RemoteReader:
         """Return the rows of a scan in batches."""
         async with aclosing(self._store.ask(self._reader, scan, by_batches=True)) as parts:
             async for part in parts:
-                table = _table(part.rows)
+                table = await _read_table(part.rows)
                 for batch in table.to_batches() or [_empty(table.schema)]:
                     yield batch
 
@@ -176,12 +178,17 @@ class RemoteReader:
     async def _rows(self, plan: Plan) -> pa.Table:
         recorded, began = record("server", "remote", type(plan).__name__, (plan,)), time.perf_counter()
         async with aclosing(self._store.ask(self._reader, plan)) as parts:
-            tables = [_table(part.rows) async for part in parts]
+            tables = [await _read_table(part.rows) async for part in parts]
         if not tables:
             raise _unreadable("nothing")
-        rows = pa.concat_tables(tables)
+        rows = await asyncio.to_thread(pa.concat_tables, tables) if len(tables) > 1 else tables[0]
         recorded.ran(began, rows.num_rows)
         return rows
+
+
+async def _read_table(rows: bytes) -> pa.Table:
+    """Decode rows, large ones in a thread."""
+    return _table(rows) if len(rows) < _LARGE else await asyncio.to_thread(_table, rows)
 
 
 def _table(rows: bytes) -> pa.Table:
