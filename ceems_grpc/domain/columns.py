@@ -31,6 +31,14 @@ DERIVED: tuple[Column, ...] = (
     _derived("used_gpu_time_percent", Unit.PERCENT, "Share of the allocated GPU time that was used"),
 )
 
+WAITING = Column(
+    "wait_seconds",
+    Kind.DERIVED,
+    "Time from the creation of the unit to its start, or until now while it waits",
+    Unit.SECONDS,
+    Type.INTEGER,
+)
+
 UNIT_COLUMNS = _answered(Table.UNITS)
 USAGE_COLUMNS = _answered(Table.USAGE)
 USER_COLUMNS = _answered(Table.USERS)

@@ -98,7 +98,7 @@ class Ceems:
         check_limits(question)
         self._check_units(question)
         limited = self._limit(question)
-        return await self._once(viewer, limited, lambda access: units.units_table(access, limited))
+        return await self._once(viewer, limited, lambda access: units.units_table(access, limited, self.now()))
 
     def units_stream(
         self, viewer: Viewer | None, question: UnitsQuestion, timezone: str | None, warnings: list[str]

@@ -17,6 +17,7 @@ from ceems_grpc.domain.columns import (
     PROJECT_COLUMNS,
     STATS_COLUMNS,
     USER_COLUMNS,
+    WAITING,
     metric_names,
     unit_columns,
     usage_columns,
@@ -286,7 +287,7 @@ async def _fields(access: Access, question: SuggestQuestion) -> list[Suggestion]
 def _columns_of(reader: Reader, kind: str) -> tuple[Column, ...]:
     if kind in {"usage", "usage-over-time"}:
         return (*usage_columns(reader), *DERIVED)
-    return _COLUMNS.get(kind) or (*unit_columns(reader), *DERIVED)
+    return _COLUMNS.get(kind) or (*unit_columns(reader), *DERIVED, WAITING)
 
 
 async def _keys_of_objects(access: Access, question: SuggestQuestion) -> dict[str, tuple[str, ...]]:
@@ -297,6 +298,8 @@ async def _keys_of_objects(access: Access, question: SuggestQuestion) -> dict[st
 
 
 def _keys_of(column: Column, keys: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
+    if not column.has_keys:
+        return ()
     if column.kind is not Kind.DERIVED:
         return keys.get(column.name, ())
     needed = [name for name in NEEDS[column.name] if name != "total_time_seconds"]

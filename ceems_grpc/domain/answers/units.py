@@ -12,7 +12,8 @@ from ceems_grpc.domain.access import Access
 from ceems_grpc.domain.answers.answer import Answer, limit_warning, truncate
 from ceems_grpc.domain.answers.derived import add_derived, derived_among, with_needs
 from ceems_grpc.domain.answers.superseded import without_superseded
-from ceems_grpc.domain.columns import DERIVED, metric_names, object_names, plain_names, unit_columns
+from ceems_grpc.domain.answers.waiting import WAIT_NEEDS, WAIT_SECONDS, wait_seconds
+from ceems_grpc.domain.columns import DERIVED, WAITING, metric_names, object_names, plain_names, unit_columns
 from ceems_grpc.domain.questions.fields import Fields, choose_fields
 from ceems_grpc.domain.questions.filters import selected_rows
 from ceems_grpc.domain.questions.model import OrderBy, UnitsQuestion
@@ -41,20 +42,23 @@ from ceems_grpc.store.protocols import Reader
 from ceems_grpc.store.runtime.cancellation import run_cancellable, until_cancelled
 
 _ORDER = (Order("cluster_id"), Order("uuid"), Order("started_at_ts"), Order("id"))
-_ON_REQUEST = {"created_at_ts", "started_at_ts", "ended_at_ts"}  # the time fields once more, as numbers
+# The time fields once more, as numbers, and what follows from them.
+_ON_REQUEST = {"created_at_ts", "started_at_ts", "ended_at_ts", WAIT_SECONDS}
 _MOMENTS = {"created_at": "created_at_ts", "started_at": "started_at_ts", "ended_at": "ended_at_ts"}
 _TIME_LAYOUT = "%Y-%m-%dT%H:%M:%S%z"
 MOMENT = pa.timestamp("ms", "UTC")
 _NO_MOMENT, _NONE = pa.scalar(0, pa.int64()), pa.scalar(None, pa.int64())
 
 
-async def units_table(access: Access, question: UnitsQuestion) -> Answer:
+async def units_table(access: Access, question: UnitsQuestion, now: int) -> Answer:
     """Answer as a table: times in UTC (no end while a unit runs), one column per key of a metric, derived columns.
+
+    ``now``: seconds since the epoch, until which a unit without a start waits.
 
     Rows that a later row of the same unit replaces are left out; see `superseded`.
     """
     known = unit_columns(access.reader)
-    columns = {column.name: column for column in (*known, *DERIVED)}
+    columns = {column.name: column for column in (*known, *DERIVED, WAITING)}
     default = [column for column in columns.values() if column.name not in _ON_REQUEST]
     fields = choose_fields(question.fields, columns.values(), default)
     check_order(question.order, frozenset(columns))
@@ -71,7 +75,10 @@ async def units_table(access: Access, question: UnitsQuestion) -> Answer:
     found = await access.reader.table(scan)
 
     def finish() -> Answer:
-        table = add_derived(_with_moments(found), derived_among(fields.mentioned(question.order)))
+        mentioned = fields.mentioned(question.order)
+        table = add_derived(_with_moments(found), derived_among(mentioned))
+        if WAIT_SECONDS in mentioned:
+            table = table.append_column(WAIT_SECONDS, wait_seconds(found, now))
         if by_database is None:
             table = sort_table(table, question.order)
         table, warnings = truncate(table, limit, "units")
@@ -136,6 +143,8 @@ async def _scan(access: Access, question: UnitsQuestion, columns: tuple[str | Al
 def _columns_to_read(reader: Reader, fields: Fields, order: tuple[OrderBy, ...]) -> tuple[str | AllKeys, ...]:
     wanted = with_needs(fields.mentioned(order))
     wanted |= {_MOMENTS[name] for name in wanted if name in _MOMENTS}
+    if WAIT_SECONDS in wanted:
+        wanted |= set(WAIT_NEEDS)
     wanted.add("uuid")  # a row whose metrics have no keys needs a column, otherwise it would be lost
     read: list[str | AllKeys] = []
     for column in unit_columns(reader):
