@@ -144,6 +144,8 @@ export interface CeemsOptions extends DataSourceJsonData {
   adminRole?: '' | 'Viewer' | 'Editor' | 'Admin';
   serviceUser?: string;
   serviceUserResources?: boolean;
+  /** Tags by which members of a project may group each other's usage. Absent: partition and qos. */
+  sharedTags?: string[];
   mirror?: { mode?: MirrorMode; folder?: string };
 
   metricsDatasourceUid?: string;

@@ -71,6 +71,14 @@ it('sets who is an administrator and who asks without a user', async () => {
   expect(current().jsonData).toEqual({ adminRole: 'Editor', serviceUser: 'grafana-svc' });
 });
 
+it('sets the tags that members share, and empties them again', async () => {
+  const { user, current } = edit();
+  await user.type(field('Shared tags'), 'partition, account');
+  expect(current().jsonData).toEqual({ sharedTags: ['partition', 'account'] });
+  await user.clear(field('Shared tags'));
+  expect(current().jsonData.sharedTags).toBeUndefined();
+});
+
 it('sets the mirror', async () => {
   const { user, current } = edit();
   await user.click(screen.getByLabelText('Expand section Mirror'));
@@ -117,7 +125,7 @@ it('cannot be changed where a file provides the settings', () => {
 it('gives every input a name, and a help text', () => {
   edit(OPEN);
   const inputs = [...document.querySelectorAll('input:not([type=hidden]), textarea')];
-  expect(inputs).toHaveLength(17);
+  expect(inputs).toHaveLength(18);
   for (const input of inputs) {
     expect(input).toHaveAccessibleName();
     const label = document.querySelector(`label[for="${input.id}"]`);

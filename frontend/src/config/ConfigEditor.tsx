@@ -182,6 +182,14 @@ export function ConfigEditor({ options, onOptionsChange }: Props) {
           disabled={disabled}
           onChange={(place) => set({ serviceUserResources: place === 'everywhere' })}
         />
+        <TextSetting
+          label="Shared tags"
+          description="Tags by which members of a project can group each other's usage, separated by commas; also state, name and allocation.KEY. By other tags they group only their own units. Administrators group by everything."
+          value={settings.sharedTags?.join(', ')}
+          placeholder="partition, qos"
+          disabled={disabled}
+          onChange={(text) => set({ sharedTags: text === '' ? undefined : text.split(/,\s*/) })}
+        />
       </ConfigSection>
       <Divider spacing={4} />
 

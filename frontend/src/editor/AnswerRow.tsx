@@ -1,18 +1,14 @@
-import { EditorField } from '@grafana/plugin-ui';
-import { MultiSelect } from '@grafana/ui';
-import React, { useId } from 'react';
+import React from 'react';
 import { ALERTING_FORMATS } from '../query/defaultQuery';
-import { asList } from '../query/interpolation';
 import { isLive, LIVE_ROWS } from '../live/live';
-import { DEFAULT_QUERY_TYPE, GROUP_COLUMNS, queryTypeInfo } from '../query/queryTypes';
+import { DEFAULT_QUERY_TYPE, queryTypeInfo } from '../query/queryTypes';
 import { SuggestionScope, SuggestionSource } from '../suggestions/suggestions';
 import { CeemsQuery, Format } from '../types';
 import { ChoiceSelect } from '../fields/ChoiceSelect';
-import { groupedFields, orderOptions } from '../fields/fieldOptions';
+import { groupedFields, groupOptions, orderOptions } from '../fields/fieldOptions';
 import { LimitField } from '../fields/LimitField';
 import { ApiGroupsSwitch } from './QueryFlags';
 import { SuggestedValues } from '../fields/SuggestedValues';
-import { toOption, variableOptions } from '../fields/useSuggestions';
 
 const FORMATS: Record<Format, { label: string; description: string }> = {
   table: { label: 'Table', description: 'Rows and columns as they are' },
@@ -37,7 +33,6 @@ interface Props {
 
 /** The form of the answer: columns, groups, order, limit and format. */
 export function AnswerRow({ datasource, query, scope, alerting, onChange }: Props) {
-  const id = useId();
   const live = isLive(query);
   const isExact = query.exactGroupBy !== false && query.exactGroupBy !== 'false';
   const { parts, formats } = queryTypeInfo(query.queryType);
@@ -60,26 +55,19 @@ export function AnswerRow({ datasource, query, scope, alerting, onChange }: Prop
         onChange={(fields) => onChange({ fields })}
       />
       {parts.includes('groupBy') && (
-        <EditorField
+        <SuggestedValues
           label="Group by"
-          tooltip={
+          tooltip={`${
             parts.includes('exactGroupBy') ? 'One row for each group. None: one row.' : 'One series for each group.'
-          }
-          htmlFor={`${id}-group`}
-        >
-          <MultiSelect
-            inputId={`${id}-group`}
-            aria-label="Group by"
-            options={[...GROUP_COLUMNS, ...variableOptions()]}
-            value={asList(query.groupBy).map(toOption)}
-            onChange={(options) => onChange({ groupBy: options.flatMap(({ value }) => (value ? [value] : [])) })}
-            allowCustomValue
-            closeMenuOnSelect={false}
-            isClearable
-            placeholder={parts.includes('exactGroupBy') && !isExact ? 'User, project' : 'None'}
-            width={26}
-          />
-        </EditorField>
+          } Tags, allocation, states and names need usage that is summed from units.`}
+          kind="fields"
+          datasource={datasource}
+          values={query.groupBy}
+          scope={{ ...scope, column: 'units', limit: MOST_FIELDS }}
+          toOptions={groupOptions}
+          placeholder={parts.includes('exactGroupBy') && !isExact ? 'User, project' : 'None'}
+          onChange={(groupBy) => onChange({ groupBy })}
+        />
       )}
       {parts.includes('exactGroupBy') && (
         <ApiGroupsSwitch value={query.exactGroupBy} onChange={(exactGroupBy) => onChange({ exactGroupBy })} />

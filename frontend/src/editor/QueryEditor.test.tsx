@@ -59,6 +59,19 @@ it('groups usage by exactly what is chosen', async () => {
   expect(current().exactGroupBy).toBe(true);
 });
 
+it('groups usage by tags and columns that units have', async () => {
+  const fields: Suggestion[] = [...FIELDS, { value: 'tags.partition', kind: 'tag' }];
+  const { user, current, asked } = edit(
+    { queryType: 'usage', groupBy: ['project'] },
+    { suggest: { ...SUGGEST, fields } }
+  );
+  await choose(user, 'Group by', 'State');
+  await choose(user, 'Group by', 'tags.partition');
+  expect(current().groupBy).toEqual(['project', 'state', 'tags.partition']);
+  expect(asked('fields').at(-1)).toHaveProperty('column', 'units');
+  expect(screen.queryByText('avg_cpu_usage.global')).not.toBeInTheDocument();
+});
+
 it('changes the type of the query, and shows what that type has', async () => {
   const { user, current, onRunQuery } = edit({ running: true, uuids: ['1'] });
   expect(screen.queryByLabelText('Group by')).not.toBeInTheDocument();

@@ -1,3 +1,4 @@
+import { GROUP_COLUMNS, UNIT_GROUP_COLUMNS } from '../query/queryTypes';
 import { groupOfField } from '../suggestions/adHocFilters';
 import { Suggestions } from '../types';
 import { Option } from './useSuggestions';
@@ -20,4 +21,14 @@ export function orderOptions({ values }: Suggestions): Option[] {
     { value: `-${value}`, label: `-${value}`, description: `${value}, largest or last first` },
     { value, label: value, description: `${value}, smallest or first first` },
   ]);
+}
+
+/** What usage can be grouped by: columns, and the tags and allocation of units. */
+export function groupOptions({ values }: Suggestions): Option[] {
+  const ofUnits = values.filter(({ value }) => /^(tags|allocation)\../.test(value));
+  return [
+    { label: 'Of all usage', options: GROUP_COLUMNS },
+    { label: 'Of units', options: UNIT_GROUP_COLUMNS },
+    ...groupedFields({ values: ofUnits, warnings: [] }),
+  ];
 }

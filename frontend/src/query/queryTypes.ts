@@ -10,6 +10,7 @@ const PARTS = [
   'timezone',
   'filters',
   'groupBy',
+  'classes',
   'exactGroupBy',
   'orderBy',
   'limit',
@@ -48,7 +49,7 @@ export const QUERY_TYPES: Record<QueryType, QueryTypeInfo> = {
     sentence:
       'Sums and weighted averages of time, energy and emissions: one row for each group, or one row over everything.',
     lists: ['clusters', 'resourceManagers', 'projects', 'users'],
-    parts: ['mode', 'source', 'filters', 'groupBy', 'exactGroupBy', 'orderBy', 'limit'],
+    parts: ['mode', 'source', 'filters', 'groupBy', 'classes', 'exactGroupBy', 'orderBy', 'limit'],
     formats: ['table', 'numeric'],
     adHocColumns: 'any',
   },
@@ -56,7 +57,7 @@ export const QUERY_TYPES: Record<QueryType, QueryTypeInfo> = {
     label: 'Usage over time',
     sentence: 'Usage of each hour, day, week or month as time series, one for each group.',
     lists: ['clusters', 'resourceManagers', 'projects', 'users'],
-    parts: ['step', 'source', 'timezone', 'filters', 'groupBy'],
+    parts: ['step', 'source', 'timezone', 'filters', 'groupBy', 'classes'],
     formats: ['wide', 'multi'],
     adHocColumns: 'any',
   },
@@ -98,13 +99,19 @@ export const QUERY_TYPES: Record<QueryType, QueryTypeInfo> = {
 
 export const DEFAULT_QUERY_TYPE: QueryType = 'units';
 
-/** Columns that usage can be grouped by. */
+/** Columns that every usage can be grouped by. */
 export const GROUP_COLUMNS = [
   { value: 'cluster_id', label: 'Cluster' },
   { value: 'resource_manager', label: 'Resource manager' },
   { value: 'project', label: 'Project' },
   { value: 'groupname', label: 'Unix group' },
   { value: 'username', label: 'User' },
+];
+
+/** Columns that usage from units can be grouped by too, beside tags and allocation. */
+export const UNIT_GROUP_COLUMNS = [
+  { value: 'state', label: 'State' },
+  { value: 'name', label: 'Name' },
 ];
 
 /** The editor parts of a query's type. A type from a variable, or an unknown one, is shown like units. */
