@@ -146,8 +146,11 @@ class ConnectionPool:
             )
         return DatabaseFile(file, status.st_size, status.st_mtime_ns)
 
-    def _register(self, file: FileIdentity) -> None:
-        """Register a connection, once those that use a WAL-index that no longer exists have been closed."""
+    def _register(self, file: FileIdentity) -> FileIdentity:
+        """Register a connection, once those that use a WAL-index that no longer exists have been closed.
+
+        Return the identity that was registered: another connection may have created the index meanwhile.
+        """
         ends = time.monotonic() + self._busy_timeout
         while not register_connection(file):
             if time.monotonic() > ends:
@@ -157,9 +160,11 @@ class ConnectionPool:
                     pool._drop_idle()
             check_cancelled()
             time.sleep(0.01)
+            file = self._identify().file
+        return file
 
     def _connect(self, file: FileIdentity) -> GuardedConnection:
-        self._register(file)
+        file = self._register(file)
         uri = f"file:{quote(os.fspath(self._path.absolute()))}?mode=ro"
         connection: GuardedConnection | None = None
         try:
