@@ -123,7 +123,8 @@ def read_query(json: bytes, query_type: str = "") -> tuple[QueryModel, QueryType
     if len(json) > MOST_BYTES:
         raise bad_data(f"the query cannot be read: it is longer than {MOST_BYTES} bytes; name fewer values")
     try:
-        model = msgspec.json.decode(json or b"{}", type=QueryModel)
+        # The decoder skips keys that the model does not have without looking at their bytes.
+        model = msgspec.json.decode(json.decode() or "{}", type=QueryModel)
         kind = model.query_type or msgspec.convert(query_type or "units", QueryType)
     except UnicodeDecodeError:
         raise bad_data("the query cannot be read: it is not valid UTF-8") from None

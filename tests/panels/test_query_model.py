@@ -34,9 +34,19 @@ def test_a_query_with_whole_pairs(text: str) -> None:
         read_query(f'{{"clusters": ["{text}"], "limit": 0}}'.encode())
 
 
-def test_a_query_that_is_not_utf8() -> None:
+@pytest.mark.parametrize(
+    "json",
+    [
+        b'{"clusters": ["\xed\xa0\x80"]}',
+        b'{"\x80queryType": "clusters"}',
+        b'{"unknown": ["\xff"]}',
+        b'{"unknown": {"\xff": 1}}',
+        b'{"queryType": "units"}\xff',
+    ],
+)
+def test_a_query_that_is_not_utf8(json: bytes) -> None:
     with pytest.raises(QuestionError, match="not valid UTF-8"):
-        read_query(b'{"clusters": ["\xed\xa0\x80"]}')
+        read_query(json)
 
 
 @pytest.mark.parametrize("query", ["uuid=\ud800", "\udfff=1", "field=uuid&cluster_id=a\udc00"])
