@@ -1,5 +1,6 @@
 """A data source whose requests a `ceems-grpc server` answers; see `ceems_grpc.grafana.backend.relay.Relay`."""
 
+import asyncio
 import json
 import logging
 import time
@@ -24,6 +25,7 @@ _HELLO = "/ceems.v1.Bridge/Hello"
 _METRICS = "/pluginv2.Diagnostics/CollectMetrics"
 _HEALTH_SECONDS = 20.0
 _METRICS_SECONDS = 2.0
+_COPIED_AT_ONCE = 65_536  # bytes of a request; a thread copies larger ones
 _CLOCKS_DIFFER = 30.0  # seconds; shorter than the update interval of CEEMS, which is minutes
 
 
@@ -37,7 +39,10 @@ class BridgeRelay:
 
     async def pass_on(self, call: RelayedCall) -> AsyncGenerator[bytes, None]:
         """Yield the answers of the server as they arrive."""
-        request = without_secrets(call.request)
+        if call.request.ByteSize() <= _COPIED_AT_ONCE:
+            request = without_secrets(call.request)
+        else:
+            request = await asyncio.to_thread(without_secrets, call.request)
         with _failures():
             if call.method.name == "CheckHealth":
                 yield await self._health(call, request)

@@ -18,6 +18,7 @@ from ceems_grpc.bridge.listening import ListenAddress, ListenError
 from ceems_grpc.bridge.notify import notify
 from ceems_grpc.bridge.server_tls import TlsFiles, server_credentials
 from ceems_grpc.bridge.tokens import TokenFile
+from ceems_grpc.grafana.serve.garbage import freeze_libraries
 from ceems_grpc.grafana.serve.instances import Instances
 from ceems_grpc.grafana.serve.server import plugin_services
 
@@ -73,6 +74,7 @@ async def run_server(
     await _add_health(server)
     address = _listen(server, settings)
     await server.start()
+    freeze_libraries()
     _log.info("server started", extra={"address": address.target, "pid": os.getpid()})
     notify(f"READY=1\nSTATUS=listening on {address.target}")
     await stopping.wait()

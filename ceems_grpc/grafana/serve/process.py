@@ -16,6 +16,7 @@ from pathlib import Path
 import grpc
 
 from ceems_grpc.grafana.backend.datasource import Factory
+from ceems_grpc.grafana.serve.garbage import freeze_libraries
 from ceems_grpc.grafana.serve.handshake import HandshakeError, Host, handshake_line
 from ceems_grpc.grafana.serve.instances import InstanceManager
 from ceems_grpc.grafana.serve.parent_watch import watch_parent
@@ -74,6 +75,7 @@ async def serve_plugin(factory: Factory, *, name: str, version: str, plugin_id: 
                 os.write(output, handshake_line("unix", str(path), certificate))
                 # Not earlier: the host need not wait for the libraries that tracing loads.
                 start_tracing(os.environ, name=plugin_id or name, version=version)
+                freeze_libraries()
                 _log.info("plugin started", extra={"plugin": name, "version": version})
                 lost = await _stopped_or_lost(stopping, sockets)
                 _exit_later(path)
@@ -121,6 +123,7 @@ async def _serve_standalone(factory: Factory, address: str, *, name: str, versio
     except RuntimeError as error:
         raise HandshakeError(f"The plugin cannot listen on {address}: {error}") from error
     await server.start()
+    freeze_libraries()
     _log.info("plugin runs by itself", extra={"address": address})
     await stopping.wait()
     await server.stop(_GRACE_SECONDS)
