@@ -45,27 +45,43 @@ def with_needs(names: set[str]) -> set[str]:
     return names.union(*(NEEDS[name] for name in derived_among(names)))
 
 
+_Keys = dict[str, pa.ChunkedArray]  # the values of a metric by its keys
+
+
+class _Metrics:
+    """The columns of a table by metric and key."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self.columns = dict(zip(table.column_names, table.columns, strict=True))
+        self._of: dict[str, _Keys] = {}
+        for name, values in self.columns.items():
+            metric, dot, key = name.partition(".")
+            if dot:
+                self._of.setdefault(metric, {})[key] = values
+
+    def of(self, metric: str) -> _Keys:
+        """Return the values of a metric by its keys; none if the table lacks it."""
+        return self._of.get(metric, {})
+
+
 def add_derived(table: pa.Table, names: tuple[str, ...]) -> pa.Table:
     """Append the derived columns of these names, one for each key of their metrics."""
-    added: dict[str, pa.ChunkedArray] = {}
+    if not names:
+        return table
+    metrics, added = _Metrics(table), _Keys()
     for name in names:
         first, second, *_ = NEEDS[name]
-        added |= {f"{name}.{key}": values for key, values in _RULES[name](table, first, second).items()}
+        added |= {f"{name}.{key}": values for key, values in _RULES[name](metrics, first, second).items()}
     if not added:
         return table
     # All at once: appending one column after the other takes time quadratic in the number of keys.
     return pa.Table.from_arrays([*table.columns, *added.values()], names=[*table.column_names, *added])
 
 
-def _keys(table: pa.Table, column: str) -> dict[str, pa.ChunkedArray]:
-    prefix = column + "."
-    return {name[len(prefix) :]: table.column(name) for name in table.column_names if name.startswith(prefix)}
-
-
-def _together(table: pa.Table, first: str, second: str) -> dict[str, pa.ChunkedArray]:
+def _together(metrics: _Metrics, first: str, second: str) -> _Keys:
     """Add two metrics key by key. If only one of them has a value, that value is the sum."""
-    left, right = _keys(table, first), _keys(table, second)
-    sums: dict[str, pa.ChunkedArray] = {}
+    left, right = metrics.of(first), metrics.of(second)
+    sums: _Keys = {}
     for key in sorted({*left, *right}):
         if key in left and key in right:
             some = pc.add(pc.fill_null(left[key], _ZERO), pc.fill_null(right[key], _ZERO))
@@ -76,40 +92,40 @@ def _together(table: pa.Table, first: str, second: str) -> dict[str, pa.ChunkedA
     return sums
 
 
-def _per_hour(table: pa.Table, first: str, second: str) -> dict[str, pa.ChunkedArray]:
-    hours = _keys(table, "total_time_seconds").get("walltime")
+def _per_hour(metrics: _Metrics, first: str, second: str) -> _Keys:
+    hours = metrics.of("total_time_seconds").get("walltime")
     if hours is None:
         return {}
-    return {key: _ratio(values, hours, _HOUR) for key, values in _together(table, first, second).items()}
+    return {key: _ratio(values, hours, _HOUR) for key, values in _together(metrics, first, second).items()}
 
 
-def _used(table: pa.Table, average: str, _: str) -> dict[str, pa.ChunkedArray]:
-    allocated = _keys(table, "total_time_seconds").get(WEIGHTS[average])
-    used: dict[str, pa.ChunkedArray] = {}
-    for key, percent in _keys(table, average).items():
+def _used(metrics: _Metrics, average: str, _: str) -> _Keys:
+    allocated = metrics.of("total_time_seconds").get(WEIGHTS[average])
+    used: _Keys = {}
+    for key, percent in metrics.of(average).items():
         summed = f"{WEIGHTED_SUM}{average}.{key}"
-        if summed in table.column_names:
-            used[key] = pc.divide(table.column(summed), _HUNDRED)
+        if summed in metrics.columns:
+            used[key] = pc.divide(metrics.columns[summed], _HUNDRED)
         elif allocated is not None:
             used[key] = pc.divide(pc.multiply(percent, allocated), _HUNDRED)
     return used
 
 
-def _idle(table: pa.Table, average: str, times: str) -> dict[str, pa.ChunkedArray]:
-    allocated = _keys(table, times).get(WEIGHTS[average])
+def _idle(metrics: _Metrics, average: str, times: str) -> _Keys:
+    allocated = metrics.of(times).get(WEIGHTS[average])
     if allocated is None:
         return {}
     return {
         key: pc.max_element_wise(pc.subtract(allocated, used), _ZERO, skip_nulls=False)
-        for key, used in _used(table, average, times).items()
+        for key, used in _used(metrics, average, times).items()
     }
 
 
-def _used_percent(table: pa.Table, average: str, times: str) -> dict[str, pa.ChunkedArray]:
-    allocated = _keys(table, times).get(WEIGHTS[average])
+def _used_percent(metrics: _Metrics, average: str, times: str) -> _Keys:
+    allocated = metrics.of(times).get(WEIGHTS[average])
     if allocated is None:
         return {}
-    return {key: _ratio(used, allocated, _HUNDRED) for key, used in _used(table, average, times).items()}
+    return {key: _ratio(used, allocated, _HUNDRED) for key, used in _used(metrics, average, times).items()}
 
 
 def _ratio(over: pa.ChunkedArray, under: pa.ChunkedArray, factor: pa.DoubleScalar) -> pa.ChunkedArray:
@@ -118,7 +134,7 @@ def _ratio(over: pa.ChunkedArray, under: pa.ChunkedArray, factor: pa.DoubleScala
     return pc.multiply(pc.divide(over, divisor), factor)
 
 
-_RULES: dict[str, Callable[[pa.Table, str, str], dict[str, pa.ChunkedArray]]] = {
+_RULES: dict[str, Callable[[_Metrics, str, str], _Keys]] = {
     "total_energy_usage_kwh": _together,
     "total_emissions_gms": _together,
     "energy_per_unit_hour_kwh": _per_hour,
