@@ -17,7 +17,7 @@ FOLDERS = {"browser": "browser", "interop": "go", "load": "slow", "postgres": "p
 
 
 def pytest_collection_modifyitems(items: Iterable[pytest.Item]) -> None:
-    """Give each test the marker of its folder."""
+    """Add the marker of its folder to each test."""
     for item in items:
         marker = FOLDERS.get(item.path.relative_to(TESTS).parts[0])
         if marker is not None:

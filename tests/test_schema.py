@@ -1,4 +1,4 @@
-"""Every column of CEEMS is described once, as each version of its schema has it; other columns go by their names."""
+"""Every column of CEEMS is described once, as each version of the schema has it; others are typed by their names."""
 
 import sqlite3
 from contextlib import closing
@@ -168,7 +168,7 @@ def test_units_of_keys_differ_where_the_database_mixes_them() -> None:
 
 
 def _types(connection: sqlite3.Connection) -> dict[Table, dict[str, str]]:
-    """Return the columns of each table of CEEMS, with the type that they are declared with."""
+    """Return the columns of each table of CEEMS with their declared types."""
     found: dict[Table, dict[str, str]] = {}
     for table in Table:
         columns = {name: type_.lower() for _, name, type_, *_ in connection.execute(f"PRAGMA table_info({table})")}

@@ -1,4 +1,4 @@
-"""The plugin as it is, but for rights: it remembers them for a fraction of a second, so that tests need not wait."""
+"""The plugin, except that it remembers rights for only a fraction of a second, so that tests need not wait."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Who may see what: every kind of user at every endpoint with every role of Grafana."""
+"""Who may see what: every kind of user, at every endpoint, with every role of Grafana."""
 
 import asyncio
 import json
@@ -49,7 +49,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def seen(body: bytes) -> set[str]:
-    """Return whose units, metrics, tags, states or names show in an answer."""
+    """Return the users whose units, metrics, tags, states or names appear in an answer."""
     text = body.decode()
     found = set()
     for login in EVERYBODY:
@@ -68,7 +68,7 @@ def wanted_status(login: str | None, path: str, *, admin: bool) -> int:
 
 
 def check_strangers_do_not_show(login: str, path: str, query: tuple[tuple[str, Any], ...], answer: Answered) -> None:
-    """Check an answer to somebody who is no administrator."""
+    """Check that an answer to somebody who is not an administrator shows nobody else."""
     where = f"{login} {path} {query}"
     allowed = {login} & set(EVERYBODY) if path in OWN_UNITS_ONLY else COLLEAGUES[login]
     if ("project", "alpha") in query and path in {"units", "suggest/uuids", "suggest/states", "suggest/tag-values"}:
@@ -153,7 +153,7 @@ async def test_an_admin_of_the_table_sees_everybody_where_admins_ask(plugin: Plu
     ceems = source(plugin, database)
     for path in ("units/admin", "usage/current/admin", "usage/global/admin"):
         assert {row["username"] for row in await ceems.rows("root", path, *WIDE)} == set(EVERYBODY), path
-        # Not an administrator's question: root has no units and no project.
+        # Without the administrator's mode, root sees nothing: root has no units and no project.
         assert await ceems.rows("root", path.removesuffix("/admin"), *WIDE) == [], path
     assert {row["name"] for row in await ceems.rows("root", "users/admin")} == {*EVERYBODY, "eve"}
     assert [row["name"] for row in await ceems.rows("root", "users/admin", ("role", "admin"))] == ["root"]

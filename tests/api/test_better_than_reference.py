@@ -1,4 +1,4 @@
-"""Where the reference server is wrong and we are not; each test says what the reference answers."""
+"""Cases in which the reference server is wrong and this project is not; each test says what the reference answers."""
 
 import time
 from pathlib import Path
@@ -151,7 +151,7 @@ async def test_windows_are_instants_in_the_hour_that_repeats(plugin: Plugin, tmp
 
 
 async def test_an_admin_who_names_a_project_and_no_user_gets_the_project(plugin: Plugin, tmp_path: Path) -> None:
-    # Reference: asked for units of the project's service account only, and answered nothing.
+    # Reference: queried the units of the project's service account only, and returned nothing.
     with write(tmp_path) as site:
         site.admin("root")
         site.project("alpha", ["ann", "bob"])
@@ -201,7 +201,7 @@ async def test_a_mean_leaves_out_weights_of_units_without_a_value(plugin: Plugin
 
 
 async def test_experimental_finds_its_metric_keys_in_daily_usage(plugin: Plugin, tmp_path: Path) -> None:
-    # Reference: took the keys from the units of the window, so that a provider only days know of went missing.
+    # Reference: took the keys from the units of the window, so that a provider that only daily_usage has was missing.
     midnight = NOON // DAY * DAY
     with write(tmp_path) as site:
         site.project("alpha", ["ann"])
@@ -230,7 +230,7 @@ async def test_a_uuid_asked_twice_in_verify_counts_once(plugin: Plugin, tmp_path
 
 
 async def test_nothing_is_cut_silently(plugin: Plugin, tmp_path: Path) -> None:
-    # Reference: a limited answer looked like a whole one.
+    # Reference: an answer that the limit cut looked complete.
     with write(tmp_path) as site:
         site.admin("root")
         for number in range(5):

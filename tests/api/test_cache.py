@@ -1,4 +1,4 @@
-"""Answers about usage are kept for a quarter of an hour, never for others, never longer than they are true."""
+"""Answers about usage are cached for a quarter of an hour, never for other users, never after the data changed."""
 
 import asyncio
 import sqlite3
@@ -103,7 +103,7 @@ async def test_questions_within_the_same_quarters_are_equal(plugin: Plugin, data
 async def test_users_never_share_an_answer(plugin: Plugin, database: Path) -> None:
     ceems = source(plugin, database, adminRole="Admin")
     seen: dict[str, bytes] = {}
-    for login in ("ann", "bob", "cat", "eve", "root"):  # ann and bob may see the same, and still do not share
+    for login in ("ann", "bob", "cat", "eve", "root"):  # ann and bob may see the same rows, and still share no answers
         answer = await ceems.get(login, USAGE, *WINDOW)
         assert not kept(answer), login
         seen[login] = answer.body
@@ -113,7 +113,7 @@ async def test_users_never_share_an_answer(plugin: Plugin, database: Path) -> No
         assert answer.body == body
     assert not kept(await ceems.get("root", "usage/current/admin", *WINDOW))
     assert (await ceems.get("ann", "usage/current/admin", *WINDOW)).status == 403
-    # An administrator by role is another viewer than the same user without it.
+    # A user who is an administrator by role is another viewer than the same user without the role.
     assert not kept(await ceems.get("ann", "usage/current/admin", *WINDOW, role="Admin"))
     assert kept(await ceems.get("ann", "usage/current/admin", *WINDOW, role="Admin"))
     assert (await ceems.get("ann", "usage/current/admin", *WINDOW, role="Viewer")).status == 403
@@ -187,7 +187,7 @@ async def forgetful() -> AsyncIterator[Plugin]:
 
 
 async def becomes(condition: Callable[[], Awaitable[bool]]) -> None:
-    """Wait until something is so; it must be within the plugin's (here: short) memory."""
+    """Wait until a condition holds, at most for as long as the plugin (here briefly) remembers rights."""
     async with asyncio.timeout(15):
         while not await condition():  # noqa: ASYNC110 nobody tells us when
             await asyncio.sleep(0.05)
@@ -286,7 +286,7 @@ async def test_rights_are_lost_within_30_seconds_whoever_asks_how_often(
         await ceems.directory(root, users)
     change(database, "UPDATE projects SET users = '[]'")
     change(database, "DELETE FROM admin_users")
-    for _ in range(29):  # asking all the time must not keep the memory fresh
+    for _ in range(29):  # repeated questions must not extend the time for which rights are remembered
         clock.now += 1
         await ceems.usage(ann, question())
         with suppress(QuestionError):
@@ -298,7 +298,7 @@ async def test_rights_are_lost_within_30_seconds_whoever_asks_how_often(
     assert Rights.LIFETIME < 30
 
 
-# What is kept, and for how long
+# What is cached, and for how long
 
 
 async def test_answers_are_kept_for_a_quarter_of_an_hour(ceems_and_clock: tuple[Ceems, Clock]) -> None:
@@ -314,7 +314,7 @@ async def test_answers_are_kept_for_a_quarter_of_an_hour(ceems_and_clock: tuple[
 
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """Note every aggregation that a database is asked for."""
+    """Record every aggregation that a database receives."""
     asked: list[object] = []
     aggregate = SqliteReader.aggregate
 
@@ -435,5 +435,5 @@ async def test_the_bound_counts_what_columns_take_beside_their_values() -> None:
 
     for key in [*range(100), *range(100)]:
         await cache.get(key, work)
-    assert table.nbytes * 100 < 1024 * 1024, "by their values alone all would be kept"
+    assert table.nbytes * 100 < 1024 * 1024, "by the size of their values alone, all would be kept"
     assert asked == 200, "a hundred answers of a hundred columns take several megabytes"

@@ -1,4 +1,4 @@
-"""Methods, paths, headers, bodies: what any client of the CEEMS API relies on."""
+"""Methods, paths, headers and bodies: what clients of the CEEMS API rely on."""
 
 import json
 import sqlite3
@@ -71,7 +71,7 @@ async def test_head_answers_as_get_without_a_body(
     plugin: Plugin, database: Path, login: str | None, path: str, query: tuple[tuple[str, Any], ...]
 ) -> None:
     ceems = source(plugin, database)
-    await ceems.get(login, path, *query)  # so that both of these find the same in the cache
+    await ceems.get(login, path, *query)  # so that both requests find the same answer in the cache
     get = await ceems.get(login, path, *query)
     head = await ceems.get(login, path, *query, method="HEAD")
     assert (head.status, head.headers, head.body) == (get.status, get.headers, b"")
@@ -80,7 +80,7 @@ async def test_head_answers_as_get_without_a_body(
 
 async def test_head_of_a_long_answer_lets_go_of_the_database(plugin: Plugin, big: Path) -> None:
     ceems = source(plugin, big)
-    for _ in range(6):  # more than there are connections
+    for _ in range(6):  # more than the number of connections
         assert (await ceems.get("root", "units/admin", ("from", 0), method="HEAD")).status == 200
     assert len(await ceems.rows("root", "units/admin", ("uuid", "unit-00007"))) == 1
 
@@ -268,7 +268,7 @@ async def test_readers_who_leave_a_stream_do_not_keep_the_database_busy(plugin: 
     request = pb.CallResourceRequest(
         pluginContext=context, path="units/admin", method="GET", url=f"units/admin?from={NOON - 60}&to={NOON + 60}"
     )
-    for _ in range(6):  # more than there are connections
+    for _ in range(6):  # more than the number of connections
         call = ceems.plugin.start("Resource.CallResource", request)
         first = await call.read()
         assert first.code == 200

@@ -1,4 +1,4 @@
-"""Who asks is what Grafana says of the signed-in user; nothing that a browser can send changes an answer."""
+"""The viewer is the user whom Grafana states as signed in; nothing that a browser can send changes an answer."""
 
 import asyncio
 import base64

@@ -13,7 +13,7 @@ from tests.support.databases import PARIS, WINTER, insert_rows, make, unit
 from tests.support.plugin.ceems import CeemsPlugin, ceems_plugin
 
 UUID = "1234[5]"
-NEIGHBOURS = ("12345", "1234[50]", "1234", "12344")  # what patterns and parsers of arrays could take it for
+NEIGHBOURS = ("12345", "1234[50]", "1234", "12344")  # what patterns and parsers could mistake it for
 LSF: dict[str, Any] = {
     "cluster_id": "lsf-0",
     "resource_manager": "lsf",

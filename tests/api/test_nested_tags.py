@@ -1,4 +1,4 @@
-"""What a drop-down suggests of tags with objects, lists and booleans finds the units that have it."""
+"""Values of tags with objects, lists and booleans that a drop-down suggests find the units that have them."""
 
 from pathlib import Path
 from typing import Any

@@ -254,7 +254,7 @@ async def test_empty_values(plugin: Plugin, database: Path) -> None:
     (row,) = await ceems.rows("ann", "units", *window, ("timezone", ""), ("running", ""))
     assert row["uuid"] == "unit-ann"
     assert len(await ceems.rows("ann", "usage/current", *window, ("groupby", ""))) == 3
-    for name in ("cluster_id", "project", "uuid"):  # nothing is called so
+    for name in ("cluster_id", "project", "uuid"):  # nothing has this name
         assert await ceems.rows("ann", "units", *window, (name, "")) == [], name
     assert (await ceems.get("ann", "units", *window, ("field", ""))).status == 400
     for name in ("from", "to"):

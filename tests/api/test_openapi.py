@@ -1,4 +1,4 @@
-"""The OpenAPI document is valid, names what is served, and what is served is as it says."""
+"""The OpenAPI document is valid, lists all that is served, and answers agree with it."""
 
 import asyncio
 import json
@@ -45,7 +45,7 @@ Json = dict[str, Any]
 
 
 class Document:
-    """The document that a plugin serves, and how answers are compared with it."""
+    """The document that a plugin serves; checks answers against it."""
 
     def __init__(self, body: bytes) -> None:
         self.json: Json = json.loads(body)
@@ -68,7 +68,7 @@ class Document:
 
     def _validator(self, schema: Json) -> Draft202012Validator:
         key = json.dumps(schema)
-        if key not in self._validators:  # references lead into the components of the document
+        if key not in self._validators:  # references point into the components of the document
             self._validators[key] = Draft202012Validator({**schema, "components": self.json["components"]})
         return self._validators[key]
 
@@ -158,11 +158,11 @@ VALUES: dict[str, tuple[str, ...]] = {
     "role": ("admin", "nothing"),
     "prefix": ("u", "P", "1000", "%", "ä"),
 }  # fmt: skip
-"""Values that the database knows, beside those that the schemas alone would lead to."""
+"""Values that occur in the database, in addition to those that the schemas alone would produce."""
 
 
 def values_of(schema: Json, name: str) -> st.SearchStrategy[list[str]]:
-    """Draw the values of a parameter from its schema: valid ones mostly."""
+    """Draw values of a parameter from its schema, mostly valid ones."""
     text = st.text(st.characters(codec="utf-8"), max_size=20)
     match schema:
         case {"enum": values}:
@@ -176,7 +176,7 @@ def values_of(schema: Json, name: str) -> st.SearchStrategy[list[str]]:
         case {"type": "string"}:
             one = st.one_of(st.sampled_from(VALUES[name]), text) if name in VALUES else text
         case _:
-            raise AssertionError(f"the test knows no such schema: {schema}")
+            raise AssertionError(f"the test cannot draw values for the schema: {schema}")
     odd = st.one_of(text, st.integers().map(str), st.sampled_from(("", "\0", "null", "-1", "1e5", "'--", "a" * 1200)))
     return st.integers(0, 19).flatmap(lambda die: odd if die == 0 else one).map(lambda value: [value])
 

@@ -1,4 +1,4 @@
-"""A panel and the API that ask the same question get the same rows, whatever the question."""
+"""A panel and the API get the same rows for the same question, whatever the question."""
 
 import sqlite3
 from contextlib import closing
@@ -19,7 +19,7 @@ from tests.support.plugin.source import Source, source
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-FIRST, LAST = 1_760_000_000, 1_767_300_000  # the units of the database lie within
+FIRST, LAST = 1_760_000_000, 1_767_300_000  # all units of the database lie in this window
 LOGINS = (None, "admin", "user0000", "user0004", "user0011", "user0029", "proj006:svc", "stranger")
 METRIC_NAMES = tuple(column.name for column in METRICS)
 PLAIN_UNIT_FIELDS = (
@@ -66,7 +66,7 @@ def questions(draw: st.DrawFn) -> tuple[dict[str, Any], tuple[int, int]]:
 
 
 def as_request(model: dict[str, Any], window: tuple[int, int]) -> tuple[str, list[tuple[str, Any]]]:
-    """Return the path and the parameters of the same question to the API."""
+    """Return the path and the parameters with which the API is asked the same question."""
     kind = model["queryType"]
     path = kind if kind == "units" else f"{kind}/{model['mode']}"
     query: list[tuple[str, Any]] = [("from", window[0]), ("to", window[1])]
@@ -86,7 +86,7 @@ def rows_of(data: bytes, model: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def shown(row: dict[str, Any], model: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what only the API shows: keys that are always there though not asked for."""
+    """Remove what only the API shows: keys that are always present although nobody requested them."""
     return {name: value for name, value in row.items() if name in model.get("fields", row)}
 
 
@@ -96,11 +96,11 @@ async def difference(ceems: Source, login: str | None, model: dict[str, Any], wi
     frames = (await ceems.query(login, {"A": model}, (window[0] * 1000, window[1] * 1000)))["A"]
     assert frames.status == answer.status, (answer.body, frames.error)
     if answer.status != 200:
-        # A panel also says what to do where nobody is signed in.
+        # If nobody is signed in, a panel also says what to do.
         told = frames.error.partition(":")[0] if answer.status == 401 else frames.error
         return "" if told == answer.json["error"] else f"{frames.error} / {answer.body!r}"
     got = plain(rows_of(frames.frames[0], model))
-    if not read_frame(frames.frames[0]).num_columns:  # no row has the only metrics asked for
+    if not read_frame(frames.frames[0]).num_columns:  # no row has any of the requested metrics
         got = [{} for _ in answer.json["data"]]
     wanted = plain([shown(row, model) for row in answer.json["data"]])
     return "" if same(got, wanted) else first_difference(got, wanted)

@@ -1,4 +1,4 @@
-"""Settings of the data source and of the plugin: what they allow, and how it is said when they are wrong."""
+"""Settings of the data source and of the plugin: what they allow, and the messages when they are wrong."""
 
 import os
 from collections.abc import AsyncIterator
@@ -30,7 +30,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 async def refusals(ceems: Source) -> dict[str, str]:
-    """Return how health, a query and a resource call say that the data source cannot be used."""
+    """Return the messages in which health, a query and a resource call say that the data source cannot be used."""
     health = await ceems.health()
     assert health.status == pb.CheckHealthResponse.ERROR
     answer = (await ceems.query("ann", {"A": {"queryType": "units"}}, MILLISECONDS))["A"]
@@ -42,7 +42,7 @@ async def refusals(ceems: Source) -> dict[str, str]:
 
 
 async def check_refused(ceems: Source, *words: str) -> str:
-    """Check that all say the same sentence, with these words in it."""
+    """Check that all messages are the same, and that they contain these words."""
     said = await refusals(ceems)
     assert len(set(said.values())) == 1, said
     sentence = said["health"]
@@ -99,7 +99,7 @@ async def test_a_wrong_setting_is_named_by_all(
 
 @dataclass
 class RawAsker(Asker):
-    """Sends settings as they are, and what Grafana itself is configured with."""
+    """Sends settings unchanged, together with the configuration of Grafana itself."""
 
     json_text: bytes = b"{}"
     grafana: dict[str, str] = field(default_factory=dict)
@@ -112,7 +112,7 @@ class RawAsker(Asker):
 
 
 class RawSource(Source):
-    """A data source with settings that need not be an object."""
+    """A data source whose settings need not be an object."""
 
     text: bytes = b"{}"
     grafana: dict[str, str] = {}  # noqa: RUF012 - set on each object
@@ -237,7 +237,7 @@ async def test_no_mirror_lies_in_a_blocked_folder(guarded: Plugin, files: Files)
 
 
 def relative(path: Path) -> str:
-    """Write a path from the working folder of the plugin in these tests."""
+    """Return a path relative to the working folder of the plugin in these tests."""
     return os.path.relpath(path, Path(__file__).parents[2])
 
 
@@ -332,7 +332,7 @@ async def test_a_query_may_ask_for_fewer_rows_but_not_for_more(plugin: Plugin, d
 async def test_changed_settings_count_at_once(plugin: Plugin, database: Path) -> None:
     @dataclass
     class Saved(Source):
-        """The same data source, saved again and again."""
+        """One data source that is saved again and again."""
 
         saved: int = 0
 

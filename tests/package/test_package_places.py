@@ -11,7 +11,7 @@ import pytest
 from plugin_facts import program_name
 
 from tests.support.bridge_servers import Files, serving
-from tests.support.bridged_host import HERE, YEAR, check_same_from_there, there
+from tests.support.bridged_host import LOCAL, YEAR, bridged_source, check_bridged_answers
 from tests.support.collector import collecting
 from tests.support.compare import same
 from tests.support.finished import finished
@@ -40,7 +40,7 @@ async def test_it_is_the_server_too(program: Path, tmp_path: Path) -> None:
 
     def check() -> None:
         with PluginHost([program], cwd=program.parent) as host:
-            check_same_from_there(host, there(files, remote))
+            check_bridged_answers(host, bridged_source(files, remote))
 
     arguments = ("--database", str(SYNTHETIC), *files.tls, *files.tokens)
     async with serving(*arguments, command=(str(program), "server")) as remote:
@@ -65,7 +65,7 @@ def test_it_feeds_postgresql_and_answers_from_there(
     }
     with PluginHost([program], cwd=program.parent) as host:
         assert "600 units" in host.ask("health", user="admin", data_source=source)["message"]
-        wanted, found = _usage(host, HERE), _usage(host, source)
+        wanted, found = _usage(host, LOCAL), _usage(host, source)
     assert len(found[0]) > 10
     assert same(found, wanted)
 
@@ -80,7 +80,7 @@ async def test_it_sends_spans(program: Path) -> None:
 
         def ask() -> None:
             with PluginHost([program], cwd=program.parent, env=environment) as host:
-                _usage(host, HERE)
+                _usage(host, LOCAL)
 
         await asyncio.to_thread(ask)
         (whole,) = await collector.until("queryData")

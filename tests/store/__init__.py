@@ -1,1 +1,1 @@
-"""Tests of reading live SQLite files, of all versions of the schema."""
+"""Tests of reading live SQLite files with all versions of the schema."""

@@ -16,7 +16,7 @@ TYPES = {
     "queue": "text",
     "nodes": "integer",
 }
-"""The new columns of units, and how they are declared."""
+"""The new columns of units and their declarations."""
 
 
 def add_columns(path: Path) -> None:

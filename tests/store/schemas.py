@@ -1,4 +1,4 @@
-"""The same site as each version of CEEMS would have kept it, and as versions to come might."""
+"""One site as each version of CEEMS stores it, and as future versions might."""
 
 import json
 import sqlite3
@@ -20,7 +20,7 @@ EGRESS = json.dumps({"bytes": 7.0})
 
 
 def site(path: Path, version: int) -> Path:
-    """Write a site with two users, a project and an administrator, with the tables that the version has."""
+    """Write a site with two users, a project and an administrator, in the tables of the version."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode = DELETE")
         connection.execute("BEGIN")
@@ -47,7 +47,7 @@ def site(path: Path, version: int) -> Path:
 
 
 def future_site(path: Path) -> Path:
-    """Write the site as a version to come may have it: more tables and columns, and columns in another order."""
+    """Write the site as a future version may store it: with more tables and columns, and columns in another order."""
     site(path, NEWEST_VERSION)
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute(f"UPDATE schema_migrations SET version = {NEWEST_VERSION + 3}")

@@ -1,4 +1,4 @@
-"""Blocking work stops soon after its caller is cancelled, and nobody goes on before it has ended."""
+"""Blocking work stops soon after its caller is cancelled, and the caller continues only after it has ended."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""Files that cannot be read, or not yet: each error says what is wrong and what to do."""
+"""Files that cannot be read, or cannot be read yet: each error says what is wrong and what to do."""
 
 import os
 import sqlite3
@@ -21,24 +21,24 @@ from ceems_grpc.store.sqlite.errors import first_failing_part
 from ceems_grpc.store.sqlite.kept_files import KeptFiles
 from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.support.databases import make
-from tests.support.other_user import look_as_nobody, needs_root
+from tests.support.other_user import needs_root, open_as_nobody
 
 
 async def failure(path: Path) -> StoreError:
-    """Return the error that a database gives."""
+    """Return the error that opening a database raises."""
     store = SqliteStore(path, busy_timeout=0.1)
     try:
         with pytest.raises(StoreError) as caught:
             await store.facts()
     finally:
         await store.close()
-    assert str(path.parent) not in str(caught.value), "what anybody may see names no folder"
+    assert str(path.parent) not in str(caught.value), "the message for all users names no folder"
     return caught.value
 
 
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
-    """Return a folder that other users may enter, which pytest's own are not."""
+    """Return a folder that other users may enter; pytest's own folders are private."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         yield Path(folder)
@@ -143,14 +143,14 @@ def test_nothing_fails_on_the_way_to_a_file(tmp_path: Path) -> None:
 def test_another_user_may_read_what_is_readable(open_folder: Path) -> None:
     path = make(open_folder / "ceems.db", 2)
     path.chmod(0o644)
-    assert look_as_nobody(path).units == 2
+    assert open_as_nobody(path).units == 2
 
 
 @needs_root
 def test_a_file_without_permission(open_folder: Path) -> None:
     path = make(open_folder / "ceems.db")
     path.chmod(0o640)
-    sight = look_as_nobody(path)
+    sight = open_as_nobody(path)
     assert sight.error == "StorePermissionError"
     assert sight.detail.startswith(f"{path} may not be entered or read by user nobody")
     assert str(open_folder) not in sight.message
@@ -162,7 +162,7 @@ def test_a_folder_that_may_not_be_searched_is_named(open_folder: Path) -> None:
     (closed / "inner").mkdir(parents=True)
     path = make(closed / "inner" / "ceems.db")
     closed.chmod(0o700)
-    sight = look_as_nobody(path)
+    sight = open_as_nobody(path)
     assert sight.error == "StorePermissionError"
     assert sight.detail.startswith(f"{closed} may not be entered or read by user nobody")
     assert "ProtectHome" in sight.detail
@@ -175,7 +175,7 @@ def test_a_link_into_a_folder_that_may_not_be_searched(open_folder: Path) -> Non
     make(closed / "ceems.db")
     closed.chmod(0o700)
     (open_folder / "ceems.db").symlink_to(closed / "ceems.db")
-    assert look_as_nobody(open_folder / "ceems.db").detail.startswith(f"{closed} may not be entered")
+    assert open_as_nobody(open_folder / "ceems.db").detail.startswith(f"{closed} may not be entered")
 
 
 @needs_root
@@ -183,7 +183,7 @@ def test_wal_without_its_shared_memory_in_a_folder_that_may_not_be_written(open_
     path = make(open_folder / "ceems.db", journal="wal")
     path.chmod(0o644)
     assert not path.with_name("ceems.db-shm").exists()
-    sight = look_as_nobody(path)
+    sight = open_as_nobody(path)
     assert sight.error == "StorePermissionError"
     assert "WAL mode" in sight.message
     assert f"{path}-shm does not exist" in sight.detail
@@ -200,11 +200,11 @@ def test_wal_whose_shared_memory_may_not_be_read(open_folder: Path) -> None:
         path.chmod(0o644)
         path.with_name("ceems.db-wal").chmod(0o644)
         shared.chmod(0o600)
-        sight = look_as_nobody(path)
+        sight = open_as_nobody(path)
         assert sight.error == "StorePermissionError"
         assert f"{shared} may not be read by user nobody" in sight.detail
-        shared.chmod(0o644)  # what the message asks for
-        assert look_as_nobody(path).units == 1
+        shared.chmod(0o644)  # what the message tells the user to do
+        assert open_as_nobody(path).units == 1
 
 
 @needs_root
@@ -215,14 +215,14 @@ def test_wal_whose_log_may_not_be_read(open_folder: Path) -> None:
         writer.commit()
         for name, mode in (("ceems.db", 0o644), ("ceems.db-wal", 0o600), ("ceems.db-shm", 0o644)):
             path.with_name(name).chmod(mode)
-        sight = look_as_nobody(path)
+        sight = open_as_nobody(path)
         assert sight.error == "StorePermissionError"
         assert f"{path}-wal may not be read by user nobody" in sight.detail
 
 
 def test_a_pipe_is_not_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "ceems.db")
-    with ThreadPoolExecutor(1) as thread:  # a writer would have to come for the pipe to open
+    with ThreadPoolExecutor(1) as thread:  # a pipe opens only when a writer opens it too
         read = thread.submit(KeptFiles().read, tmp_path / "ceems.db", 100)
         try:
             assert read.result(timeout=5) is None

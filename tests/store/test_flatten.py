@@ -1,4 +1,4 @@
-"""JSON objects taken apart into columns."""
+"""JSON objects are split into columns."""
 
 import pyarrow as pa
 import pytest

@@ -1,4 +1,4 @@
-"""Rows whose list holds a name, however the list is written."""
+"""Rows whose list contains a name, however the list is written."""
 
 import json
 import sqlite3

@@ -1,4 +1,4 @@
-"""The store beside a live writer: locks, cancellations, files that are replaced or changed, many readers at once."""
+"""The store next to a live writer: locks, cancellations, files that are replaced or changed, many readers at once."""
 
 import asyncio
 import os
@@ -16,11 +16,11 @@ from ceems_grpc.store.sqlite.reader import SqliteReader
 from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.support.databases import PARIS, WINTER, make, unit
 
-GUARD = 60  # seconds after which something hangs
+GUARD = 60  # seconds after which a call counts as hanging
 
 
 class WatchedZone(tzinfo):
-    """UTC; tells when it is asked for some rows, counts how often, and takes its time."""
+    """UTC that is slow on purpose; it reports when it converts several rows, and counts the calls."""
 
     def __init__(self, patience: float) -> None:
         self.asked = threading.Event()
@@ -54,7 +54,7 @@ async def names_in(reader: SqliteReader) -> list[str]:
 
 
 def opened(path: Path) -> list[Path]:
-    """Return this process's open files of the path."""
+    """Return the open files of this process with this path."""
     descriptors = [Path("/proc/self/fd", name) for name in os.listdir("/proc/self/fd")]  # noqa: PTH208 - shortly
     return [link for link in descriptors if link.is_symlink() and link.readlink() == path]
 
@@ -115,12 +115,12 @@ async def test_a_reader_does_not_block_a_writer_in_wal_mode_and_lets_it_tidy_up(
         async with store.read() as reader:
             assert await names_in(reader) == ["None"]
             writer.execute("UPDATE units SET name = 'new'")
-            assert await names_in(reader) == ["None"], "all answers of a reader are of one moment"
+            assert await names_in(reader) == ["None"], "all answers of a reader come from one moment"
             busy, logged, moved = writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
             assert moved < logged
         assert await names(store) == ["new"]
         busy, logged, moved = writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        assert (busy, logged, moved) == (0, 0, 0), "idle connections hold nothing back"
+        assert (busy, logged, moved) == (0, 0, 0), "idle connections do not keep the log from being folded"
     await store.close()
 
 
@@ -169,7 +169,7 @@ async def test_readers_that_fail_close_their_connection(tmp_path: Path) -> None:
 
 
 async def test_closing_leaves_no_open_file(tmp_path: Path) -> None:
-    """Also none of a reader that is just leaving."""
+    """Not even of a reader that is closing at the moment."""
     path = make(tmp_path / "ceems.db")
     store = SqliteStore(path, connections=3)
     await asyncio.gather(*(names(store) for _ in range(6)))
@@ -211,7 +211,7 @@ async def test_a_cancelled_sum_stops_its_statement(tmp_path: Path) -> None:
 
 
 async def test_a_cancelled_scan_stops_its_statement(tmp_path: Path) -> None:
-    # The first row is found at once, so that the statement runs on while rows are fetched.
+    # The first row is found at once, so that the statement still runs while rows are fetched.
     turn = 1_761_440_400  # clocks go back in Paris: near it, every row's moment is computed
     rows = [unit(index, turn + 2 * index) for index in range(2000)]
 
@@ -263,8 +263,8 @@ async def test_a_file_that_is_replaced_while_it_is_read(tmp_path: Path) -> None:
         assert await names_in(reader) == ["old"]
         make(tmp_path / "other.db", [unit(0, name="new")]).rename(path)
         assert await names(store) == ["new"]
-        assert await names_in(reader) == ["old"], "who has begun reads on in the old file"
-    for _ in range(3):  # the old file's connection is not used again
+        assert await names_in(reader) == ["old"], "a reader that has begun continues with the old file"
+    for _ in range(3):  # the connection to the old file is not used again
         assert await names(store) == ["new"]
     await store.close()
 

@@ -1,4 +1,4 @@
-"""Local times without an offset, above all in the hour that happens twice."""
+"""Local times without an offset, especially in the hour that repeats."""
 
 from datetime import UTC, datetime
 from pathlib import Path

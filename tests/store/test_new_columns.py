@@ -1,4 +1,4 @@
-"""Columns that no row of `ceems_grpc.schema` describes are answered by what their names and values say."""
+"""Columns that `ceems_grpc.schema` does not describe are answered according to their names and values."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""Files of older versions of CEEMS, and of odd contents: what can be answered is, and the rest is told."""
+"""Files of older versions of CEEMS and with odd contents: what can be answered is answered, the rest is reported."""
 
 import json
 import sqlite3
@@ -84,7 +84,7 @@ async def test_administrators_of_old_files(tmp_path: Path, version: int) -> None
         writer.commit()
     ceems = Ceems(SqliteStore(path, zone=PARIS))
     assert (await ceems.units(ANN, UnitsQuestion(EVER, admin=True))).table.num_rows == 1
-    for login in ("name", "users", "ceems", "", "bob"):  # names of columns are no administrators
+    for login in ("name", "users", "ceems", "", "bob"):  # names of columns must not become administrators
         with pytest.raises(QuestionError) as caught:
             await ceems.units(Viewer(login), UnitsQuestion(EVER, admin=True))
         assert caught.value.status == 403
@@ -99,7 +99,7 @@ async def test_files_without_administrators_have_none(tmp_path: Path) -> None:
     await ceems.close()
 
 
-# Texts that no JSON writer should write, and names that are no UTF-8
+# Texts that no JSON writer should write, and names that are not UTF-8
 
 
 async def test_names_that_are_not_utf8(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The queue: so many run, so many wait, the next is refused; who is cancelled leaves."""
+"""The queue: a limited number of questions runs, a limited number waits, the next is refused; cancelled ones leave."""
 
 import asyncio
 from contextlib import AsyncExitStack, suppress
@@ -14,7 +14,7 @@ from ceems_grpc.store.runtime.cost import CostClass
 
 
 class Visitors:
-    """Questions that take a turn and stay until they are told to go."""
+    """Questions that take a turn and keep it until the test releases them."""
 
     def __init__(self, lane: Lane) -> None:
         self._lane = lane
@@ -78,8 +78,8 @@ async def test_who_is_cancelled_leaves_the_queue_and_makes_room() -> None:
     await _rounds()
     late = asyncio.create_task(visitors.visit(9))
     await _rounds()
-    assert not late.done(), "there is room to wait again"
-    tasks[0].cancel()  # who runs leaves its place too
+    assert not late.done(), "a place in the queue is free again"
+    tasks[0].cancel()  # a running question frees its place too
     await _rounds()
     assert visitors.order == [0, 2]
     visitors.go.set()
@@ -89,7 +89,7 @@ async def test_who_is_cancelled_leaves_the_queue_and_makes_room() -> None:
 
 
 async def test_who_has_just_been_given_a_turn_does_not_wait_any_more() -> None:
-    """Its task may not have gone on yet when the one that left comes again."""
+    """Its task may not have resumed yet when the question that left comes back."""
     lane = Lane(CostClass.LARGE, running=1, waiting=1)
 
     async def turns() -> int:
@@ -113,7 +113,7 @@ async def test_large_questions_do_not_keep_small_ones_waiting() -> None:
     queue = Queue()
     async with AsyncExitStack() as stack:
         with suppress(TimeoutError):
-            async with asyncio.timeout(0.01):  # until no more may run
+            async with asyncio.timeout(0.01):  # until the limit of running questions is reached
                 while True:
                     await stack.enter_async_context(queue.turn(CostClass.LARGE))
         async with asyncio.timeout(10), queue.turn(CostClass.SMALL):
@@ -133,7 +133,7 @@ async def test_what_runs_knows_the_size_of_its_turn() -> None:
 def test_in_any_order_of_events_all_are_served_or_refused(
     running: int, waiting: int, events: list[tuple[int, bool]]
 ) -> None:
-    """Events: questions that come, and after each whether the oldest one still there is cancelled."""
+    """Events: questions arrive; after each, the oldest one that is left may be cancelled."""
 
     async def play() -> None:
         lane = Lane(CostClass.SMALL, running, waiting)
@@ -145,13 +145,13 @@ def test_in_any_order_of_events_all_are_served_or_refused(
                 task = asyncio.create_task(visitors.visit(len(tasks)))
                 tasks.append(task)
                 await _rounds()
-                assert task.done() == (there >= running + waiting), "refused where, and only where, it is full"
+                assert task.done() == (there >= running + waiting), "refused exactly when the queue is full"
             alive = [task for task in tasks if not task.done()]
             if cancel and alive:
                 alive[0].cancel()
                 await _rounds()
             alive = [task for task in tasks if not task.done()]
-            assert visitors.inside == min(running, len(alive)), "nobody waits for a free place"
+            assert visitors.inside == min(running, len(alive)), "no question waits while a place is free"
         visitors.go.set()
         results = await asyncio.gather(*tasks, return_exceptions=True)
         assert visitors.inside == 0

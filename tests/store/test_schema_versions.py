@@ -1,4 +1,4 @@
-"""All questions on all versions of the schema: answered alike, or refused with a word of what is missing."""
+"""All questions on all versions of the schema: the same answers, or a refusal that says what is missing."""
 
 import json
 import logging
@@ -84,7 +84,7 @@ async def _over_time(ceems: Ceems, viewer: Viewer, admin: bool, step: TimeStep) 
 
 
 async def answers(store: Store, viewer: Viewer, *, admin: bool) -> dict[str, Any]:
-    """Ask everything; a refusal is its sentence."""
+    """Return the answers to all questions; a refusal is represented by its message."""
     ceems = Ceems(store)
     found: dict[str, Any] = {}
     for name, ask in QUESTIONS.items():
@@ -92,7 +92,7 @@ async def answers(store: Store, viewer: Viewer, *, admin: bool) -> dict[str, Any
             found[name] = await ask(ceems, viewer, admin)
         except (StoreError, QuestionError) as error:
             found[name] = str(error)
-    await ceems.verify(MEMBER, VerifyQuestion(("0",), ("slurm-0",)))  # an error where the unit is not theirs
+    await ceems.verify(MEMBER, VerifyQuestion(("0",), ("slurm-0",)))  # an error if the unit belongs to somebody else
     await ceems.close()
     return found
 
@@ -174,7 +174,7 @@ async def test_a_version_to_come_answers_as_before_and_its_new_columns(tmp_path:
 
 
 def _take(answer: Any, names: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Take values out of the rows of an answer, and return them for each row."""
+    """Remove values from the rows of an answer, and return the removed values of each row."""
     rows = answer if isinstance(answer, list) else []
     return [{name: row.pop(name) for name in names if name in row} for row in rows]
 
@@ -222,7 +222,7 @@ async def test_columns_that_are_gone_are_named(tmp_path: Path, version: int, wit
     assert ": no column avg_gpu_usage." in await refused("avg_gpu_usage.global", ">", "1")
     if version < 9:
         assert f": no column {RENAMED}." in await refused(f"{RENAMED}.bytes", ">", "1")
-    # What is only to be shown is left out, and metrics that are gone have no values.
+    # Columns that are only displayed are left out, and metrics that are gone have no values.
     units = await ceems.units(MEMBER, UnitsQuestion(WINDOW, fields=("uuid", "name", "avg_cpu_usage")))
     assert units.table.to_pylist() == [{"uuid": "0", "avg_cpu_usage.global": 40.0}]
     usage = await ceems.usage(MEMBER, UsageQuestion(WINDOW))

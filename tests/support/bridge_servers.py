@@ -1,4 +1,4 @@
-"""Starts real `ceems-grpc server` processes, and makes the settings by which a plugin reaches them."""
+"""Starts real `ceems-grpc server` processes, and makes the settings with which a plugin reaches them."""
 
 import asyncio
 import json
@@ -18,12 +18,12 @@ from tests.support.plugin.process import Asker, Plugin, close_pipes
 
 CEEMS = (sys.executable, "-m", "ceems_grpc", "server")
 ECHO = (sys.executable, "-m", "tests.bridge.echo_server")
-_PATIENCE = 60.0  # seconds; long, for machines that are busy with other things
+_PATIENCE = 60.0  # seconds; long enough for a busy machine
 
 
 @dataclass
 class Files:
-    """What a server is given: its own certificate, a token, and whose clients it takes."""
+    """The files of a server: its own certificate, a token, and the authority whose clients it accepts."""
 
     folder: Path
     authority: Authority = field(default_factory=Authority)
@@ -61,7 +61,7 @@ class Files:
 
 
 class Server:
-    """A server process; ``port`` is where it listens, and its log is read as it is written."""
+    """A server process that listens on ``port``; its log is read as it is written."""
 
     def __init__(self, command: Sequence[str], arguments: Sequence[str], port: int = 0) -> None:
         self._command = [*command, "--listen", f"127.0.0.1:{port}", *arguments]
@@ -85,19 +85,19 @@ class Server:
             raise RuntimeError(f"the server did not start: {self.messages()[-3:]}")
 
     async def kill(self) -> None:
-        """End it as a power cut would."""
+        """Kill the process without warning, as a power cut would."""
         self.process.kill()
         await self._ended()
 
     async def stop(self) -> int | None:
-        """End it as systemd does; return its exit code."""
+        """Stop the process as systemd does; return its exit code."""
         if self.process.returncode is None:
             self.process.terminate()
         await self._ended()
         return self.process.returncode
 
     def freeze_port(self) -> None:
-        """Listen at the same port from the next start on."""
+        """Keep the port for all later starts."""
         at = self._command.index("--listen") + 1
         self._command[at] = f"127.0.0.1:{self.port}"
 
@@ -126,7 +126,7 @@ class Server:
 
 @asynccontextmanager
 async def serving(*arguments: str, command: Sequence[str] = CEEMS) -> AsyncIterator[Server]:
-    """Run a server for as long as the block lasts, on a free port."""
+    """Run a server on a free port until the block ends."""
     server = Server(command, arguments)
     await server.start()
     try:
@@ -137,7 +137,7 @@ async def serving(*arguments: str, command: Sequence[str] = CEEMS) -> AsyncItera
 
 @dataclass
 class BridgedPlugin(CeemsPlugin):
-    """Asks a running plugin about a data source whose settings are an address and secrets."""
+    """Asks a running plugin about a data source that is configured with an address and secrets."""
 
     secure_json: dict[str, str] = field(default_factory=dict)
     uid: str = field(default_factory=lambda: secrets.token_hex(4))
@@ -149,6 +149,6 @@ class BridgedPlugin(CeemsPlugin):
 def bridged(
     plugin: Plugin, files: Files, port: int, secure: dict[str, str] | None = None, **settings: Any
 ) -> BridgedPlugin:
-    """Make a new data source that reaches a server; ``secure`` replaces secrets, None is token and authority."""
+    """Make a new data source that reaches a server. ``secure`` are its secrets; None means token and authority."""
     secrets_given = {"token": files.token, "caCert": files.authority.certificate} if secure is None else secure
     return BridgedPlugin(plugin, {"address": f"localhost:{port}", **settings}, secure_json=secrets_given)

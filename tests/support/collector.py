@@ -1,4 +1,4 @@
-"""A collector of traces: a real gRPC server of OTLP's TraceService that keeps what it is sent."""
+"""A collector of traces: a real gRPC server of OTLP's TraceService that keeps the spans it receives."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -29,7 +29,7 @@ class Received:
 
 
 class Collector(trace_service_pb2_grpc.TraceServiceServicer):
-    """What came so far."""
+    """The spans received so far."""
 
     def __init__(self) -> None:
         self.spans: list[Received] = []
@@ -46,7 +46,7 @@ class Collector(trace_service_pb2_grpc.TraceServiceServicer):
         return [span for span in self.spans if span.name == name]
 
     async def until(self, name: str, count: int = 1) -> list[Received]:
-        """Wait for so many spans of a name."""
+        """Wait for a number of spans of a name."""
         async with asyncio.timeout(60):
             while len(self.named(name)) < count:  # noqa: ASYNC110 nobody tells
                 await asyncio.sleep(0.02)
@@ -55,7 +55,7 @@ class Collector(trace_service_pb2_grpc.TraceServiceServicer):
 
 @asynccontextmanager
 async def collecting(address: str = "127.0.0.1:0") -> AsyncIterator[Collector]:
-    """Run a collector for as long as the block lasts; port 0 takes a free one."""
+    """Run a collector until the block ends; port 0 takes a free port."""
     collector = Collector()
     server = grpc.aio.server()
     trace_service_pb2_grpc.add_TraceServiceServicer_to_server(collector, server)  # type: ignore[no-untyped-call]

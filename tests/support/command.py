@@ -1,4 +1,4 @@
-"""Runs the `ceems-grpc` command as a process of its own."""
+"""Runs the `ceems-grpc` command in a separate process."""
 
 import os
 import pty
@@ -15,7 +15,7 @@ _AS_NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
 def ceems_grpc(
     *arguments: str | Path, cwd: Path = ROOT, given: str = "", unprivileged: bool = False
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command; with `unprivileged` never as root, for whom no file is unreadable."""
+    """Run a command. ``unprivileged``: never as root, who can read every file."""
     prefix = _AS_NOBODY if unprivileged and os.geteuid() == 0 else []
     return subprocess.run(
         prefix + command_line(arguments),
@@ -30,24 +30,24 @@ def ceems_grpc(
 
 
 def in_terminal(*arguments: str | Path, cwd: Path = ROOT, columns: int = 120) -> str:
-    """Run a command with a terminal for input, output and errors; return all that it wrote."""
-    ours, theirs = pty.openpty()
+    """Run a command with a terminal for input, output and errors; return everything that it wrote."""
+    controller, terminal = pty.openpty()
     with subprocess.Popen(
         command_line(arguments),
         cwd=cwd,
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
         env={**environment(), "COLUMNS": str(columns), "TERM": "xterm-256color"},
     ) as process:
-        os.close(theirs)
+        os.close(terminal)
         written = b""
         try:
-            while piece := os.read(ours, 65536):
+            while piece := os.read(controller, 65536):
                 written += piece
         except OSError:  # how Linux says that the other end of a terminal is closed
             pass
-        os.close(ours)
+        os.close(controller)
     assert process.returncode == 0, written.decode()
     return written.decode()
 
@@ -57,6 +57,6 @@ def command_line(arguments: Sequence[str | Path]) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """Return what the machine's shell says, without what would change what a command prints."""
+    """Return the environment of this process, without the variables that change what a command prints."""
     dropped = ("GF_", "PLUGIN_", "grafana_plugin_type", "COLUMNS", "FORCE_COLOR", "NO_COLOR")
     return {**{key: value for key, value in os.environ.items() if not key.startswith(dropped)}, "PYTHONPATH": str(ROOT)}

@@ -1,4 +1,4 @@
-"""When two answers count as equal."""
+"""Rules for when two answers are equal."""
 
 import math
 from typing import Any
@@ -12,9 +12,9 @@ METRIC_PREFIXES = ("avg_", "total_", "min_", "max_")
 
 
 def plain(body: Any) -> Any:
-    """Leave out what is empty: absent, null, "", 0, {} and [] mean the same in the API's answers.
+    """Remove empty values: absent, null, "", 0, {} and [] mean the same in the API's answers.
 
-    The objects of metrics keep all their keys: there, a key with 0 is not an absent key.
+    Metric objects keep all their keys: there, a key with 0 differs from an absent key.
     """
     if isinstance(body, dict):
         return {
@@ -32,7 +32,7 @@ def _empty(value: Any) -> bool:
 
 
 def same(left: Any, right: Any) -> bool:
-    """Compare two plain bodies: floats within 1e-6, order of rows counts, order of keys does not."""
+    """Compare two plain bodies: floats within 1e-6, rows in the same order, keys in any order."""
     if isinstance(left, (int, float)) and isinstance(right, (int, float)):
         return math.isclose(left, right, rel_tol=1e-6)
     if isinstance(left, dict) and isinstance(right, dict):
@@ -43,7 +43,7 @@ def same(left: Any, right: Any) -> bool:
 
 
 def first_difference(got: Any, wanted: Any) -> str:
-    """Describe where two bodies differ, shortly enough for a test report."""
+    """Describe the first difference of two bodies, briefly enough for a test report."""
     if isinstance(got, dict) and isinstance(wanted, dict):
         for key in sorted(got.keys() | wanted.keys()):
             if key not in got or key not in wanted or not same(got[key], wanted[key]):
@@ -58,12 +58,12 @@ def first_difference(got: Any, wanted: Any) -> str:
 
 
 def check_same(plan: Plan, mirrored: Any, live: Any) -> None:
-    """Fail where two answers differ: names, types, order and values; floats within a billionth."""
+    """Fail if two answers differ in names, types, order or values; floats may differ by a billionth."""
     if not isinstance(live, pa.Table):
         assert mirrored == live, (plan, mirrored, live)
         return
     assert mirrored.schema == live.schema, plan
-    if isinstance(plan, Aggregate) and not plan.order:  # then groups come in any order
+    if isinstance(plan, Aggregate) and not plan.order:  # without an order, groups come in any order
         by = [(name, "ascending") for name in plan.by]
         mirrored, live = (table.sort_by(by) if by else table for table in (mirrored, live))
     left, right = mirrored.to_pylist(), live.to_pylist()

@@ -1,4 +1,5 @@
-"""CEEMS databases with the rows that a test names, as ceems_api_server writes them: local times of Europe/Paris.
+"""CEEMS databases with the rows that a test states, written as ceems_api_server writes them, with local times of
+Europe/Paris.
 
 Moments are seconds since 1970.
 """
@@ -23,17 +24,17 @@ TIMES = {"walltime": 100, "alloc_cputime": 100, "alloc_cpumemtime": 100, "alloc_
 
 
 def stamp(moment: int, zone: ZoneInfo = PARIS) -> str:
-    """Write a moment as columns such as started_at hold it."""
+    """Format a moment as columns such as started_at store it."""
     return datetime.fromtimestamp(moment, zone).strftime("%Y-%m-%dT%H:%M:%S%z")
 
 
 def local(moment: int, zone: ZoneInfo = PARIS) -> str:
-    """Write a moment as last_updated_at holds it."""
+    """Format a moment as last_updated_at stores it."""
     return datetime.fromtimestamp(moment, zone).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def insert_rows(connection: sqlite3.Connection, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert rows, each with whatever columns it has."""
+    """Insert rows; each may have different columns."""
     for row in rows:
         names = ", ".join(f'"{name}"' for name in row)
         marks = ", ".join("?" * len(row))
@@ -41,7 +42,7 @@ def insert_rows(connection: sqlite3.Connection, table: str, rows: Sequence[Mappi
 
 
 def unit(index: int, ended: int = WINTER, zone: ZoneInfo = PARIS, **columns: Any) -> dict[str, Any]:
-    """Return a unit that ended at the moment, an hour after it started."""
+    """Return a unit that ended at the given moment and ran for an hour."""
     return {
         "cluster_id": "slurm-0",
         "resource_manager": "slurm",
@@ -64,7 +65,7 @@ def unit(index: int, ended: int = WINTER, zone: ZoneInfo = PARIS, **columns: Any
 def make(
     path: Path, units: list[dict[str, Any]] | int = 1, *, version: int = LATEST_VERSION, journal: str = "delete"
 ) -> Path:
-    """Make a database with units; a number makes so many of them."""
+    """Make a database with the given units, or with a given number of units."""
     rows = [unit(index) for index in range(units)] if isinstance(units, int) else units
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute(f"PRAGMA journal_mode = {journal}")
@@ -103,7 +104,7 @@ class SiteDatabase:
         cluster: str = "slurm-0",
         **columns: Any,
     ) -> None:
-        """Add a unit that ended at a moment, or (None) runs; it was updated when it ended if not said otherwise."""
+        """Add a unit that ended at a moment, or still runs (None). It was last updated when it ended, by default."""
         begin = started if started is not None else (ended if ended is not None else (updated or 0)) - 100
         touched = updated if updated is not None else ended
         assert touched is not None
@@ -129,7 +130,7 @@ class SiteDatabase:
     def usage(
         self, user: str, project: str, updated: int, *, cluster: str = "slurm-0", daily: bool = False, **columns: Any
     ) -> None:
-        """Add a row to the totals, or to the totals of a day."""
+        """Add a row to usage, or to daily_usage."""
         row = {**self._owner(cluster, project, user, updated), "num_units": 1, "total_time_seconds": TIMES}
         self._insert("daily_usage" if daily else "usage", {**row, **columns})
 

@@ -1,4 +1,4 @@
-"""Runs a command to its end, or ends it and all that it started."""
+"""Runs a command to its end, or kills it with everything that it started."""
 
 import os
 import signal

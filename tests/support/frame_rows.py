@@ -1,4 +1,4 @@
-"""Rows of frames in the form of the API's rows."""
+"""Converts the rows of frames to the form of the API's rows."""
 
 from collections.abc import Collection
 from typing import Any
@@ -9,7 +9,7 @@ import pyarrow as pa
 def frame_rows(table: pa.Table, metrics: Collection[str], *, same_keys: bool) -> list[dict[str, Any]]:
     """Return the rows of a frame; the fields ``metric.key`` become objects.
 
-    A null means that there is no value: the key is left out. With ``same_keys``, it becomes 0 if any row has a value,
+    The key of a null value is left out. With ``same_keys``, it becomes 0 if any row has a value,
     as the API writes usage/current.
     """
     rows: list[dict[str, Any]] = [{} for _ in range(table.num_rows)]

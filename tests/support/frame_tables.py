@@ -1,4 +1,4 @@
-"""Random frames of all types that Grafana reads, and their cells in a form that can be compared exactly."""
+"""Random frames with all types that Grafana reads, and their cells in a form that can be compared exactly."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _ENUM = FieldConfig(type=TypeConfig(EnumConfig(["a", "b"])))
 
 @st.composite
 def columns(draw: st.DrawFn, rows: int) -> tuple[pa.ChunkedArray, FieldConfig | None]:
-    """Draw a column of so many rows, in up to three chunks, and the config that makes some of them an enum."""
+    """Draw a column of a given length, in up to three chunks, and the config that makes some columns enums."""
     kind = draw(st.sampled_from(list(CELLS)))
     cells = CELLS[kind]
     if draw(st.booleans()):

@@ -44,9 +44,9 @@ Answer = dict[str, Any]
 
 
 def go_host() -> Path:
-    """Return the host program, built once for its present sources; other test processes wait for the one that builds.
+    """Return the host program, built once for its current sources; other test processes wait for the one that builds.
 
-    Skips the calling test where Go is not installed. Raises RuntimeError with the compiler's words if it does not
+    Skips the calling test where Go is not installed. Raises RuntimeError with the compiler's message if it does not
     build.
     """
     go = shutil.which("go")
@@ -90,7 +90,7 @@ class FrameDecoder:
 
         The answer has `frame` (name, ref_id, meta, rows, fields with name, type, labels, config and values), `again`
         (the SDK's own JSON of that frame) and, for Arrow, `direct` (the SDK's JSON of the file). Raises ValueError with
-        the SDK's words if it cannot read the frame.
+        the SDK's message if it cannot read the frame.
         """
         stdin, stdout = _pipes(self._process)
         stdin.write(json.dumps({"format": format_name, "frame": base64.b64encode(frame).decode()}) + "\n")
@@ -126,12 +126,12 @@ class FrameDecoder:
 class PluginHost:
     """A plugin started by go-plugin as Grafana starts it, and asked over gRPC. A context manager.
 
-    `command` is the plugin's executable and arguments. The plugin sees no environment but `env` and what go-plugin
-    adds, as in Grafana. `auto_mtls` asks for mutual TLS. Several threads may ask at the same time.
+    `command` is the plugin's executable and arguments. The plugin's environment is `env` and what go-plugin adds,
+    nothing else, as in Grafana. `auto_mtls` asks for mutual TLS. Several threads may ask at the same time.
 
     `started` has pid, protocol, network, address and start_ms; `log` the lines of the plugin's and go-plugin's log,
-    which are JSON objects; `exit`, once the context is left, {"code": int, "graceful": bool}. Calls that nobody waits
-    for any more are cancelled on leaving.
+    which are JSON objects; `exit`, once the context is left, {"code": int, "graceful": bool}. Leaving the context
+    cancels calls that nobody waits for.
     """
 
     def __init__(
@@ -230,7 +230,7 @@ class PluginHost:
         return answer
 
     def cancel(self, number: int) -> bool:
-        """Cancel a call under way, as a closed panel does; False if there is none of that id."""
+        """Cancel a running call, as a closed panel does; False if no call has that id."""
         return bool(self.ask("cancel", target=number)["found"])
 
     def log_text(self) -> str:
@@ -273,7 +273,7 @@ class PluginHost:
 
     @contextmanager
     def _ending_after(self, seconds: float) -> Iterator[None]:
-        """Kill the host and the plugin if the block takes longer, so that nothing keeps the pipes open."""
+        """Kill the host and the plugin if the block takes longer, so that no process keeps the pipes open."""
         timer = threading.Timer(seconds, self._kill)
         timer.start()
         try:

@@ -1,4 +1,4 @@
-"""A database as a site has it, in WAL mode with a writer, and stores that follow it."""
+"""A database as on a real site, in WAL mode with a writer, and stores that follow it."""
 
 import shutil
 import sqlite3
@@ -52,7 +52,7 @@ def make_site(path: Path, units: int = 1_500) -> Path:
 
 @pytest.fixture(scope="session")
 def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a database that nobody opens."""
+    """Return a database that no test opens; tests copy it."""
     return make_site(tmp_path_factory.mktemp("site") / "ceems.db")
 
 
@@ -71,7 +71,7 @@ def writer(site: Path) -> Iterator[sqlite3.Connection]:
 
 
 def settings(folder: Path, **more: Any) -> MirrorSettings:
-    """Return settings with which nothing happens by itself."""
+    """Return settings with which the mirror does nothing unless a test asks for it."""
     return MirrorSettings(**{"folders": (folder,), "interval": 60.0, "retry": 0.0, **more})
 
 
@@ -86,13 +86,13 @@ async def following(path: Path, folder: Path, **more: Any) -> AsyncIterator[Mirr
 
 
 async def is_mirrored(store: MirroredStore) -> bool:
-    """Tell whether the mirror answers the next question."""
+    """Return whether the mirror answers the next question."""
     async with store.read() as reader:
         return isinstance(reader, MirrorReader)
 
 
 async def answers(store: MirroredStore | SqliteStore) -> list[Any]:
-    """Return the answers to all plans, in one reader."""
+    """Return the answers of one reader to all plans."""
     async with store.read() as reader:
         return [await ask(reader, plan) for plan in PLANS]
 

@@ -1,4 +1,4 @@
-"""Random tags as Kubernetes and OpenStack write them, and plans about the values within them."""
+"""Random tags as Kubernetes and OpenStack write them, and plans about the values in them."""
 
 import json
 import sqlite3
@@ -37,13 +37,13 @@ def nested_plans(draw: st.DrawFn) -> Plan:
         relation, value = draw(st.sampled_from(["<", "=", ">="])), draw(st.sampled_from([0.0, 1.0, 5.0]))
         return Scan(Table.UNITS, ("id",), Compare(key, relation, value), (Order("id"),))
     if kind == "order":
-        # Lists and objects have no order that means anything.
+        # The order of lists and objects has no meaning.
         return Scan(Table.UNITS, ("id",), Compare(key, ">", -1.0), (Order(key, draw(st.booleans())), Order("id")))
     return Scan(Table.UNITS, ("id", AllKeys("tags", numeric=False, nested=(name,))), order=(Order("id"),))
 
 
 def write_tags(writer: sqlite3.Connection, found: list[dict[str, Any]]) -> None:
-    """Write tags into as many units, and delete the others."""
+    """Write one set of tags into each of as many units, and delete the other units."""
     texts = [json.dumps(tags, ensure_ascii=False, separators=(",", ":")) for tags in found]
     writer.execute("BEGIN")
     writer.execute("DELETE FROM units WHERE id > ?", (len(texts),))

@@ -1,4 +1,4 @@
-"""Another user's look at a file: a child process that opens it as user nobody and says what came of it."""
+"""Opens a database as another user: a child process that runs as user nobody and reports the result."""
 
 import json
 import os
@@ -14,8 +14,8 @@ from tests.support.places import ROOT
 NOBODY = 65_534
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
-# Everything is imported (some of it by a first look) before the change of user, since nobody may not read where it
-# lies. Only the effective ids change, as in a process that was started with other rights than its user's.
+# Imports come before the change of user (some happen in a first call), since nobody may be unable to read the modules.
+# Only the effective ids change, as in a process that was started with other rights than its user's.
 _CHILD = """
 import _strptime, asyncio, json, os, sys
 from pathlib import Path
@@ -40,8 +40,8 @@ print(json.dumps(asyncio.run(look(Path(sys.argv[1])))))
 
 
 @dataclass(frozen=True)
-class Sight:
-    """What nobody saw: a number of units, or an error."""
+class Outcome:
+    """The result for user nobody: a number of units, or an error."""
 
     units: int | None = None
     error: str = ""
@@ -49,7 +49,7 @@ class Sight:
     detail: str = ""
 
 
-def look_as_nobody(path: Path) -> Sight:
+def open_as_nobody(path: Path) -> Outcome:
     """Open the database at the path as user nobody."""
     done = subprocess.run(
         [sys.executable, "-c", _CHILD, str(path), str(NOBODY)],
@@ -60,4 +60,4 @@ def look_as_nobody(path: Path) -> Sight:
         timeout=60,
     )
     assert done.returncode == 0, done.stderr
-    return Sight(**json.loads(done.stdout))
+    return Outcome(**json.loads(done.stdout))

@@ -1,4 +1,4 @@
-"""A site with every kind of user. What belongs to whom can be told from each name."""
+"""A site with every kind of user. Names show what belongs to whom."""
 
 from pathlib import Path
 from typing import Any

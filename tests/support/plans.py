@@ -85,7 +85,7 @@ keys = st.one_of(
 
 
 def conditions(table: Table, turn: int) -> st.SearchStrategy[Condition]:
-    """Return conditions that the table can be asked about."""
+    """Return conditions on the columns of a table."""
     texts = st.sampled_from(TEXTS[table])
     parts: list[st.SearchStrategy[Any]] = [
         st.builds(In, texts, words, st.booleans()),
@@ -128,7 +128,7 @@ def conditions(table: Table, turn: int) -> st.SearchStrategy[Condition]:
 
 
 def spans(turn: int) -> st.SearchStrategy[RanWithin]:
-    """Return times that units can have run in."""
+    """Return time ranges in which units can have run."""
     lengths = st.sampled_from([-1, 0, 1, 3_600, 86_400, 500_000])
     return st.builds(lambda start, length: RanWithin(start, start + length), moments(turn), lengths)
 
@@ -144,7 +144,7 @@ def _where(table: Table, turn: int) -> st.SearchStrategy[Condition]:
 
 @st.composite
 def scans(draw: st.DrawFn, turn: int) -> Scan:
-    """Return a scan whose order leaves nothing open."""
+    """Return a scan whose order is total."""
     table = draw(st.sampled_from(list(Table)))
     columns: list[str | AllKeys] = list(
         draw(st.lists(st.sampled_from((*TEXTS[table], *NUMBERS.get(table, ()))), min_size=1, max_size=4, unique=True))
@@ -176,7 +176,7 @@ def aggregates(draw: st.DrawFn, turn: int) -> Aggregate:
 
 @st.composite
 def prorated(draw: st.DrawFn, turn: int) -> Aggregate:
-    """Return an aggregation of the units that ran within a time, as prorated usage asks for it."""
+    """Return an aggregation of the units that ran in a time range, as prorated usage needs it."""
     by = tuple(draw(st.lists(st.sampled_from(GROUPS), max_size=3, unique=True)))
     measures = draw(st.lists(st.one_of(_of_keys(), _first), min_size=1, max_size=6))
     named = tuple(renamed(measure, f"m{index}") for index, measure in enumerate(measures))
@@ -212,7 +212,7 @@ def _of_keys() -> st.SearchStrategy[Measure]:
 
 
 def renamed(measure: Any, name: str) -> Any:
-    """Return the measure with another name."""
+    """Return the measure under another name."""
     fields = {field: getattr(measure, field) for field in measure.__struct_fields__}
     return type(measure)(**{**fields, "name": name})
 
@@ -231,7 +231,7 @@ def spreads(draw: st.DrawFn, turn: int) -> Spread:
 
 @st.composite
 def key_scans(draw: st.DrawFn, turn: int) -> KeyScan:
-    """Return a question for keys."""
+    """Return a plan that lists keys."""
     table = draw(st.sampled_from(KEYED))
     names = (*METRICS, "tags", "allocation") if table is Table.UNITS else METRICS
     columns = tuple(draw(st.lists(st.sampled_from(names), max_size=4, unique=True)))
@@ -240,7 +240,7 @@ def key_scans(draw: st.DrawFn, turn: int) -> KeyScan:
 
 @st.composite
 def distincts(draw: st.DrawFn, turn: int) -> Distinct:
-    """Return a look-up of different values."""
+    """Return a plan that lists distinct values."""
     table = draw(st.sampled_from(list(Table)))
     columns = tuple(draw(st.lists(st.sampled_from(TEXTS[table]), min_size=1, max_size=3, unique=True)))
     limit = draw(st.one_of(st.none(), st.integers(0, 4)))
@@ -254,8 +254,8 @@ def countings(draw: st.DrawFn, turn: int) -> Aggregate:
     start = draw(moments(turn))
     window = Within(Instant.ENDED, start, start + draw(st.sampled_from([-1, 0, 1, 3600, 500_000, 2**33])))
     named = st.builds(In, st.sampled_from(GROUPS), words, st.booleans())
-    others = draw(st.lists(st.one_of(named, st.builds(AnyOf, st.lists(named, max_size=3).map(tuple))), max_size=2))
-    where = draw(st.permutations([AnyOf((window, Running())), *others]))
+    further = draw(st.lists(st.one_of(named, st.builds(AnyOf, st.lists(named, max_size=3).map(tuple))), max_size=2))
+    where = draw(st.permutations([AnyOf((window, Running())), *further]))
     ended = CountIf("ended", Compare("ended_at_ts", ">", 0))
     return Aggregate(Table.UNITS, by, (Count("all"), ended, CountIf("running", Running())), AllOf(tuple(where)))
 
@@ -267,7 +267,7 @@ def plans(turn: int) -> st.SearchStrategy[Plan]:
 
 
 async def ask(reader: Reader, plan: Plan) -> Any:
-    """Return the answer of a plan."""
+    """Return the answer to a plan."""
     match plan:
         case Scan():
             return await reader.table(plan)

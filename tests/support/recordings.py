@@ -1,8 +1,8 @@
 """Recorded answers of the reference server.
 
-``synthetic.golden`` was recorded from the reference, ``synthetic.better`` holds the answers that our own rules give
-where the reference is wrong. ``e2e`` holds another project's data: it lies beside the repository on some machines only,
-and is asked there as well; `ALL` are the recordings that this machine has.
+``synthetic.golden`` was recorded from the reference; ``synthetic.better`` has the answers by this project's rules where
+the reference is wrong. ``e2e`` holds another project's data, which only some machines have beside the repository; the
+tests use it there too. `ALL` are the recordings that this machine has.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ SHARED = Path(os.environ.get("CEEMS_SHARED_GOLDEN", ROOT.parent / "shared" / "go
 
 @dataclass(frozen=True)
 class Recording:
-    """A question to the API and its answer; ``user`` None: nobody is signed in."""
+    """A question to the API and its answer; ``user`` is None if nobody is signed in."""
 
     index: int
     user: str | None
@@ -70,7 +70,7 @@ ALL = (
 
 
 async def gathered(questions: Iterable[Awaitable[str]]) -> list[str]:
-    """Ask, eight at a time, and return in order what was told of answers that differ."""
+    """Ask all questions, eight at a time; return the descriptions of the answers that differ, in order."""
     few = asyncio.Semaphore(8)
 
     async def ask(question: Awaitable[str]) -> str:

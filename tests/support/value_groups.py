@@ -1,4 +1,4 @@
-"""Questions about groups of tags, states and job size, which every store must answer in the same way."""
+"""Questions about groups by tags, states and job sizes, which every store must answer in the same way."""
 
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -46,10 +46,10 @@ def value_group_questions(draw: st.DrawFn) -> UsageQuestion | UsageOverTimeQuest
 
 
 async def check_value_groups(store: Store, file: Store, asked: list[UsageQuestion | UsageOverTimeQuestion]) -> None:
-    """Fail where a store and the file answer questions in different ways."""
+    """Fail if a store and the file give different answers."""
     ours, wanted = Ceems(store), Ceems(file)
     for question in asked:
-        told: Any = question  # when they differ
+        told: Any = question  # only in the message when they differ
         if isinstance(question, UsageQuestion):
             check_same(told, (await ours.usage(_VIEWER, question)).table, (await wanted.usage(_VIEWER, question)).table)
         else:

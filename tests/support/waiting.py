@@ -1,9 +1,9 @@
-"""Waits for what other processes do, and fails when it takes too long."""
+"""Waits for other processes, and fails if they take too long."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 
-_PATIENCE = 60.0  # seconds; long, for machines that are busy with other things
+_PATIENCE = 60.0  # seconds; long enough for a busy machine
 
 
 async def until(condition: Callable[[], bool], seconds: float = _PATIENCE) -> None:

@@ -17,7 +17,7 @@ from ceems_grpc.cli.server import server_settings
 from tests.package.bare.dockerfile import Stage, read_dockerfile
 from tests.package.bare.root import BareRoot, new_root, open_to_all
 from tests.support.bridge_servers import Files, serving
-from tests.support.bridged_host import check_same_from_there, there
+from tests.support.bridged_host import bridged_source, check_bridged_answers
 from tests.support.finished import finished
 from tests.support.go_host import PluginHost
 from tests.support.places import ROOT, SYNTHETIC
@@ -124,7 +124,7 @@ async def test_the_server_answers_grafana(image: BareRoot, plugin_folder: Path, 
             assert f"Uid:\t{USER}\t{USER}" in Path("/proc", str(remote.process.pid), "status").read_text()
         _check_health(image, stage, f"127.0.0.1:{remote.port}")
         with PluginHost([plugin_folder / program_name()], cwd=plugin_folder) as host:
-            check_same_from_there(host, there(files, remote))
+            check_bridged_answers(host, bridged_source(files, remote))
 
     async with serving(*arguments, command=image.command(*stage.entrypoint)) as remote:
         await asyncio.to_thread(check)

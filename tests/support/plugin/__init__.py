@@ -1,1 +1,1 @@
-"""The real plugin process, started and asked over gRPC as Grafana does it."""
+"""The real plugin process, started and queried over gRPC as Grafana does."""

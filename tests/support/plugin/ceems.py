@@ -1,4 +1,4 @@
-"""The real plugin process on a database, asked over gRPC as Grafana asks it."""
+"""The real plugin process on a database, queried over gRPC as Grafana does."""
 
 import json
 import sys
@@ -20,7 +20,7 @@ COMMAND = (sys.executable, "-m", "ceems_grpc", "serve")
 
 @dataclass
 class Answered:
-    """A resource's answer: status, headers, and the parts in which the body came."""
+    """A resource's answer: status, headers, and the body in the pieces in which it arrived."""
 
     status: int
     headers: dict[str, str]
@@ -73,7 +73,7 @@ class CeemsPlugin:
     async def query(
         self, login: str | None, models: dict[str, dict[str, Any]], window: tuple[int, int], *, role: str = "Viewer"
     ) -> dict[str, pb.DataResponse]:
-        """Ask queries by refId over a window in ms."""
+        """Send queries by refId; the window is in ms."""
         request = pb.QueryDataRequest(
             pluginContext=self.asker(login, role).context(),
             format=pb.ARROW,
@@ -92,7 +92,7 @@ class CeemsPlugin:
     async def table(
         self, login: str | None, model: dict[str, Any], window: tuple[int, int], *, role: str = "Viewer"
     ) -> pa.Table:
-        """Ask one query that answers one frame."""
+        """Send one query that is answered with one frame."""
         response = (await self.query(login, {"A": model}, window, role=role))["A"]
         assert not response.error, response.error
         assert len(response.frames) == 1
@@ -107,6 +107,6 @@ def read_frame(data: bytes) -> pa.Table:
 
 @asynccontextmanager
 async def ceems_plugin(database: Path, **settings: Any) -> AsyncIterator[CeemsPlugin]:
-    """Run the plugin for as long as the block lasts."""
+    """Run the plugin until the block ends."""
     async with running(COMMAND) as plugin:
         yield CeemsPlugin(plugin, {"path": str(database), **settings})

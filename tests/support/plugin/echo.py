@@ -1,4 +1,4 @@
-"""A whole plugin that needs nothing but the plugin layer: it answers with what it was asked."""
+"""A complete plugin that needs nothing but the plugin layer: it answers with the request that it received."""
 
 import asyncio
 import json
@@ -31,7 +31,7 @@ _log = logging.getLogger("echo")
 
 
 class Echo:
-    """Does what a query's or a request's JSON says. Cancelled work and closing are noted in the file `journal`."""
+    """Does what the JSON of a query or request says. It records cancelled work and closing in the file `journal`."""
 
     def __init__(self, settings: dict[str, str]) -> None:
         self._journal = Path(settings["journal"]) if "journal" in settings else None
@@ -140,7 +140,7 @@ class Echo:
             self._note(f"{what} stopped")
 
     async def _meet(self, parties: int) -> None:
-        """Return when as many queries as parties are here at once."""
+        """Return when `parties` queries wait here at the same time."""
         self._barrier = getattr(self, "_barrier", None) or asyncio.Barrier(parties)
         await self._barrier.wait()
 

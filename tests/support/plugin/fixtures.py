@@ -1,4 +1,4 @@
-"""Fixtures of tests that ask the real plugin; a folder's conftest.py imports those that the folder uses."""
+"""Fixtures of tests that query the real plugin; a folder's conftest.py imports those that the folder uses."""
 
 from collections.abc import AsyncIterator
 

@@ -1,4 +1,4 @@
-"""Starts plugins as Grafana does and talks to them over gRPC. For all tests that need a real plugin process."""
+"""Starts plugins as Grafana does and calls them over gRPC, for all tests that need a real plugin process."""
 
 import asyncio
 import base64
@@ -19,7 +19,7 @@ from ceems_grpc.pb import go_plugin_pb2, pluginv2_pb2
 from tests.support.places import ROOT
 
 ECHO = (sys.executable, "-m", "tests.support.plugin.echo")
-# All that Grafana passes besides its own GF_ settings.
+# Everything that Grafana passes besides its own GF_ settings.
 ENVIRONMENT = {
     "grafana_plugin_type": "datasource",
     "PLUGIN_PROTOCOL_VERSIONS": "2",
@@ -27,7 +27,7 @@ ENVIRONMENT = {
     "PLUGIN_MAX_PORT": "25000",
     "GF_VERSION": "13.1.0",
 }
-_PATIENCE = 60.0  # seconds; long, for machines that are busy with other things
+_PATIENCE = 60.0  # seconds; long enough for a busy machine
 
 
 @dataclass
@@ -61,7 +61,7 @@ class Plugin:
         self.process = process
         self.handshake = handshake
         self.standard_error = bytearray()
-        self.patience = _PATIENCE  # seconds that calls may take
+        self.patience = _PATIENCE  # seconds that a call may take
         self._reading: asyncio.Task[None] | None = None
         self.channel = grpc.aio.insecure_channel(
             handshake.target,
@@ -69,11 +69,11 @@ class Plugin:
         )
 
     async def call(self, name: str, request: Message, **metadata: str) -> Any:
-        """Call `Service.Method` that answers once; `_` in names of metadata is `-`."""
+        """Call a `Service.Method` with a single answer; `_` in names of metadata becomes `-`."""
         return await self.start(name, request, **metadata)
 
     async def collect(self, name: str, request: Message, **metadata: str) -> list[Any]:
-        """Call `Service.Method` that answers with a stream; wait for its end."""
+        """Call a `Service.Method` that answers with a stream; wait for the end of the stream."""
         return [answer async for answer in self.start(name, request, **metadata)]
 
     def start(self, name: str, request: Message, **metadata: str) -> Any:
@@ -142,13 +142,13 @@ async def spawn(
 
 
 def close_pipes(process: asyncio.subprocess.Process) -> None:
-    """Close what is left of a process that has ended: its pipes may still be open when the event loop ends."""
+    """Close the pipes of a process that has ended: they may still be open when the event loop ends."""
     process._transport.close()  # type: ignore[attr-defined]
 
 
 @asynccontextmanager
 async def running(command: Sequence[str] = ECHO, environment: Mapping[str, str] | None = None) -> AsyncIterator[Plugin]:
-    """Run a plugin for as long as the block lasts; `environment` is added to what Grafana passes."""
+    """Run a plugin until the block ends; `environment` is added to what Grafana passes."""
     process = await spawn(command, {**ENVIRONMENT, **(environment or {})})
     assert process.stdout
     assert process.stderr
@@ -229,12 +229,12 @@ def _query(ref_id: str, model: Mapping[str, Any]) -> pluginv2_pb2.DataQuery:
 
 
 def lines(file: Path) -> list[str]:
-    """Read the lines of a file, none if there is no such file yet."""
+    """Read the lines of a file; none if the file does not exist yet."""
     return file.read_text().splitlines() if file.exists() else []
 
 
 def alive(pid: int) -> bool:
-    """Say whether a process exists and is no zombie."""
+    """Return whether a process exists and is not a zombie."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text()
     except (ProcessLookupError, FileNotFoundError):

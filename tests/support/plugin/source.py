@@ -1,4 +1,4 @@
-"""Asks one running plugin about several databases: each with its settings is a data source of its own."""
+"""Queries one running plugin about several databases: each, with its settings, is a separate data source."""
 
 import json
 from pathlib import Path
@@ -38,7 +38,7 @@ def source(plugin: Plugin, database: Path | str, **settings: Any) -> Source:
 
 
 def error_of(answer: Answered) -> tuple[int, str, str]:
-    """Return status, type and message of an answer that must be the API's error object."""
+    """Check that an answer is the API's error object; return its status, type and message."""
     assert answer.headers["Content-Type"] == "application/json"
     body = answer.json
     assert list(body) == ["status", "data", "errorType", "error"]

@@ -1,8 +1,8 @@
 """The plugin, with each step of its event loop timed: ``python -m tests.support.plugin.watched FILE serve``.
 
-A step is what the loop runs between two looks at its sockets: everybody waits for it. Its time is the processor time of
-the loop's thread, so that a busy machine counts for nothing. Long steps are appended to the file, one a line: the
-moment (of the monotonic clock, in seconds), the milliseconds, and what ran.
+A step is what the loop runs between two polls of its sockets: every request waits for it. Its time is the processor
+time of the loop's thread, so that the load of the machine does not count. Long steps are appended to the file, one a
+line: when it ran (monotonic clock, seconds), its length in milliseconds, and what ran.
 """
 
 import asyncio.events

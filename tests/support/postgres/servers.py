@@ -1,6 +1,6 @@
-"""Real PostgreSQL servers for tests: made in a temporary folder, on loopback, gone afterwards.
+"""Real PostgreSQL servers for tests: created in a temporary folder, on loopback, removed afterwards.
 
-PostgreSQL refuses to run as root, so a server of root's tests runs as user postgres (or nobody).
+PostgreSQL refuses to run as root: if root runs the tests, the server runs as user postgres (or nobody).
 """
 
 import os
@@ -37,7 +37,7 @@ _PATIENCE = 120.0  # seconds that initdb and pg_ctl may take; pg_ctl itself wait
 
 
 def binaries() -> Path | None:
-    """Return the folder of PostgreSQL 15's programs, or of a newer version's, or None where none is installed."""
+    """Return the folder with the programs of PostgreSQL 15 or a newer version; None if none is installed."""
     for folder in (*sorted(Path("/usr/lib/postgresql").glob("*/bin")), *map(Path, os.get_exec_path())):
         if (folder / "initdb").exists() and (folder / "pg_ctl").exists():
             return folder
@@ -45,7 +45,7 @@ def binaries() -> Path | None:
 
 
 class Server:
-    """A server with one superuser. Passwords are asked for over TCP. What it finds in its folder, it goes on with."""
+    """A server with one superuser. TCP connections need a password. An existing data folder is used as it is."""
 
     def __init__(self, folder: Path) -> None:
         found = binaries()
@@ -70,13 +70,13 @@ class Server:
         return self.folder / "data"
 
     def start(self, **more: str) -> None:
-        """Start the server, and wait until it answers; ``more``: settings by name."""
+        """Start the server and wait until it answers. ``more``: additional settings by name."""
         settings = {**_SETTINGS, **more, "port": str(self.port), "unix_socket_directories": str(self.folder)}
         options = " ".join(f"-c {name}={value}" for name, value in settings.items())
         self._do("pg_ctl", "start", "-D", str(self._data), "-w", "-o", options, "-l", str(self.folder / "log"))
 
     def stop(self, mode: str = "immediate") -> None:
-        """Stop the server as a crash does (``immediate``), or in order (``fast``)."""
+        """Stop the server as a crash does (``immediate``) or cleanly (``fast``)."""
         for connection in self._connections.values():
             connection.close()
         self._connections.clear()
@@ -84,7 +84,7 @@ class Server:
             self._do("pg_ctl", "stop", "-D", str(self._data), "-m", mode, "-w")
 
     def url(self, database: str = "postgres", user: str = SUPERUSER) -> str:
-        """Return a URL without a password, as settings have it."""
+        """Return a URL without a password, as in the settings of a data source."""
         return f"postgresql://{user}@127.0.0.1:{self.port}/{database}"
 
     def full_url(self, database: str = "postgres", user: str = SUPERUSER, password: str = PASSWORD) -> str:
@@ -99,7 +99,7 @@ class Server:
         return name
 
     def run(self, *statements: str, database: str = "postgres") -> None:
-        """Run statements as the superuser, each by itself."""
+        """Run statements as the superuser, each in its own transaction."""
         with self._open(database).cursor() as cursor:
             for statement in statements:
                 cursor.execute(statement)
@@ -112,7 +112,7 @@ class Server:
             return list(zip(*(column.to_pylist() for column in found.columns), strict=True))
 
     def _open(self, database: str) -> dbapi.Connection:
-        """Return a connection that stays open, since opening one takes longer than most statements."""
+        """Return a connection that is kept open, since opening one takes longer than most statements."""
         if database not in self._connections:
             self._connections[database] = dbapi.connect(self.full_url(database), autocommit=True)
         return self._connections[database]
@@ -191,7 +191,7 @@ def empty_database(server: Server) -> str:
 
 
 def _place() -> str:
-    """Return a folder for servers: in memory, where there is enough. Its path is short, as paths of sockets must be."""
+    """Return a folder for servers, in memory if there is enough. Its path is short, as the paths of sockets must be."""
     with suppress(OSError):
         if os.access("/dev/shm", os.W_OK) and shutil.disk_usage("/dev/shm").free > _LEAST_FREE:
             return "/dev/shm"
@@ -199,7 +199,7 @@ def _place() -> str:
 
 
 def _unprivileged() -> pwd.struct_passwd | None:
-    """Return the user that a server runs as, or None for the own user."""
+    """Return the user that a server runs as; None means the user who runs the tests."""
     if os.geteuid() != 0:
         return None
     for name in ("postgres", "nobody"):

@@ -1,4 +1,4 @@
-"""Databases in PostgreSQL set up as the documentation has it: roles by scripts, tables as the command prints them."""
+"""Databases in PostgreSQL, set up as documented: roles by the scripts, tables by the printed statements."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ OWNER, FEEDER, READER = (PASSWORDS[f"{role}_password"] for role in ("owner", "fe
 
 @cache
 def printed_setup(*options: str) -> str:
-    """Return what `ceems-grpc feed --print-setup` prints, which is the same each time."""
+    """Return what `ceems-grpc feed --print-setup` prints."""
     command = [sys.executable, "-m", "ceems_grpc", "feed", "--print-setup", *options]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
@@ -34,7 +34,7 @@ def new_database(server: Server) -> str:
 
 
 def new_sharded_database(shards: Shards) -> str:
-    """Make a database whose large tables lie on all shards; it has the same name everywhere."""
+    """Make a database whose large tables are spread over all shards; it has the same name on each server."""
     coordinator = shards.coordinator
     name = coordinator.new_database()
     names = ",".join(shards.shards)
@@ -47,7 +47,7 @@ def new_sharded_database(shards: Shards) -> str:
         coordinator.psql(
             script("shard.sql"), name, shard=shard, host="127.0.0.1", port=str(server.port), dbname=name, **PASSWORDS
         )
-        mapping = f"OPTIONS (user '{SUPERUSER}', password '{PASSWORD}')"  # for the tests to look at everything
+        mapping = f"OPTIONS (user '{SUPERUSER}', password '{PASSWORD}')"  # so that tests can read everything
         coordinator.run(f"CREATE USER MAPPING FOR {SUPERUSER} SERVER {shard} {mapping}", database=name)
     coordinator.psql(printed_setup("--shards", names), name, "ceems_owner", password=OWNER)
     coordinator.psql(script("grants.sql"), name, "ceems_owner", password=OWNER, schema="ceems")

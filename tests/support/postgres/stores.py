@@ -1,4 +1,4 @@
-"""A database file, fed into PostgreSQL, and the store that reads it there."""
+"""Database files fed into PostgreSQL, and the stores that read them there."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -28,8 +28,8 @@ def fed(
     user: str = SUPERUSER,
     password: str = PASSWORD,
 ) -> None:
-    """Feed a file into a database as it is now."""
-    # Python's SQLite, since these tests also open files through it.
+    """Feed the current contents of a file into a database."""
+    # Uses Python's SQLite, since these tests also open files through it.
     feed_once(path, server.url(database, user), password=password, site=site, zone=zone, open_rows=PythonRows)
 
 
@@ -60,7 +60,7 @@ def statements(trace: QueryTrace) -> str:
 
 @contextmanager
 def locked(server: Server, database: str, table: str) -> Iterator[None]:
-    """Keep everybody from reading a table."""
+    """Hold a lock on a table that blocks all readers."""
     with dbapi.connect(server.full_url(database)) as connection, connection.cursor() as cursor:
         cursor.execute(f"LOCK TABLE ceems.{table} IN ACCESS EXCLUSIVE MODE")
         yield
@@ -68,13 +68,13 @@ def locked(server: Server, database: str, table: str) -> Iterator[None]:
 
 
 async def is_waiting(server: Server, database: str) -> bool:
-    """Tell whether a statement in the database waits for a lock."""
+    """Return whether a statement in the database waits for a lock."""
     statement = f"SELECT 1 FROM pg_stat_activity WHERE datname = '{database}' AND wait_event_type = 'Lock'"
     return bool(await asyncio.to_thread(server.rows, statement))
 
 
 def disconnect(server: Server, database: str) -> None:
-    """End all connections of stores to the database."""
+    """Terminate all connections of stores to the database."""
     server.rows(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         f" WHERE datname = '{database}' AND application_name = 'ceems-grpc'"
@@ -82,13 +82,13 @@ def disconnect(server: Server, database: str) -> None:
 
 
 def connections(server: Server, database: str) -> int:
-    """Return how many connections of stores to the database there are."""
+    """Return the number of connections of stores to the database."""
     return len(
         server.rows(f"SELECT 1 FROM pg_stat_activity WHERE datname = '{database}' AND application_name = 'ceems-grpc'")
     )
 
 
 async def units_of(store: PostgresStore) -> int:
-    """Return the number of units, by a reader of its own."""
+    """Return the number of units as a new reader sees it."""
     async with store.read() as reader:
         return await count(reader)
