@@ -1,1 +1,1 @@
-"""Tests of `ceems-grpc server`, and of plugins that get their answers from one."""
+"""Tests of `ceems-grpc server`, and of plugins that are answered by one."""

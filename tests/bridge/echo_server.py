@@ -1,4 +1,4 @@
-"""A bridge server that answers as `tests.support.plugin.echo` does, and not from a database."""
+"""A bridge server that answers as `tests.support.plugin.echo` does, without a database."""
 
 import argparse
 import asyncio
@@ -24,7 +24,7 @@ from tests.support.plugin.echo import Echo
 
 @dataclass
 class _Seen:
-    """What a request brought with it, as JSON in a frame."""
+    """What a request carried, as JSON in a frame."""
 
     context: PluginContext
 
@@ -35,7 +35,7 @@ class _Seen:
 
 
 class RemoteEcho(Echo):
-    """Also tells what came of the data source's settings."""
+    """Also reports the settings of the data source that arrived."""
 
     async def query(self, context: PluginContext, query: DataQuery) -> Sequence[Frame]:
         if json.loads(query.json).get("do") == "settings":
@@ -57,5 +57,5 @@ if __name__ == "__main__":
     add_options(parser)
     options = parser.parse_args()
     start_logging({"GF_PLUGIN_LOG_LEVEL": options.log_level})
-    # The database is none: its path is the file that cancelled work is noted in.
+    # There is no database: its path is the file in which cancelled work is recorded.
     sys.exit(asyncio.run(_serve(server_settings(options), Path(options.database))))

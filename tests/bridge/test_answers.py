@@ -1,4 +1,4 @@
-"""What comes through a bridge is what the plugin itself would have answered: two real processes on one database."""
+"""Answers through a bridge equal those of the plugin itself: two real processes on one database."""
 
 import asyncio
 import json
@@ -52,7 +52,7 @@ async def test_every_recorded_answer_as_a_frame(ceems: BridgedPlugin, local: Cee
     assert len(cases) >= 35
     through = await gathered([frames.difference(ceems, case) for case in cases])
     assert through == await gathered([frames.difference(local, case) for case in cases])
-    assert len(through) <= 1  # panels have other words than the API for a question without a user
+    assert len(through) <= 1  # panels have another message than the API for a question without a user
 
 
 @pytest.mark.parametrize("form", [pb.ARROW, pb.JSON])
@@ -67,7 +67,7 @@ async def test_chunks_are_those_of_the_plugin_itself(
         return sorted(got, key=lambda chunk: str(chunk.refId))
 
     def content(chunks: list[pb.QueryChunkedDataResponse]) -> list[Any]:
-        # How long it took is told in the schema.
+        # The schema holds how long the query took.
         read = read_frame if form == pb.ARROW else lambda frame: json.loads(frame)["data"]
         return [(one.refId, one.frameId, one.status, one.error, one.frame and read(one.frame)) for one in chunks]
 
@@ -122,7 +122,7 @@ async def test_metrics_are_those_of_both_processes_told_apart(ceems: BridgedPlug
     requests = [line for line in lines if line.startswith("grafana_plugin_request_total") and '"queryData"' in line]
     assert [f'server="localhost:{server.port}"' in line for line in requests].count(True) >= 1
     assert [f'server="localhost:{server.port}"' in line for line in requests].count(False) >= 1
-    # What Prometheus refuses: a metric that is described in two places, or a sample given twice.
+    # Prometheus refuses a metric that is described twice, or a sample that occurs twice.
     described = [line.split()[2] for line in lines if line.startswith("# TYPE")]
     assert len(described) == len(set(described))
     samples = [line.rpartition(" ")[0] for line in lines if not line.startswith("#")]
@@ -179,7 +179,7 @@ async def test_data_sources_of_two_grafanas_with_the_same_uid_are_kept_apart(
     generous = bridged(plugin, files, server.port, adminRole="Viewer")
     question = {"A": {"queryType": "units", "admin": True}}
     for _ in range(2):
-        # The server sees the same organization, uid and time of the settings from both.
+        # From both, the server receives the same organization, uid and time of the settings.
         generous.uid = strict.uid = "ceems"
         async with running(COMMAND) as other:
             generous.plugin = other

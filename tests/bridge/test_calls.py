@@ -1,4 +1,4 @@
-"""What is passed on with a call, and what is not: deadlines, cancellation, traces, sizes, secrets."""
+"""What is forwarded with a call, and what is not: deadlines, cancellation, traces, sizes, secrets."""
 
 import asyncio
 import json
@@ -154,7 +154,7 @@ async def test_a_trace_and_the_id_of_the_request_go_along(echo: BridgedPlugin, s
     await call(echo.plugin, "Data.QueryData", echo.asker("ann").queries(A={}), metadata=metadata)
     wanted = {trace, jaeger, "from-grafana"}
     await until(lambda: wanted <= {line.get("requestId") for line in server.log})
-    # Without any of them the plugin makes one up.
+    # Without any of them, the plugin makes its own.
     await call(echo.plugin, "Data.QueryData", echo.asker("someone-else").queries(A={}))
     await until(lambda: any(line.get("user") == "someone-else" for line in server.log))
     (there,) = [line["requestId"] for line in server.log if line.get("user") == "someone-else"]

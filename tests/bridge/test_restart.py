@@ -1,4 +1,4 @@
-"""A server that is killed and started again while it is asked: what is asked next is answered right."""
+"""A server that is killed and restarted under load: later questions are answered correctly."""
 
 import asyncio
 import json
@@ -24,18 +24,18 @@ from tests.support.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-GUARD = 60  # seconds after which something hangs
+GUARD = 60  # seconds after which a call counts as hanging
 ANSWER = "/test.Test/Answer"
 WINDOW = (1_763_000_000_000, 1_767_300_000_000)
 MODEL = {"queryType": "units"}
-# How long a server lets calls go on when it is told to stop.
+# How long a server lets calls continue after it is told to stop.
 _GRACE_SECONDS = 5.0
-# A question waits 2.5 s for its server (`remote.connection`), of which connecting anew takes a part.
+# A question waits 2.5 s for its server (`remote.connection`); reconnecting takes part of that time.
 _SOON_SECONDS = 1.5
 
 
 class Load:
-    """Askers that never stop; every answer is checked."""
+    """Clients that query without pause; every answer is checked."""
 
     def __init__(self, ceems: BridgedPlugin, wanted: pa.Table) -> None:
         self._ceems = ceems
@@ -55,7 +55,7 @@ class Load:
                 self.wrong.append(answer)
 
     async def more(self, count: int = 20) -> None:
-        """Wait until so many more questions were answered."""
+        """Wait until a number of further questions were answered."""
         wanted = self.right + count
         await until(lambda: self.right >= wanted)
 
@@ -71,7 +71,7 @@ async def test_killed_and_restarted_under_load(plugin: Plugin, files: Files, dat
             await server.kill()
             await server.start()
             await load.more()
-        # Also one that ends as services are ended, with questions under way.
+        # Also a server that is stopped as services are, while questions run.
         assert await server.stop() == 0
         await server.start()
         await load.more()
@@ -79,7 +79,7 @@ async def test_killed_and_restarted_under_load(plugin: Plugin, files: Files, dat
             asker.cancel()
         await asyncio.gather(*askers, return_exceptions=True)
         assert load.wrong == []
-        # Within the time that a start takes here, nobody even notices.
+        # A restart is fast enough here that no client notices.
         logged = [line for line in [*plugin.log(), *server.log] if line.get("@level") == "error"]
         statuses = {error.partition(" ")[0] for error in load.errors}
         assert statuses <= {"503"}, "\n".join([*load.errors, *map(str, logged)])
@@ -126,7 +126,7 @@ async def test_streams_end_with_the_server_and_start_again(plugin: Plugin, files
 
 
 async def _ends_in_order(server: Server, running: AsyncIterator[Any]) -> bool:
-    """Stop the server; tell whether the stream ended without an error, which it must if the server was fast enough."""
+    """Stop the server; return whether the stream ended without an error, as it must if the server was fast."""
     began = time.monotonic()
     stopping = asyncio.create_task(server.stop())
     error = None
@@ -146,11 +146,11 @@ async def test_a_question_under_way_is_asked_again_when_the_server_dies(
     for turn in range(10):
         if await _is_asked_again(plugin, files, tmp_path / f"journal-{turn}"):
             return
-    pytest.fail("no server was back in time")
+    pytest.fail("the server was never back in time")
 
 
 async def _is_asked_again(plugin: Plugin, files: Files, journal: Path) -> bool:
-    """Let a server die while it is asked; tell whether the question was asked again, which it must if that was soon."""
+    """Kill a server during a question; return whether it was repeated, as it must be if the server is back soon."""
     async with serving(*files.tls, *files.tokens, "--database", str(journal), command=ECHO) as server:
         server.freeze_port()
         ceems = bridged(plugin, files, server.port)
@@ -174,7 +174,7 @@ async def test_a_call_that_is_answered_during_the_diagnosis_of_another() -> None
 
         class Diagnosed(BridgeConnection):
             async def diagnose(self) -> RemoteError | None:
-                """Find that nothing listens, just before the server is back and somebody is answered."""
+                """Find that nothing listens, just before the server is back and answers another client."""
                 trouble = await super().diagnose()
                 if not server.runs:
                     await server.start()
@@ -197,7 +197,7 @@ async def test_a_call_that_the_server_cancels_as_it_ends_is_asked_again() -> Non
 
 
 class Answering:
-    """A server on a port that answers what it is asked, after so many ``cancels``; it does not run at first."""
+    """A server on a port that is stopped at first; it cancels the first ``cancels`` calls and answers the rest."""
 
     def __init__(self, port: int) -> None:
         self.endpoint = Endpoint(f"127.0.0.1:{port}", plain_text=True)

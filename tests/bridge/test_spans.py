@@ -1,4 +1,4 @@
-"""Where the plugin sends spans, the server's continue them."""
+"""The server's spans continue those of the plugin, if the plugin sends any."""
 
 from ceems_grpc.grafana.serve.telemetry.trace_context import trace_context
 from ceems_grpc.grafana.serve.telemetry.tracing import outgoing_trace, request_span, start_tracing, stop_tracing

@@ -1,4 +1,4 @@
-"""What keeps plugins that merge sources from asking too much of a server: its queue, and the limits it was given."""
+"""A server's queue and limits protect it from plugins that merge sources."""
 
 import asyncio
 import json
@@ -50,7 +50,7 @@ from tests.support.plans import Plan, ask
 from tests.support.plugin.process import Asker
 
 DAY = 86_400
-UNITS = 20_000  # several batches, and more than is on its way in messages
+UNITS = 20_000  # several batches, and more than what messages in transit hold
 SMALL = Distinct(Table.UNITS, ("cluster_id",))
 LARGE = Aggregate(Table.UNITS, (), (Count("n"),))
 
@@ -63,7 +63,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @asynccontextmanager
 async def remote(path: Path, queue: Queue, limits: StoreLimits | None = None) -> AsyncIterator[RemoteStore]:
-    """Serve a database on loopback with a queue of the test's own, and open it from there."""
+    """Serve a database on loopback with the test's own queue, and open it as a remote store."""
     live = SqliteStore(path, zone=PARIS)
     server = grpc.aio.server()
     server.add_generic_rpc_handlers([StoreService(live, queue, limits).handler()])
@@ -83,7 +83,7 @@ def endpoint(files: Files, server: Server) -> Endpoint:
 
 
 def narrow(waiting: int = 0) -> Queue:
-    """Return a queue with one place in each lane, where so many may wait."""
+    """Return a queue with one place in each lane, and a limited number of waiting places."""
     return Queue({cost: Lane(cost, running=1, waiting=waiting) for cost in CostClass})
 
 
@@ -111,9 +111,9 @@ async def test_readers_and_descriptions_take_a_turn_too(database: Path) -> None:
 
 
 async def test_nobody_holds_a_turn_who_does_not_read_on(database: Path) -> None:
-    """Who merges two servers reads from one while it waits for the other."""
+    """A plugin that merges two servers reads from one while it waits for the other."""
     scan = Scan(Table.UNITS, ("uuid", "tags"), order=(Order("uuid"),))
-    # One waits: the server works on the next rows of an answer before these have been read.
+    # One question waits: the server prepares the next rows of an answer before the previous ones have been read.
     async with remote(database, narrow(1)) as store, store.read() as first, store.read() as second:
         halfway = first.batches(scan)
         begun = await anext(halfway)
@@ -143,7 +143,7 @@ async def test_a_server_gives_no_more_units_than_it_may(database: Path, by_batch
             return int((await reader.table(asked)).num_rows)
 
     async with remote(database, Queue(), StoreLimits(rows=1_000)) as store:
-        # A plugin with the same limit asks for one more, to see that there are more.
+        # A plugin with the same limit requests one more row, to see whether there are more.
         assert await rows(store, replace(scan, limit=1_001)) == 1_001
         for asked in (scan, replace(scan, limit=1_002)):
             with pytest.raises(StoreError, match="at most 1000 units") as caught:
@@ -154,7 +154,7 @@ async def test_a_server_gives_no_more_units_than_it_may(database: Path, by_batch
 
 
 async def test_answers_are_cut_to_the_messages_that_a_server_may_send(database: Path, tmp_path: Path) -> None:
-    """A server of small messages gives answers that are larger than one of them, whole."""
+    """A server with small messages sends answers that are larger than one message, complete."""
     files = Files(tmp_path)
     arguments = ("--database", str(database), "--mirror", "off", "--max-answer-size", "1", *files.tls, *files.tokens)
     columns = ("uuid", "tags", "name", "username", "project", "allocation", "created_at", "started_at", "ended_at")
@@ -186,7 +186,7 @@ async def test_options_of_the_server_reach_the_store_service(database: Path, tmp
 
 @given(st.lists(st.integers(0, 300), max_size=40), st.integers(1, 500))
 def test_pieces_are_small_and_together_the_whole(lengths: list[int], most: int) -> None:
-    """Also where one row is much larger than the others."""
+    """Also if one row is much larger than the others."""
     table = pa.table({"text": pa.array(["x" * length for length in lengths], pa.string())})
     pieces = list(_cut(table, most))
     assert pa.concat_tables(pieces).equals(table)
@@ -229,7 +229,7 @@ def test_plans_are_weighed_by_their_span_and_whom_they_name(plan: Plan, cost: Co
 
 
 async def test_a_plugins_own_services_and_merged_questions_wait_in_one_queue(database: Path) -> None:
-    """The server's view for a data source and its store service share their lanes."""
+    """The server's data source and its store service share the lanes of one queue."""
     settings = Settings.from_json(b'{"path": "%s", "mirror": {"mode": "off"}}' % str(database).encode())
     shared = SharedDatabase(ServerPolicy(settings))
     shared.queue = narrow()

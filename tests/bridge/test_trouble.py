@@ -1,4 +1,4 @@
-"""Every kind of trouble on the way to a server has a sentence of its own, for health and for queries alike."""
+"""Every kind of trouble on the way to a server has its own message, the same for health and for queries."""
 
 import asyncio
 import json
@@ -38,7 +38,7 @@ async def server(files: Files, database: Path) -> AsyncIterator[Server]:
 
 
 async def trouble_of(ceems: BridgedPlugin) -> tuple[int, str]:
-    """Ask for health, then a query; both must say the same. Return the query's status and the words."""
+    """Ask for health, then send a query; both must say the same. Return the query's status and message."""
     request = pb.CheckHealthRequest(pluginContext=ceems.asker("admin", "Admin").context())
     health = await ceems.plugin.call("Diagnostics.CheckHealth", request)
     assert health.status == pb.CheckHealthResponse.ERROR
@@ -127,7 +127,7 @@ _Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 @asynccontextmanager
 async def listener(serve: _Serve, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
-    """Listen with something that is not a ceems-grpc server; give its port."""
+    """Listen with something that is not a ceems-grpc server; yield its port."""
     listening = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
     try:
         yield listening.sockets[0].getsockname()[1]

@@ -1,4 +1,4 @@
-"""Who is let in, with real servers: tokens, certificates, and what must not be open to the network."""
+"""Access to real servers: tokens, certificates, and what must not be open to the network."""
 
 import asyncio
 import os
@@ -110,7 +110,7 @@ async def test_a_plugin_without_the_token_is_told_so(
     assert health.status == pb.CheckHealthResponse.ERROR
     assert health.message.startswith(f"localhost:{server.port}: {said}")
     resource = await ceems.resource("user0000", "units")
-    assert resource.status == 502  # a browser takes 401 for the end of its own session
+    assert resource.status == 502  # a browser would take 401 for the end of its own session
     assert said in resource.json["message"]
     listening = pb.SubscribeStreamRequest(pluginContext=ceems.asker("user0000").context(), path="stats")
     with pytest.raises(grpc.aio.AioRpcError, match=said):
@@ -146,7 +146,7 @@ async def test_a_certificate_is_renewed_while_the_server_runs(plugin: Plugin, tm
         after = bridged(plugin, files, server.port, {"token": files.token, "caCert": new.certificate})
         assert (await error_of(before))[0] == 200
         pair = new.issue("localhost")
-        # Half a renewal: the former certificate stays.
+        # After half a renewal, the previous certificate stays in use.
         (tmp_path / "server.crt").write_text(pair.certificate)
         assert (await health_of(bridged(plugin, files, server.port))).status == pb.CheckHealthResponse.OK
         assert any("belongs to another certificate" in message for message in server.messages())
@@ -306,7 +306,7 @@ def _no_certificate(files: Files) -> None:
 
 
 def _large_curve(files: Files) -> None:
-    """Write a key on a curve that TLS libraries know and gRPC's does not; trustme makes none."""
+    """Write a key on a curve that TLS libraries know but gRPC's does not; trustme cannot make one."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec

@@ -40,7 +40,7 @@ OWNERS = [
     *[("c1", "alpha", user) for user in ("ann", "bob", "alpha:svc")],
     *[("c2", "alpha", user) for user in ("cat", "alpha:svc")],
     ("c1", "beta", "cat"),
-    ("c2", "gone", "ann"),  # of a project that ann is no member of (any more)
+    ("c2", "gone", "ann"),  # of a project of which ann is not a member (any more)
 ]
 
 
@@ -83,7 +83,7 @@ async def units_of(ceems: Ceems, login: str, selection: Selection, admin: AsAdmi
 
 
 async def usage_of(ceems: Ceems, login: str, selection: Selection, admin: AsAdmin = False) -> Owners:
-    """Return whose usage is seen, which must be the same in every mode."""
+    """Return the users whose usage is seen, which must be the same in every mode."""
     groups = ("cluster_id", "project", "username")
     answers = []
     for mode, source in (*((Mode.CURRENT, source) for source in Source), (Mode.GLOBAL, Source.UNITS)):
@@ -107,7 +107,9 @@ BETA = {("c1", "beta", "cat")}
 async def test_units_are_ones_own(ceems: Ceems) -> None:
     assert await units_of(ceems, "ann", Selection()) == {("c1", "alpha", "ann"), ("c2", "gone", "ann")}
     assert await units_of(ceems, "nobody", Selection()) == set()
-    assert await units_of(ceems, "root", Selection()) == set(), "an administrator who asks as oneself is like others"
+    assert await units_of(ceems, "root", Selection()) == set(), (
+        "administrators are ordinary users unless they ask as such"
+    )
 
 
 async def test_units_of_the_service_account_when_its_project_is_asked_on_the_members_cluster(ceems: Ceems) -> None:
@@ -191,12 +193,12 @@ async def test_nobody_is_told_to_sign_in(ceems: Ceems) -> None:
     ("login", "uuids", "clusters", "allowed"),
     [
         ("ann", ("0", "1", "2"), ("c1",), True),  # colleagues' units too
-        ("ann", ("0", "0"), ("c1",), True),  # asked twice counts once
+        ("ann", ("0", "0"), ("c1",), True),  # repeated values count once
         ("ann", ("0",), ("c2",), False),
         ("ann", ("0",), (), False),
-        ("ann", ("0", "3"), ("c1", "c2"), False),  # a project of that name on another cluster
+        ("ann", ("0", "3"), ("c1", "c2"), False),  # a project with the same name on another cluster
         ("ann", ("0", "none"), ("c1",), False),
-        ("ann", ("6",), ("c2",), False),  # one's own, of a project that one is no member of
+        ("ann", ("6",), ("c2",), False),  # the viewer's own unit, in a project of which the viewer is not a member
         ("cat", ("3", "5"), ("c1", "c2"), True),
         ("root", ("0",), ("c1",), False),
         ("ann", ("' OR 1=1 --",), ("c1",), False),
@@ -304,6 +306,6 @@ async def test_listing_all_clusters_is_as_administering_all(tmp_path: Path, clus
             connection.execute("UPDATE admin_users SET clusters = ?", [json.dumps(clusters)])
         connection.commit()
     service = Ceems(SqliteStore(path, zone=PARIS))
-    # As an administrator, who names a user gets the projects of which that user is a member: here none.
+    # An administrator who names a user gets the projects of which that user is a member: here none.
     assert await usage_of(service, "ann", Selection(users=("gone",)), "auto") == set()
     await service.close()

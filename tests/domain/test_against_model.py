@@ -1,4 +1,4 @@
-"""The real answers, from real files, against the plain model's: random databases, random questions, random users."""
+"""Answers from real files against those of the model: random databases, random questions, random users."""
 
 import asyncio
 import json
@@ -41,7 +41,7 @@ _Result = TypeVar("_Result")
 _few = settings(
     max_examples=30,
     deadline=None,
-    phases=(Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink),  # explaining takes minutes
+    phases=(Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink),  # Hypothesis's explain phase takes minutes
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
 )
 
@@ -49,7 +49,7 @@ Ask = Callable[[Ceems, Model, Any, Viewer | None], Awaitable[None]]
 
 
 def run(contents: Contents, asked: Sequence[tuple[Any, Viewer | None]], ask: Ask) -> None:
-    """Write the database, open it and ask the questions of it."""
+    """Write the database, open it and ask it the questions."""
 
     async def everything(path: Path) -> None:
         ceems = Ceems(SqliteStore(path, zone=contents.zone))
@@ -65,7 +65,7 @@ def run(contents: Contents, asked: Sequence[tuple[Any, Viewer | None]], ask: Ask
 
 
 async def both(ours: Callable[[], Awaitable[_Result]], model: Callable[[], Any]) -> tuple[_Result, Any] | None:
-    """Return both answers; where the model says that it is an error, check that ours is the same."""
+    """Return both answers; if the model refuses, check that the real answer is the same error."""
     status, wanted = 200, None
     try:
         wanted = model()
@@ -85,7 +85,7 @@ def same_rows(answer: Answer, wanted: list[Row], columns: tuple[str, ...]) -> No
 
 
 def with_questions(questions: Callable[[int], st.SearchStrategy[Any]]) -> st.SearchStrategy[Any]:
-    """Return databases, each with a few questions about it and who asks them."""
+    """Return databases, each with a few questions about it and their viewers."""
     return databases().flatmap(
         lambda contents: st.tuples(
             st.just(contents),
@@ -124,7 +124,7 @@ def test_units_as_a_stream(case: tuple[Contents, list[tuple[UnitsQuestion, Viewe
         async def collect() -> list[Row]:
             stream = ceems.units_stream(viewer, question, timezone, warnings)
             batches = [batch async for batch in stream]
-            rows: list[Row] = pa.Table.from_batches(batches).to_pylist()  # which all have the same columns
+            rows: list[Row] = pa.Table.from_batches(batches).to_pylist()  # all rows have the same columns
             return rows
 
         known = [name for name in question.fields if name in UNIT_COLUMNS]
@@ -162,13 +162,13 @@ async def ask_usage(ceems: Ceems, model: Model, question: UsageQuestion, viewer:
     if not question.fields and not question.exact_groups:
         order = by("cluster_id", "username", "project")
         assert [order(row) for row in found] == [order(row) for row in wanted]
-    # Rows that are equal in all that they are ordered by may come in any order.
+    # Rows that are equal in all order columns may come in any order.
     lines = matched(found, only(model_rows(wanted, columns_of(columns)), columns))
     assert not lines, "\n".join(lines[:10])
 
 
 def matched(found: list[Row], wanted: list[Row]) -> list[str]:
-    """Compare rows in any order: each must have its own equal."""
+    """Compare rows in any order: each row must have a different partner that is equal."""
     left = list(wanted)
     for row in found:
         index = next((i for i, other in enumerate(left) if not differences(row, other, absolute=1e-6)), None)

@@ -1,4 +1,4 @@
-"""Which questions are large, by whom they ask about and over how long."""
+"""Which questions count as large, depending on the users and the length of time that they cover."""
 
 from typing import Any
 

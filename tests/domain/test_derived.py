@@ -11,7 +11,7 @@ from ceems_grpc.schema import METRICS
 
 
 def derived(name: str, **columns: list[float | None]) -> dict[str, list[Any]]:
-    """Return the columns that are added; a name's first ``__`` is the dot before its key."""
+    """Return the added columns; the first ``__`` of a name stands for the dot before its key."""
     arrays = {column.replace("__", ".", 1): pa.array(values, pa.float64()) for column, values in columns.items()}
     table = pa.table(arrays)
     added = add_derived(table, (name,))
@@ -57,7 +57,7 @@ def test_used_and_idle_time() -> None:
 
 
 def test_used_time_of_groups_comes_from_what_was_summed() -> None:
-    # The mean is over the units that have the value; times it all allocated time would be too much.
+    # The mean covers only units that have the value: multiplying it by all allocated time would give too much.
     table = pa.table(
         {
             "avg_gpu_usage.g": [50.0],

@@ -22,7 +22,7 @@ ROWS = [
 
 
 async def found(path: Path, key: str, operator: str, *values: str) -> str:
-    """Return the uuids of the units that pass, as one text."""
+    """Return the uuids of the units that pass the filter, as one text."""
     ceems = Ceems(SqliteStore(path, zone=PARIS))
     try:
         question = UnitsQuestion(
@@ -37,7 +37,7 @@ async def found(path: Path, key: str, operator: str, *values: str) -> str:
     ("key", "operator", "values", "uuids"),
     [
         ("name", "=", ("a",), "0"),
-        ("name", "!=", ("a",), "123"),  # no name is not that name
+        ("name", "!=", ("a",), "123"),  # a missing name differs from the given name
         ("name", "=|", ("a", "50%", "z"), "03"),
         ("name", "!=|", ("a", "b"), "23"),
         ("name", "=|", (), ""),
@@ -56,7 +56,7 @@ async def found(path: Path, key: str, operator: str, *values: str) -> str:
         ("avg_cpu_usage.global", "=", ("50",), "1"),
         ("avg_cpu_usage.global", "!=", ("50",), "023"),
         ("avg_cpu_usage.nothing", "<", ("50",), ""),
-        ("tags.qos", "<", ("50",), ""),  # text is no number
+        ("tags.qos", "<", ("50",), ""),  # text is not a number
         ("name", ">", ("0",), ""),
         ("ended_at_ts", ">", ("0",), "0123"),
         ("uuid", "=|", tuple(str(n) for n in range(1, 3000)), "123"),

@@ -1,4 +1,4 @@
-"""The groups that values of tags and allocation belong to."""
+"""The groups to which values of tags and allocation belong."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""How much a question may name, and how large an answer may be."""
+"""Limits on what a question may name and on the size of an answer."""
 
 from collections.abc import Callable
 from typing import Any

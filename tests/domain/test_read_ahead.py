@@ -1,4 +1,4 @@
-"""A read ends in time however slowly its rows are taken, and no row is lost."""
+"""A read ends in time even if its rows are taken slowly, and no row is lost."""
 
 import asyncio
 import time
@@ -27,7 +27,7 @@ def items() -> list[Item]:
 
 
 class Read:
-    """A read that notes when it has ended."""
+    """A read that records when it has ended."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.ended: float | None = None
@@ -59,7 +59,7 @@ async def test_a_slow_consumer_gets_every_item_and_the_read_ends_long_before() -
 async def test_the_waiting_counts_together_not_for_each_item() -> None:
     read = Read()
     async with aclosing(read_ahead(read.rows(), ahead=2_000, patience=0.3)) as taking:
-        for _ in range(20):  # takes an item before the patience for it would end
+        for _ in range(20):  # takes an item before the reader runs out of patience
             await anext(taking)
             await asyncio.sleep(0.1)
         assert read.ended is not None

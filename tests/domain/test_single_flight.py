@@ -1,4 +1,4 @@
-"""Equal work at the same time is done once, for as long as anybody waits for it."""
+"""Equal work at the same time is done once, and goes on as long as anybody waits for it."""
 
 import asyncio
 

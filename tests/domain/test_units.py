@@ -44,13 +44,13 @@ async def opened(tmp_path: Path) -> AsyncIterator[Open]:
         ((), "01234"),
         ((OrderBy("name"),), "24031"),
         ((OrderBy("name", True),), "30241"),
-        ((OrderBy("ended_at"),), "10342"),  # a unit that runs has no end: last, in both directions
+        ((OrderBy("ended_at"),), "10342"),  # a running unit has no end and comes last in both directions
         ((OrderBy("ended_at", True),), "34012"),
-        ((OrderBy("ended_at_ts"),), "21034"),  # the number that the API shows, 0 while it runs
-        ((OrderBy("avg_cpu_usage.global"),), "41032"),  # what is no number counts as 0
+        ((OrderBy("ended_at_ts"),), "21034"),  # the number that the API shows: 0 while the unit runs
+        ((OrderBy("avg_cpu_usage.global"),), "41032"),  # a value that is not a number counts as 0
         ((OrderBy("avg_cpu_usage.global", True),), "30142"),
         ((OrderBy("name"), OrderBy("avg_cpu_usage.global", True)), "42031"),
-        ((OrderBy("energy_per_unit_hour_kwh.total"),), "01234"),  # that nothing has
+        ((OrderBy("energy_per_unit_hour_kwh.total"),), "01234"),  # no unit has it
     ],
 )
 @pytest.mark.parametrize("limit", [None, 2])
@@ -127,7 +127,7 @@ async def test_a_long_stream_is_whole(opened: Open) -> None:
 
 async def test_a_stream_that_is_left_early_frees_its_reader(opened: Open) -> None:
     ceems = opened([unit(index) for index in range(9_000)])
-    for _ in range(10):  # more often than there are connections
+    for _ in range(10):  # more often than the number of connections
         stream = ceems.units_stream(ANN, UnitsQuestion(EVER), None, [])
         await anext(stream)
         await stream.aclose()

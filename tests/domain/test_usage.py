@@ -1,4 +1,4 @@
-"""Usage: what the property tests meet too rarely."""
+"""Usage: cases that the property tests rarely reach."""
 
 import sqlite3
 from contextlib import closing
@@ -152,11 +152,11 @@ async def test_prorated_usage_is_what_was_used_in_the_window(tmp_path: Path) -> 
 
     day = now - 12 * 3_600
     assert await used(day - 86_400, day - 1) == (1, pytest.approx(24), pytest.approx(20))
-    assert await used(day, now + 3_600) == (1, pytest.approx(12), pytest.approx(20))  # no more than what is known
-    # Half of the job, and its mean by the time that it ran in the window.
+    assert await used(day, now + 3_600) == (1, pytest.approx(12), pytest.approx(20))  # nothing beyond the data
+    # Half of the job, and its mean weighted by the time that it ran in the window.
     before_noon = await used(day - 4 * 86_400, now - 4 * 86_400 - 1)
     assert before_noon == (2, pytest.approx(12 + 5), pytest.approx((12 * 20 + 5 * 80) / 17))
-    # A unit without a start, and one that ends before it, count whole where they were last updated.
+    # A unit without a start, or that ends before its start, counts in full at the time of its last update.
     assert await used(now - 2 * 86_400, now - 2 * 86_400) == (3, pytest.approx(7 + 1 / 3_600), pytest.approx(20))
     assert await used(now - 2 * 86_400 - 3_600, now - 2 * 86_400 - 1) == (1, pytest.approx(1), pytest.approx(20))
     assert await used(now - 2 * year, now - year - 1) is None

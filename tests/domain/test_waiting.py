@@ -1,4 +1,4 @@
-"""How long units wait: until their start, or until now."""
+"""How long units wait: until they start, or until now."""
 
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ UNITS = [
     unit(4, created_at="Unknown", created_at_ts=0),
     unit(5, created_at_ts=(START + 5) * 1000),
     unit(6, ended_at="Unknown", ended_at_ts=0, created_at_ts=(START - 7) * 1000),  # runs
-    unit(7, **WAITING, created_at_ts=(WINTER + 60) * 1000),  # by a clock that is ahead
+    unit(7, **WAITING, created_at_ts=(WINTER + 60) * 1000),  # created by a clock that is ahead
 ]
 
 

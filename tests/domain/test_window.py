@@ -1,4 +1,4 @@
-"""Windows of time: what is missing, units of time, rounding and the longest that may be asked for."""
+"""Windows: missing ends, units of time, rounding and the longest that is allowed."""
 
 from datetime import timedelta
 

@@ -1,1 +1,1 @@
-"""Tests of Grafana's plugin protocol: frames, services and the life of a process."""
+"""Tests of Grafana's plugin protocol: frames, services and the life cycle of the process."""

@@ -23,7 +23,7 @@ from ceems_grpc.grafana import (
     TypeConfig,
 )
 
-# What Grafana has always been sent for the frame of the last test.
+# What the plugin has always sent to Grafana for the frame of the last test.
 _JSON_SCHEMA = (
     '{"schema":{"name":"f","refId":"A","meta":{"type":"timeseries-wide","typeVersion":[1,2],"path":"a/b",'
     '"pathSeparator":"/","custom":{"window":[1,2]},"stats":[{"displayName":"Rows read","unit":"short",'

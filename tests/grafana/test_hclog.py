@@ -1,4 +1,4 @@
-"""Logs in the form that Grafana reads."""
+"""Logs in the format that Grafana reads."""
 
 import json
 import logging
@@ -43,7 +43,7 @@ def test_module_and_time() -> None:
     before = datetime.now(UTC)
     written = line()
     assert written["@module"] == "test.hclog"
-    # As HashiCorp's reader parses it: six decimals and a zone.
+    # The format that HashiCorp's reader parses: six decimals and a zone.
     moment = datetime.strptime(written["@timestamp"], "%Y-%m-%dT%H:%M:%S.%f%z")
     assert before <= moment <= datetime.now(UTC)
 

@@ -35,7 +35,7 @@ def context(uid: str = "a", version: int = 0, *, org: int = 1, json_data: bytes 
 
 
 class Made:
-    """Stands for a data source: it knows when it was closed and whether it was in use then."""
+    """Stands in for a data source; records when it was closed and whether it was in use at that time."""
 
     def __init__(self, settings: DataSourceSettings) -> None:
         self.settings = settings
@@ -49,7 +49,7 @@ class Made:
 
 
 class Maker:
-    """A factory that notes what it made, waits for `gate` and fails as long as `failures` says."""
+    """A factory that records what it made, waits for `gate` and fails as often as `failures` says."""
 
     def __init__(self, failures: int = 0) -> None:
         self.made: list[Made] = []
@@ -132,7 +132,7 @@ async def test_an_object_that_nobody_asks_is_closed() -> None:
         await use(manager, context("c"))
         await asyncio.sleep(0.01)
         await use(manager, context("c"))
-        assert [made.closed for made in maker.made] == [1, 0, 0], "not who is in use, nor who is asked"
+        assert [made.closed for made in maker.made] == [1, 0, 0], "only instances out of use"
     again = await use(manager, context("a"))
     assert again is maker.made[3]
     await manager.close()

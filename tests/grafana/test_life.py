@@ -1,4 +1,4 @@
-"""The life of a plugin process, with the real process."""
+"""The life cycle of the real plugin process."""
 
 import asyncio
 import json
@@ -48,7 +48,7 @@ os._exit(0)
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """Make a folder with a path that is short enough for a socket, which pytest's own may not be."""
+    """Make a folder with a path that is short enough for a socket; pytest's own paths may be too long."""
     with tempfile.TemporaryDirectory(prefix="t") as name:
         yield Path(name)
 
@@ -130,7 +130,7 @@ async def test_a_socket_folder_that_cannot_be_written_to_is_told() -> None:
 
 
 async def test_no_usable_temporary_folder_is_told() -> None:
-    # Where no file may have a byte, as on a full disk, Python finds no temporary folder.
+    # If no byte can be written to files, as on a full disk, Python finds no temporary folder.
     full = ("/bin/sh", "-c", 'ulimit -f 0; exec "$0" "$@"', *ECHO)
     process = await spawn(full, ENVIRONMENT)
     output, error = await process.communicate()
@@ -224,7 +224,7 @@ async def test_sigterm_stops_it_cleanly(folder: Path) -> None:
         assert await plugin.ended() == 0
         with pytest.raises(grpc.aio.AioRpcError):
             await call
-    # The folder is the host's own, and stays.
+    # The folder belongs to the host and stays.
     assert names(folder) == ["journal"]
     assert lines(journal) == ["A waits", "A stopped", "closed"]
 
@@ -290,14 +290,14 @@ async def test_it_ends_when_its_parent_is_killed(folder: Path) -> None:
 
 
 async def test_it_ends_when_its_parent_died_before_it_could_look() -> None:
-    # Standard output is still read by somebody, so that a broken pipe does not end it.
+    # Standard output still has a reader, so that a broken pipe does not end the process.
     parent = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", PARENT_THAT_DOES_NOT_WAIT, json.dumps(ECHO)),
         env=ENVIRONMENT,
         cwd=ROOT,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
-        # Its own session, as a service or a terminal has.
+        # In its own session, like a service or a terminal.
         start_new_session=True,
     )
     assert parent.stdout

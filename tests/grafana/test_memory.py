@@ -1,4 +1,4 @@
-"""Memory that large answers have used goes back to the system."""
+"""Memory that large answers used is returned to the system."""
 
 import subprocess
 import sys

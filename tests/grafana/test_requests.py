@@ -1,4 +1,4 @@
-"""Typed requests, as read from the wire."""
+"""Typed requests, decoded from messages."""
 
 from datetime import UTC, timedelta
 

@@ -113,7 +113,7 @@ async def test_pieces_in_arrow_join_to_the_frame_and_have_one_schema(plugin: Plu
     assert [(one.refId, one.frameId, one.status) for one in pieces] == [("A", n, 200) for n in "000111"]
     tables = [pa.ipc.open_file(one.frame).read_all() for one in pieces]
     assert len({str(table.schema) for table in tables}) == 1
-    # Grafana's reader makes a Go slice of pointers or of numbers of it, and cannot join the two.
+    # Grafana's reader makes a Go slice of either pointers or numbers from it, and cannot join the two.
     assert {table.schema.field(0).nullable for table in tables} == {True}
     expected = [None if number == 21_000 else number for number in range(25_000)]
     assert [number for one in pieces[:3] for number in rows(one.frame)] == expected
@@ -278,8 +278,8 @@ async def test_a_stream_ends_when_the_plugin_stops(tmp_path: Path) -> None:
         call = plugin.start("Stream.RunStream", pb.RunStreamRequest(pluginContext=context, path="endless"))
         await call.read()
         plugin.process.terminate()
-        # Without reading to the end, gRPC does not say how the stream ended: by itself, or on a busy machine, when the
-        # grace was over.
+        # gRPC reports how the stream ended only if it is read to the end: by itself or, on a busy machine, after the
+        # grace period.
         with contextlib.suppress(grpc.aio.AioRpcError):
             while await call.read() is not grpc.aio.EOF:
                 pass

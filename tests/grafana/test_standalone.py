@@ -1,4 +1,4 @@
-"""A plugin that runs by itself, and the one that points Grafana to it."""
+"""A plugin that runs standalone, and the one that points Grafana to it."""
 
 import signal
 import socket

@@ -17,7 +17,7 @@ HTTP2_START = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00
 
 
 async def greet(handshake: Handshake, certificate: bytes | None, key: bytes | None, folder: Path) -> bytes:
-    """Open TLS and HTTP/2 by hand; return what the plugin says first, nothing if it hangs up."""
+    """Open TLS and HTTP/2 by hand; return the plugin's first bytes, none if it closes the connection."""
     context = ssl.create_default_context(cadata=ssl.DER_cert_to_PEM_cert(handshake.certificate_der))
     context.set_alpn_protocols(["h2"])
     if certificate and key:
@@ -37,7 +37,7 @@ async def greet(handshake: Handshake, certificate: bytes | None, key: bytes | No
 
 
 def signed_by(issuer: Identity) -> tuple[bytes, bytes]:
-    """Make a certificate that is not the host's but that the host's key has signed."""
+    """Make a certificate that is signed with the host's key but is not the host's own."""
     key = ec.generate_private_key(ec.SECP256R1())
     parent = x509.load_pem_x509_certificate(issuer.certificate_pem)
     issuer_key = serialization.load_pem_private_key(issuer.key_pem, None)

@@ -1,4 +1,4 @@
-"""The wire contract: numbers, names and types that Grafana and go-plugin speak, which no edit of ours may change."""
+"""The wire contract: numbers, names and types of Grafana's and go-plugin's messages, which must never change here."""
 
 import struct
 from pathlib import Path
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ceems_grpc.pb import go_plugin_pb2, pluginv2_pb2
 
-# What grafana-plugin-sdk-go 0.29x and go-plugin 1.8 put on the wire: one message, enum or method a line.
+# What grafana-plugin-sdk-go 0.29x and go-plugin 1.8 send: one message, enum or method a line.
 CONTRACT = Path(__file__).parent / "contract"
 
 

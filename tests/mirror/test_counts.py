@@ -1,4 +1,4 @@
-"""Units that are counted in memory: the same counts as by the engine and from the file, at the same moment."""
+"""Units that are counted in memory: the counts equal those of the engine and of the file at the same moment."""
 
 import asyncio
 import sqlite3
@@ -46,13 +46,13 @@ _LATE = CountIf("late", Compare("ended_at_ts", ">", 1))
 
 
 def counting(*others: Condition, start: int = _END - 864_000, end: int = _END, **more: Any) -> Aggregate:
-    """Return a question for units that ended in a window, or run."""
+    """Return a question that counts units that ended in a window or still run."""
     where = AllOf((*others, AnyOf((Within(Instant.ENDED, start, end), Running()))))
     return Aggregate(Table.UNITS, ("cluster_id", "username"), _MEASURES, where, **more)
 
 
 async def counted(store: MirroredStore, live: SqliteStore, plan: Aggregate) -> str:
-    """Fail where the mirror and the file differ; return what counted."""
+    """Fail if the mirror and the file differ; return what did the counting."""
     with trace_query() as trace:
         async with store.read() as reader:
             answer: pa.Table = await reader.aggregate(plan)

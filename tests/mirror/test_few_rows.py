@@ -1,4 +1,4 @@
-"""Few units of a window: their rows are found in memory and read from the file, with the answers of the file alone."""
+"""Windows with few units: rows are found in memory, read from the file, and equal those of the file alone."""
 
 import sqlite3
 from collections.abc import Callable
@@ -68,7 +68,7 @@ def units(where: Condition, start: int, end: int) -> Scan:
 
 
 async def stores_asked(store: MirroredStore, live: SqliteStore, plan: Scan) -> set[str]:
-    """Fail where the answer differs from that of the file; return what answered."""
+    """Fail if the answer differs from that of the file; return the stores that answered."""
 
     async def ask() -> object:
         async with store.read_here() as reader:

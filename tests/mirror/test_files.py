@@ -1,4 +1,4 @@
-"""Where mirrors lie: half-written ones, those of others, folders that cannot be written, files that vanish."""
+"""The files of mirrors: incomplete ones, those of others, folders that cannot be written, files that vanish."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ from tests.support.mirrors import ZONE, answers, check, following, is_mirrored, 
 from tests.support.recordings import ALL, Recordings
 from tests.support.waiting import eventually
 
-# Follows a database, tells that its mirror is ready, and answers until its input ends.
+# Follows a database, reports whether its mirror is ready, and runs until its input ends.
 PROCESS = """
 import asyncio, sys
 from pathlib import Path
@@ -60,7 +60,7 @@ async def test_is_found_again_by_the_next_process(site: Path, tmp_path: Path) ->
         assert await store.settled()
         await check(store, site)
     (again,) = mirrors(folder)
-    assert again.stat().st_ino == before or again != first  # the log was closed in between: it may be made anew
+    assert again.stat().st_ino == before or again != first  # closing the log allows a new mirror
 
 
 @pytest.mark.parametrize("damage", ["empty", "torn", "unfinished", "another layout", "another database"])
@@ -223,7 +223,7 @@ async def test_recorded_answers(recordings: Recordings, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("widened", [False, True])
 async def test_is_for_its_owner_only(site: Path, tmp_path: Path, widened: bool) -> None:
-    """Also in a folder that others could look into, and where an older mirror lies that they could read."""
+    """Also in a folder that others may read, and in place of an older mirror that they could read."""
     folder = tmp_path / "cache"
     folder.mkdir(mode=0o755)
     if widened:

@@ -1,4 +1,4 @@
-"""The mirror follows the commits of a database, by the pages that they wrote where it can."""
+"""The mirror follows the commits of a database, by the pages that they wrote if possible."""
 
 import asyncio
 import shutil
@@ -30,7 +30,7 @@ FILE_CHANGES = {
 
 @pytest.fixture
 def fills(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return a list that grows by one with each mirror that is made."""
+    """Return a list that grows by one whenever a mirror is made."""
     made: list[str] = []
 
     def counted(job: FillJob) -> Meta:
@@ -57,7 +57,7 @@ async def test_takes_only_what_commits_touched(
 async def test_rows_that_are_larger_than_a_page(
     site: Path, writer: sqlite3.Connection, tmp_path: Path, fills: list[str]
 ) -> None:
-    # Only a page behind the first changes, on which no row id stands.
+    # Only an overflow page changes, which has no row id.
     text = (
         "UPDATE units SET last_updated_at = '2026-02-20T10:00:00', tags = json_object('text', hex(zeroblob(9000)) || ?)"
     )
@@ -80,7 +80,7 @@ async def test_the_log_begins_anew(site: Path, writer: sqlite3.Connection, tmp_p
             assert await store.settled()
             await check(store, site)
         assert len(fills) == 1
-        # Twice at once: what stood in the log between is lost, and only a new mirror is right.
+        # The log restarts twice, which loses the pages of the first round: only a new mirror is right.
         for row in (11, 12):
             writer.execute("PRAGMA wal_checkpoint(RESTART)")
             writer.execute("UPDATE units SET tags = '{}' WHERE id = ?", (row,))
@@ -102,7 +102,7 @@ async def test_the_log_begins_anew(site: Path, writer: sqlite3.Connection, tmp_p
 async def test_changes_of_the_whole_file(
     site: Path, writer: sqlite3.Connection, tmp_path: Path, statement: str
 ) -> None:
-    if statement.startswith("PRAGMA"):  # only possible while nobody else has the file open
+    if statement.startswith("PRAGMA"):  # only possible while no other process has the file open
         writer.execute(statement)
         async with following(site, tmp_path / "cache") as store:
             assert await store.settled()

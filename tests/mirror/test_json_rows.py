@@ -1,4 +1,4 @@
-"""Rows that SQLite writes as JSON are those that the API writes from columns, and odd rows are not passed through."""
+"""Rows that SQLite writes as JSON equal those that the API writes from columns, and odd rows are not passed through."""
 
 import asyncio
 import json
@@ -43,15 +43,14 @@ async def api(store: Store, query: str = _ALL, limit: int | None = None) -> Any:
 
 
 async def items(store: Store) -> list[pa.RecordBatch | JsonText]:
-    """Return what the API is given for all units."""
+    """Return what the API receives for all units."""
     question = UnitsQuestion(_EVER, running=True, admin=True)
     return [item async for item in Ceems(store).units_stream(_VIEWER, question, None, [])]
 
 
 async def check(path: Path, store: MirroredStore, value: object = None) -> list[pa.RecordBatch | JsonText]:
-    """Fail unless both answer the same, in the same order; return what the mirror's answer is made from.
-
-    ``value``: what the failure is about.
+    """Fail unless both give the same rows in the same order; return what the mirror's answer is made from. ``value`` is
+    named in the message of a failure.
     """
     assert await store.settled()
     live = SqliteStore(path, zone=ZONE)
@@ -111,7 +110,7 @@ async def test_odd_values_are_written_as_from_the_file(
     writer.execute("DELETE FROM units WHERE id > 300")
     async with following(site, tmp_path / "cache") as store:
         for value in [value for name, value in ODD if name == column]:
-            writer.execute(f"UPDATE units SET {column} = ? WHERE id % 7 = 0", (value,))  # in place of the one before
+            writer.execute(f"UPDATE units SET {column} = ? WHERE id % 7 = 0", (value,))  # replaces the previous value
             await check(site, store, value)
 
 
@@ -119,7 +118,7 @@ async def test_odd_values_are_written_as_from_the_file(
 async def test_the_first_odd_value_of_a_column(
     column: str, value: object, tmp_path: Path, site: Path, writer: sqlite3.Connection
 ) -> None:
-    """A column whose texts have all been of the API's form is not looked at any more."""
+    """A column whose texts have all had the API's form is not examined again."""
     writer.execute("DELETE FROM units WHERE id > 40")
     writer.execute("UPDATE units SET name = 'plain', tags = '{}', groupname = 'group'")
     async with following(site, tmp_path / "cache") as store:
@@ -132,7 +131,7 @@ async def test_the_first_odd_value_of_a_column(
 async def test_more_shapes_than_a_statement_has_parts(
     share: int, site: Path, tmp_path: Path, writer: sqlite3.Connection
 ) -> None:
-    """Rows with every choice of empty columns, in all parts of the answer and in some."""
+    """Rows with every combination of empty columns, in all parts of the answer and in some."""
     emptied = ("groupname", "allocation", "tags", "avg_cpu_usage", "total_cpu_energy_usage_kwh")
     bits = ", ".join(f"{name} = CASE WHEN id & {1 << bit} THEN {name} ELSE '' END" for bit, name in enumerate(emptied))
     writer.execute(f"UPDATE units SET {bits} WHERE id % {share} < 32 AND (id < 400 OR {share} = 1)")
@@ -183,10 +182,10 @@ async def test_rows_come_in_the_same_order_whoever_sorts_them(
     async with following(site, tmp_path / "cache") as store:
         assert await store.settled()
         async with store.read() as reader:
-            monkeypatch.setattr(mirror, "FEW_ROWS", 1_000_000)  # up to which the engine sorts
+            monkeypatch.setattr(mirror, "FEW_ROWS", 1_000_000)  # up to this number of rows the engine sorts
             wanted = await reader.table(replace(scan, limit=1_000_000))
             assert wanted.num_rows > 100
-            monkeypatch.setattr(mirror, "FEW_ROWS", 0)  # Arrow sorts, and knows which rows are first if it has all
+            monkeypatch.setattr(mirror, "FEW_ROWS", 0)  # Arrow sorts, and needs all rows to know the first
             for limit in (None, wanted.num_rows + 1, wanted.num_rows):
                 assert (await reader.table(replace(scan, limit=limit))).equals(wanted), limit
             some = await reader.table(replace(scan, limit=60))
@@ -196,7 +195,7 @@ async def test_rows_come_in_the_same_order_whoever_sorts_them(
 async def test_an_answer_that_is_left_half_way_lets_go_of_the_file(site: Path, tmp_path: Path) -> None:
     async with following(site, tmp_path / "cache") as store:
         assert await store.settled()
-        for _ in range(12):  # more often than there are connections
+        for _ in range(12):  # more often than the number of connections
             stream = Ceems(store).units_stream(_VIEWER, UnitsQuestion(_EVER, admin=True), None, [])
             assert isinstance(await anext(stream), JsonText)
             await stream.aclose()

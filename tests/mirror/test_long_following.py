@@ -1,4 +1,4 @@
-"""Long rows of changes, many rows at once, processes that are killed, disks that are full: the mirror stays right."""
+"""Long series of changes, many rows at once, killed processes, full disks: the mirror stays correct."""
 
 import asyncio
 import shutil
@@ -25,7 +25,7 @@ from tests.support.mirrors import answers, check, count, following, is_mirrored
 from tests.support.plans import ask
 from tests.support.waiting import eventually
 
-# Follows a database and tells the number of each mirror that it has brought up to date, until it is killed.
+# Follows a database and prints the number of each mirror that it has brought up to date, until it is killed.
 PROCESS = """
 import asyncio, resource, sys
 from pathlib import Path
@@ -53,7 +53,7 @@ TABLES = ("units", "usage", "daily_usage")
 ids = st.lists(st.integers(1, 60), min_size=1, max_size=6)
 TOUCH = "UPDATE {table} SET num_updates = num_updates + 1 WHERE id IN ({ids})"
 MAKE_LARGE = "UPDATE {table} SET total_ingress_stats = json_object('a', {size}) WHERE id IN ({ids})"
-# Copies of rows as they were, from which deleted ones come back with the same ids, and old contents return.
+# The kept tables hold copies of the original rows: deleted rows come back with their ids, and old contents return.
 RESTORE = "INSERT OR REPLACE INTO {table} SELECT * FROM kept_{table} WHERE id IN ({ids})"
 STATEMENTS = (
     TOUCH,

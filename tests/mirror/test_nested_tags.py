@@ -1,4 +1,4 @@
-"""Objects, lists and booleans within tags: the mirror answers as the file, and the file as Python reads the texts."""
+"""Objects, lists and booleans in tags: the mirror answers as the file does, and the file as Python reads the texts."""
 
 import asyncio
 import shutil

@@ -1,4 +1,4 @@
-"""Filters and searches in the JSON texts of tags and allocation: what the mirror tells is what the file tells."""
+"""Filters and searches in the JSON texts of tags and allocation: the mirror answers as the file does."""
 
 import sqlite3
 from pathlib import Path
@@ -44,7 +44,7 @@ FEW_PLANS = (*PLANS[:4], *PLANS[-2:], Scan(Table.UNITS, ("id",), Compare(QOS, ">
 
 
 async def asked_of_the_file(store: MirroredStore, site: Path, plans: tuple[Plan, ...]) -> int:
-    """Return how many of the plans the mirror left to the file."""
+    """Return the number of plans that the mirror left to the file."""
     asked = 0
     assert await store.settled()
     live = SqliteStore(site, zone=ZONE)
@@ -58,7 +58,7 @@ async def asked_of_the_file(store: MirroredStore, site: Path, plans: tuple[Plan,
                 asked += reader._live_reader is not None
     finally:
         await live.close()
-    assert await is_mirrored(store)  # leaving a plan to the file is no failure of the mirror
+    assert await is_mirrored(store)  # leaving a plan to the file does not count as a failure of the mirror
     return asked
 
 
@@ -84,7 +84,7 @@ async def test_other_texts_are_left_to_the_file(site: Path, writer: sqlite3.Conn
 
 
 async def test_a_metric_is_one_of_the_texts(site: Path, writer: sqlite3.Connection, tmp_path: Path) -> None:
-    # What SQLite writes with 15 digits, integers beyond 2**53, texts that are no numbers, null.
+    # Numbers that SQLite writes with 15 digits, integers beyond 2**53, texts that are not numbers, null.
     texts = ("0.1234567890123456789", "0.3", "0.30000000000000004", "5", "5.0", "true", '"NaN"', "null", "1e2")
     writer.execute("DELETE FROM units WHERE id > 90")
     for row in range(1, 91):

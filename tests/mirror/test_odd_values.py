@@ -1,4 +1,4 @@
-"""Whatever type and size a value has, no question fails, and the mirror answers as the file does."""
+"""Values of any type and size: no question fails, and the mirror answers as the file does."""
 
 import asyncio
 import sqlite3
@@ -73,7 +73,7 @@ Odd = tuple[str, str, int, Any]
 
 @st.composite
 def odd_values(draw: st.DrawFn) -> Odd:
-    """Return a table, a column, a row and a value for it."""
+    """Return a table, a column, a row and a value to write there."""
     table = draw(st.sampled_from(sorted(Table)))
     names = {column.name for column in COLUMNS[table].values() if column.until is None}
     return table, draw(st.sampled_from(sorted(names - {"id"}))), draw(st.integers(1, 8)), draw(st.sampled_from(ODD))

@@ -1,4 +1,4 @@
-"""The same question at the same moment has the same answer from the mirror and from the live file."""
+"""The mirror and the live file give the same answer to the same question at the same moment."""
 
 import asyncio
 import sqlite3
@@ -53,7 +53,7 @@ async def compare(live: SqliteStore, store: MirroredStore, asked: list[Plan]) ->
 
 @st.composite
 def cases(draw: st.DrawFn) -> tuple[Contents, list[tuple[Change, list[Plan]]], list[Plan]]:
-    """Return a database, changes of it, and questions after each."""
+    """Return a database, changes to it, and questions to ask after each change."""
     contents = draw(databases())
     asked = st.lists(plans(contents.turn), min_size=6, max_size=6)
     stages = draw(st.lists(st.tuples(changes(contents), asked), min_size=1, max_size=3))
@@ -61,7 +61,7 @@ def cases(draw: st.DrawFn) -> tuple[Contents, list[tuple[Change, list[Plan]]], l
 
 
 def changes(contents: Contents) -> st.SearchStrategy[Change]:
-    """Return a change that a writer may make, also in ways that CEEMS does not."""
+    """Return a change that a writer may make, including changes that CEEMS never makes."""
     table = st.sampled_from(["units", "usage", "daily_usage"])
     few_ids = st.lists(st.integers(1, 8), min_size=1, max_size=4)
     return st.one_of(
@@ -94,13 +94,13 @@ def _insert(rows: list[Row]) -> Change:
             try:
                 insert_rows(connection, "units", [row])
             except sqlite3.IntegrityError:
-                continue  # such a unit is there already
+                continue  # such a unit exists already
 
     return change
 
 
 def _update(table: str, ids: list[int], values: Row) -> Change:
-    # last_updated_at stays as it is: only the pages tell that something has changed.
+    # last_updated_at stays as it is: only the pages show that something has changed.
     assignments = ", ".join(f"{name} = ?" for name in values)
 
     def change(connection: sqlite3.Connection) -> None:

@@ -1,7 +1,7 @@
-"""What a small question costs, counted and not timed: readers of the file, statements, rows read, changes of threads.
+"""The cost of a small question, counted instead of timed: readers of the file, statements, rows read, thread switches.
 
-A change to a thread and back takes as long as nine transactions of SQLite, and a statement of the mirror's engine as
-long as fifty. Each question therefore runs in one thread, and the file answers what an index or a small table holds.
+A switch to a thread and back takes as long as nine transactions of SQLite; a statement of the mirror's engine takes as
+long as fifty. Each question therefore runs in one thread, and the file answers what an index or a small table contains.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ _counted: ContextVar[bool] = ContextVar("counted", default=False)
 
 
 class Cost(NamedTuple):
-    """The most that a question may cost; a later question of the same viewer, whose rights are remembered."""
+    """The maximum cost of a question from a viewer whose rights are already remembered."""
 
     threads: int
     readers: int
@@ -47,7 +47,7 @@ QUESTIONS: dict[str, tuple[str, dict[str, Any] | None, Cost]] = {
     "verify": ("units/verify?uuid={uuid}&cluster_id={cluster}", None, Cost(1, 1, 1, 1)),
     "users": ("users", {"queryType": "users"}, Cost(1, 1, 1, 5)),
     "projects": ("projects", {"queryType": "projects"}, Cost(1, 1, 1, 10)),
-    # Its answer has so many cells that another thread writes it.
+    # The answer has so many cells that another thread writes it.
     "usage in total": ("usage/global", {"queryType": "usage", "mode": "global"}, Cost(2, 1, 1, 30)),
     "a unit": (
         "units?uuid={uuid}&cluster_id={cluster}",
@@ -68,13 +68,13 @@ def unit(site: Path) -> dict[str, str]:
 
 @contextmanager
 def counting(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], Cost]]:
-    """Count what is done within."""
+    """Count the work that is done within the block."""
     found: Counter[str] = Counter()
     loop = asyncio.get_running_loop()
 
     def counted(what: str, function: Callable[..., Any]) -> Callable[..., Any]:
         def call(*given: Any, **named: Any) -> Any:
-            found[what] += _counted.get()  # what runs in the background does not count
+            found[what] += _counted.get()  # work in the background does not count
             return function(*given, **named)
 
         return call
@@ -123,7 +123,7 @@ async def test_a_small_question_costs_little(  # noqa: PLR0917 - fixtures
 
 
 async def _warm(store: MirroredStore, login: str) -> Ceems:
-    """Return a service whose rights and mirror are ready, but no answer."""
+    """Return a service whose rights and mirror are ready, and that has cached no answer."""
     store.begin()
     await store.settled()
     ceems = Ceems(store)

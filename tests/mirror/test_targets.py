@@ -1,4 +1,4 @@
-"""Any target of `ceems_grpc.store.follow.fill` and `changes` equals the database after each step."""
+"""Every target of `ceems_grpc.store.follow.fill` and `changes` equals the database after each step."""
 
 import sqlite3
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ from tests.support.mirrors import ZONE
 
 
 class KeptInMemory:
-    """Tables in memory; ``failing`` makes the next commit fail."""
+    """Holds tables in memory; ``failing`` makes the next commit fail."""
 
     def __init__(self) -> None:
         self.meta: Meta | None = None
@@ -66,7 +66,7 @@ class KeptInMemory:
         self.tables, self._before = self._before, None
 
     def contents(self) -> dict[tuple[Table, int], dict[str, object]]:
-        """Return all rows by table and id, keys of metrics by their names."""
+        """Return all rows by table and id, with the keys of metrics by name."""
         assert self.meta is not None
         found: dict[tuple[Table, int], dict[str, object]] = {}
         for table, rows in self.tables.items():
@@ -82,7 +82,7 @@ class KeptInMemory:
 
 
 def afresh(site: Path) -> dict[tuple[Table, int], dict[str, object]]:
-    """Return what a target shows that is filled now."""
+    """Return the contents of a target that is filled from scratch now."""
     target = KeptInMemory()
     follower = SourceFollower(site, target, ZONE, PythonRows)
     assert follower.step() is Step.FILLED
@@ -92,7 +92,7 @@ def afresh(site: Path) -> dict[tuple[Table, int], dict[str, object]]:
 
 @pytest.fixture
 def target(monkeypatch: pytest.MonkeyPatch) -> KeptInMemory:
-    """Return an empty target; small tables are followed row by row too."""
+    """Return an empty target that follows small tables row by row, too."""
     monkeypatch.setattr(follow_changes, "_SMALL", 5)
     return KeptInMemory()
 
@@ -135,7 +135,7 @@ def test_errors_leave_what_was_there(site: Path, writer: sqlite3.Connection, tar
 
 
 def test_another_process_goes_on(site: Path, writer: sqlite3.Connection, target: KeptInMemory) -> None:
-    writer.execute("UPDATE units SET num_updates = 0 WHERE id = 1")  # keeps the log open from here on
+    writer.execute("UPDATE units SET num_updates = 0 WHERE id = 1")  # keeps the log open from now on
     first = SourceFollower(site, target, ZONE, PythonRows)
     assert first.step() is Step.FILLED
     first.close()
@@ -145,5 +145,5 @@ def test_another_process_goes_on(site: Path, writer: sqlite3.Connection, target:
     assert target.contents() == afresh(site)
     second.close()
     other = SourceFollower(site, target, UTC, PythonRows)
-    assert other.step() is Step.FILLED  # another zone has other moments
+    assert other.step() is Step.FILLED  # in another zone, the same texts are other moments
     other.close()

@@ -1,4 +1,4 @@
-"""Usage from the mirror, which knows keys without looking for them, has the keys that the file has, and no others."""
+"""Usage from the mirror, which knows the keys without a search, has exactly the keys that the file has."""
 
 import sqlite3
 from pathlib import Path
@@ -23,11 +23,11 @@ _METRIC = "total_cpu_emissions_gms"
 
 
 async def check(store: MirroredStore, live: SqliteStore, question: UsageQuestion) -> frozenset[str]:
-    """Fail where the mirror and the file differ; return the names of the answer's columns."""
+    """Fail if the mirror and the file differ; return the names of the answer's columns."""
 
     assert await store.settled()
     answer = (await Ceems(store).usage(_VIEWER, question)).table
-    told: Any = question  # when they differ
+    told: Any = question  # only in the message when they differ
     check_same(told, answer, (await Ceems(live).usage(_VIEWER, question)).table)
     return frozenset(answer.column_names)
 

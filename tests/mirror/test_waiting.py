@@ -1,4 +1,4 @@
-"""A large question waits for the mirror to catch up rather than to load the file with its work."""
+"""A large question waits for the mirror to catch up, so that it does not put its load on the file."""
 
 import sqlite3
 from pathlib import Path

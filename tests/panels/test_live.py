@@ -1,4 +1,4 @@
-"""Live channels on the real process: a frame at first and after each change, and nobody else's rows."""
+"""Live channels of the real process: a frame at the start and after each change, without rows of other users."""
 
 import asyncio
 import json
@@ -95,7 +95,7 @@ async def test_asking_as_an_administrator_is_refused_for_others_and_ends_when_th
     with sqlite3.connect(database) as connection:
         connection.execute("DELETE FROM admin_users")
     connection.close()
-    # The right is remembered for ten seconds; each change of the database looks it up again after that.
+    # The right is remembered for ten seconds; after that, the next change of the database looks it up again.
     with pytest.raises(Exception, match="admin privileges"):  # noqa: PT012 - until it ends
         while True:
             await asyncio.sleep(2)
@@ -144,7 +144,7 @@ async def test_a_role_that_was_taken_away_ends_what_it_allowed(database: Path) -
             request = pb.RunStreamRequest(pluginContext=context, path=f"{path}/{len(admin)}", data=data)
             stream = streams[admin] = ceems.plugin.start("Stream.RunStream", request)
             assert ["somebody else's", "user0005"] in _rows((await stream.read()).data)
-        # Any call tells the present role.
+        # Any call carries the current role.
         assert (await ceems.resource("user0004", "projects", role="Viewer")).status == 200
         async with asyncio.timeout(10):
             assert {row[1] for row in _rows((await streams['"auto"'].read()).data)} <= {"user0004"}

@@ -1,4 +1,4 @@
-"""Owners of channels, roles that are believed for a minute, and numbers of runs."""
+"""Owners of channels, roles that are trusted for a minute, and limits on the number of runs."""
 
 from contextlib import ExitStack
 
@@ -46,7 +46,7 @@ def test_the_newest_role_counts(rights: LiveRights) -> None:
     rights.saw("a", ALICE)
     assert rights.present("a", BOSS) == ALICE
     rights.saw("a", BOSS)
-    assert rights.present("a", ALICE) == ALICE, "a run gets no more than it began with"
+    assert rights.present("a", ALICE) == ALICE, "a run never gets more rights than it began with"
     rights.saw("a", None)
 
 
@@ -63,7 +63,7 @@ def test_a_role_is_believed_for_a_minute_after_the_call_that_confirmed_it(rights
 
 
 def test_runs_do_not_confirm_their_role_by_starting_again(rights: LiveRights, clock: Clock) -> None:
-    assert rights.present("a", BOSS) == BOSS  # the plugin was started again, Grafana runs the channel again
+    assert rights.present("a", BOSS) == BOSS  # the plugin was restarted, and Grafana runs the channel again
     clock.now += BELIEVED + 1
     for _ in range(2):
         with pytest.raises(QuestionError):
@@ -79,7 +79,7 @@ def test_a_user_runs_a_limited_number_of_channels(rights: LiveRights) -> None:
         assert caught.value.status == 503
         with pytest.raises(QuestionError), rights.running("a", ALICE, "stats/more"):
             pass
-        rights.check_number("a", ALICE, "stats/1")  # another listener of a channel that runs
+        rights.check_number("a", ALICE, "stats/1")  # another listener of a running channel
         rights.check_number("a", BOB, "stats/more")
         rights.check_number("b", ALICE, "stats/more")
     rights.check_number("a", ALICE, "stats/more")

@@ -1,4 +1,4 @@
-"""Numeric frames: alert rules tell rows apart by their text columns, so these are always there."""
+"""Numeric frames: alert rules distinguish rows by their text columns, so these are always present."""
 
 from collections.abc import AsyncIterator
 from typing import Any

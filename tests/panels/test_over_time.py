@@ -1,4 +1,4 @@
-"""Usage over time from units: whatever the steps, they add up to the prorated usage of the window."""
+"""Usage over time from units: for all lengths of step, the steps add up to the prorated usage of the window."""
 
 import asyncio
 from zoneinfo import ZoneInfo

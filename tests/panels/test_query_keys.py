@@ -1,4 +1,4 @@
-"""A key of a query that does not exist is told in a notice, with the key that was probably meant."""
+"""A notice names each unknown key of a query, and suggests the key that was probably meant."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Which query models are read, and what is said of those that are not."""
+"""Which query models are accepted, and the messages for those that are refused."""
 
 from datetime import UTC, datetime, timedelta
 

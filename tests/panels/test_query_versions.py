@@ -1,4 +1,4 @@
-"""Saved queries keep their meaning: a query without a version is of version 1, and the browser has the same table."""
+"""Saved queries keep their meaning: a query without a version has version 1, and the frontend has the same table."""
 
 import json
 from collections.abc import AsyncIterator

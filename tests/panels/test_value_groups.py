@@ -1,4 +1,4 @@
-"""Queries grouped by values that only units have, as panels ask them."""
+"""Panel queries grouped by values that only units have."""
 
 import json
 import sqlite3
