@@ -1,6 +1,6 @@
 """Headless Chromium, driven over a pipe with the Chrome DevTools Protocol (chromedevtools.github.io/devtools-protocol).
 
-Chromium brings all that is needed: no driver, no library, no port that others could connect to.
+Chromium itself is enough: no driver, no library, no port to which others could connect.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 PATIENCE = 20.0
-"""Seconds after which what did not come does not come; a machine can be busy."""
+"""Timeout in seconds, long enough for a busy machine."""
 
 _FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-dev-shm-usage"),
@@ -30,13 +30,13 @@ _ON_THE_PIPE = 'exec "$0" "$@" 3<&0 4>&1 0</dev/null 1>&2'
 
 
 def find_chromium() -> str | None:
-    """Return the path of the browser: CHROMIUM in the environment, else a usual name in PATH; None if there is none."""
+    """Return the path of the browser: CHROMIUM in the environment, or a usual name in PATH; None if there is none."""
     names = ("chromium", "chromium-browser", "google-chrome")
     return os.environ.get("CHROMIUM") or next((path for name in names if (path := shutil.which(name))), None)
 
 
 class Chromium:
-    """A running browser. Commands are sent one after the other; events are handed out while answers are awaited."""
+    """A running browser. Commands are sent one by one; events are delivered while a command awaits its answer."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
@@ -45,11 +45,11 @@ class Chromium:
         self._listeners: dict[str, list[Callable[[str, dict[str, Any]], None]]] = defaultdict(list)
 
     def listen(self, session: str, listener: Callable[[str, dict[str, Any]], None]) -> None:
-        """Call `listener` with the name and the parameters of each event of a session."""
+        """Call `listener` with the name and parameters of each event of a session."""
         self._listeners[session].append(listener)
 
     def call(self, method: str, session: str | None = None, **parameters: Any) -> dict[str, Any]:
-        """Send a command and return its result; raises RuntimeError with Chromium's words."""
+        """Send a command and return its result; raises RuntimeError with Chromium's message."""
         self._last += 1
         message = {"id": self._last, "method": method, "params": parameters}
         if session is not None:
@@ -80,13 +80,13 @@ class Chromium:
 
 @contextmanager
 def running_chromium(program: str, folder: Path) -> Iterator[Chromium]:
-    """Run a browser for as long as the block lasts, with a new profile in `folder` and its log beside it."""
+    """Run a browser until the block ends, with a new profile in `folder` and its log next to it."""
     profile = folder / "profile"
     with (
         (folder / "chromium.log").open("wb") as log,
         subprocess.Popen(
             ["/bin/sh", "-c", _ON_THE_PIPE, program, *_FLAGS, f"--user-data-dir={profile}", "about:blank"],
-            # Chromium writes more than the profile below its user's home.
+            # Chromium also writes outside the profile, below its user's home.
             env={**os.environ, "HOME": str(folder)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -98,5 +98,5 @@ def running_chromium(program: str, folder: Path) -> Iterator[Chromium]:
             yield Chromium(process)
         finally:
             process.terminate()
-    # Its helpers may still write for a moment.
+    # Its child processes may still write for a moment.
     shutil.rmtree(profile, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""A browser, a plugin process and a demo database, for all tests of this folder that one process runs."""
+"""A browser, a plugin process and a demo database, shared by the tests of this folder in one test process."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.browser.tab import new_tab
 
 NOW = datetime(2026, 3, 16, 12, tzinfo=UTC)
 DAYS = 20
-# They come with Grafana, but not with its libraries.
+# These come with Grafana, but not with its libraries.
 PICTURES_AND_FONTS = r"^404 .*/public/(fonts|img/icons)/"
 
 
@@ -54,7 +54,7 @@ def database_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def database(database_file: Path) -> Iterator[Database]:
-    """The demo database, to compare what the page shows with."""
+    """The demo database, for comparison with what the page shows."""
     with closing(sqlite3.connect(f"file:{database_file}?mode=ro", uri=True)) as connection:
         yield Database(database_file, connection)
 

@@ -1,4 +1,4 @@
-"""The demo database, read past the plugin."""
+"""Reads the demo database directly, without the plugin."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ class Database:
     connection: sqlite3.Connection
 
     def column(self, sql: str, *parameters: Any) -> list[Any]:
-        """Return the first column of an answer."""
+        """Return the first column of a statement's result."""
         return [row[0] for row in self.connection.execute(sql, parameters)]
 
     def value(self, sql: str, *parameters: Any) -> Any:
-        """Return the only value of an answer."""
+        """Return the only value of a statement's result."""
         (value,) = self.column(sql, *parameters)
         return value

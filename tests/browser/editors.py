@@ -1,4 +1,4 @@
-"""What one does with the editors on the page: choose, type, read the query, run it and read the answer."""
+"""The actions of a user on the page with an editor: choose, type, read the query, run it and read the answer."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ class Result:
 
 @dataclass
 class Editors:
-    """The page in a tab, with Grafana in a small."""
+    """The page in a tab, with a small stand-in for Grafana."""
 
     tab: Tab
     grafana: SmallGrafana
     window: tuple[datetime, datetime]
     allowed: list[str]
-    """Patterns of complaints and refused addresses that a test brings about on purpose."""
+    """Patterns of complaints and refused addresses that a test causes on purpose."""
 
     def open(self, editor: str, **place: Any) -> None:
         """Open the page of an editor: query, config, variable or annotation.
@@ -56,7 +56,7 @@ class Editors:
         self.tab.find(role, name).click()
 
     def fill(self, name: str, text: str) -> None:
-        """Put a text in the place of what is in a text field."""
+        """Replace the contents of a text field."""
         field = self.tab.find("textbox", name)
         field.click()
         field.ask("function () { this.select(); }")
@@ -64,26 +64,26 @@ class Editors:
         self.tab.type(text)
 
     def drop_down(self, name: str) -> None:
-        """Open a drop-down and wait for what it offers."""
+        """Open a drop-down and wait for its options."""
         self.click("combobox", name)
         self.tab.until(self.options, f"option in “{name}”")
 
     def options(self) -> list[str]:
-        """Read the labels that the open drop-down offers, without the option to take the text as it was typed."""
+        """Read the labels of the open drop-down, without the option to use the typed text."""
         labels: list[str] = self.tab.evaluate(
             f"{_OPTIONS}.filter((option) => !option.innerText.endsWith('Hit enter to add')).map((option) => {_LABEL})"
         )
         return labels
 
     def menu_text(self) -> str:
-        """Return all words of the open drop-down: groups, labels, descriptions."""
+        """Return all text of the open drop-down: groups, labels, descriptions."""
         menu = self.tab.until(
             lambda: self.tab.select("document.querySelector('[aria-label=\"Select options menu\"]')"), "menu"
         )
         return str(menu.ask("function () { return this.innerText; }"))
 
     def options_become(self, expected: Callable[[list[str]], bool], what: str) -> list[str]:
-        """Wait until the open drop-down offers what is expected, and return it."""
+        """Wait until the open drop-down offers the expected options, and return them."""
         return self.tab.until(lambda: labels if expected(labels := self.options()) else None, what)
 
     def choose(self, name: str, option: str) -> None:
@@ -101,19 +101,19 @@ class Editors:
         self.tab.until(lambda: self.tab.evaluate(f"{_OPTIONS}.length === 0"), "closed menu")
 
     def model(self, name: str = "Query model") -> dict[str, Any]:
-        """Read the query (or what else is stored) as it is on the page."""
+        """Read the query (or other stored model) that the page shows."""
         model: dict[str, Any] = json.loads(self.tab.find("region", name).ask("function () { return this.innerText; }"))
         return model
 
     def model_becomes(self, **expected: Any) -> None:
-        """Wait until the query is exactly this, besides its refId."""
+        """Wait until the query is exactly this, apart from its refId."""
         self.tab.until(
             lambda: {key: value for key, value in self.model().items() if key != "refId"} == expected,
             f"query {expected}",
         )
 
     def run(self, button: str = "Run query") -> Result:
-        """Press the button that asks the question, and wait for its answer."""
+        """Press the button that runs the query, and wait for the answer."""
         self.click("button", button)
         return self.result()
 
@@ -135,7 +135,7 @@ class Editors:
         return titles
 
     def alert(self) -> tuple[str, str]:
-        """Wait for a message; return its kind (success, warning, error) and its words."""
+        """Wait for a message; return its kind (success, warning, error) and its text."""
         kind, words = self.tab.until(
             lambda: self.tab.evaluate(
                 """(() => {
@@ -148,13 +148,13 @@ class Editors:
         return kind, words
 
     def screenshot(self, name: str) -> None:
-        """Keep a picture of the page as it is, as build/artifacts/NAME.png."""
+        """Save a picture of the page as build/artifacts/NAME.png."""
         self.tab.evaluate("document.fonts.ready.then(() => null)")
         self.tab.screenshot(ARTIFACTS / f"{name}.png")
 
     def unexpected(self) -> list[str]:
-        """Return what the page complained about and what the server refused, besides what the test allows."""
-        # The browser's last words may still be under way.
+        """Return the page's complaints and the server's refusals, except those that the test allows."""
+        # The browser's last messages may still be in transit.
         self.tab.evaluate("0")
         said = [*self.tab.complaints, *self.tab.refused]
         return [text for text in said if not any(re.search(pattern, text) for pattern in self.allowed)]

@@ -1,4 +1,4 @@
-"""Builds the page of frontend/browser and the plugin beside it, once for all processes that test at the same time."""
+"""Builds the page of frontend/browser, with the plugin's frontend, once for all test processes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OUTPUT = ROOT / "build" / "browser"
 
 
 def built_page() -> Path:
-    """Return the folder of the page, built anew if a source is newer; skips where Node's modules are missing."""
+    """Return the folder of the page, rebuilt if a source is newer; skips the test if Node's modules are missing."""
     webpack = FRONTEND / "node_modules" / ".bin" / "webpack"
     if not webpack.exists() or shutil.which("node") is None:
         pytest.skip("the editors were not tried in a browser: no frontend/node_modules (make frontend installs them)")
@@ -31,7 +31,7 @@ def built_page() -> Path:
             started = time.time()
             _build(webpack)
             stamp.touch()
-            # A source that changes during the build is newer than the build.
+            # A source that changes during the build counts as newer than the build.
             os.utime(stamp, (started, started))
     return OUTPUT
 

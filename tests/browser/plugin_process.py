@@ -1,4 +1,4 @@
-"""The real plugin process, asked from threads: the small server beside it answers each request in one of its own."""
+"""The real plugin process, called from threads: the small server handles each request in its own thread."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from tests.support.plugin.process import ENVIRONMENT, Handshake, start_call
 
 
 class PluginProcess:
-    """A running plugin and a channel to it, which all threads share."""
+    """A running plugin, and a channel to it that all threads share."""
 
     def __init__(self, channel: grpc.Channel) -> None:
         self._channel = channel
 
     def call(self, name: str, request: Message) -> Any:
-        """Call `Service.Method` that answers once; raises grpc.RpcError."""
+        """Call a `Service.Method` with a single answer; raises grpc.RpcError."""
         return start_call(cast("Any", self._channel), name, request)
 
     def collect(self, name: str, request: Message) -> list[Any]:
-        """Call `Service.Method` that answers with a stream; wait for its end; raises grpc.RpcError."""
+        """Call a `Service.Method` that answers with a stream; wait for the end of the stream; raises grpc.RpcError."""
         return list(start_call(cast("Any", self._channel), name, request))
 
 
 @contextmanager
 def plugin_process(log: Path) -> Iterator[PluginProcess]:
-    """Run the plugin for as long as the block lasts; what it logs goes to the file `log`."""
+    """Run the plugin until the block ends; its log goes to the file `log`."""
     with (
         log.open("wb") as standard_error,
         subprocess.Popen(

@@ -1,6 +1,7 @@
-"""A small server in Grafana's place: it serves the page and hands what the page asks to the plugin process.
+"""A small server in place of Grafana: it serves the page and passes the page's requests to the plugin process.
 
-It knows as much of Grafana's HTTP interface as a data source uses: queries, resources, health, and stored settings.
+It implements the parts of Grafana's HTTP interface that a data source uses: queries, resources, health, stored
+settings.
 It listens on the loopback interface only.
 """
 
@@ -31,7 +32,7 @@ _SOURCE = f"/api/datasources/uid/{UID}"
 
 @dataclass
 class Answer:
-    """What goes back to the browser."""
+    """An HTTP response to the browser."""
 
     body: bytes
     status: int = HTTPStatus.OK
@@ -44,7 +45,7 @@ class Answer:
 
 @dataclass
 class SmallGrafana:
-    """One data source, one signed-in user. Tests change both; requests are handled in threads of the server."""
+    """One data source and one signed-in user, which tests may change; requests are handled in threads of the server."""
 
     plugin: PluginProcess
     files: Path
@@ -153,7 +154,7 @@ def _instance(uid: str, name: str, kind: str) -> dict[str, Any]:
 
 @contextmanager
 def serving(grafana: SmallGrafana) -> Iterator[SmallGrafana]:
-    """Serve for as long as the block lasts; sets `url`, which ends with a slash."""
+    """Serve until the block ends; sets `url`, which ends with a slash."""
 
     class Handler(BaseHTTPRequestHandler):
         def _answer(self) -> None:
@@ -172,7 +173,7 @@ def serving(grafana: SmallGrafana) -> Iterator[SmallGrafana]:
         do_GET = do_POST = do_PUT = _answer  # noqa: N815 the base class looks for these names
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 the base class's name
-            """Tests say by themselves what went wrong."""
+            """Log nothing: the tests report what went wrong."""
 
     class Server(ThreadingHTTPServer):
         # A page opens many connections at once.

@@ -1,4 +1,4 @@
-"""One page in Chromium: what is on it by role and accessible name, mouse and keys, and what it complained about."""
+"""One page in Chromium: its elements by role and accessible name, mouse and keys, and its complaints."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _KEYS = {"Enter": ("\r", 13), "Escape": ("", 27), "Backspace": ("", 8), "Tab": (
 
 @dataclass(frozen=True)
 class Element:
-    """An element of the page; `object_id` is Chromium's name for it."""
+    """An element of the page; `object_id` is Chromium's id of it."""
 
     tab: Tab
     object_id: str
 
     def click(self) -> None:
-        """Click its middle with the mouse, once it holds still and nothing covers it."""
+        """Click the middle of the element with the mouse, when it has stopped moving and nothing covers it."""
         self.tab.call("DOM.scrollIntoViewIfNeeded", objectId=self.object_id)
         x, y = self.tab.until(self._place, "an element that can be clicked")
         for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
@@ -33,7 +33,7 @@ class Element:
             self.tab.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, **button)
 
     def ask(self, function: str) -> Any:
-        """Call a function of JavaScript with the element as `this`; the result as JSON has it."""
+        """Call a JavaScript function with the element as `this`; return its JSON result."""
         return self.tab.value(
             self.tab.call(
                 "Runtime.callFunctionOn",
@@ -70,14 +70,14 @@ class Element:
 
 
 class Tab:
-    """A page. What it complains about (errors and warnings in the console, uncaught exceptions) is in `complaints`."""
+    """A page. `complaints` has its errors and warnings in the console and its uncaught exceptions."""
 
     def __init__(self, chromium: Chromium, session: str) -> None:
         self._chromium = chromium
         self._session = session
         self.complaints: list[str] = []
         self.refused: list[str] = []
-        """Addresses that the server answered with an error, each with its status."""
+        """Addresses to which the server answered with an error, each with the status."""
         chromium.listen(session, self._on_event)
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
@@ -93,7 +93,7 @@ class Tab:
             raise RuntimeError(f"{url}: {failed}")
 
     def until(self, look: Callable[[], T | None], what: str) -> T:
-        """Look until there is something (not None, not False, not empty); `what` is what fails to come."""
+        """Repeat a look-up until it returns something (not None, False or empty); `what` names it in the error."""
         end = time.monotonic() + PATIENCE
         while not (found := look()):
             if time.monotonic() > end:
@@ -102,33 +102,33 @@ class Tab:
         return found
 
     def find(self, role: str, name: str) -> Element:
-        """Wait for the element with a role and an accessible name, as Chromium tells them to screen readers."""
+        """Wait for the element with a role and an accessible name, as Chromium reports them to screen readers."""
         found = self.until(lambda: self._named(role, name), f"{role} “{name}”")
         assert len(found) == 1, f"{len(found)} elements are a {role} “{name}”"
         resolved = self.call("DOM.resolveNode", backendNodeId=found[0])
         return Element(self, resolved["object"]["objectId"])
 
     def has(self, role: str, name: str) -> bool:
-        """Say whether there is an element with a role and an accessible name now."""
+        """Return whether an element with a role and an accessible name exists now."""
         return bool(self._named(role, name))
 
     def evaluate(self, expression: str) -> Any:
-        """Evaluate JavaScript; the result as JSON has it."""
+        """Evaluate JavaScript; return its JSON result."""
         return self.value(self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True))
 
     def select(self, expression: str) -> Element | None:
-        """Evaluate JavaScript that gives an element, or null."""
+        """Evaluate JavaScript that returns an element or null."""
         result = self.call("Runtime.evaluate", expression=expression)
         self.value(result)
         object_id = result["result"].get("objectId")
         return Element(self, object_id) if object_id else None
 
     def text(self) -> str:
-        """Return all words on the page."""
+        """Return all text on the page."""
         return str(self.evaluate("document.body?.innerText ?? ''"))
 
     def type(self, text: str) -> None:
-        """Type into what has the focus, key by key."""
+        """Type into the focused element, key by key."""
         for character in text.replace("\n", "\r"):  # as the key Enter writes it
             self.call("Input.dispatchKeyEvent", type="keyDown", text=character, key=character)
             self.call("Input.dispatchKeyEvent", type="keyUp", key=character)
@@ -141,8 +141,8 @@ class Tab:
         self.call("Input.dispatchKeyEvent", type="keyUp", **named)
 
     def screenshot(self, file: Path) -> None:
-        """Write a picture of the page, down to the lowest thing on it."""
-        # What a drop-down has further down is not to be seen.
+        """Write a picture of the page, down to its lowest element."""
+        # Options further down in a drop-down are not visible.
         seen = "(one) => !one.parentElement.closest('[aria-label=\"Select options menu\"]')"
         bottom = "(one) => one.getBoundingClientRect().bottom"
         bottoms = f"[...document.body.querySelectorAll('*')].filter({seen}).map({bottom})"
@@ -188,7 +188,7 @@ def _describe_exception(details: dict[str, Any]) -> str:
 
 @contextmanager
 def new_tab(chromium: Chromium, width: int = 1280, height: int = 2400) -> Iterator[Tab]:
-    """Open a page that shares nothing with others, for as long as the block lasts; the size is in CSS pixels.
+    """Open a page, isolated from others, until the block ends; the size is in CSS pixels.
 
     It is high enough for a whole editor, so that pictures show all of it.
     """

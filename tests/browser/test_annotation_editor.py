@@ -1,4 +1,4 @@
-"""The annotation editor in a real browser: the units that are chosen become regions."""
+"""The annotation editor in a real browser: the chosen units become regions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The settings of a data source in a real browser, and what Save & test says of them."""
+"""The settings of a data source in a real browser, and the result of Save & test."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_choices_and_links_are_stored_and_units_then_link_to_their_metrics(edito
     editors.click("button", "Save & test")
     assert editors.alert()[0] == "success"
 
-    # The role that was just chosen makes anybody who is signed in an administrator.
+    # The role that was just chosen makes every signed-in user an administrator.
     editors.grafana.login = "nobody"
     editors.open("query", stored={"admin": True, "limit": 3, "fields": ["uuid", "project"]})
     result = editors.run()

@@ -52,7 +52,7 @@ def test_the_fields_picker_groups_and_describes_and_the_answer_has_what_was_pick
     result = editors.run()
     assert [name for name in result.columns if not name.startswith("link_")] == picked
     assert len(result.rows) == 5
-    # Grafana's own display of the unit that the field has.
+    # Grafana's own format for the unit of the field.
     assert all(energy.endswith("Wh") for energy in result.column(picked[0]))
     assert editors.alert()[0] == "warning", "a notice says that the limit cut the answer"
 

@@ -18,7 +18,7 @@ REFUSED_HEALTH = r"^400 .*/health$"
 
 @contextmanager
 def server(files: Files, database: Path) -> Iterator[int]:
-    """Run a server for as long as the block lasts; give its port."""
+    """Run a server until the block ends; yield its port."""
     command = [*CEEMS, "--listen", "127.0.0.1:0", *files.tls, *files.tokens, "--database", str(database)]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE) as process:
         try:

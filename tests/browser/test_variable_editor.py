@@ -1,4 +1,4 @@
-"""The editor of template variables in a real browser: kinds of values, and what narrows them."""
+"""The editor of template variables in a real browser: kinds of values, and the filters that narrow them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Changes the settings of a data source very often, asks in between, and tells what the process does not give back.
+"""Changes the settings of a data source very often, queries in between, and reports what the process does not release.
 
 python -m tests.faults.settings [--changes 10000]
 """
@@ -19,19 +19,19 @@ from tests.load.mix import resident
 from tests.support.plugin.ceems import COMMAND
 from tests.support.plugin.process import Asker, Plugin, running
 
-_PARTS = 5  # after each part of the changes one looks
+_PARTS = 5  # the process is measured after each part of the changes
 _AT_ONCE = 4
-_CALM = 10  # looks in a second
+_CALM = 10  # measurements per second
 _LOOKS = 100
-# What allocators keep differs from moment to moment; a leak of 2 KiB with each of 10,000 changes is more than that.
+# The memory that allocators keep varies; a leak of 2 KiB in each of 10,000 changes exceeds it.
 _MEMORY = 16 * 1024 * 1024
-# Pools of threads fill by and by; a leak with each change is many more.
+# Thread pools fill gradually; a leak of one thread per change is far more.
 _MARGINS = {"files": 4, "threads": 8, "series": 4}
 
 
 @dataclass(frozen=True)
 class Held:
-    """What a process holds: open files, threads, resident bytes, series of metrics."""
+    """The resources of a process: open files, threads, resident bytes, series of metrics."""
 
     files: int
     threads: int
@@ -40,7 +40,7 @@ class Held:
 
 
 async def change_settings(plugin: Plugin, database: Path, folder: Path | None, *, changes: int) -> list[str]:
-    """Change them so many times; return what is wrong: answers that are errors, and what has grown."""
+    """Change the settings a number of times; return what is wrong: errors as answers, and resources that grew."""
     wrong: list[str] = []
     held: list[Held] = []
     version = 0
@@ -51,7 +51,7 @@ async def change_settings(plugin: Plugin, database: Path, folder: Path | None, *
             answers = await asyncio.gather(*(_ask(plugin, database, folder, number) for number in versions))
             wrong += [answer for answer in answers if answer]
         held.append(await _settled(plugin))
-    # The first part fills caches and pools; any one look may find a few more or less than there mostly are.
+    # The first part fills caches and pools; a single measurement may be a little above or below the usual value.
     early, late = held[1:3], held[-2:]
     for what, margin in _MARGINS.items():
         if min(getattr(one, what) for one in late) > max(getattr(one, what) for one in early) + margin:
@@ -62,7 +62,7 @@ async def change_settings(plugin: Plugin, database: Path, folder: Path | None, *
 
 
 async def _ask(plugin: Plugin, database: Path, folder: Path | None, version: int) -> str:
-    """Ask with settings of that version; return the error, or nothing."""
+    """Query with the settings of a version; return the error, or an empty text."""
     mirror = {"mode": "off"} if folder is None else {"folder": str(folder)}
     settings: dict[str, Any] = {"path": str(database), "rowLimit": 1000 + version, "mirror": mirror}
     asker = Asker(login="admin", uid="ceems", json_data=settings, updated_ms=1_700_000_000_000 + version * 1000)
@@ -71,9 +71,9 @@ async def _ask(plugin: Plugin, database: Path, folder: Path | None, version: int
 
 
 async def _settled(plugin: Plugin) -> Held:
-    """Look when what was replaced has been closed: once nothing has become less for a second.
+    """Measure when the replaced objects have been closed: when nothing has decreased for a second.
 
-    The last look counts, not the least: between the threads of the old object and those of the new there may be few.
+    The last measurement counts, not the lowest: between the threads of the old and of the new object, there may be few.
     """
     pid = plugin.process.pid
     found = await _held(plugin, pid)

@@ -1,4 +1,4 @@
-"""What can befall the database's file while the plugin runs: it is told in words, and over when the fault is."""
+"""Faults of the database file while the plugin runs: each is reported, and the error ends when the fault does."""
 
 import os
 import shutil
@@ -41,7 +41,7 @@ def folder(database: Path, is_mirrored: bool) -> Path | None:
 
 
 async def settled(here: CheckedPlugin, pristine: Pristine, folder: Path | None) -> None:
-    """Fail unless everything is well, also once the mirror has been made."""
+    """Fail unless everything works, also after the mirror has been made."""
     await here.is_well(pristine)
     if folder is not None:
         await here.mirrored()
@@ -148,13 +148,13 @@ def write(database: Path, data: bytes) -> None:
 
 
 def remove(database: Path, *, keep: bool = False) -> None:
-    """Delete a database, or only what SQLite keeps beside it."""
+    """Delete a database, or only the files that SQLite keeps next to it."""
     for suffix in ("-wal", "-shm") if keep else ("", "-wal", "-shm"):
         database.with_name(database.name + suffix).unlink(missing_ok=True)
 
 
 def corrupt(database: Path) -> None:
-    """Overwrite the pages of all tables and indexes that are no roots, in the file's first part."""
+    """Overwrite the pages of tables and indexes, except the root pages, in the first part of the file."""
     with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
         (size,) = connection.execute("PRAGMA page_size").fetchone()
         roots = {root for (root,) in connection.execute("SELECT rootpage FROM sqlite_master")}

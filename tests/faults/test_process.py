@@ -1,4 +1,4 @@
-"""The process itself: killed under load and started again, its host gone, and settings that change very often."""
+"""The process: killed under load and restarted, abandoned by its host, with settings that change very often."""
 
 import asyncio
 import json
@@ -32,7 +32,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Pristine:
 
 @pytest.fixture
 def temporary() -> Iterator[Path]:
-    """Return a folder for sockets; pytest's own paths may be too long for that."""
+    """Return a folder for sockets; pytest's own paths may be too long for them."""
     with tempfile.TemporaryDirectory(prefix="t") as name:
         yield Path(name)
 
@@ -43,7 +43,7 @@ async def test_killed_under_load_and_started_again(tmp_path: Path, temporary: Pa
         for _ in range(2):
             async with checked_plugin(database, mirror, environment={"TMPDIR": str(temporary)}) as here:
                 asking = [asyncio.create_task(_ask_forever(here.ask)) for _ in range(6)]
-                assert await here.ask() == large.numbers, "right from the first question on"
+                assert await here.ask() == large.numbers, "correct from the first answer on"
                 if mirror:
                     await here.mirrored()
                 here.ceems.plugin.process.kill()
@@ -52,12 +52,12 @@ async def test_killed_under_load_and_started_again(tmp_path: Path, temporary: Pa
                     task.cancel()
                 await asyncio.gather(*asking, return_exceptions=True)
             for left in names(temporary, "*/socket"):
-                os.utime(left, (0, 0))  # as if it were left for long
+                os.utime(left, (0, 0))  # as if it had been left long ago
     async with checked_plugin(database, folder, environment={"TMPDIR": str(temporary)}) as here:
         await here.is_well(large)
         await here.mirrored()
-        assert len(names(temporary, "*/socket")) == 1, "sockets of those that were killed are removed"
-        assert len(names(folder, "*.duckdb")) == 1, "no place is held by those that were killed"
+        assert len(names(temporary, "*/socket")) == 1, "sockets of killed processes are removed"
+        assert len(names(folder, "*.duckdb")) == 1, "killed processes hold no place"
         assert not names(folder, "*.building*")
     assert not names(temporary)
 

@@ -36,7 +36,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Pristine:
 
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
-    """Return a folder that other users may enter, which pytest's own are not."""
+    """Return a folder that other users may enter; pytest's own folders are private."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o777)
         yield Path(folder)
@@ -47,9 +47,9 @@ async def test_unreadable_and_readable_again(open_folder: Path, large: Pristine,
     database = large.put(open_folder / "ceems.db")
     database.chmod(0o644)
     mirror = open_folder / "mirror" if mirrored else None
-    # Whoever is not root may lock itself out.
+    # A user other than root can remove its own right to read.
     command = as_user(NOBODY) if os.geteuid() == 0 else COMMAND
-    with closing(sqlite3.connect(database, isolation_level=None)) as keeper:  # as ceems_api_server has it open
+    with closing(sqlite3.connect(database, isolation_level=None)) as keeper:  # as ceems_api_server keeps it open
         keeper.execute("UPDATE users SET tags = tags")
         for suffix in ("-wal", "-shm"):
             database.with_name(database.name + suffix).chmod(0o644)
@@ -78,14 +78,14 @@ async def test_a_writer_that_keeps_its_lock_for_ten_seconds(tmp_path: Path) -> N
             assert isinstance(refused, Refusal)
             assert (refused.status, refused.text) == (503, "The database is locked by a writer; try again in a moment.")
             assert health == (False, refused.text)
-            assert not released.done(), "it is told while the lock is held"
+            assert not released.done(), "the error comes while the lock is held"
             rest = asyncio.create_task(here.ceems.resource("admin", "units/admin"))
             await released
             waiting = asyncio.create_task(here.ask())
             await asyncio.sleep(0.2)
             assert not waiting.done()
             writer.execute("ROLLBACK")
-            assert await waiting == pristine.numbers, "who comes near the end only waits"
+            assert await waiting == pristine.numbers, "a question shortly before the end only waits"
             assert (await rest).status in {200, 503}
         await here.is_well(pristine)
 
@@ -127,7 +127,7 @@ async def test_no_room_for_the_mirror(tmp_path: Path, large: Pristine) -> None:
             await here.mirrored()
             await here.is_well(large)
             assert not await is_told()
-            # The disk is full when the mirror is there and must follow.
+            # The disk is full after the mirror has been made, when it must follow.
             resource.prlimit(here.pid, resource.RLIMIT_FSIZE, (_LITTLE, resource.RLIM_INFINITY))
             writer.execute("DELETE FROM units WHERE id % 2")
             remaining = await here.ask()

@@ -1,4 +1,4 @@
-"""A writer that is active all the time beside questions that overlap all the time, without a mirror to answer them."""
+"""A writer that never rests and questions that always overlap, without a mirror to answer them."""
 
 import asyncio
 import sqlite3
@@ -38,7 +38,8 @@ async def test_the_log_starts_again_however_many_ask(tmp_path: Path) -> None:
         load = Load(here.ceems)
         commits = load.report.commits
         async with writing(database, commits, pause=0.05):
-            # As many as run at once ask without rest, others besides; the ledger tells torn and stale answers.
+            # As many clients as can run at once query without pause, and some more; the ledger reveals torn and stale
+            # answers.
             asking = asyncio.create_task(load.run(user, 4, _SECONDS, ledger=True))
             restless = [asyncio.create_task(_ask_without_rest(here, user, load.report.errors)) for _ in range(8)]
             try:
@@ -50,7 +51,7 @@ async def test_the_log_starts_again_however_many_ask(tmp_path: Path) -> None:
     assert load.report.errors == []
     assert load.report.ledger > 10
     assert largest < 64 * 1024 * 1024
-    assert sum(commit.refused for commit in commits) == 0, "no reader is ever in the way of a writer's lock"
+    assert sum(commit.refused for commit in commits) == 0, "no reader ever blocks a writer's lock"
     assert [commit.commit for commit in commits] == list(range(1, len(commits) + 1))
     with closing(sqlite3.connect(database)) as connection:
         assert Ledger.commits(connection) >= len(commits)
@@ -73,24 +74,24 @@ async def test_questions_wait_for_a_writer_only_while_its_log_is_large(tmp_path:
         await run("COMMIT")
         async with store.read() as reader:
             await reader.distinct(Distinct(Table.UNITS, ("name",)))
-            await run("INSERT INTO more VALUES (zeroblob(9000000))")  # this reader keeps it from being folded in
+            await run("INSERT INTO more VALUES (zeroblob(9000000))")  # this reader keeps the log from being folded
             assert _log_size(database) > _LARGE_LOG
             assert await is_let_in(), "nobody writes"
             await run("BEGIN IMMEDIATE")
             await run("UPDATE units SET name = 'new'")
             waiting = asyncio.create_task(is_let_in())
             done, _ = await asyncio.wait([waiting], timeout=0.3)
-            assert not done, "who comes while the writer is at work waits, so that those who read can leave"
+            assert not done, "a new question waits for the writer, so that the readers can leave"
         await run("COMMIT")
         assert await waiting
         await run("UPDATE units SET name = 'newer'")
-        assert _log_size(database) < _LARGE_LOG // 2, "with nobody reading at the commit, the log started again"
+        assert _log_size(database) < _LARGE_LOG // 2, "without readers at the commit, the log restarted"
     await store.close()
 
 
 @asynccontextmanager
 async def _statements(database: Path) -> AsyncIterator[Callable[[str], Awaitable[None]]]:
-    """Run statements in another process, whose locks are not this one's."""
+    """Run statements in another process, so that its locks are separate."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", _WRITER, str(database)), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
@@ -124,7 +125,7 @@ async def _ask_without_rest(here: CheckedPlugin, user: str, errors: list[str]) -
 
 
 async def _started_again(database: Path) -> int:
-    """Wait until the log has become large and then started again; return how large it was, in bytes."""
+    """Wait until the log has become large and then restarted; return its largest size, in bytes."""
     largest = 0
     async with asyncio.timeout(_SECONDS):
         while True:
@@ -136,7 +137,7 @@ async def _started_again(database: Path) -> int:
 
 
 def _log_size(database: Path) -> int:
-    """Return how much of the log is in use: its file is as large as it ever was."""
+    """Return how much of the log is in use: its file never shrinks."""
     index = database.with_name(database.name + "-shm")
     data = index.read_bytes()[:100] if index.exists() else b""
     if len(data) < 100:

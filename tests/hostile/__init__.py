@@ -1,1 +1,1 @@
-"""Tests of hostile input: files, settings, requests and logins that are made to do harm."""
+"""Tests of hostile input: files, settings, requests and logins that are made to cause harm."""

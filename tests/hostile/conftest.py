@@ -1,4 +1,4 @@
-"""One plugin process for all tests of a module, and the site that it is asked about."""
+"""One plugin process for all tests of a module, and the site that it answers from."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -25,7 +25,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def ceems(plugin: Plugin, database: Path) -> AsyncIterator[Source]:
-    """Give the site as a data source; whatever the module does, the process is well at its end."""
+    """Return the site as a data source; check at the end of the module that the process is well."""
     people = source(plugin, database)
     async with staying_well(plugin, people):
         yield people

@@ -1,4 +1,4 @@
-"""The stores in which the loop watch asks its questions: a file, its mirror, two sources, a server, PostgreSQL."""
+"""The stores with which the event loop is watched: a file, its mirror, two sources, a server, PostgreSQL."""
 
 import shutil
 import sqlite3
@@ -25,7 +25,7 @@ STORES = ("file", "mirror", "two files", "server", "file and server", "postgres"
 async def opened(
     kind: str, plugin: Plugin, database: Path, watched: Sequence[str], request: Any
 ) -> AsyncIterator[Several]:
-    """Open a data source of that kind on the database, or on its two halves.
+    """Open a data source of a kind on the database, or on its two halves.
 
     ``watched`` is the command of a watched process, for the server; ``request`` is pytest's.
     """
@@ -66,14 +66,14 @@ async def opened(
 
 
 def enlarge(database: Path) -> None:
-    """Make the file so large that it gets a mirror, with bytes that nobody reads."""
+    """Enlarge the file, with bytes that no question reads, until it gets a mirror."""
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.execute("CREATE TABLE padding (bytes BLOB)")
         connection.executemany("INSERT INTO padding VALUES (zeroblob(?))", [[2**20]] * 40)
 
 
 def halves(database: Path) -> tuple[Path, Path]:
-    """Copy the database twice; the second copy is of another cluster, and both have units in turns."""
+    """Split the units alternately into two copies of the database; the second copy has another cluster."""
     one, two = (database.with_name(f"{name}.db") for name in ("one", "two"))
     for number, path in enumerate((one, two)):
         shutil.copy(database, path)
@@ -86,5 +86,5 @@ def halves(database: Path) -> tuple[Path, Path]:
 
 
 def kinds() -> list[Any]:
-    """Return the kinds as pytest's parameters; PostgreSQL only where it is installed."""
+    """Return the kinds as parameters for pytest, with PostgreSQL only if it is installed."""
     return [pytest.param(kind, marks=[pytest.mark.postgres] if kind == "postgres" else []) for kind in STORES]

@@ -1,4 +1,4 @@
-"""Nobody waits for somebody else's question: no step of the event loop takes long, whatever is asked."""
+"""No request waits for the question of another: no step of the event loop is long, for any question."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ from tests.support.databases import DAY, NOON, SiteDatabase
 from tests.support.plugin.process import Plugin, lines, running
 from tests.support.plugin.source import Source
 
-LONGEST = 0.050  # seconds of processor time of one step
+LONGEST = 0.050  # seconds of processor time for one step
 GROUPS = 3_300
 UNITS = 15_000
 RANGE = ((NOON - 2 * DAY) * 1000, (NOON + DAY) * 1000)

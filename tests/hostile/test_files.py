@@ -1,4 +1,4 @@
-"""SQLite files that somebody else made, or made to hurt: no other file is touched, nothing of theirs is told."""
+"""SQLite files of other programs, and malicious ones: no other file is touched, and nothing in them is revealed."""
 
 import asyncio
 import json
@@ -47,7 +47,7 @@ def writing(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 async def ask_everything(ceems: Source) -> list[str]:
-    """Ask in many ways as somebody and as an administrator; return all errors, which must be told as such."""
+    """Ask in many ways, as an ordinary user and as an administrator; check and return all error messages."""
     errors: list[str] = []
     for login, role in (("ann", "Viewer"), ("root", "Viewer"), ("ann", "Admin")):
         health = await ceems.health(login, role)
@@ -332,7 +332,7 @@ async def test_damaged_files(
     del ceems
     data = bytearray(whole)
     for _ in range(chance.choice((1, 10, 200))):
-        # The first pages hold the schema, and every page begins with where its rows are.
+        # The first pages hold the schema; every page begins with the positions of its rows.
         place = chance.choice(
             (
                 chance.randrange(100),

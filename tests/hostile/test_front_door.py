@@ -1,4 +1,4 @@
-"""What anybody on the network may send to a server: bytes that are no calls, calls without a right, false contexts."""
+"""What anybody on the network may send to a server: bytes that are not calls, calls without rights, forged contexts."""
 
 import asyncio
 import json
@@ -48,7 +48,7 @@ _VERSION = (PROTOCOL_KEY, str(PROTOCOL))
 
 
 class Door:
-    """A server, and ways to come to it."""
+    """A server, and the ways to reach it."""
 
     def __init__(self, server: Server, files: Files, *, tls: bool) -> None:
         self.server = server
@@ -67,7 +67,7 @@ class Door:
         return grpc.aio.secure_channel(f"localhost:{self.server.port}", credentials, options)
 
     async def throw(self, data: bytes, *, through_tls: bool = False) -> bytes:
-        """Send bytes over a connection; return what comes back until the server ends it, or for half a second."""
+        """Send bytes over a connection; return the reply until the server closes it, or for half a second."""
         context = None
         if through_tls:
             context = ssl.create_default_context(cadata=self.files.authority.certificate)
@@ -86,7 +86,7 @@ class Door:
             writer.close()
 
     async def rows_of(self, login: str, **settings: Any) -> list[Any]:
-        """Ask for somebody's units, as a plugin with the token does."""
+        """Ask for a user's units, as a plugin with the token does."""
         asker = Asker(login=login, json_data=settings)
         request = asker.resource("units", f"from={NOON - 3600}&to={NOON + 3600}")
         async with self.channel() as channel:
@@ -115,7 +115,7 @@ async def door(
         log = json.dumps(server.log)
         assert "Traceback" not in log, log[log.index("Traceback") :][:3000]
         assert files.token not in log
-        assert not [line for line in server.log if "@timestamp" not in line]  # nobody else has written lines
+        assert not [line for line in server.log if "@timestamp" not in line]  # there are no lines from anybody else
 
 
 _FORGED = b'\n{"@level":"error","@message":"forged"}\n' * 4
@@ -255,7 +255,7 @@ async def test_random_requests_of_somebody_with_the_token(door: Door, path: str,
     if details:
         check_words(details)
     assert code is not grpc.StatusCode.UNAVAILABLE
-    assert "the token" not in details  # what happens to be a request has no user
+    assert "the token" not in details  # random bytes that happen to be a request have no user
 
 
 async def test_a_context_cannot_name_another_database(door: Door, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Logins, roles and users of the context that try to be somebody else."""
+"""Logins, roles and users in the plugin context that pretend to be somebody else."""
 
 import asyncio
 import json
@@ -45,7 +45,7 @@ _ROLES = (
 async def asked_as(
     plugin: Plugin, ceems: Source, user: pb.User, model: dict[str, Any] | None = None
 ) -> pb.DataResponse:
-    """Ask a panel's query as a user of the context."""
+    """Send a panel's query with a user in the plugin context."""
     context = ceems.asker("x").context()
     context.user.CopyFrom(user)
     query = pb.DataQuery(
@@ -114,7 +114,7 @@ async def test_somebody_called_as_the_scheduler_gains_nothing_by_it(plugin: Plug
     ceems = source(plugin, database, serviceUser="root")
     mine = {"queryType": "units", "admin": True}
     scheduler = pb.User(login="grafana_scheduler", role="Admin")
-    assert (await asked_as(plugin, ceems, scheduler, mine)).status == 200  # Grafana itself, that evaluates a rule
+    assert (await asked_as(plugin, ceems, scheduler, mine)).status == 200  # Grafana itself, when it evaluates a rule
     for user in (
         pb.User(login="grafana_scheduler", role=""),
         pb.User(login="grafana_scheduler", role="admin"),
@@ -123,6 +123,6 @@ async def test_somebody_called_as_the_scheduler_gains_nothing_by_it(plugin: Plug
         pb.User(login="eve", name="grafana_scheduler", role="Admin"),
     ):
         assert (await asked_as(plugin, ceems, user, mine)).status == 403, user
-    # Who is taken for it loses what is their own, and gets nothing without a service user.
+    # A user who is mistaken for Grafana loses their own rows, and gets nothing without a service user.
     plain = source(plugin, database, adminRole="Admin")
     assert (await asked_as(plugin, plain, scheduler, mine)).status == 401

@@ -1,4 +1,4 @@
-"""Paths in settings that lead elsewhere: refused soon and in words that tell nothing but to administrators."""
+"""Paths in settings that lead elsewhere: refused quickly, with a message that shows details to administrators only."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ from tests.support.plugin.source import Source, source
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-_PATIENCE = 15.0  # seconds; what waits for a pipe or a device waits for ever
+_PATIENCE = 15.0  # seconds; waiting for a pipe or a device never ends
 _CONTENTS = ("root:", "/bin/", "GF_VERSION", "grafana_plugin_type", "TOP-SECRET")
 
 
@@ -100,7 +100,7 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
 
 
 async def said_by_all(ceems: Source, role: str) -> list[str]:
-    """Ask in all ways, and return what they say; all must refuse."""
+    """Call in all ways and return the messages; all calls must be refused."""
     login = f"somebody-{role}"
     async with asyncio.timeout(_PATIENCE):
         health = await ceems.health(login, role)
@@ -245,7 +245,7 @@ async def test_a_url_of_postgresql_names_no_file_with_passwords(plugin: Plugin, 
 
 @pytest.mark.parametrize("option", ["sslrootcert", "sslcert", "sslkey", "sslcrl"])
 async def test_files_for_tls_lie_in_the_allowed_paths(tmp_path: Path, option: str) -> None:
-    """What is said of a file outside is the same whether it exists or not."""
+    """The message about a file outside is the same whether it exists or not."""
     allowed, outside = tmp_path / "allowed", tmp_path / "outside"
     for folder in (allowed, outside):
         folder.mkdir()

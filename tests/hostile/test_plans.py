@@ -1,4 +1,4 @@
-"""The Store service of a server: whatever a plan holds, it names tables and columns, and never becomes SQL."""
+"""The Store service of a server: a plan can only name tables and columns; nothing in it becomes SQL."""
 
 import json
 import secrets
@@ -32,7 +32,7 @@ _METADATA = (PROTOCOL_KEY, str(PROTOCOL))
 
 
 class Asking:
-    """Asks a server's Store service with a reader that is open."""
+    """Sends plans to a server's Store service with an open reader."""
 
     def __init__(self, channel: grpc.aio.Channel, token: str) -> None:
         self._channel = channel
@@ -46,14 +46,14 @@ class Asking:
         return call, opened.reader
 
     async def ask_once(self, plan: bytes, *, by_batches: bool = False) -> str:
-        """Ask a reader of its own, which a question that goes wrong may end; return what went wrong."""
+        """Ask with a new reader, since a failing question may end its reader; return the error."""
         call, reader = await self.open()
         message, _ = await self.ask(reader, plan, by_batches=by_batches)
         call.cancel()
         return message
 
     async def ask(self, reader: bytes, plan: bytes, *, by_batches: bool = False) -> tuple[str, list[pb.AskResponse]]:
-        """Return what went wrong (in the words for everybody), and the answers."""
+        """Return the error (its message for all users) and the answers."""
         request = pb.AskRequest(reader=reader, plan=plan, by_batches=by_batches).SerializeToString()
         method: Any = self._channel.unary_stream("/ceems.v1.Store/Ask")
         call = method(request, metadata=self.metadata, timeout=20)
@@ -90,7 +90,7 @@ async def asking(server: tuple[Server, str]) -> AsyncIterator[tuple[Asking, byte
 
 
 def _changed(value: Any, draw: Any) -> Any:
-    """Replace something somewhere in an encoded plan."""
+    """Replace a value somewhere in an encoded plan."""
     if isinstance(value, dict) and value:
         key = draw(st.sampled_from(sorted(value)))
         if draw(st.integers(0, 9)) == 0:

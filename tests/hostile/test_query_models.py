@@ -131,7 +131,7 @@ _anything = st.recursive(
     lambda inner: st.one_of(st.lists(inner, max_size=12), st.dictionaries(_texts, inner, max_size=3)),
     max_leaves=12,
 )
-# Half of the fields have a type that the model takes, so that many models get as far as a statement.
+# Half of the fields have a valid type, so that many models become statements.
 _usual = st.one_of(st.lists(_texts, max_size=4), st.lists(_filters, max_size=3), _texts, st.booleans())
 _models = st.dictionaries(st.sampled_from(_KEYS), st.one_of(_usual, _anything), max_size=6)
 
@@ -139,7 +139,7 @@ _models = st.dictionaries(st.sampled_from(_KEYS), st.one_of(_usual, _anything), 
 async def ask(
     plugin: Plugin, ceems: Source, body: bytes, window: tuple[int, int], login: str = "eve", **rest: Any
 ) -> pb.DataResponse:
-    """Ask one query as somebody without rights, and check that it is answered or refused as it should be."""
+    """Send a query as a user without rights, and check that it is answered or refused properly."""
     request = pb.QueryDataRequest(
         pluginContext=ceems.asker(login).context(),
         queries=[

@@ -1,4 +1,4 @@
-"""The API as its own OpenAPI document describes it, asked by schemathesis with what is allowed and what is not."""
+"""The API against its own OpenAPI document: schemathesis sends valid and invalid requests."""
 
 import asyncio
 import gzip
@@ -36,7 +36,7 @@ _PREFIX = "/resources"
 
 
 class Web:
-    """A WSGI application in front of the plugin, as Grafana is one: HTTP in, CallResource out."""
+    """A WSGI application in front of the plugin, in the role of Grafana: HTTP in, CallResource out."""
 
     def __init__(self, plugin: Plugin, ceems: Source) -> None:
         self._ceems = ceems
@@ -98,7 +98,7 @@ async def test_what_the_document_allows_and_what_it_does_not(
     web: Web, api: Any, mode: GenerationMode, data: st.DataObject
 ) -> None:
     operations = [result.ok() for result in api.get_all_operations()]
-    if mode is GenerationMode.NEGATIVE:  # where nothing is to be given, nothing can be wrong
+    if mode is GenerationMode.NEGATIVE:  # without parameters, nothing can be wrong
         operations = [operation for operation in operations if operation.query]
     assert len(operations) > 10
     operation = data.draw(st.sampled_from(sorted(operations, key=lambda operation: operation.path)))

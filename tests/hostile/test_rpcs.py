@@ -1,4 +1,4 @@
-"""Requests to every method that are random bytes, or real requests with some bytes changed."""
+"""Requests to every method: random bytes, and real requests with some bytes changed."""
 
 import random
 from dataclasses import replace
@@ -20,8 +20,8 @@ from tests.support.plugin.source import Source
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-_SECONDS = 1.0  # for which a call that need not end by itself is listened to
-# Those that end a process or a stream by design are no question.
+_SECONDS = 1.0  # seconds for which an endless call is read
+# Methods that end a process or a stream by design are left out.
 _ENDS = {"Shutdown"}
 METHODS: dict[str, MethodDescriptor] = {
     f"{service.name}.{method.name}": method
@@ -46,7 +46,7 @@ _EXPECTED = {
 async def send(
     channel: grpc.aio.Channel, method: MethodDescriptor, data: bytes
 ) -> tuple[grpc.StatusCode, str, list[bytes]]:
-    """Send bytes as they are; return status, its text, and what was answered."""
+    """Send bytes unchanged; return the status, its text, and the answers."""
     make: Any = channel.unary_stream if method.server_streaming else channel.unary_unary
     call = make(f"/{method.containing_service.full_name}/{method.name}")(data, timeout=_SECONDS)
     answers: list[bytes] = []
@@ -65,9 +65,8 @@ async def send(
 
 
 def real_requests(ceems: Source) -> dict[str, Message]:
-    """Return a request to each method that is answered, of a data source of its own.
-
-    A changed byte may make its settings newer and its path another: that must not be the source that is looked at.
+    """Return a valid request to each method, about a separate data source. A changed byte may make its settings newer
+    and change its path, so it must not be the source that the test checks.
     """
     context = replace(ceems.asker("eve"), uid="changed").context()
     query = pb.DataQuery(
@@ -117,7 +116,7 @@ def check(method: MethodDescriptor, code: grpc.StatusCode, details: str, answers
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.binary(max_size=300))
 async def test_random_bytes(plugin: Plugin, ceems: Source, name: str, data: bytes) -> None:
-    del ceems  # looks at the process when the module ends
+    del ceems  # checks the process when the module ends
     check(METHODS[name], *await send(plugin.channel, METHODS[name], data))
 
 

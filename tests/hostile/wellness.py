@@ -1,4 +1,4 @@
-"""Whether a process that was sent hostile input is as well as before, and keeps what it must not tell."""
+"""Checks that a process is well after hostile input, and that its messages reveal nothing."""
 
 import re
 from collections.abc import AsyncIterator
@@ -12,16 +12,16 @@ from tests.support.plugin.source import Source
 WINDOW = (("from", NOON - 3600), ("to", NOON + 3600))
 MILLISECONDS = ((NOON - 3600) * 1000, (NOON + 3600) * 1000)
 MEBIBYTE = 1024 * 1024
-# No error text for somebody who is no administrator holds these: paths, statements, the inside of the program.
+# Error messages for users who are not administrators contain none of these: paths, statements, internals.
 _SECRETS = re.compile(
     r"/(?:tmp|etc|proc|var|home|root|dev|usr)\b|\.py\b|\bSELECT\b|\bFROM\b|json_each|sqlite_|sqlite3|Traceback"
     r"|syntax error|no such (?:column|table):|unrecognized token|duckdb|pyarrow|msgspec|<class|unexpectedly"
 )
-_LONGEST = 5_000  # characters of an error text
+_LONGEST = 5_000  # maximum length of an error message, in characters
 
 
 def check_words(said: str, sent: str = "") -> None:
-    """Check that an error text says something, is short, and tells nothing beyond what the asker ``sent``."""
+    """Check that an error message is not empty, is short, and reveals nothing beyond what the user ``sent``."""
     assert said.strip()
     assert len(said) <= _LONGEST, said[:200]
     found = _SECRETS.search(said)
@@ -29,7 +29,7 @@ def check_words(said: str, sent: str = "") -> None:
 
 
 def names_in(folder: Path) -> list[str]:
-    """Return the names of what a folder holds, sorted."""
+    """Return the names of the entries of a folder, sorted."""
     return sorted(path.name for path in folder.iterdir())
 
 
@@ -39,7 +39,7 @@ def contents(path: str) -> bytes:
 
 
 def peak_memory(pid: int) -> int:
-    """Return the most memory that a process has ever had, in bytes."""
+    """Return the peak memory of a process, in bytes."""
     status = Path(f"/proc/{pid}/status").read_text()
     found = re.search(r"VmHWM:\s+(\d+) kB", status)
     assert found
@@ -48,7 +48,7 @@ def peak_memory(pid: int) -> int:
 
 @asynccontextmanager
 async def staying_well(plugin: Plugin, ceems: Source, *, growth: int = 400 * MEBIBYTE) -> AsyncIterator[None]:
-    """Check after the block that the plugin lives, answers right, took little memory and logged no failure of its own.
+    """Check after the block that the plugin runs, answers correctly, used little memory and logged no internal error.
 
     ``ceems`` is a source of that plugin with the people's site (`tests.support.people.write_people_site`).
     """
@@ -65,7 +65,7 @@ async def staying_well(plugin: Plugin, ceems: Source, *, growth: int = 400 * MEB
 
 
 async def check_answers(ceems: Source) -> None:
-    """Ask plain questions, and check the answers."""
+    """Ask ordinary questions, and check the answers."""
     assert [row["uuid"] for row in await ceems.rows("ann", "units", *WINDOW)] == ["unit-ann"]
     table = await ceems.table("ann", {"queryType": "units", "fields": ["uuid"]}, MILLISECONDS)
     assert table.to_pydict() == {"uuid": ["unit-ann"]}

@@ -1,4 +1,4 @@
-"""What PostgreSQL must hold for a database file, worked out from the file by other means than the feeder's."""
+"""What PostgreSQL must contain for a database file, computed from the file independently of the feeder."""
 
 import json
 import math
@@ -16,7 +16,7 @@ Row = dict[str, Any]
 
 
 def check_fed(path: Path, server: Server, database: str, site: str = "a") -> None:
-    """Check that the rows of the file, and no others, are there, and that the rollups are the sums of them."""
+    """Check that PostgreSQL has exactly the rows of the file, and that the rollups are their sums."""
     for table in TABLES:
         wanted = rows_of_file(path, table)
         found = rows_of_postgres(server, database, table, site)
@@ -27,7 +27,7 @@ def check_fed(path: Path, server: Server, database: str, site: str = "a") -> Non
 
 
 def rows_of_file(path: Path, table: str) -> dict[int, Row]:
-    """Return the rows by id, with the values of JSON metrics as ``metric.key``; nothing where there is no value."""
+    """Return the rows by id, with the values of JSON metrics as ``metric.key``; missing values are left out."""
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
         connection.row_factory = sqlite3.Row
         exists = connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone()
@@ -46,7 +46,7 @@ def rows_of_file(path: Path, table: str) -> dict[int, Row]:
 
 
 def rows_of_postgres(server: Server, database: str, table: str, site: str) -> dict[int, Row]:
-    """Return the rows by id in the same form, without those of kept history."""
+    """Return the rows by id in the same form, without the rows that are kept as history."""
     catalog = server.rows(f"SELECT layout::text FROM ceems.catalog WHERE table_name = '{table}'", database)
     if not catalog:
         return {}
@@ -79,7 +79,7 @@ def rows_of_postgres(server: Server, database: str, table: str, site: str) -> di
 
 
 def check_rollups(server: Server, database: str, site: str = "a") -> None:
-    """Check all sums of hours and days against sums that are made in Python from the units."""
+    """Check all sums of hours and days against sums of the units that Python computes."""
     (layout,) = server.rows("SELECT layout::text FROM ceems.catalog WHERE table_name = 'units'", database)
     catalog = json.loads(str(layout[0]))
     groups = ("part", "cluster_id", "resource_manager", "project", "groupname", "username")

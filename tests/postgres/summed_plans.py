@@ -1,4 +1,4 @@
-"""Random plans that the kept sums of hours and days can answer; see `ceems_grpc.store.postgres.summed`."""
+"""Random plans that the rollups of hours and days can answer; see `ceems_grpc.store.postgres.summed`."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ _HOUR, _DAY = 3_600, 86_400
 
 
 def of_groups() -> st.SearchStrategy[Condition]:
-    """Return conditions on the columns that sums are grouped by."""
+    """Return conditions on the columns by which rollups are grouped."""
     parts: st.SearchStrategy[Any] = st.one_of(
         st.builds(In, _groups, words, st.booleans()),
         st.builds(StartsWith, _groups, st.sampled_from(["", "a", "S", "ü"])),
@@ -53,7 +53,7 @@ def of_groups() -> st.SearchStrategy[Condition]:
 
 @st.composite
 def windows(draw: st.DrawFn, turn: int) -> Within:
-    """Return windows that often hold whole hours or days, exactly or with ends beside them."""
+    """Return windows that often cover whole hours or days, exactly or with ends just next to them."""
     start = draw(st.one_of(moments(turn), moments(turn).map(lambda moment: moment // _HOUR * _HOUR)))
     lengths = [0, _HOUR - 1, _HOUR, 2 * _HOUR, _DAY - 1, _DAY, 3 * _DAY - 1]
     length = draw(st.one_of(st.sampled_from(lengths), st.integers(0, 6 * _DAY)))
@@ -70,7 +70,7 @@ def _weighted(kind: Any) -> st.SearchStrategy[Any]:
 
 @st.composite
 def summed(draw: st.DrawFn, turn: int) -> Aggregate | KeyScan:
-    """Return an aggregation, or a question for keys, of a window."""
+    """Return an aggregation of a window, or a plan that lists its keys."""
     where = AllOf((draw(windows(turn)), *draw(st.lists(of_groups(), max_size=1))))
     if draw(st.integers(0, 3)) == 0:
         return KeyScan(Table.UNITS, tuple(draw(st.lists(st.sampled_from(METRICS), max_size=4, unique=True))), where)

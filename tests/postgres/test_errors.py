@@ -1,4 +1,4 @@
-"""Everything that may be wrong with a PostgreSQL source is told in a sentence that says what to do, without secrets."""
+"""Every fault of a PostgreSQL source is reported in a sentence that says what to do, without secrets."""
 
 import asyncio
 import logging
@@ -33,7 +33,7 @@ SECRET = "p:a@s s/w%rd'\"\\"
 
 
 async def error_of(url: str, password: str = PASSWORD, schema: str = "ceems") -> StoreError:
-    """Return the error that a question gets; its words for anybody hold neither password nor address."""
+    """Return the error of a question; check that its message for all users contains neither password nor address."""
     store = PostgresStore(url, password, schema)
     try:
         with pytest.raises(StoreError) as caught:
@@ -158,7 +158,7 @@ async def test_older_and_newer_tables(
     assert "older feeder" in str(await error_of(server.url(empty_database)))
     server.run("ALTER TABLE ceems.sites ADD COLUMN rollups boolean DEFAULT false", database=empty_database)
 
-    # A newer one is read as long as what is needed is there, with a warning, once.
+    # A newer layout is read as long as it has what is needed, with one warning.
     server.run("UPDATE ceems.layout SET version = 99", database=empty_database)
     with caplog.at_level(logging.WARNING):
         async with opened(server, empty_database) as store:
@@ -184,7 +184,7 @@ async def test_no_free_connections(server: Server, filled: str) -> None:
         database=filled,
     )
     store = PostgresStore(server.url(filled, "single"), "single")
-    # The driver reads types over a connection of its own, which the server may not have let go of when the next comes.
+    # The driver reads types over its own connection, which the server may not have released when the next one opens.
     async with asyncio.timeout(30):
         while True:
             with suppress(StoreBusyError):
@@ -199,7 +199,7 @@ async def test_no_free_connections(server: Server, filled: str) -> None:
 
 
 async def test_a_server_that_says_nothing(filled: str) -> None:
-    """A server that takes connections and does not answer must not hold anybody up who gives up."""
+    """A server that accepts connections and does not answer must not delay a caller who gives up."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         store = PostgresStore(f"postgresql://x@127.0.0.1:{silent.getsockname()[1]}/{filled}?connect_timeout=2", "x")
         with pytest.raises(TimeoutError):
@@ -225,7 +225,7 @@ async def test_a_server_that_restarts(server: Server, filled: str) -> None:
 
 @pytest.fixture
 def authority(server: Server, tmp_path: Path) -> Iterator[Path]:
-    """Switch TLS on at the server; return the certificate of who signed the server's."""
+    """Enable TLS on the server; return the certificate of the authority that signed the server's."""
     signer = Authority()
     pair = signer.issue("localhost")
     owner = server.folder.stat()
@@ -252,7 +252,9 @@ async def test_certificates_are_checked(server: Server, filled: str, authority: 
     await store.close()
     other = tmp_path / "other.crt"
     other.write_text(Authority("Somebody else").certificate)
-    by_address = f"{server.url(filled)}?sslmode=verify-full&sslrootcert={authority}"  # which the certificate lacks
+    by_address = (
+        f"{server.url(filled)}?sslmode=verify-full&sslrootcert={authority}"  # a name that the certificate lacks
+    )
     for wrong in (f"{url}{other}", f"{url}/nowhere/root.crt", by_address):
         error = await error_of(wrong)
         assert isinstance(error, StorePermissionError)

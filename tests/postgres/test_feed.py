@@ -1,4 +1,4 @@
-"""The feeder writes what the file holds, follows it, and gets over whatever ends it."""
+"""The feeder writes the contents of the file, follows it, and recovers from whatever ends it."""
 
 import random
 import shutil
@@ -63,7 +63,7 @@ def counted(server: Server, database: str, table: str, where: str = "TRUE") -> i
 
 
 def commits(server: Server, database: str) -> int:
-    """Return how often the feeder has committed, 0 where it has not begun."""
+    """Return how often the feeder has committed; 0 if it has not begun."""
     try:
         return int(str(server.rows("SELECT coalesce(max(commits), 0) FROM ceems.sites", database)[0][0]))
     except dbapi.Error:
@@ -102,7 +102,7 @@ def test_writes_only_rows_that_differ(
     writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     writer.execute("UPDATE units SET num_updates = num_updates + 1 WHERE id = 6")
     with feeding(site, server, empty_database) as feeder:
-        assert feeder.step() is Step.FILLED, "the log does not tell what changed"
+        assert feeder.step() is Step.FILLED, "the log does not show what changed"
         assert feeder.target.written == 3
     check_fed(site, server, empty_database)
 
@@ -134,7 +134,7 @@ def test_a_part_of_a_fill_is_not_written_again(
 
 
 def test_is_killed_at_any_moment(site: Path, writer: sqlite3.Connection, server: Server, empty_database: str) -> None:
-    """Kills a feeder again and again, while it fills and while it follows a writer."""
+    """Kills a feeder repeatedly, while it fills the tables and while it follows a writer."""
     chance = random.Random(7)
     before = 0
     for number in range(5):
@@ -230,7 +230,7 @@ def test_keeps_history(what: str, site: Path, writer: sqlite3.Connection, server
         assert counted(server, empty_database, "units", '"#row" < 0') > 0
         check_fed(site, server, empty_database)
         assert server.rows("SELECT units FROM ceems.sites", empty_database) == [(units,)]
-    once(backup, server, empty_database, keep_history=True)  # the rows are in the file again
+    once(backup, server, empty_database, keep_history=True)  # the rows are back in the file
     assert counted(server, empty_database, "units") == units
     assert counted(server, empty_database, "units", '"#row" < 0') == 0
     check_fed(backup, server, empty_database)

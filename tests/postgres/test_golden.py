@@ -1,4 +1,4 @@
-"""The recorded answers, from a data source whose database is fed into PostgreSQL: here, and spread over two servers."""
+"""The recorded answers, from a database that is fed into PostgreSQL: on one server, and spread over shards."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -37,7 +37,7 @@ async def test_recorded_answers_of_shards(shards: Shards) -> None:
     async with plugin_on(coordinator, database, "ceems_reader", READER) as ceems:
         wrong = await differences(ceems, recordings)
     assert not wrong, "\n".join(sorted(wrong)[:10])
-    for server in shards.shards.values():  # all have rows
+    for server in shards.shards.values():  # every part has rows
         ((count,),) = server.rows("SELECT reltuples > 0 OR pg_relation_size(oid) > 0 FROM pg_class"
                                   " WHERE relname LIKE 'units_p_'", database)  # fmt: skip
         assert count

@@ -1,4 +1,4 @@
-"""Objects, lists and booleans within tags: PostgreSQL answers as the file does."""
+"""Objects, lists and booleans in tags: PostgreSQL answers as the file does."""
 
 import asyncio
 import shutil

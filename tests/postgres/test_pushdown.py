@@ -1,4 +1,4 @@
-"""Shards sum up by themselves and at the same time: what the coordinator asks of them, as EXPLAIN tells it."""
+"""Shards aggregate their own rows in parallel: what the coordinator sends to them, as EXPLAIN shows it."""
 
 import json
 from collections.abc import Iterator
@@ -88,7 +88,7 @@ def database(shards: Shards, pristine: Path) -> str:
     fed(shards.coordinator, name, pristine, ZONE, user="ceems_feeder", password=FEEDER)
     for shard, server in shards.shards.items():
         server.run("ANALYZE", database=name)
-        # As with many more rows than a test has: what travels costs.
+        # As with many more rows than a test has: transferred rows are expensive.
         _set_option(shards.coordinator, name, shard)
     return name
 
@@ -102,7 +102,7 @@ def _set_option(coordinator: Server, database: str, shard: str) -> None:
 
 
 async def nodes_of(coordinator: Server, database: str, plan: Plan) -> list[dict[str, Any]]:
-    """Ask a question, and return the nodes of the plans of its statements."""
+    """Ask a question, and return the nodes of the query plans of its statements."""
     url = coordinator.url(database, "ceems_reader")
     store = PostgresStore(url, READER)
     connection = PostgresConnection(Address(url, READER), None)
@@ -117,7 +117,7 @@ async def nodes_of(coordinator: Server, database: str, plan: Plan) -> list[dict[
 
 
 def explained(connection: PostgresConnection, statement: Statement) -> dict[str, Any]:
-    """Return the plan of a statement."""
+    """Return the query plan of a statement."""
     parameters = [list(value) if isinstance(value, tuple) else value for value in statement.parameters]
     rows = connection.fetch(f"EXPLAIN (VERBOSE, FORMAT JSON) {statement.text}", parameters)
     plan: dict[str, Any] = json.loads(rows.column(0)[0].as_py())[0]["Plan"]
@@ -131,7 +131,7 @@ def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def foreign(nodes: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the nodes that ask shards."""
+    """Return the nodes that query shards."""
     found = [node for node in nodes if node["Node Type"] == "Foreign Scan"]
     assert len(found) >= 2
     return found
@@ -185,7 +185,7 @@ async def test_the_steps_of_units_are_read_at_the_same_time(coordinator: Server,
     spread = Spread(("project",), (Sum("energy", ENERGY),), RanWithin(starts[0], END - 1), starts, END)
     for node in foreign(await nodes_of(coordinator, database, spread)):
         assert node["Async Capable"]
-        assert "num_updates" not in node["Remote SQL"]  # no more columns than it takes
+        assert "num_updates" not in node["Remote SQL"]  # no more columns than needed
 
 
 async def test_what_shards_answer_is_what_the_file_answers(coordinator: Server, database: str, pristine: Path) -> None:

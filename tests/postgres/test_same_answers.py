@@ -1,4 +1,4 @@
-"""The same question about the same rows has the same answer from PostgreSQL and from the live file."""
+"""PostgreSQL and the live file give the same answer to the same question about the same rows."""
 
 import asyncio
 import tempfile
@@ -40,7 +40,7 @@ def cases(draw: st.DrawFn, kinds: Callable[[int], st.SearchStrategy[Plan]]) -> t
 
 
 def compare(server: Server, database: str, contents: Contents, asked: list[Plan]) -> QueryTrace:
-    """Feed the contents in place of others, and fail where an answer is another one than the file's."""
+    """Replace what was fed by the contents, and fail if an answer differs from the file's."""
 
     async def everything(folder: Path) -> None:
         path = contents.write(folder / "ceems.db")
@@ -73,7 +73,9 @@ def test_all_plans(server: Server, database: str, case: Any) -> None:
 def test_sums_of_hours_and_days_are_used_and_exact(server: Server, database: str, case: Any) -> None:
     contents, asked = case
     day = contents.turn // 86_400 * 86_400
-    two_days = Within(Instant.UPDATED, day - 86_400 - 5_400, day + 86_400 + 5_400)  # and one and a half hours beside
+    two_days = Within(
+        Instant.UPDATED, day - 86_400 - 5_400, day + 86_400 + 5_400
+    )  # and shifted by one and a half hours
     whole = Aggregate(Table.UNITS, ("project",), (Count("units"),), two_days, (Order("project"),))
     texts = statements(compare(server, database, contents, [*asked, whole]))
     assert "units_daily" in texts

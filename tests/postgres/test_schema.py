@@ -1,4 +1,4 @@
-"""The tables, the roles and what each of them may do."""
+"""The tables, the roles, and what each role may do."""
 
 import subprocess
 import sys
@@ -22,13 +22,13 @@ from tests.support.postgres.setup import FEEDER, OWNER, READER, new_database, pr
 
 
 def attempt(server: Server, database: str, user: str, password: str, statement: str) -> str:
-    """Run a statement as a role; return the SQLSTATE of the refusal, or "" where it is done."""
+    """Run a statement as a role; return the SQLSTATE of the refusal, or "" if it succeeds."""
     url = server.full_url(database, user, password)
     with dbapi.connect(url, autocommit=True) as connection, connection.cursor() as cursor:
         try:
             cursor.execute(statement)
             if cursor.description:
-                cursor.fetchall()  # the driver may tell only now
+                cursor.fetchall()  # the driver may report the error only now
         except dbapi.Error as error:
             return str(error.sqlstate)
         return ""
@@ -42,7 +42,7 @@ def test_a_row_has_one_of_the_parts(site: str, cluster: str | None, user: str | 
 
 
 def test_parts_are_for_ever() -> None:
-    """Rows lie where an earlier version put them: these numbers may never change."""
+    """Rows are where an earlier version put them, so these numbers may never change."""
     assert PARTS == 64
     assert part_of("paris", "slurm-0", "alice") == zlib.crc32(b"paris\0slurm-0\0alice") % 64 == 59
     assert part_of("paris", None, None) == zlib.crc32(b"paris\0\0") % 64 == 5
@@ -93,7 +93,7 @@ def test_what_roles_may_not_do(server: Server) -> None:
         (feeder, "CREATE TABLE public.mine (x text)", DENIED),
         (feeder, "CREATE SCHEMA mine", DENIED),
         (feeder, add.format("units", "#9", "double precision"), ""),
-        (feeder, add.format("units", "#9", "double precision"), ""),  # it is there: no error
+        (feeder, add.format("units", "#9", "double precision"), ""),  # it exists already: no error
         (feeder, add.format("units", "gpu_model", 'text COLLATE "C"'), ""),
         (feeder, add.format("sites", "#9", "double precision"), REFUSED),
         (feeder, add.format("units", 'x" integer; DROP TABLE ceems.units; --', "bigint"), REFUSED),
@@ -125,15 +125,15 @@ def test_another_schema(site: Path, server: Server, empty_database: str) -> None
 
 
 def test_tables_for_citus(site: Path, server: Server, empty_database: str) -> None:
-    """Citus is not there: a function notes what it is told, and the tables are those that it would spread."""
+    """Without Citus: a function records the calls to it, and the tables are those that Citus would distribute."""
     server.run(
-        "CREATE TABLE public.told (name text, spread_by text, beside text)",
+        "CREATE TABLE public.distributed (name text, spread_by text, colocated_with text)",
         "CREATE FUNCTION public.create_distributed_table(text, text, colocate_with text) RETURNS void LANGUAGE sql"
-        " AS 'INSERT INTO public.told VALUES ($1, $2, $3)'",
+        " AS 'INSERT INTO public.distributed VALUES ($1, $2, $3)'",
         database=empty_database,
     )
     server.psql(printed_setup("--citus"), empty_database)
-    assert server.rows("SELECT * FROM public.told", empty_database) == [
+    assert server.rows("SELECT * FROM public.distributed", empty_database) == [
         ('"ceems".units', "part", "none"),
         ('"ceems".usage', "part", '"ceems".units'),
         ('"ceems".daily_usage', "part", '"ceems".units'),
@@ -150,7 +150,7 @@ def test_tables_for_citus(site: Path, server: Server, empty_database: str) -> No
 
 
 def test_names_that_are_no_shards() -> None:
-    for options, told in (
+    for options, message in (
         (("--shards", "a,a"), "names a server twice"),
         (("--shards", "a,b", "--on", "c"), "must be one of the names"),
         (("--schema", 'x"; DROP'), "The name of a schema"),
@@ -158,4 +158,4 @@ def test_names_that_are_no_shards() -> None:
         command = [sys.executable, "-m", "ceems_grpc", "feed", "--print-setup", *options]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 1
-        assert told in done.stderr
+        assert message in done.stderr

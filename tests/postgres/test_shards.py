@@ -1,4 +1,4 @@
-"""Large tables on other servers: the feeder writes there, and the servers sum up by themselves and at the same time."""
+"""Large tables on other servers: the feeder writes there, and the servers aggregate their own rows in parallel."""
 
 import json
 import re
@@ -49,7 +49,7 @@ def feeding(path: Path, shards: Shards, database: str, **more: Any) -> Iterator[
 
 
 def plan_of(shards: Shards, database: str, statement: str) -> list[dict[str, Any]]:
-    """Return all nodes of a plan as a reader of Grafana has it."""
+    """Return all nodes of a query plan, as made for the reader's role."""
     url = shards.coordinator.full_url(database, "ceems_reader", READER)
     with dbapi.connect(url, autocommit=True) as connection, connection.cursor() as cursor:
         cursor.adbc_statement.set_options(**{"adbc.postgresql.use_copy": "false"})
@@ -87,7 +87,7 @@ def test_rows_lie_on_all_shards(site: Path, writer: sqlite3.Connection, shards: 
 
 
 def test_shards_sum_up_by_themselves(site: Path, shards: Shards, database: str) -> None:
-    """What the store asks is in test_pushdown.py; this is what the tables allow."""
+    """Checks what the tables allow; test_pushdown.py checks what the store sends."""
     with feeding(site, shards, database) as feeder:
         feeder.step()
     for server in shards.shards.values():
@@ -101,7 +101,7 @@ def test_shards_sum_up_by_themselves(site: Path, shards: Shards, database: str) 
         summed = r"SELECT part, cluster_id, count\(\*\), sum\(\"#\d+\"\) FROM .* GROUP BY 1, 2"
         assert re.match(summed, scan["Remote SQL"])
         assert '"#moment" >= 1700000000' in scan["Remote SQL"]
-    # What one user asks goes to the one shard that has the user's part.
+    # A question about one user goes to the one shard that has the user's part.
     one = plan_of(shards, database, "SELECT uuid FROM ceems.units WHERE part = 3 AND username = 'x'")
     assert [node["Node Type"] for node in one] == ["Foreign Scan"]
 
@@ -140,12 +140,12 @@ def test_a_shard_that_is_down(site: Path, writer: sqlite3.Connection, shards: Sh
 def test_shards_that_have_committed_alone(
     site: Path, writer: sqlite3.Connection, shards: Shards, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The coordinator lost power between the commits of the shards and its own: its rows are older than theirs."""
+    """The coordinator lost power between the commits of the shards and its own: its rows are older than the shards'."""
     server = shards.coordinator
     local = ("feed_state", "sites", "units_hourly", "units_daily", "users", "projects", "admin_users")
 
     def write(target: PostgresTarget) -> None:
-        # What is committed on the coordinator when the shards are written for the first time.
+        # The coordinator's committed state when the shards are written for the first time.
         copies = (f"CREATE TABLE IF NOT EXISTS public.{name} AS SELECT * FROM ceems.{name}" for name in local)
         server.run(*copies, database=database)
         original(target)

@@ -1,4 +1,4 @@
-"""The store on a real server: what it tells of itself, moments, several sites, lost connections, stopped questions."""
+"""The store on a real server: its facts, moments, several sites, lost connections, stopped questions."""
 
 import asyncio
 import sqlite3
@@ -52,7 +52,7 @@ async def store(server: Server, filled: str) -> AsyncIterator[PostgresStore]:
         yield found
 
 
-# What it tells
+# Facts
 
 
 async def test_facts_are_those_of_the_file(server: Server, store: PostgresStore, pristine: Path, filled: str) -> None:
@@ -159,7 +159,7 @@ async def test_versions_can_be_asked_for_while_all_readers_are_open(server: Serv
 
 @pytest.fixture(scope="module")
 def two_sites(server: Server, pristine: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Return a database with a second site, whose clusters are others, in another zone."""
+    """Return a database with a second site that has other clusters and another zone."""
     other = tmp_path_factory.mktemp("other") / "ceems.db"
     with closing(sqlite3.connect(pristine)) as source, closing(sqlite3.connect(other)) as target:
         source.backup(target)
@@ -193,7 +193,7 @@ async def test_sites_are_answered_together(server: Server, two_sites: str) -> No
         "far": 1_000,
         "here": 1_500,
     }
-    # The rows added last are those of each site.
+    # Each site has its own rows that were added last.
     assert {cluster.startswith("far-") for cluster in newest.column(0).to_pylist()} == {True, False}
 
 
@@ -209,7 +209,7 @@ async def test_administrators_are_of_their_sites_clusters(server: Server, two_si
     assert found.column(0).to_pylist() == ["farboss"]
 
 
-# Stopping and losing
+# Stopped questions and lost connections
 
 
 async def test_a_stopped_question_stops_its_statement(server: Server, filled: str) -> None:
@@ -245,7 +245,7 @@ async def test_a_reader_that_has_given_nothing_goes_on_with_another_connection(s
         disconnect(server, filled)
         assert await count(reader) == 1_500
         disconnect(server, filled)
-        with pytest.raises(StoreBusyError, match="lost"):  # another connection would be another moment
+        with pytest.raises(StoreBusyError, match="lost"):  # another connection would read from another moment
             await count(reader)
     async with opened(server, filled) as store, store.read() as reader:
         batches = reader.batches(Scan(Table.UNITS, ("uuid",)))
@@ -302,7 +302,7 @@ async def test_nothing_is_left_open(server: Server, filled: str) -> None:
         async def all_closed() -> bool:
             return await asyncio.to_thread(connections, server, filled) == 0
 
-        await eventually(all_closed)  # the server notices a little later
+        await eventually(all_closed)  # the server notices the end a little later
 
 
 # All at once

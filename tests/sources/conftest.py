@@ -1,4 +1,4 @@
-"""Fixtures of the tests of several sources: a plugin, and PostgreSQL servers for the sources that are there."""
+"""Fixtures of the tests of several sources: a plugin, and PostgreSQL servers for the sources that need one."""
 
 from tests.support.plugin.fixtures import plugin
 from tests.support.postgres.servers import empty_database, server, shards

@@ -1,4 +1,4 @@
-"""A database split into several by cluster, as if each cluster's site kept its own."""
+"""Splits a database into several by cluster, as if each cluster's site had its own."""
 
 import sqlite3
 from contextlib import closing
@@ -13,7 +13,7 @@ BY_CLUSTER = ("units", "usage", "daily_usage", "users", "projects")
 
 
 def split(contents: Contents, places: dict[str, int], count: int) -> list[Contents]:
-    """Return ``count`` databases; each cluster's rows are in the one that ``places`` says, administrators in all."""
+    """Return ``count`` databases: ``places`` states where the rows of each cluster go; administrators are in all."""
     parts = []
     for number in range(count):
         tables = {

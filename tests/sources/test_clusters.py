@@ -1,4 +1,4 @@
-"""Which clusters a database holds is found without reading all of it, and told like any other look-up."""
+"""The clusters of a database are found without reading all of it, and reported like any other look-up."""
 
 import sqlite3
 from contextlib import closing
@@ -38,7 +38,7 @@ def test_clusters_are_found_along_the_index(ids: list[str | None], table: Table)
 @settings(few, max_examples=60)
 @given(st.data())
 def test_routing_leaves_out_no_row(data: st.DataObject) -> None:
-    """A row that fulfils a condition is of one of its clusters, and fulfils what is left of the condition there."""
+    """A row that fulfils a condition belongs to one of its clusters, and fulfils the rest of the condition there."""
     table = data.draw(st.sampled_from([Table.USAGE, Table.PROJECTS]))
     condition = data.draw(conditions(table, _TURN))
     cluster = data.draw(st.sampled_from(sorted(CLUSTERS)))

@@ -29,7 +29,7 @@ MIRRORED = 33 * 1024 * 1024  # bytes; smaller files have no mirror
 
 
 def pad(path: Path) -> None:
-    """Make a database so large that it gets a mirror, and put it into WAL mode as CEEMS has it."""
+    """Make a database large enough for a mirror, and put it into WAL mode as CEEMS does."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("CREATE TABLE padding (bytes BLOB)")
         connection.execute("INSERT INTO padding VALUES (zeroblob(?))", (MIRRORED,))
@@ -40,7 +40,7 @@ def pad(path: Path) -> None:
 async def mixed(
     paths: list[Path], folder: Path, url: str, password: str, **settings: Any
 ) -> AsyncIterator[tuple[Several, Plugin]]:
-    """Run a server for the second of the files and a plugin; the first is a file with a mirror, the rest is fed."""
+    """Run a plugin over the first file with a mirror, a server for the second, and PostgreSQL for the rest."""
     pad(paths[0])
     files = Files(folder)
     zone = ("--timezone", "Europe/Paris")
@@ -63,7 +63,7 @@ async def mixed(
 
 
 async def places(ceems: Several, model: dict[str, Any], window: tuple[int, int], login: str) -> set[str]:
-    """Return where the rows of a panel came from, as the query inspector says."""
+    """Return the sources of a panel's rows, as the query inspector shows them."""
     answer = (await ceems.query(login, {"A": model}, window))["A"]
     assert not answer.error, answer.error
     meta = json.loads(read_frame(answer.frames[0]).schema.metadata[b"meta"])
@@ -71,14 +71,14 @@ async def places(ceems: Several, model: dict[str, Any], window: tuple[int, int],
 
 
 def thirds(database: Path, folder: Path) -> list[Path]:
-    """Split a database by cluster into three."""
+    """Split a database into three by cluster."""
     odd, even = split_by_cluster(database, folder)
     (folder / "again").mkdir()
     return [odd, *split_by_cluster(even, folder / "again")]
 
 
 async def test_recorded_answers(server: Server, empty_database: str, tmp_path: Path) -> None:
-    """Three sources of three kinds answer what one database with everything has answered."""
+    """Three sources of three kinds give the answers that one database with all rows gave."""
     recordings = ALL[0]
     paths = thirds(recordings.database, tmp_path)
     await asyncio.to_thread(fed, server, empty_database, paths[2], PARIS)
@@ -87,7 +87,7 @@ async def test_recorded_answers(server: Server, empty_database: str, tmp_path: P
         model: dict[str, Any] = {"queryType": "usage-over-time", "admin": True, "groupBy": ["cluster_id"]}
         async with asyncio.timeout(20):  # the mirror is made in the background
             while "Statements, here mirror" not in (found := await places(ceems, model, window, "admin")):
-                model["limit"] = model.get("limit", 100) + 1  # another question, which is not kept
+                model["limit"] = model.get("limit", 100) + 1  # another question, whose answer is not cached
         assert found >= {"Statements, there server", "Statements, history database"}
         wrong = await differences(ceems, recordings)
     assert not wrong, "\n".join(sorted(wrong)[:10])
@@ -108,7 +108,7 @@ ADMINISTRATORS = {"root-n": "slurm-n", "root-s": "os-s", "root-w": "slurm-w", "r
 
 
 async def check_administrators(ceems: Several) -> None:
-    """Each administrator sees all of their own site and nothing of another."""
+    """Check that each administrator sees all rows of their own site and none of another."""
     for login, cluster in ADMINISTRATORS.items():
         for path in ("units/admin", "usage/current/admin", "usage/global/admin", "users/admin", "projects/admin",
                      "stats/current/admin"):  # fmt: skip
@@ -123,7 +123,7 @@ async def check_administrators(ceems: Several) -> None:
 async def test_what_a_source_says_of_rights_counts_for_its_own_clusters(
     four_sites: list[Path], server: Server, empty_database: str, tmp_path: Path
 ) -> None:
-    """A database names the clusters of other sources: in a file, behind a bridge and in PostgreSQL."""
+    """A database states rights on the clusters of other sources: in a file, behind a bridge and in PostgreSQL."""
     for path, own in zip(four_sites, ("slurm-n", "os-s"), strict=True):
         others = [cluster for cluster in ADMINISTRATORS.values() if cluster != own]
         with closing(sqlite3.connect(path)) as connection, connection:
@@ -146,7 +146,7 @@ async def test_administrators_administer_their_site_wherever_it_is(
         table = await ceems.table("root-n", {"queryType": "units", "admin": "auto"}, MILLISECONDS)
         uuids = set(table.column("uuid").to_pylist())
         assert uuids == {"slurm-n-ann", "slurm-n-bob", "slurm-w-root-n", "k8s-e-root-n"}
-        # Who lives in all sources has one row of usage over all.
+        # A user in all sources has one row of usage over all of them.
         usage = await ceems.table("ann", {"queryType": "usage", "fields": ["username", ENERGY]}, MILLISECONDS)
         energy = {row["username"]: row[f"{ENERGY}.total"] for row in usage.to_pylist()}
         assert energy["ann"] == pytest.approx(1.5 + 0.25 + 4 + 4)
@@ -173,12 +173,13 @@ async def test_postgresql_that_is_stopped_is_named_and_comes_back(
             assert "127.0.0.1" not in warning
             frame = read_frame((await ceems.query("ann", {"A": {"queryType": "usage"}}, MILLISECONDS))["A"].frames[0])
             assert warning in [notice["text"] for notice in json.loads(frame.schema.metadata[b"meta"])["notices"]]
-            # What it cannot hold is answered as ever; what only it can hold is an error that names it.
+            # Questions that do not concern the source are answered as usual; questions that need it get an error that
+            # names it.
             assert await ceems.units("ann", ("cluster_id", "slurm-n")) == (["slurm-n-ann"], [])
             status, _, message = error_of(await ceems.get("ann", "units", *WINDOW, ("cluster_id", "k8s-e")))
             assert status >= 500
             assert "'history'" in message
-            # Whether they administer anything is known in PostgreSQL alone.
+            # Only PostgreSQL knows whether they administer anything.
             assert (await ceems.get("root-w", "units/admin", *WINDOW)).status == 503
             status, _, message = error_of(await strict.get("ann", "units", *WINDOW))
             assert status >= 500
@@ -198,7 +199,7 @@ async def test_postgresql_that_is_stopped_is_named_and_comes_back(
 
 
 async def test_a_shard_that_is_down_is_named(shards: Shards, tmp_path: Path) -> None:
-    """By a data source of its own it is an error; in a list it makes PostgreSQL's rows missing, with its name."""
+    """As the only source, it is an error; in a list, a notice names the shard and PostgreSQL's rows are missing."""
     database = new_sharded_database(shards)
     coordinator = shards.coordinator
     users = tuple(f"user{number}" for number in range(40))  # so that both shards have rows

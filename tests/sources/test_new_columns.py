@@ -1,4 +1,4 @@
-"""Columns that no row of `ceems_grpc.schema` describes, in one of two sources, and in a source on another host."""
+"""Columns that `ceems_grpc.schema` does not describe, in one of two sources and in a source on another host."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager

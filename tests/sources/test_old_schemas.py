@@ -1,4 +1,4 @@
-"""Sources of different versions of CEEMS: what one lacks is null there, or is said to be missing."""
+"""Sources of different versions of CEEMS: what one source lacks is null in its rows, or is reported as missing."""
 
 import asyncio
 import sqlite3
@@ -29,7 +29,7 @@ OLD = 7  # the last version with total_outgress_stats and lists of administrator
 
 
 def as_old(contents: Contents) -> Contents:
-    """Return contents as an older schema can hold them: without what it has no column for."""
+    """Return contents as an older schema can store them: without values for which it has no column."""
 
     def row(new: Row) -> Row:
         return {name: value for name, value in new.items() if name != "total_egress_stats"}
@@ -39,7 +39,7 @@ def as_old(contents: Contents) -> Contents:
 
 
 def together(parts: list[Contents]) -> Contents:
-    """Return all rows in one."""
+    """Return the contents with the rows of all databases."""
     tables = {table: [row for part in parts for row in part.tables.get(table, [])] for table in BY_CLUSTER}
     return Contents(parts[0].zone, parts[0].turn, {**tables, "admin_users": parts[0].tables["admin_users"]})
 
@@ -79,7 +79,7 @@ def test_a_column_that_a_source_lacks_is_null_there(case: Any) -> None:
 
 
 def _without_empty(plan: Plan, answer: Any) -> Any:
-    """A column that is not there is null; one that is there and was not written holds '{}'."""
+    """Remove empty values: a missing column is null, while a column that was never written holds '{}'."""
     if isinstance(plan, Scan) and "total_egress_stats" in plan.columns:
         return answer.drop_columns(["total_egress_stats"])
     return answer
@@ -91,7 +91,7 @@ async def test_a_source_without_a_table_is_named_or_not_needed(tmp_path: Path) -
     store = merged_files([new, old], None)
     ceems = Ceems(store)
     async with store.read() as reader:
-        assert not reader.has(Table.DAILY_USAGE)  # or days would silently lack a site
+        assert not reader.has(Table.DAILY_USAGE)  # otherwise, days would silently lack a site
         assert reader.has(Table.ADMIN_USERS)
         await reader.aggregate(Aggregate(Table.DAILY_USAGE, ("cluster_id",), (Count("n"),)))
         (missing,) = reader.missing
@@ -120,7 +120,7 @@ async def test_administrators_in_the_old_form_count_too(tmp_path: Path) -> None:
 
 
 def _old_site(path: Path) -> Path:
-    """Write a site of schema version 6, which has no daily_usage, and its administrator as a list."""
+    """Write a site with schema version 6, which has no daily_usage and stores administrators as a list."""
     new = write_site(path.with_suffix(".new"), "os-old", admin="old-root", kwh=2)
     tables = {}
     with closing(sqlite3.connect(new)) as connection:
@@ -139,7 +139,7 @@ async def test_every_old_schema_is_merged(tmp_path: Path, version: int) -> None:
     empty = write_version(contents, tmp_path / "empty.db", version)
     store = merged_files([write_site(tmp_path / "new.db", "slurm-n", admin="root", kwh=1), empty], None)
     async with store.read() as reader:
-        assert reader.has(Table.DAILY_USAGE)  # who holds nothing need not have it
+        assert reader.has(Table.DAILY_USAGE)  # a source without rows need not have it
         assert (await reader.aggregate(Aggregate(Table.UNITS, (), (Count("n"),)))).to_pylist() == [{"n": 2}]
         assert reader.missing == ()
     await store.close()

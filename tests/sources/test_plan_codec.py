@@ -1,4 +1,4 @@
-"""A plan is decoded as it was encoded, and anything that is not a plan is refused."""
+"""A decoded plan equals the encoded one, and anything that is not a plan is refused."""
 
 import math
 import sqlite3

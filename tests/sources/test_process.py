@@ -26,7 +26,7 @@ def sites(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def several(plugin: Plugin, sources: list[dict[str, Any]], **settings: Any) -> Several:
-    """Return a data source; on a busy machine, too, its sources answer in time."""
+    """Return a data source whose timeout is long enough for a busy machine."""
     return Several(plugin, {"sources": sources, "sourceTimeout": "60s", **settings})
 
 
@@ -83,7 +83,7 @@ async def test_what_a_missing_source_cannot_hold_is_answered_without_a_notice(
 ) -> None:
     ceems = several(plugin, files(north=sites[0], gone=sites[0].parent / "gone.db"))
     assert await ceems.units("ann", ("cluster_id", "slurm-n")) == (["slurm-n-ann"], [])
-    # Another cluster may be the missing source's.
+    # Another cluster may belong to the missing source.
     answer = await ceems.get("ann", "units", *WINDOW, ("cluster_id", "os-s"))
     assert error_of(answer)[:2] == (500, "internal")
     assert "source 'gone'" in error_of(answer)[2]
@@ -127,7 +127,7 @@ async def test_administrators_of_a_site_administer_just_that(plugin: Plugin, sit
     assert await ceems.units("root-n", path="units/admin") == (["slurm-n-ann", "slurm-n-bob"], [])
     assert set((await ceems.units("root-s", path="units/admin"))[0]) == everything - {"slurm-n-ann", "slurm-n-bob"}
     assert error_of(await ceems.get("ann", "units/admin", *WINDOW))[0] == 403
-    # In panels, which ask as whatever one is, own units elsewhere are seen too.
+    # Panels ask with all rights of the viewer, so they also show the viewer's own units of other sites.
     table = await ceems.table("root-n", {"queryType": "units", "admin": "auto"}, MILLISECONDS)
     assert set(table.column("uuid").to_pylist()) == {"slurm-n-ann", "slurm-n-bob", "os-s-root-n"}
     usage = await ceems.rows("root-n", "usage/current/admin", *WINDOW)
@@ -140,14 +140,14 @@ async def test_administrators_of_a_site_administer_just_that(plugin: Plugin, sit
     assert [row["name"] for row in await ceems.rows("root-n", "users/admin", ("role", "admin"))] == ["root-n"]
     suggested = await ceems.rows("root-s", "suggest/users", ("admin", "true"))
     assert [row["value"] for row in suggested] == ["ann", "bob", "root-n"]
-    # A role in Grafana is one in the whole data source.
+    # A role of Grafana applies to the whole data source.
     by_role = several(plugin, files(north=sites[0], south=sites[1]), adminRole="Editor")
     rows = await by_role.rows("nobody", "units/admin", *WINDOW, role="Editor")
     assert {row["uuid"] for row in rows} == everything
 
 
 async def test_a_source_that_is_back_is_whole_again(plugin: Plugin, sites: tuple[Path, Path]) -> None:
-    """Neither usage nor rights that were looked up without a source are kept."""
+    """Neither usage nor rights that were looked up without a source are cached."""
     north, south = sites
     away = south.with_name("away.db")
     south.rename(away)
@@ -156,7 +156,7 @@ async def test_a_source_that_is_back_is_whole_again(plugin: Plugin, sites: tuple
     assert {row["cluster_id"] for row in usage.json["data"]} == {"slurm-n"}
     assert len(usage.json["warnings"]) == 1
     refused = await ceems.get("root-s", "units/admin", *WINDOW)
-    assert refused.status == 503  # whether root-s may ask is in the source that is missing
+    assert refused.status == 503  # only the missing source knows the rights of root-s
     verify = await ceems.get("ann", "units/verify", ("cluster_id", "os-s"), ("uuid", "os-s-ann"))
     assert verify.status == 503
     away.rename(south)
@@ -176,7 +176,7 @@ async def test_a_source_that_is_locked_is_left_out_and_comes_back(plugin: Plugin
         uuids, warnings = await ceems.units("ann")
         assert (uuids, len(warnings)) == (["slurm-n-ann"], 1)
         assert "did not answer within 3 s" in warnings[0]
-        # Nobody waits for it again while it is looked at in the background.
+        # Nobody waits for the source again while it is checked in the background.
         answers = await asyncio.gather(*(ceems.units("ann") for _ in range(8)))
         assert all(answer == (uuids, warnings) for answer in answers)
         writer.execute("ROLLBACK")
@@ -187,7 +187,7 @@ async def test_a_source_that_is_locked_is_left_out_and_comes_back(plugin: Plugin
 
 
 async def test_each_source_has_its_own_zone(plugin: Plugin, sites: tuple[Path, Path]) -> None:
-    """Both hold the same local texts; read in Tokyo's zone they are seven hours earlier."""
+    """Both have the same local times as texts; in Tokyo's zone they are seven hours earlier."""
     north, south = sites
     two = files(north=north, south=south)
     two[1]["timezone"] = "Asia/Tokyo"

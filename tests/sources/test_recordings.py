@@ -1,4 +1,4 @@
-"""The recorded answers, from one source in a list, and from the same database split into one source per cluster."""
+"""The recorded answers, from a list of one source, and from the same database split by cluster into two sources."""
 
 import shutil
 import sqlite3
@@ -17,7 +17,7 @@ _TABLES = ("units", "usage", "daily_usage", "users", "projects")
 
 
 def split_by_cluster(database: Path, folder: Path) -> list[Path]:
-    """Write two databases: the odd clusters' rows, and the even ones'; administrators are in both."""
+    """Write two databases, with the rows of the odd and of the even clusters; administrators are in both."""
     with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
         clusters = [row[0] for row in connection.execute("SELECT DISTINCT cluster_id FROM units ORDER BY 1")]
     assert len(clusters) > 1
@@ -36,7 +36,7 @@ def split_by_cluster(database: Path, folder: Path) -> list[Path]:
 
 
 def in_a_list(database: Path, folder: Path) -> list[Path]:
-    """Return the database itself as the only one."""
+    """Return the database as the only source of a list."""
     return [database]
 
 

@@ -130,7 +130,7 @@ async def test_one_reader_has_one_moment(sites: tuple[Path, Path], keys: Files) 
 
 
 async def test_a_reader_that_is_left_is_closed(sites: tuple[Path, Path], keys: Files) -> None:
-    """Also where rows were not read to the end: afterwards the server can open as many again."""
+    """Also if rows were not read to the end: the server can open as many readers again afterwards."""
     async with serving(*arguments(sites[1], keys)) as server:
         remote = RemoteStore(endpoint(keys, server))
         for _ in range(70):

@@ -1,4 +1,4 @@
-"""Several sources answer as one database with all their rows would: every plan, every question."""
+"""Several sources answer every plan as one database with all their rows does."""
 
 import asyncio
 import tempfile
@@ -40,7 +40,7 @@ def merged_files(paths: list[Path], zone: Any) -> MergedStore:
 async def whole_and_merged(
     contents: Contents, places: dict[str, int], count: int
 ) -> AsyncIterator[tuple[Store, MergedStore]]:
-    """Write a database as a whole, and split; and open both."""
+    """Write a database as one file and split, and open both."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         whole = SqliteStore(contents.write(folder / "whole.db"), zone=contents.zone)
@@ -55,14 +55,14 @@ async def whole_and_merged(
 
 @st.composite
 def splits(draw: st.DrawFn) -> tuple[Contents, dict[str, int], int]:
-    """Return a database, and how many databases its clusters go to."""
+    """Return a database, and the number of databases over which its clusters are spread."""
     count = draw(st.integers(1, 4))
     places = {cluster: draw(st.integers(0, count - 1)) for cluster in all_clusters()}
     return draw(databases()), places, count
 
 
 def comparable(plan: Plan) -> Plan:
-    """Return the plan without what depends on the ids of rows, which every database counts anew."""
+    """Return the plan without what depends on the ids of rows, which each database numbers on its own."""
     match plan:
         case Scan():
             unique = [
@@ -89,7 +89,7 @@ async def compare(whole: Store, merged: MergedStore, asked: list[Plan]) -> None:
 
 
 async def compare_batches(one: Any, all_: Any, plan: Scan, wanted: pa.Table) -> None:
-    """The same rows come bit by bit."""
+    """Compare the rows that arrive in batches."""
     plain = tuple(column for column in plan.columns if not isinstance(column, AllKeys))
     if plain:
         streamed = replace(plan, columns=plain)

@@ -1,4 +1,4 @@
-"""Every question has the same answer from several sources as from one database with all their rows."""
+"""Several sources give the same answer to every question as one database with all their rows."""
 
 import asyncio
 from typing import Any
@@ -94,7 +94,7 @@ async def streamed(ceems: Ceems, question: UnitsQuestion, viewer: Viewer | None)
 
 
 def same(question: Any, got: Any, wanted: Any) -> None:
-    """Fail where answers differ."""
+    """Fail if the answers differ."""
     if isinstance(wanted, Answer):
         assert (got.notices, got.columns) == (wanted.notices, wanted.columns)
         check_same(question, got.table, wanted.table)

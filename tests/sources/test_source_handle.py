@@ -1,4 +1,4 @@
-"""A source that hangs, in whatever it does, holds up nobody for longer than its timeout."""
+"""A source that hangs, in any operation, delays nobody for longer than its timeout."""
 
 import asyncio
 import threading
@@ -19,11 +19,11 @@ from tests.support.databases import PARIS
 
 COUNT = Aggregate(Table.UNITS, ("cluster_id",), (Count("n"),))
 LONG = 60.0
-TIMEOUT = 4.0  # also for the source that does answer, on a busy machine
+TIMEOUT = 4.0  # long enough for the source that answers, even on a busy machine
 
 
 class Stuck(SqliteStore):
-    """A database on a file system that hangs in one place, as a lost network mount does; `let_go` ends that."""
+    """A database on a file system that hangs at one operation, as a lost network mount does, until `let_go`."""
 
     def __init__(self, path: Path, place: str) -> None:
         super().__init__(path, zone=PARIS)
@@ -71,7 +71,7 @@ async def test_a_source_that_hangs_is_asked_just_once_until_it_is_back(sites: tu
     async with asyncio.timeout(LONG / 2):
         for _ in range(5):
             assert await counts(store) == ({"slurm-n": 2}, ["south"])
-        assert stuck.asked == 1  # a thread that hangs is one less for everybody
+        assert stuck.asked == 1  # a hanging thread is one thread less for everybody
         missing: Hashable = await store.version()
         assert await store.version() == missing
         stuck.place = ""

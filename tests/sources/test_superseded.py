@@ -1,4 +1,4 @@
-"""A unit that waited and then started has two rows. Panels show and count the later one, whatever store answers."""
+"""A unit that waited and then started has two rows. Panels show and count the later one, with every store."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -63,7 +63,7 @@ ROWS = [
     waiting("runs", WINTER - 4_000, started_at_ts=-62_135_596_800_000, **K8S),  # Go's zero time
     ran("runs", WINTER - 4_000, ended_at="Unknown", ended_at_ts=0, state="Running", **K8S),
     waiting("waits", WINTER - 4_000),
-    # The same id on another cluster, and of a job of years ago, is another unit.
+    # The same id on another cluster, or of a job years ago, belongs to another unit.
     ran("elsewhere", WINTER - 4_000),
     waiting("elsewhere", WINTER - 4_000, **K8S),
     ran("again", WINTER - YEARS, ended=WINTER - YEARS + 4_000),

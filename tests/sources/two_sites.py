@@ -28,7 +28,7 @@ def write_site(path: Path, cluster: str, *, admin: str, kwh: float, users: tuple
 
 
 def write_north_and_south(folder: Path) -> tuple[Path, Path]:
-    """Write two sites with units of ann and bob; root-n is administrator of the north, root-s of the south."""
+    """Write two sites with units of ann and bob; root-n is an administrator of the north, root-s of the south."""
     north = write_site(folder / "north.db", "slurm-n", admin="root-n", kwh=1.5)
     south = write_site(folder / "south.db", "os-s", admin="root-s", kwh=0.25, users=("ann", "bob", "root-n"))
     return north, south
@@ -53,5 +53,5 @@ class Several(Source):
 
 
 def files(**paths: Path) -> list[dict[str, Any]]:
-    """Return the settings of sources that are files; the keyword is the name."""
+    """Return the settings of sources that are files; each keyword is the name of a source."""
     return [{"name": name.replace("_", "-"), "path": str(path)} for name, path in paths.items()]
