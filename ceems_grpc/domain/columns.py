@@ -39,6 +39,24 @@ WAITING = Column(
     Type.INTEGER,
 )
 
+WAITS = (
+    Column(
+        "avg_wait_seconds",
+        Kind.DERIVED,
+        "Mean time from the creation of units to their start, or until now for those that wait",
+        Unit.SECONDS,
+        Type.INTEGER,
+    ),
+    Column(
+        "max_wait_seconds",
+        Kind.DERIVED,
+        "Longest time from the creation of a unit to its start, or until now for those that wait",
+        Unit.SECONDS,
+        Type.INTEGER,
+    ),
+)
+"""How long the units of a group waited; only in usage that is summed from units."""
+
 UNIT_COLUMNS = _answered(Table.UNITS)
 USAGE_COLUMNS = _answered(Table.USAGE)
 USER_COLUMNS = _answered(Table.USERS)

@@ -219,7 +219,8 @@ class Ceems:
                 few = own.mode is Mode.GLOBAL and cost_of(own, as_admin=access.as_admin) is CostClass.SMALL
                 if few and before == version and not self._usage.keeps(begun.key):
                     with trace_query() as begun.trace:
-                        begun.answer = _with_missing(await usage.usage(access, own), missing_of(access.reader))
+                        answer = await usage.usage(access, own, self.now())
+                        begun.answer = _with_missing(answer, missing_of(access.reader))
                 return begun
 
         async with self._queue.turn(CostClass.SMALL):
@@ -230,7 +231,9 @@ class Ceems:
                 merge(begun.trace)
                 return await self._told(begun.answer, as_admin=begun.as_admin)
             cost = cost_of(begun.asked, as_admin=begun.as_admin)
-            return await self._ask(viewer, begun.asked.admin, lambda access: usage.usage(access, begun.asked), cost)
+            return await self._ask(
+                viewer, begun.asked.admin, lambda access: usage.usage(access, begun.asked, self.now()), cost
+            )
 
         return await self._usage.get(begun.key, work)
 

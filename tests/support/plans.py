@@ -28,9 +28,11 @@ from ceems_grpc.store.plan import (
     Scan,
     Spread,
     StartsWith,
+    Statistic,
     Sum,
     Table,
     Waiting,
+    Waits,
     WeightedSum,
     WeightOf,
     Within,
@@ -167,7 +169,10 @@ def aggregates(draw: st.DrawFn, turn: int) -> Aggregate:
     """Return an aggregation with every kind of measure."""
     table = draw(st.sampled_from(KEYED))
     by = tuple(draw(st.lists(st.sampled_from(GROUPS), max_size=3, unique=True)))
-    measures = draw(st.lists(_measures(table, turn), min_size=1, max_size=6))
+    kinds = _measures(table, turn)
+    if table is Table.UNITS:
+        kinds = st.one_of(kinds, _waits(turn))
+    measures = draw(st.lists(kinds, min_size=1, max_size=6))
     named = tuple(renamed(measure, f"m{index}") for index, measure in enumerate(measures))
     day = draw(st.booleans())
     order = tuple(Order(name) for name in by) + ((Order("day"),) if day else ())
@@ -178,7 +183,7 @@ def aggregates(draw: st.DrawFn, turn: int) -> Aggregate:
 def prorated(draw: st.DrawFn, turn: int) -> Aggregate:
     """Return an aggregation of the units that ran in a time range, as prorated usage needs it."""
     by = tuple(draw(st.lists(st.sampled_from(GROUPS), max_size=3, unique=True)))
-    measures = draw(st.lists(st.one_of(_of_keys(), _first), min_size=1, max_size=6))
+    measures = draw(st.lists(st.one_of(_of_keys(), _waits(turn), _first), min_size=1, max_size=6))
     named = tuple(renamed(measure, f"m{index}") for index, measure in enumerate(measures))
     span = draw(spans(turn))
     ran = draw(st.sampled_from([span, span, RanWithin(span.start - 60, span.end + 60)]))
@@ -197,6 +202,10 @@ def _measures(table: Table, turn: int) -> st.SearchStrategy[Measure]:
         st.builds(WeightOf, st.just(""), keys, keys),
         _first,
     )
+
+
+def _waits(turn: int) -> st.SearchStrategy[Measure]:
+    return st.builds(Waits, st.just(""), st.sampled_from(Statistic), moments(turn))
 
 
 _first = st.builds(FirstBy, st.just(""), st.sampled_from(GROUPS), st.sampled_from(GROUPS))

@@ -18,6 +18,7 @@ from ceems_grpc.domain.columns import (
     STATS_COLUMNS,
     USER_COLUMNS,
     WAITING,
+    WAITS,
     metric_names,
     unit_columns,
     usage_columns,
@@ -286,7 +287,7 @@ async def _fields(access: Access, question: SuggestQuestion) -> list[Suggestion]
 
 def _columns_of(reader: Reader, kind: str) -> tuple[Column, ...]:
     if kind in {"usage", "usage-over-time"}:
-        return (*usage_columns(reader), *DERIVED)
+        return (*usage_columns(reader), *DERIVED, *(WAITS if kind == "usage" else ()))
     return _COLUMNS.get(kind) or (*unit_columns(reader), *DERIVED, WAITING)
 
 

@@ -16,7 +16,8 @@ from ceems_grpc.domain.answers.answer import Answer, truncate
 from ceems_grpc.domain.answers.derived import WEIGHTED_SUM, add_derived, derived_among, with_needs
 from ceems_grpc.domain.answers.grouping import aggregate, described, notices, ranked, spread
 from ceems_grpc.domain.answers.superseded import counted_without_superseded, without_superseded
-from ceems_grpc.domain.columns import DERIVED, USAGE_COLUMNS, metric_names, usage_columns
+from ceems_grpc.domain.answers.waiting import add_waits, mentioned_waits
+from ceems_grpc.domain.columns import DERIVED, USAGE_COLUMNS, WAITS, metric_names, usage_columns
 from ceems_grpc.domain.questions.fields import choose_fields
 from ceems_grpc.domain.questions.filters import selected_rows
 from ceems_grpc.domain.questions.groups import ValueGroup, check_groups, check_source, value_groups
@@ -72,12 +73,15 @@ def normalize(question: UsageQuestion) -> UsageQuestion:
     return question
 
 
-async def usage(access: Access, question: UsageQuestion) -> Answer:
-    """Answer a question in the form of `normalize`: one row per group, one column per key of a metric."""
+async def usage(access: Access, question: UsageQuestion, now: int) -> Answer:
+    """Answer a question in the form of `normalize`: one row per group, one column per key of a metric.
+
+    ``now``: seconds since the epoch, until which units without a start wait.
+    """
     by = groups_of(question)
     values = value_groups(question.group_by, question.classes)
     check_source(values, question.mode, question.source)
-    columns = described(values) | _columns(access.reader)
+    columns = described(values) | _columns(access.reader) | {column.name: column for column in WAITS}
     metrics = metric_names(columns.values())
     fields = choose_fields(question.fields, columns.values(), _default_columns(question, columns))
     check_order(question.order, frozenset(columns))
@@ -86,10 +90,14 @@ async def usage(access: Access, question: UsageQuestion) -> Answer:
     where = await _where(access, question.selection, by, timely, metrics if current else frozenset())
     mentioned = fields.mentioned(question.order)
     needed = _metrics_of(mentioned, columns)
+    waits = mentioned_waits(mentioned, question)
     if question.mode is Mode.GLOBAL and not question.exact_groups:
         table = await _as_kept(access.reader, where, needed)
     else:
         table = await _summed_once(access.reader, question, values, where, needed)
+    if waits:
+        counted = where if question.every_row else await without_superseded(access.reader, where)
+        table = await add_waits(access.reader, question, by, counted, table, now=now)
 
     def finish() -> Answer:
         derived = add_derived(table, derived_among(mentioned))
@@ -238,6 +246,7 @@ def _how_days_add_up(measure: Measure) -> str:
 
 def _default_columns(question: UsageQuestion, columns: dict[str, Column]) -> tuple[Column, ...]:
     hidden = set(GROUPS) - set(question.group_by) if question.exact_groups else set()
+    hidden |= {column.name for column in WAITS}  # only where a question names them
     return tuple(column for name, column in columns.items() if name not in hidden)
 
 

@@ -1,12 +1,24 @@
 """How long units wait: from their creation to their start."""
 
+from collections.abc import Sequence
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ceems_grpc.domain.columns import WAITING
+from ceems_grpc.domain.answers.grouping import aggregate
+from ceems_grpc.domain.columns import WAITING, WAITS
+from ceems_grpc.domain.errors import bad_data
+from ceems_grpc.domain.questions.groups import value_groups
+from ceems_grpc.domain.questions.model import Mode, Source, UsageQuestion
+from ceems_grpc.schema import Table
+from ceems_grpc.store.plan import WAIT_COLUMNS, Aggregate, AllOf, Compare, Condition, Statistic, Waits
+from ceems_grpc.store.protocols import Reader
+from ceems_grpc.store.runtime.cancellation import run_cancellable, until_cancelled
 
 WAIT_SECONDS = WAITING.name
-WAIT_NEEDS = ("created_at_ts", "started_at_ts", "ended_at_ts")
+WAIT_NEEDS = WAIT_COLUMNS
+_MEAN, _LONGEST = (column.name for column in WAITS)
+_MEASURED = {"count": Statistic.COUNT, "sum": Statistic.SUM, "longest": Statistic.MAX}
 _SECOND = 1000.0  # milliseconds
 _ZERO = pa.scalar(0, pa.int64())
 
@@ -24,6 +36,57 @@ def wait_seconds(units: pa.Table, now: int) -> pa.ChunkedArray:
     waited = pc.subtract(pc.coalesce(started, waits), created)
     known = pc.if_else(pc.less(waited, _ZERO), pa.scalar(None, pa.int64()), waited)
     return pc.divide(known.cast(pa.float64()), _SECOND)
+
+
+def mentioned_waits(mentioned: set[str], question: UsageQuestion) -> tuple[str, ...]:
+    """Return the names of `WAITS` among these. Usage that is not summed from units has none, which is an error."""
+    names = tuple(column.name for column in WAITS if column.name in mentioned)
+    if names and (question.mode is Mode.GLOBAL or question.source is Source.DAILY):
+        raise bad_data(
+            f'{names[0]} is known of units only: use the mode "current" with the source "units" or "prorated"'
+        )
+    return names
+
+
+async def add_waits(
+    reader: Reader,
+    question: UsageQuestion,
+    by: Sequence[str],
+    where: Condition,
+    table: pa.Table,
+    *,
+    now: int,
+) -> pa.Table:
+    """Append the columns of `WAITS`, as float64, to a table of groups ``by``.
+
+    Prorated usage only counts the waits of units that started within the window. ``where``: the condition for the
+    units that the table sums, without rows that are superseded. ``now``: seconds since the epoch.
+    """
+    if not all(reader.has(Table.UNITS, name) for name in WAIT_COLUMNS):
+        nothing = pa.nulls(table.num_rows, pa.float64())
+        return table.append_column(_MEAN, nothing).append_column(_LONGEST, nothing)
+    if question.source is Source.PRORATED:
+        window = question.window
+        started = ((">=", window.start * 1000), ("<", (window.end + 1) * 1000))
+        where = AllOf((where, *(Compare("started_at_ts", operator, float(moment)) for operator, moment in started)))
+    measures = tuple(Waits(f"#{name}", statistic, now) for name, statistic in _MEASURED.items())
+    waits = await aggregate(
+        reader, Aggregate(Table.UNITS, tuple(by), measures, where), value_groups(question.group_by, question.classes)
+    )
+
+    def joined() -> pa.Table:
+        rows = dict(zip(_groups(waits, by), range(waits.num_rows), strict=True))
+        places = pa.array([rows.get(group) for group in until_cancelled(_groups(table, by))], pa.int64())
+        count, total, longest = (waits.column(f"#{name}").take(places) for name in _MEASURED)
+        return table.append_column(_MEAN, pc.divide(total, count)).append_column(_LONGEST, longest)
+
+    return await run_cancellable(joined)
+
+
+def _groups(table: pa.Table, by: Sequence[str]) -> list[tuple[object, ...]]:
+    if not by:
+        return [()] * table.num_rows
+    return list(zip(*(table.column(name).to_pylist() for name in by), strict=True))
 
 
 def _moments(units: pa.Table, name: str) -> pa.ChunkedArray:

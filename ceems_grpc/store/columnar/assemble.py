@@ -4,7 +4,7 @@ import pyarrow as pa
 
 from ceems_grpc.schema import INTEGERS, is_metric
 from ceems_grpc.store.columnar.flatten import flatten
-from ceems_grpc.store.plan import AllKeys, Count, CountIf, FirstBy, Measure, Scan, Sum
+from ceems_grpc.store.plan import AllKeys, Count, CountIf, FirstBy, Measure, Scan, Statistic, Sum, Waits
 from ceems_grpc.store.runtime.cancellation import check_cancelled
 
 
@@ -21,6 +21,8 @@ def type_of(column: str) -> pa.DataType:
 def type_of_measure(measure: Measure) -> pa.DataType:
     """Return the Arrow type of a measure."""
     if isinstance(measure, Count | CountIf) or is_of_integers(measure):
+        return pa.int64()
+    if isinstance(measure, Waits) and measure.statistic is Statistic.COUNT:
         return pa.int64()
     return pa.string() if isinstance(measure, FirstBy) else pa.float64()
 

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from ceems_grpc.store.columnar.assemble import type_of_measure
 from ceems_grpc.store.plan import (
+    WAIT_COLUMNS,
     Count,
     CountIf,
     FirstBy,
@@ -19,7 +20,9 @@ from ceems_grpc.store.plan import (
     Measure,
     Min,
     Order,
+    Statistic,
     Sum,
+    Waits,
     WeightedSum,
     WeightOf,
 )
@@ -49,6 +52,8 @@ def part_measures(measures: Sequence[Measure], has: Has) -> tuple[Measure, ...]:
                 asked.append(measure)
             case WeightedSum(name, value, weight) | WeightOf(name, value, weight) if has(value.column):
                 asked.append(measure if has(weight.column) else Sum(name, value))
+            case Waits() if all(map(has, WAIT_COLUMNS)):
+                asked.append(measure)
             case Count() | CountIf():
                 asked.append(measure_without_missing(measure, has))
     return tuple(asked) or (Count(_ROWS),)
@@ -92,7 +97,7 @@ def _aggregation(measure: Measure) -> tuple[str, str, pc.FunctionOptions | None]
             return _JOINED + name, "min", None
         case Min(name):
             return name, "min", None
-        case Max(name):
+        case Max(name) | Waits(name, Statistic.MAX):
             return name, "max", None
     return measure.name, "sum", _SUM
 

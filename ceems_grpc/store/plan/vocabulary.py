@@ -237,6 +237,31 @@ class Max(PlanPart, frozen=True):
     value: Key
 
 
+class Statistic(StrEnum):
+    """A number that says something about the waits of units."""
+
+    COUNT = "count"  # of the units whose wait is known, as int64
+    SUM = "sum"  # in seconds, as float64; null if no wait is known
+    MAX = "max"  # as SUM
+
+
+class Waits(PlanPart, frozen=True):
+    """A statistic of how long units waited: from their creation to their start.
+
+    A unit that has neither started nor ended has waited until ``until`` (seconds since 1970). The wait is unknown where
+    the moment of creation is unknown, where a unit ended without a start, and where it was created after that moment.
+    A wait counts as a whole in a prorated plan too.
+    """
+
+    name: str
+    statistic: Statistic
+    until: int
+
+
+WAIT_COLUMNS = ("created_at_ts", "started_at_ts", "ended_at_ts")
+"""The columns that waits are computed from."""
+
+
 class FirstBy(PlanPart, frozen=True):
     """The column's value in the row with the least value of the column ``by``; in a tie, the least value."""
 
@@ -245,7 +270,7 @@ class FirstBy(PlanPart, frozen=True):
     by: str
 
 
-Measure = Count | CountIf | Sum | WeightedSum | WeightOf | Min | Max | FirstBy
+Measure = Count | CountIf | Sum | WeightedSum | WeightOf | Min | Max | Waits | FirstBy
 
 
 class Aggregate(PlanPart, frozen=True):

@@ -1,7 +1,21 @@
 """Measures of a plan as SQL: over rows, over the shares of rows that fall into a time, and over sums of rows."""
 
 from ceems_grpc.store.columnar.group_merge import BETWEEN
-from ceems_grpc.store.plan import Count, CountIf, FirstBy, Key, Max, Measure, Min, Sum, WeightedSum, WeightOf
+from ceems_grpc.store.plan import (
+    WAIT_COLUMNS,
+    Count,
+    CountIf,
+    FirstBy,
+    Key,
+    Max,
+    Measure,
+    Min,
+    Statistic,
+    Sum,
+    Waits,
+    WeightedSum,
+    WeightOf,
+)
 from ceems_grpc.store.sql.conditions import Conditions
 
 
@@ -29,11 +43,11 @@ class Measures(Conditions):
         match measure:
             case FirstBy(_, column, by):
                 return self._first_by(column, by)
-            case Count() | CountIf() | Sum(_, str()):
+            case Count() | CountIf() | Sum(_, str()) | Waits(_, Statistic.COUNT):
                 return self._integer(f"sum({part})")
             case Min():
                 return f"min({part})"
-            case Max():
+            case Max() | Waits(_, Statistic.MAX):
                 return f"max({part})"
         return f"sum({part})"
 
@@ -57,6 +71,8 @@ class Measures(Conditions):
                 return f"min({self.number(value)})"
             case Max(_, value):
                 return f"max({self.number(value)})"
+            case Waits(_, statistic, until):
+                return f"{statistic}({self.wait(until)})"
         raise self.unsupported(f"{measure} is no sum")
 
     def part_of(self, measure: Measure) -> str:
@@ -67,6 +83,14 @@ class Measures(Conditions):
             case Sum(_, Key()) | WeightedSum() | WeightOf() | Min() | Max():
                 return self.sum_of(measure)
         raise self.unsupported(f"{measure} cannot be spread over steps")
+
+    def wait(self, until: int) -> str:
+        """Write the seconds that a unit waited, null where they are unknown; see `Waits`."""
+        created, started, ended = map(self.column, WAIT_COLUMNS)
+        now = f"CASE WHEN {ended} > 0 THEN NULL ELSE {until * 1000:d} END"
+        finish = f"(CASE WHEN {started} > 0 THEN {started} ELSE {now} END)"
+        milliseconds = f"CAST({finish} - {created} AS {self.float_type})"
+        return f"CASE WHEN {created} > 0 AND {finish} >= {created} THEN {milliseconds} / 1000 END"
 
     def weight(self, key: Key) -> str:
         """Write a weight: 0 where a row has none."""
