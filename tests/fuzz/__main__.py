@@ -1,4 +1,4 @@
-"""Run the fuzz harnesses again and again with other seeds, until the time is over or one of them fails.
+"""Run the fuzz harnesses repeatedly with different seeds, until the time is over or one of them fails.
 
 python -m tests.fuzz [--seconds 600] [pytest arguments, such as tests/fuzz/test_wal.py]
 """

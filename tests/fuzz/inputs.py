@@ -1,4 +1,4 @@
-"""Inputs of a harness: the files of its corpus, mutations of them, and bytes that are like none of them."""
+"""Inputs of a harness: the files of its corpus, mutations of them, and unrelated bytes."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Frames of cells with any bytes, as a damaged database has them: Arrow and JSON that whoever reads them can read."""
+"""Frames whose cells hold any bytes, as in a damaged database: their Arrow and JSON forms can always be read."""
 
 import json
 import math
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ceems_grpc.grafana import Field, Frame
 from tests.fuzz.inputs import corpus, inputs
 
-_ROW = 12  # bytes of the input that make one row
+_ROW = 12  # bytes of the input for one row
 
 
 def frame_of(data: bytes) -> Frame:
@@ -33,7 +33,7 @@ def frame_of(data: bytes) -> Frame:
 
 
 def raw_texts(table: pa.Table) -> list[bytes | None]:
-    """Return the texts as they travel: Arrow carries the bytes, and Grafana marks those that are no UTF-8."""
+    """Return the texts as transmitted: Arrow carries the bytes, and Grafana marks those that are not UTF-8."""
     return [cell for chunk in table.column("text").chunks for cell in chunk.view(pa.binary()).to_pylist()]
 
 
@@ -46,7 +46,7 @@ def check_frame(data: bytes) -> None:
     assert table.num_rows == math.ceil(len(data) / _ROW)
     sent = json.loads(frame.to_json())
     values = sent["data"]["values"]
-    assert values[0] == texts, "the two forms of a frame hold different texts"
+    assert values[0] == texts, "the two forms of a frame have different texts"
     assert values[2] == table.column("whole").to_pylist()
     assert [len(column) for column in values] == [table.num_rows] * 4
 

@@ -1,4 +1,4 @@
-"""What decodes input from outside: either the documented error, or a value that is encoded and decoded to itself."""
+"""Decoders of input from outside raise the documented error, or return a value that survives re-encoding."""
 
 from urllib.parse import urlencode
 
@@ -17,16 +17,16 @@ from tests.fuzz.inputs import corpus, inputs
 
 _NOW = 1_761_440_400
 _WINDOW = Window(_NOW - 86_400, _NOW)
-_LONGEST = 1_010  # characters of a message
+_LONGEST = 1_010  # maximum length of a message, in characters
 
 
 def check_message(error: Exception) -> None:
-    """People read the messages of errors: each says something, and is not as long as the input."""
+    """Check that an error message, which people read, is not empty and not as long as the input."""
     assert 0 < len(str(error)) <= _LONGEST
 
 
 def check_query_model(data: bytes) -> bool:
-    """Read a panel's query. Return whether it was one."""
+    """Decode a panel's query. Return whether the input was one."""
     try:
         model, kind = read_query(data)
         question = question_of(model, kind, _WINDOW)
@@ -41,7 +41,7 @@ def check_query_model(data: bytes) -> bool:
 
 
 def check_parameters(data: bytes) -> bool:
-    """Read a query string of the REST API. Return whether it was one."""
+    """Decode a query string of the REST API. Return whether the input was one."""
     text = data.decode(errors="surrogateescape")
     try:
         parameters = parse_query(text)
@@ -58,7 +58,7 @@ def check_parameters(data: bytes) -> bool:
 
 
 def check_plan(data: bytes) -> bool:
-    """Read a plan of another host. Return whether it was one."""
+    """Decode a plan of another host. Return whether the input was one."""
     try:
         plan = decode_plan(data)
     except ValueError as error:

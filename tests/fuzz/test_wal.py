@@ -1,6 +1,6 @@
-"""The reader of the write-ahead log against SQLite: it names every row that changed, or says that it cannot tell.
+"""The reader of the write-ahead log against SQLite: it names every changed row, or says that it cannot tell.
 
-An input is a program: each byte is a step of writers, of checkpoints, or of somebody who cuts or overwrites the log.
+An input is a program: each byte is a step of a writer, a checkpoint, or damage that cuts or overwrites the log.
 """
 
 import shutil
@@ -18,7 +18,7 @@ from ceems_grpc.store.sqlite.wal import companion, read_version
 from ceems_grpc.store.sqlite.wal_changes import SeenRows, changes_since
 from tests.fuzz.inputs import corpus, inputs
 
-_PAGE = 512  # bytes; the smallest, so that few rows make many pages
+_PAGE = 512  # bytes; the smallest size, so that few rows fill many pages
 _FRAME = _PAGE + 24
 _TABLES = {"small": 2, "wide": 9}  # name: columns
 _LONG = 700  # characters of a text that does not fit on a page
@@ -26,7 +26,7 @@ Rows = dict[tuple[str, int], tuple[Any, ...]]
 
 
 class Site:
-    """A database in WAL mode with a reader that stays open, as the plugin has one."""
+    """A database in WAL mode with a reader that stays open, like the plugin's."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "ceems.db"
@@ -58,7 +58,7 @@ class Site:
         return {(table, row[0]): row for table in _TABLES for row in self.reader.execute(f"SELECT * FROM {table}")}
 
     def step(self, code: int, argument: int) -> None:
-        """Do one step of a program."""
+        """Execute one step of a program."""
         table = ("small", "wide")[argument % 2]
         row = argument // 2 % 60 + 1
         match code % 10:
@@ -89,7 +89,7 @@ class Site:
         self.writer.execute("COMMIT")
 
     def _roll_back(self, table: str, argument: int) -> None:
-        """Leave frames of a transaction in the log that never ended, as a small cache makes them."""
+        """Leave frames of an uncommitted transaction in the log, which SQLite writes when its cache is small."""
         self.writer.execute("PRAGMA cache_size = 1")
         self.writer.execute("BEGIN")
         for number in range(1, 40):
@@ -113,14 +113,14 @@ class Site:
 
 @dataclass(frozen=True)
 class Moment:
-    """What SQLite and the plugin see at one time."""
+    """What SQLite and the plugin see at one moment."""
 
     rows: Rows
     version: Any
 
 
 def moment(site: Site) -> Moment:
-    """Look in one read transaction, as the follower does."""
+    """Read both in one read transaction, as the follower does."""
     site.reader.execute("BEGIN")
     try:
         rows = site.rows()
@@ -130,7 +130,7 @@ def moment(site: Site) -> Moment:
 
 
 def run(program: bytes) -> Iterator[bool]:
-    """Run a program; after each part of four steps compare with SQLite. Yield whether the log told what changed."""
+    """Run a program and compare with SQLite after every four steps. Yield whether the log showed what changed."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         site = stack.enter_context(closing(Site(folder)))
@@ -155,14 +155,16 @@ def run(program: bytes) -> Iterator[bool]:
                 short = {key for key in missing if all(len(str(cell)) < _LONG for cell in after.rows[key])}
                 assert not short, f"rows on one page that changed and are not named: {short}"
                 seen.remember(changes, before.version, after.version)
-                for table, row in before.rows.keys() - after.rows.keys():  # as the follower does: they left the copy
+                for table, row in (
+                    before.rows.keys() - after.rows.keys()
+                ):  # as the follower does: these rows are gone from the copy
                     for columns in range(_TABLES[table] + 1):
                         seen.forget(columns, [row])
             before = after
 
 
 def missed(before: Rows, after: Rows, named: Any) -> set[tuple[str, int]]:
-    """Return the rows that are new or changed and stand under no number of columns that their table can have."""
+    """Return the new or changed rows that are not listed under any number of columns that their table can have."""
     changed = {key for key, row in after.items() if before.get(key) != row}
     return {
         (table, row)
@@ -172,13 +174,13 @@ def missed(before: Rows, after: Rows, named: Any) -> set[tuple[str, int]]:
 
 
 def assert_never_fails(site: Site, before: Moment) -> None:
-    """Read a damaged log: whatever it holds, there is an answer or None, and no error."""
+    """Read a damaged log: whatever it contains, the result is an answer or None, not an error."""
     changes_since(site.path, before.version, read_version(site.path), across_restarts=True)
 
 
 def test_the_corpus() -> None:
     told = [any(run(program)) for program in corpus("wal")]
-    assert told.count(True) > len(told) / 2, "the log seldom tells what changed, so little is compared"
+    assert told.count(True) > len(told) / 2, "the log seldom shows what changed, so little is compared"
 
 
 @given(inputs("wal", longest=80))
@@ -189,7 +191,7 @@ def test_programs(program: bytes) -> None:
 
 @given(inputs("wal", longest=40), inputs("wal", longest=40))
 def test_a_log_of_another_database(one: bytes, other: bytes) -> None:
-    """Somebody copies the log of one database over that of another: never an error, and no rows that are made up."""
+    """Somebody copies the log of one database over that of another: there is no error, and no invented row."""
     with tempfile.TemporaryDirectory() as folder:
         sites = []
         try:

@@ -1,4 +1,4 @@
-"""All that was recorded, asked of a data source through the API and, where a panel can ask it, as a panel query."""
+"""Sends all recorded questions to a data source, through the API and, if possible, as panel queries."""
 
 from tests.golden import test_api_recordings as api
 from tests.golden import test_frame_recordings as frames
@@ -7,7 +7,7 @@ from tests.support.recordings import Recordings, gathered
 
 
 async def differences(ceems: CeemsPlugin, recordings: Recordings) -> list[str]:
-    """Say which answers differ, and how."""
+    """Return descriptions of the answers that differ."""
     cases = recordings.cases
     assert len(cases) >= 40
     return await gathered(

@@ -1,4 +1,4 @@
-"""Every recorded and wanted answer, asked of the real process through CallResource."""
+"""Every recorded and corrected answer, from the real process through CallResource."""
 
 import json
 
@@ -20,7 +20,7 @@ async def test_answers_are_those_recorded(recordings: Recordings, prefix: str) -
 
 
 async def difference(ceems: CeemsPlugin, case: Recording, prefix: str = "") -> str:
-    """Ask a recorded question and say how the answer differs; "" if it does not."""
+    """Ask a recorded question; return how the answer differs, "" if it does not."""
     got = await ceems.resource(case.user, prefix + case.path, case.query)
     body = got.body.decode() if case.path == "health" else json.loads(got.body)
     if got.status != case.status:

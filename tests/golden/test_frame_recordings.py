@@ -1,4 +1,4 @@
-"""The same recordings asked as panel queries: frames hold what the API answered."""
+"""The same recordings as panel queries: frames hold what the API answered."""
 
 import time
 from datetime import datetime
@@ -32,14 +32,14 @@ async def test_frames_hold_what_was_recorded(recordings: Recordings) -> None:
 
 
 async def difference(ceems: CeemsPlugin, case: Recording) -> str:
-    """Ask a recorded question as a panel does and say how the frame differs; "" if it does not."""
+    """Ask a recorded question as a panel does; return how the frame differs, "" if it does not."""
     query = as_query(case)
     assert query is not None
     response = (await ceems.query(case.user, {"A": query}, _window(case)))["A"]
     if response.status != case.status:
         return f"{case}: status {response.status} {response.error}, wanted {case.status}"
     if case.status != 200:
-        # A panel tells more to those whom nobody has signed in.
+        # If nobody is signed in, a panel's message says more.
         told = response.error.partition(":")[0] if response.status == 401 else response.error
         return "" if told == case.body["error"] else f"{case}: {response.error}"
     got = plain(_rows(read_frame(response.frames[0]), same_keys=case.path.startswith("usage/current")))
@@ -48,12 +48,12 @@ async def difference(ceems: CeemsPlugin, case: Recording) -> str:
 
 
 def as_query(case: Recording) -> dict[str, Any] | None:
-    """Return the query of a panel that asks the same, None if no panel can."""
+    """Return the panel query for the same question, None if no panel can ask it."""
     kind, *rest = case.path.split("/")
     if kind not in _KINDS or "verify" in rest:
         return None
     if case.status == 400 and "timestamp" in case.body["error"]:
-        return None  # a panel's time range is always one
+        return None  # a panel always has exactly one time range
     columns = case.values("field") or ([column.name for column in UNIT_COLUMNS] if kind == "units" else [])
     return {
         "queryType": _KINDS[kind],
@@ -88,7 +88,7 @@ def _rows(table: pa.Table, *, same_keys: bool) -> list[dict[str, Any]]:
 
 
 def _comparable(row: dict[str, Any], asked: list[str]) -> dict[str, Any]:
-    """Keep what frames show in the same form: moments as seconds, no allocation or tags, only asked fields."""
+    """Keep what frames show in the same form: moments as seconds, no allocation or tags, requested fields only."""
     kept = {name: value for name, value in row.items() if name not in {"allocation", "tags"}}
     for name in _TIMES & kept.keys():
         kept[name] = _seconds(kept[name])

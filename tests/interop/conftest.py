@@ -1,4 +1,4 @@
-"""One running Go decoder for all tests of a process: starting it for each would be slow."""
+"""One running Go decoder for all tests of a process, since starting one for each test is slow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The CEEMS plugin under the real go-plugin and the real Grafana SDK: frames, errors, bodies, and a clean end."""
+"""The CEEMS plugin under the real go-plugin and the real Grafana SDK: frames, errors, bodies, and a clean shutdown."""
 
 import contextlib
 import json
@@ -74,7 +74,7 @@ def test_units_usage_and_stats_are_read_by_the_sdk(host: PluginHost, form: str) 
     assert series[0]["type"].endswith("time.Time")
     assert {field["labels"]["cluster_id"] for field in series[1:]} == {"k8s-0", "os-0", "slurm-0", "slurm-1"}
     assert len(series[0]["values"]) == 366
-    # The administrator has no own units in this database, and one bad query hurts no other.
+    # The administrator has no units in this database, and a bad query does not affect the others.
     assert responses["E"]["frames"][0]["rows"] == 0
     assert (responses["F"]["status"], responses["F"]["error_source"]) == (400, "downstream")
 
@@ -101,7 +101,7 @@ def test_all_units_come_as_streamed_json(host: PluginHost) -> None:
 async def test_killing_the_host_leaves_no_process_behind() -> None:
     running = PluginHost(COMMAND, cwd=ROOT)
     killed = False
-    with contextlib.suppress(RuntimeError), running:  # the host says nothing at its end
+    with contextlib.suppress(RuntimeError), running:  # the host reports nothing when it ends
         running.ask("health", user="admin", data_source=SOURCE)
         plugin = int(running.started["pid"])
         assert alive(plugin)

@@ -1,4 +1,4 @@
-"""Grafana's own Go SDK reads our frames, in both formats, as what they are."""
+"""Grafana's own Go SDK reads the plugin's frames correctly in both formats."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_extreme_values_are_exact(decoder: FrameDecoder, format_name: Format) ->
         Field("uint", pa.array([2**64 - 1, 2**53 + 1, 0, 1, 2], pa.uint64())),
         Field("time again", pa.array(nanoseconds, pa.timestamp("ns"))),
     ]
-    for ordered in (fields, fields[::-1]):  # the SDK has a reader of its own for the first field of JSON
+    for ordered in (fields, fields[::-1]):  # the SDK has a separate reader for the first field of JSON
         frame = Frame("f", ordered)
         _assert_same(_decode(decoder, frame, format_name), frame)
 

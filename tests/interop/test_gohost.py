@@ -1,4 +1,4 @@
-"""The Go host tells the truth about plugins that die and requests that make no sense, and is skipped aloud."""
+"""The Go host reports dying plugins and invalid requests correctly, and a skipped test says why."""
 
 from __future__ import annotations
 

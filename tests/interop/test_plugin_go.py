@@ -1,4 +1,4 @@
-"""A whole plugin process, started and asked by Grafana's own Go code: go-plugin and the plugin SDK's clients."""
+"""A complete plugin process, started and called by Grafana's own Go code: go-plugin and the SDK's clients."""
 
 from __future__ import annotations
 
@@ -197,9 +197,9 @@ def test_what_is_no_plugin_does_not_start() -> None:
 
 
 def _wait_for(line: str, journal: Path) -> None:
-    """Wait until the plugin has noted the line, with far more patience than it needs."""
+    """Wait until the plugin has recorded the line, with a generous timeout."""
     for _ in range(3000):
         if line in journal.read_text().splitlines():
             return
         time.sleep(0.01)
-    raise AssertionError(f"the plugin has not noted {line!r}, only: {journal.read_text()!r}")
+    raise AssertionError(f"the plugin has not recorded {line!r}, only: {journal.read_text()!r}")

@@ -1,10 +1,10 @@
-"""Many clients ask the real plugin process small and heavy questions at once, beside a writer that never rests.
+"""Many clients send small and heavy queries to the real plugin process, next to a writer that never rests.
 
     python -m tests.load.mix [DATABASE] [--seconds 600] [--clients 32] [--slower 1] [--strict]
 
-A quarter of the clients ask heavy questions, the others small ones, all with pauses as people make them. One more asks
-about the writer's ledger, whose answers tell torn and stale rows. ``--strict`` also fails where questions or the
-writer took too long (see `Report.faults`), which depends on the machine.
+A quarter of the clients send heavy queries, the others small ones, all with pauses like those of people. Another client
+queries the writer's ledger, which reveals torn and stale rows. ``--strict`` also fails if queries or the writer took
+too long (see `Report.faults`), which depends on the machine.
 """
 
 import argparse
@@ -33,12 +33,12 @@ from tests.support.plugin.ceems import CeemsPlugin, ceems_plugin, read_frame
 DAY = 86_400_000  # ms, as Grafana's times are
 _HEAVY_PAUSE, _SMALL_PAUSE = 0.5, 0.3  # seconds, the means
 _SAMPLES_PER_LINE = int(600 / MEMORY_INTERVAL)  # a line every ten minutes
-PATIENCE = 600.0  # seconds; how long questions may take is for `Report.faults` to say, and else depends on the machine
+PATIENCE = 600.0  # seconds; `Report.faults` judges how long queries may take, which depends on the machine
 
 
 @dataclass(frozen=True)
 class Question:
-    """A panel's query; ``days`` is the length of its window."""
+    """A panel's query; ``days`` is the length of its window in days."""
 
     name: str
     login: str
@@ -47,7 +47,7 @@ class Question:
 
 
 def small_questions(user: str) -> list[Question]:
-    """Return what a user's dashboard asks when it opens on the last day."""
+    """Return the queries of a user's dashboard over the last day."""
     return [
         Question("own units, a day", user, {"queryType": "units"}, 1),
         Question("own usage, a day", user, {"queryType": "usage"}, 1),
@@ -57,7 +57,7 @@ def small_questions(user: str) -> list[Question]:
 
 
 def heavy_questions() -> list[Question]:
-    """Return what an administrator's dashboard asks of a year and of a month."""
+    """Return the queries of an administrator's dashboard over a year and a month."""
     return [
         Question("usage of all, 365 days", "admin", {"queryType": "usage", "admin": True}, 365),
         Question("units of all, 30 days", "admin", {"queryType": "units", "admin": True}, 30),
@@ -82,7 +82,7 @@ class Load:
         self.report = Report()
 
     async def run(self, user: str, clients: int, seconds: float, *, ledger: bool) -> None:
-        """Ask for so long, and until it is enough; everything that is no answer is an error of the report."""
+        """Query for a given time, and until the load was enough; everything but answers is an error in the report."""
         self._ends = time.monotonic() + seconds
         heavy = max(clients // 4, 1)
         tasks = [self._client(heavy_questions(), self.report.heavy, _HEAVY_PAUSE) for _ in range(heavy)]
@@ -98,7 +98,7 @@ class Load:
         while self._goes_on():
             await asyncio.sleep(self._random.expovariate(1 / (pause * self._slower)))
             question = self._random.choice(questions)
-            # The windows differ: no answer that was kept is measured.
+            # The windows differ, so that no cached answer is measured.
             end = int(time.time() * 1000) - self._random.randrange(0, DAY // 4)
             started = time.perf_counter()
             error = await self._error_of(question, end)
@@ -130,7 +130,7 @@ class Load:
             await asyncio.sleep(0.5 * self._slower)
 
     async def _read_ledger(self) -> None:
-        """Ask for the ledger in several forms; each answer must be of one commit, none older than the question."""
+        """Query the ledger in several forms; each answer must come from one commit that is not older than the query."""
         models: list[dict[str, Any]] = [
             {"queryType": "units", "running": True},
             {"queryType": "usage", "fields": ["total_time_seconds", "num_units"]},
@@ -162,7 +162,7 @@ class Load:
 
 
 def check_ledger(rows: list[dict[str, Any]], known: int) -> list[str]:
-    """Return what is wrong with an answer about the ledger that was asked after commit number ``known``."""
+    """Return what is wrong with an answer about the ledger to a query that was sent after commit number ``known``."""
     times = [(row["total_time_seconds.alloc_cputime"], row["total_time_seconds.walltime"]) for row in rows]
     cpu, wall = (sum(column) for column in zip(*times, strict=True)) if times else (0, 0)
     if wall != Ledger.UNITS * Ledger.SHARE or cpu % Ledger.UNITS:
@@ -175,7 +175,7 @@ def check_ledger(rows: list[dict[str, Any]], known: int) -> list[str]:
 
 
 def resident(pid: int) -> int:
-    """Return the resident memory of a process in bytes; 0 of a process that has ended."""
+    """Return the resident memory of a process in bytes; 0 if the process has ended."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except (FileNotFoundError, ProcessLookupError):
@@ -184,7 +184,7 @@ def resident(pid: int) -> int:
 
 
 def children(pid: int) -> list[int]:
-    """Return the processes that a process has started and that run."""
+    """Return the running child processes of a process."""
     found: list[int] = []
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         with suppress(FileNotFoundError, ProcessLookupError):
@@ -194,7 +194,7 @@ def children(pid: int) -> list[int]:
 
 @asynccontextmanager
 async def writing(database: Path, commits: list[Commit], *, pause: float = 1.0) -> AsyncIterator[None]:
-    """Run the writer's process while the block runs; its commits are added to the list as they come."""
+    """Run the writer's process until the block ends; its commits are added to the list as they arrive."""
     command = (sys.executable, "-m", "tests.load.writer", str(database), "--seconds", "1e9", "--pause", str(pause))
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, limit=2**20)
 
@@ -215,7 +215,7 @@ async def writing(database: Path, commits: list[Commit], *, pause: float = 1.0) 
 
 
 async def settle(ceems: CeemsPlugin, seconds: float = PATIENCE) -> None:
-    """Wait until the mirror is there, if the database is large enough to get one."""
+    """Wait until the mirror is ready, if the database is large enough for one."""
     async with asyncio.timeout(seconds):
         while '"mirror":"behind"' in (await health(ceems)).replace(" ", ""):  # noqa: ASYNC110 - another process does it
             await asyncio.sleep(0.2)
@@ -238,9 +238,9 @@ async def mixed_load(
     slower: float = 1.0,
     enough: Callable[[Report], bool] = lambda _: True,
 ) -> Report:
-    """Run clients and writer on a database, which is written to; the mirror lies in the folder.
+    """Run clients and the writer on a database, which changes; the mirror is in the folder.
 
-    It ends after so many seconds; where that was not ``enough``, as on a busy machine, later.
+    It ends after the given seconds, or later if the load was not ``enough`` until then, as on a busy machine.
     """
     async with ceems_plugin(database, mirror={"mode": "auto", "folder": str(folder)}) as ceems:
         ceems.plugin.patience = PATIENCE
@@ -255,7 +255,7 @@ async def mixed_load(
 
 
 def make_database(path: Path, units: int) -> str:
-    """Make a database of a year, and return the login of a user like many: with some units a day."""
+    """Make a database of a year, and return the login of a typical user, who has some units a day."""
     write_demo_database(path, units=units, days=365, users=200)
     return some_user(path)
 

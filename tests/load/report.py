@@ -1,4 +1,4 @@
-"""What a run of many clients was like, and what of it is wrong."""
+"""The report of a run with many clients, and its faults."""
 
 import statistics
 from collections.abc import Sequence
@@ -9,19 +9,19 @@ from tests.load.writer import Commit
 
 SMALL_P99_MS = 250.0
 WRITER_WAIT_MS = 50.0
-_WARM_UP = 0.2  # part of the run in which caches and pools fill
-# What allocators keep of the largest answers differs from one minute to the next; a leak goes on growing.
+_WARM_UP = 0.2  # the part of the run in which caches and pools fill
+# The memory that allocators keep after the largest answers varies from minute to minute; a leak grows steadily.
 MEMORY_MARGIN = 96 * 1024 * 1024
 WAL_BYTES = 64 * 1024 * 1024
 MEMORY_INTERVAL = 0.5  # seconds between two samples
-# Growth of a leak, in bytes per hour. A short run cannot tell it from noise: then the interval reaches below it.
+# The growth of a leak, in bytes per hour. In a short run, noise hides it: the interval then reaches below this value.
 LEAK = 6 * 1024 * 1024
 _MEBIBYTE = 1024 * 1024
 
 
 @dataclass
 class Report:
-    """What happened: milliseconds by question, what went wrong, resident memory (bytes), the writer's commits.
+    """The results: milliseconds by query, errors, resident memory (bytes), the writer's commits.
 
     ``memory`` is of the plugin's process, ``helpers`` of the processes that it started; both at the same moments.
     """
@@ -36,20 +36,20 @@ class Report:
     ledger: int = 0
 
     def grown(self) -> int:
-        """Return by how many bytes the last third of the memory samples is above the first, without the warm-up."""
+        """Return by how many bytes the last third of the memory samples exceeds the first, without the warm-up."""
         warm = self.memory[int(len(self.memory) * _WARM_UP) :]
         third = max(len(warm) // 3, 1)
         return int(statistics.median(warm[-third:]) - statistics.median(warm[:third])) if warm else 0
 
     def memory_line(self) -> str:
-        """Return what memory is now, as the median of the last minute, and since when it is sampled."""
+        """Return a line with the current memory, the median of the last minute, and how long it has been sampled."""
         minutes = len(self.memory) * MEMORY_INTERVAL / 60
         last = int(60 / MEMORY_INTERVAL)
         plugin, helpers = (statistics.median(samples[-last:]) / _MEBIBYTE for samples in (self.memory, self.helpers))
         return f"after {minutes:.0f} min: memory of plugin {plugin:.1f} MiB, helpers {helpers:.1f} MiB"
 
     def late_trends(self) -> dict[str, Trend]:
-        """Return the trends of memory over the second half of the run, bytes per hour, by what was sampled."""
+        """Return the trends of memory over the second half of the run in bytes per hour, by the kind of sample."""
         halves = {
             "plugin": self.memory[len(self.memory) // 2 :],
             "helpers": self.helpers[len(self.helpers) // 2 :],
@@ -58,7 +58,7 @@ class Report:
         return {what: found for what, found in trends.items() if found}
 
     def faults(self, *, timed: bool) -> list[str]:
-        """Return in which ways the run was not as it should be; ``timed``: also those that depend on the machine."""
+        """Return the faults of the run; ``timed``: include those that depend on the speed of the machine."""
         found = list(dict.fromkeys(self.errors))
         if self.grown() > MEMORY_MARGIN:
             found.append(f"memory grew by {self.grown() / 2**20:.0f} MiB")
@@ -101,5 +101,5 @@ class Report:
 
 
 def quantile(values: Sequence[float], part: float) -> float:
-    """Return the value that this part of the values does not exceed; 0 of none."""
+    """Return the quantile of the values for a fraction; 0 without values."""
     return sorted(values)[min(int(len(values) * part), len(values) - 1)] if values else 0.0

@@ -1,6 +1,6 @@
 """A question that is cancelled stops using the processor at once, whether the mirror or the file answers it.
 
-What is measured is the processor time of the plugin process, which does not depend on what else the machine does.
+The test measures the processor time of the plugin process, which does not depend on the load of the machine.
 """
 
 import asyncio
@@ -19,14 +19,14 @@ from tests.load.mix import PATIENCE, settle
 from tests.support.plugin.ceems import CeemsPlugin, ceems_plugin
 
 DAY = 86_400  # seconds
-ALLOWED = 0.25  # seconds of processor time after the moment of cancelling; the aim is 0.1, the rest is for noise
-WATCHED = 2.0  # seconds that the process is watched after it; whoever goes on uses much more than is allowed in them
+ALLOWED = 0.25  # seconds of processor time after the cancellation; the aim is 0.1, the rest allows for noise
+WATCHED = 2.0  # seconds of watching after the cancellation; work that continues uses much more than the allowed time
 _TICKS = os.sysconf("SC_CLK_TCK")  # a second, of /proc/PID/stat
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a database of 200,000 units in a month, most of them copies, which are made more quickly."""
+    """Return a database of 200,000 units in a month; most are copies, which are quicker to make."""
     path = tmp_path_factory.mktemp("cancelled") / "ceems.db"
     write_demo_database(path, units=20_000, days=30, users=200)
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
@@ -48,10 +48,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @dataclass
 class Heavy:
-    """Asks what takes long, over a window in seconds since 1970; no two with the same window, since answers are kept.
+    """Sends heavy queries over a window in seconds since 1970; each has another window, since answers are cached.
 
-    ``share``: how much of its processor time it has had when it is cancelled. ``days``: how many are asked about; a
-    panel may ask for a limited number of cells.
+    ``share``: the part of its processor time after which it is cancelled. ``days``: the length of its window; a panel
+    may request a limited number of cells.
     """
 
     name: str
@@ -72,7 +72,7 @@ async def units(ceems: CeemsPlugin, first: int, last: int) -> None:
 
 
 async def units_in_four_panels(ceems: CeemsPlugin, first: int, last: int) -> None:
-    # Those with another limit are another question, so they are not answered together.
+    # Queries with different limits are different questions, so they are not answered together.
     await panels(ceems, first, last, *({"queryType": "units", "limit": 900_000 + number} for number in range(4)))
 
 
@@ -106,7 +106,7 @@ async def test_who_cancels_gets_the_processor_back(site: Path, folder: Path, hea
     async with ceems_plugin(site, mirror=mirror, queryTimeout=0) as ceems:
         ceems.plugin.patience = PATIENCE
         await settle(ceems)
-        await heavy.ask(ceems, last - DAY // 4, last)  # what is made once is made now
+        await heavy.ask(ceems, last - DAY // 4, last)  # what is computed once is computed now
         whole = await used_by(ceems, heavy.ask(ceems, first, last))
         used = heavy.share * whole
         assert whole - used > 2 * ALLOWED, "it is too small to tell whether it goes on"
@@ -115,7 +115,7 @@ async def test_who_cancels_gets_the_processor_back(site: Path, folder: Path, hea
 
 
 def newest(site: Path) -> int:
-    """Return when the database ends, in seconds since 1970."""
+    """Return the newest moment of the database, in seconds since 1970."""
     return int(site.stat().st_mtime)
 
 
@@ -127,7 +127,7 @@ async def used_by(ceems: CeemsPlugin, asking: Awaitable[Any]) -> float:
 
 
 async def used_after_cancelling(ceems: CeemsPlugin, asking: Awaitable[Any], used: float) -> float:
-    """Ask, cancel when it has used so much processor time, and return what the process then still used, in seconds."""
+    """Send a query, cancel it after some processor time, and return the seconds that the process used after that."""
     task = asyncio.ensure_future(asking)
     before = processor_time(ceems)
     async with asyncio.timeout(PATIENCE):
@@ -143,7 +143,7 @@ async def used_after_cancelling(ceems: CeemsPlugin, asking: Awaitable[Any], used
 
 
 def processor_time(ceems: CeemsPlugin) -> float:
-    """Return what all threads of the plugin process have used so far, in the kernel and out of it, in seconds."""
+    """Return the processor time of all threads of the plugin process so far, user and system, in seconds."""
     stat = Path(f"/proc/{ceems.plugin.process.pid}/stat").read_text()
     user, system = stat.rpartition(")")[2].split()[11:13]
     return (int(user) + int(system)) / _TICKS

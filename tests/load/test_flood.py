@@ -1,4 +1,4 @@
-"""More questions than may wait: some are refused at once, nobody hangs, and small ones are still answered."""
+"""More questions than may wait: some are refused at once, none hangs, and small ones are still answered."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -24,7 +24,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 @asynccontextmanager
 async def without_deadlines(path: Path) -> AsyncIterator[CeemsPlugin]:
-    """Run the plugin, without a mirror, and wait for answers as long as a busy machine takes."""
+    """Run the plugin without a mirror, with timeouts that are long enough for a busy machine."""
     async with ceems_plugin(path, mirror={"mode": "off"}) as ceems:
         ceems.plugin.patience = PATIENCE
         yield ceems
@@ -48,7 +48,7 @@ async def test_a_flood_is_refused_and_small_questions_pass_it_by(site: tuple[Pat
     path, user = site
     now = int(path.stat().st_mtime * 1000)
     async with without_deadlines(path) as ceems:
-        # All different, since equal ones would be answered together.
+        # All are different, since equal questions would be answered together.
         flood = [year_of_all(ceems, now - 1000 * number) for number in range(100)]
         async with asyncio.timeout(PATIENCE):
             while await counted(ceems, REFUSED) < 20:  # noqa: ASYNC110 - another process makes it so
@@ -66,7 +66,7 @@ async def test_a_flood_is_refused_and_small_questions_pass_it_by(site: tuple[Pat
             assert not response.frames
         answer = await ceems.resource("admin", "units/admin", f"from={now // 1000 - 400 * 86_400}&to={now // 1000}")
         assert (answer.status, answer.json["errorType"]) == (503, "unavailable")
-        # Who leaves makes room: the next is answered although nearly a hundred had come before.
+        # Cancelled questions make room: the next one is answered although nearly a hundred had come before.
         for task in flood:
             task.cancel()
         await asyncio.gather(*flood, return_exceptions=True)

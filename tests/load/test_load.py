@@ -1,4 +1,4 @@
-"""A minute of many clients beside a writer that never rests; `make soak` is the same for longer, and measures."""
+"""A minute of many clients next to a writer that never rests; `make soak` runs the same for longer, and measures."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from tests.load.report import Report
 
 
 def enough(report: Report) -> bool:
-    """Tell whether there was a load at all, which takes longer on a busy machine."""
+    """Return whether there was enough load, which takes longer on a busy machine."""
     return len(report.small) > 100 and len(report.heavy) > 5 and report.ledger > 10 and len(report.commits) >= 3
 
 

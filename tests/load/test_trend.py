@@ -1,4 +1,4 @@
-"""The slope of memory: a line is found through noise, and its interval says how sure that is."""
+"""The slope of memory: a line is fitted through noise, and its interval says how certain it is."""
 
 import random
 

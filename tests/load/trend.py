@@ -1,11 +1,11 @@
-"""How fast a value grows that was sampled at a steady rate, and how sure that is."""
+"""The growth of a value that is sampled at a steady rate, with its uncertainty."""
 
 import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# Samples that follow each other are alike and would make the interval too narrow. Medians of long blocks are not.
+# Consecutive samples are correlated and would make the interval too narrow; medians of long blocks are not.
 _BLOCKS = 20
 _STUDENT_95 = 2.101  # the quantile of Student's distribution for 95 % on both sides, with 18 degrees of freedom
 

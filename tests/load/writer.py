@@ -1,4 +1,4 @@
-"""Writes to a CEEMS database as ceems_api_server does, only without rest.
+"""Writes to a CEEMS database as ceems_api_server does, but without pauses.
 
     python -m tests.load.writer DATABASE [--seconds 60] [--pause 1.0] [--units 100]
 
@@ -43,7 +43,7 @@ Row = dict[str, Any]
 
 
 class Ledger:
-    """Units of one user that run forever and whose numbers add up at every commit, and at no moment between.
+    """Units of one user that run forever, and whose numbers add up at every commit, but at no moment in between.
 
     After commit number n every unit's ``alloc_cputime`` is n, their ``walltime`` together is `UNITS` * `SHARE`, and the
     user's row of table usage holds the sums of both: `UNITS` * n and `UNITS` * `SHARE`.
@@ -55,7 +55,7 @@ class Ledger:
 
     @classmethod
     def commits(cls, connection: sqlite3.Connection) -> int:
-        """Return the number of the newest commit; ValueError where the ledger does not add up."""
+        """Return the number of the newest commit; raises ValueError if the ledger does not add up."""
         texts = connection.execute("SELECT total_time_seconds FROM units WHERE username = ?", (cls.USER,)).fetchall()
         kept = connection.execute("SELECT total_time_seconds FROM usage WHERE username = ?", (cls.USER,)).fetchall()
         times = [json.loads(text) for (text,) in texts]
@@ -73,7 +73,7 @@ class Ledger:
 
     @classmethod
     def units(cls, number: int, random_: random.Random) -> Iterator[Row]:
-        """Yield what commit ``number`` adds to the units."""
+        """Yield the changes of commit ``number`` to the units."""
         moved = [random_.randrange(1000) for _ in range(cls.UNITS // 2)]
         shares = [share for amount in moved for share in (amount, -amount)]
         start = cls.SHARE if number == 1 else 0
@@ -88,7 +88,7 @@ class Ledger:
 
 @dataclass
 class KnownSite:
-    """What the writer knows of the database: whom it may write for, and the units that run now."""
+    """The writer's knowledge of the database: the users whom it may write for, and the running units."""
 
     cluster: tuple[str, str]
     templates: list[Row]
@@ -100,7 +100,7 @@ class KnownSite:
 
 @dataclass
 class Commit:
-    """One commit, in milliseconds and bytes. ``refused``: how often the lock was asked for in vain."""
+    """One commit, in milliseconds and bytes. ``refused``: the number of failed attempts to get the lock."""
 
     commit: int
     waited_ms: float
@@ -124,7 +124,7 @@ class Writer:
         self._connection.close()
 
     def update(self, units: int) -> Commit:
-        """Write one update of so many units and the ledger."""
+        """Write one update of a number of units, and of the ledger."""
         self._number += 1
         now = int(time.time())
         rows = [*self._changed(units, now), *Ledger.units(self._number, self._random)]
@@ -166,7 +166,7 @@ class Writer:
         self._connection.execute(f"DELETE FROM usage WHERE last_updated_at <= {before}")
 
     def _changed(self, count: int, now: int) -> Iterator[Row]:
-        """Yield units that start, run on and end: each runs for some updates."""
+        """Yield units that start, continue and end: each runs for some updates."""
         site, number = self._site, self._number
         for row in site.running.pop(number - _RUNS_FOR, []):
             ended = datetime.fromtimestamp(now, ZONE).strftime(MOMENT)
@@ -252,7 +252,7 @@ def _look_at(connection: sqlite3.Connection) -> KnownSite:
     try:
         templates = rows("SELECT * FROM units WHERE username != 'load-ledger' ORDER BY id DESC LIMIT 500")
         if not templates:
-            raise ValueError("The database holds no units to take for a pattern.")
+            raise ValueError("The database has no units that can serve as patterns.")
         first = str(rows("SELECT min(ended_at) AS first FROM units WHERE ended_at_ts > 0")[0]["first"])
         days = (datetime.now(UTC) - datetime.strptime(first, MOMENT)).days  # noqa: DTZ007 - it has %z
         people = (rows("SELECT * FROM users LIMIT 50"), rows("SELECT * FROM projects LIMIT 50"))
@@ -263,7 +263,7 @@ def _look_at(connection: sqlite3.Connection) -> KnownSite:
 
 
 def _unit(uuid: str, user: str, project: str, start: int) -> Row:
-    """Return a unit that runs, without its cluster and its measurements."""
+    """Return a running unit, without its cluster and its measurements."""
     text = datetime.fromtimestamp(start, ZONE).strftime(MOMENT)
     return {
         "uuid": uuid,
@@ -316,7 +316,7 @@ def _change(metric: str) -> str:
 
 
 def summary(commits: list[Commit]) -> Mapping[str, float]:
-    """Return what the commits were like, as the last line of the output has it."""
+    """Return a summary of the commits, for the last line of the output."""
     waits = sorted(commit.waited_ms for commit in commits)
     return {
         "commits": len(commits),

@@ -1,4 +1,4 @@
-"""The dashboards of these tests, and ways to look into dashboards."""
+"""The dashboards of these tests, and helpers that examine dashboards."""
 
 import json
 import re
@@ -29,7 +29,7 @@ def inner(document: Json) -> Json:
 
 
 def panels(document: Json) -> Iterator[Json]:
-    """Walk over all panels, those of the library too."""
+    """Yield all panels, including library panels."""
     board = inner(document)
     models = [element["model"] for element in board.get("__elements", {}).values()]
     queue = [*board.get("panels", []), *models, *(p for row in board.get("rows", []) for p in row["panels"])]
@@ -59,7 +59,7 @@ def is_infinity(part: Json) -> bool:
 
 
 def filled(part: Any, values: dict[str, str | list[str]]) -> Any:
-    """Replace variables as the frontend does: several values in a list become several texts."""
+    """Replace variables as the frontend does: a variable with several values in a list becomes several texts."""
     if isinstance(part, dict):
         return {key: filled(value, values) for key, value in part.items()}
     if isinstance(part, list):

@@ -15,7 +15,7 @@ def any_json() -> st.SearchStrategy[Any]:
 
 
 def places(part: Any) -> Iterator[tuple[Any, Any]]:
-    """Walk over all places of a document: each is a holder and a key of it."""
+    """Yield all places of a document: each is a container and a key in it."""
     for key, value in list(part.items()) if isinstance(part, dict) else list(enumerate(part)):
         yield part, key
         if isinstance(value, dict | list):

@@ -1,4 +1,4 @@
-"""Rewritten targets, asked of a database: they answer what the REST API answers to the requests that they replace."""
+"""Rewritten targets get the answers that the REST API gives to the requests that they replace."""
 
 import json
 import math
@@ -94,7 +94,7 @@ async def test_every_target_answers_the_columns_that_its_panel_needs(
 async def test_transformations_find_the_columns_that_the_panel_had(
     ceems: Ceems, values: dict[str, str | list[str]], name: str
 ) -> None:
-    """A panel of one target ends with the columns that Infinity's columns would have ended with."""
+    """A panel of one target has the same columns at its end as with Infinity."""
     for old, new in zip(panels(load(name)), panels(migrated(name, datasource_uid="x")), strict=True):
         targets = [target for target in new.get("targets", []) if "queryType" in target]
         if len(targets) != 1 or len(new["targets"]) != 1:
@@ -108,7 +108,7 @@ async def test_transformations_find_the_columns_that_the_panel_had(
 
 
 def _expected(panel: Json, values: dict[str, str | list[str]]) -> set[str]:
-    """The names that the panel's columns had at its end; those of columns with JSON text that stayed are left out."""
+    """Return the final names of the panel's columns, without columns that kept their JSON text."""
     (target,) = panel["targets"]
     columns = list(target["columns"])
     columns += [{"selector": a, "text": b} for b, a in re.findall(r'"([^"]+)"="([^"]+)"', target.get("uql", ""))]
@@ -124,7 +124,7 @@ def _expected(panel: Json, values: dict[str, str | list[str]]) -> set[str]:
     return set(shown_names(filled(names, values), steps, values))
 
 
-# Against the API
+# Comparison with the API
 
 _METRIC_KEYS = {
     "total_time_seconds": ("walltime", "alloc_cputime"),
@@ -171,7 +171,7 @@ def _requests(draw: st.DrawFn) -> tuple[str, list[tuple[str, str]], list[str]]:
     parameters = [
         (name, value)
         for name, values in _CHOICES.items()
-        # These the API passes over where they mean nothing, and so must we.
+        # The API ignores these where they have no meaning, and so must the rewritten targets.
         for value in draw(st.lists(st.sampled_from(values), max_size=2, unique=True))
         if not (name == "user" and path == "projects") and not (name == "project" and path == "users")
     ]

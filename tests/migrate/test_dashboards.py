@@ -201,7 +201,7 @@ def test_the_wrapping_of_the_http_api_and_of_git_sync_stays() -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from(NAMES), st.data())
 def test_a_broken_dashboard_is_rewritten_or_refused(name: str, data: st.DataObject) -> None:
-    """Whatever stands in place of any part, there is an answer or a sentence, and a second run changes nothing."""
+    """Whatever replaces a part, the result is a dashboard or a message, and a second run changes nothing."""
     document = load(name)
     found = list(places(document))
     for _ in range(data.draw(st.integers(1, 3))):
@@ -221,7 +221,7 @@ def test_an_exported_dashboard_asks_for_our_data_source_when_imported() -> None:
     new = migrated("shared")
     inputs = {item["name"]: item for item in new["__inputs"]}
     assert inputs["DS_CEEMS-REST"]["pluginId"] == CEEMS
-    assert set(inputs) == {"DS_CEEMS-REST", "VAR_SITE", "VAR_SPARE"}  # nothing names VAR_PATH any more
+    assert set(inputs) == {"DS_CEEMS-REST", "VAR_SITE", "VAR_SPARE"}  # nothing refers to VAR_PATH any more
     assert [item["id"] for item in new["__requires"]] == ["grafana", "stat", CEEMS]
     assert panel(new, "Energy")["datasource"] == {"type": CEEMS, "uid": "${DS_CEEMS-REST}"}
 
@@ -277,7 +277,7 @@ _MIXED = {"type": "datasource", "uid": "-- Mixed --"}
 )
 @pytest.mark.parametrize("of_target", [None, "CEEMS REST", {"type": INFINITY, "uid": "u"}, {"uid": "u"}, "absent"])
 def test_every_way_to_name_a_data_source(of_panel: Any, of_target: Any) -> None:
-    """By a name, as older dashboards do, by null for the default one, and by Grafana's own names."""
+    """By name, as in older dashboards, by null for the default, and by Grafana's own names."""
     document = load("beside")
     one = panel(document, "Last day")
     one["datasource"] = of_panel

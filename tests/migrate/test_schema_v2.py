@@ -1,4 +1,4 @@
-"""Dashboards of Grafana's schema v2 are rewritten as the same dashboards in the classic form are."""
+"""Dashboards in Grafana's schema v2 are rewritten like the same dashboards in the classic form."""
 
 from copy import deepcopy
 from typing import Any
@@ -18,7 +18,7 @@ NAMES = ("beside", "ways", "left", "chart", "shared")
 
 
 def board(name: str) -> Json:
-    """Return a dashboard of these tests that needs nothing of what only the classic form has."""
+    """Return a dashboard of these tests that needs no feature that only the classic form has."""
     found = load(name)
     found = deepcopy(found.get("dashboard", found))
     for key in ("__inputs", "__requires", "__elements"):
@@ -192,5 +192,5 @@ def test_what_is_refused_as_a_whole(document: Any, words: str) -> None:
 
 
 def test_the_panel_of_the_classic_form_is_found() -> None:
-    """The comparison above compares something: the classic form is rewritten."""
+    """The comparison above is not empty: the classic form is rewritten."""
     assert panel(migrate(board("beside")).dashboard, "Last day")["targets"][0]["datasource"]["type"] == CEEMS

@@ -16,7 +16,7 @@ _KINDS = {
 
 
 def resource(board: Json, form: str, **more: Any) -> Json:
-    """Return the resource that git sync stores of a classic dashboard."""
+    """Return the resource that Grafana's git sync stores for a classic dashboard."""
     return {
         "apiVersion": f"dashboard.grafana.app/{form}",
         "kind": "Dashboard",

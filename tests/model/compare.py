@@ -1,4 +1,4 @@
-"""What counts as equal in two answers."""
+"""Rules for the equality of two answers."""
 
 import math
 from typing import Any
@@ -10,9 +10,9 @@ from tests.model.derived import DERIVED
 
 
 def without_nothing(value: Any) -> Any:
-    """Remove zeros, empty texts, objects and lists, and the names that lead to them: absent means the same.
+    """Remove zeros, empty texts, objects and lists together with their keys: they mean the same as absent keys.
 
-    The objects of metrics keep all their keys: a key with 0 is not an absent key.
+    Metric objects keep all their keys: a key with 0 differs from an absent key.
     """
     if isinstance(value, dict):
         small = {key: (item or None) if key in METRICS else without_nothing(item) for key, item in value.items()}
@@ -44,7 +44,7 @@ def differences(ours: Any, theirs: Any, where: str = "", *, relative: float = 1e
 
 
 def rows_of(table: pa.Table) -> list[Row]:
-    """Return a table's rows with its ``column.key`` columns put together as objects that hold what has a value."""
+    """Return a table's rows, with its ``column.key`` columns combined into objects of the keys that have a value."""
     rows: list[Row] = [{} for _ in range(table.num_rows)]
     objects = {*OBJECTS, *DERIVED}
     for name, column in zip(table.column_names, table.columns, strict=True):
@@ -59,7 +59,7 @@ def rows_of(table: pa.Table) -> list[Row]:
 
 
 def model_rows(rows: list[Row], columns: tuple[str, ...]) -> list[Row]:
-    """Return the model's rows with these columns, objects without values left out."""
+    """Return the model's rows with these columns, without empty objects."""
     return [
         {name: row[name] for name in columns if name in row and not (isinstance(row[name], dict) and not row[name])}
         for row in rows

@@ -1,4 +1,4 @@
-"""A CEEMS database read into lists of dicts, and the meaning of its texts, in the plainest Python."""
+"""Reads a CEEMS database into lists of dicts, and interprets its texts, in the plainest Python."""
 
 import json
 import math
@@ -28,7 +28,7 @@ TABLES = ("units", "usage", "daily_usage", "users", "projects", "admin_users")
 
 
 def read_tables(path: Path) -> dict[str, list[Row]]:
-    """Return every table that the file has as a list of dicts, in the order of ids."""
+    """Return every table of the file as a list of dicts, ordered by id."""
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
         connection.row_factory = sqlite3.Row
         there = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
@@ -40,7 +40,7 @@ def read_tables(path: Path) -> dict[str, list[Row]]:
 
 
 def object_of(text: str | None) -> dict[str, Any]:
-    """Return the values of a JSON object; null values and everything that is no object are nothing."""
+    """Return the values of a JSON object without nulls; anything that is not an object has no values."""
     try:
         value = json.loads(text or "")
     except ValueError:
@@ -57,7 +57,7 @@ def list_of(text: str | None) -> list[Any]:
 
 
 def number(value: object) -> float:
-    """Return a metric's value: what is no finite number counts as 0."""
+    """Return a metric's value: anything that is not a finite number counts as 0."""
     if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(float(value)):
         return float(value)
     return 0.0
@@ -70,7 +70,7 @@ def metric(row: Row, column: str) -> dict[str, float]:
 def updated(row: Row, zone: ZoneInfo) -> int:
     """Return when a row was last written, in seconds since 1970; the text is a local time without an offset.
 
-    In the hour that repeats, a text means two moments: the first, unless the unit ended after that.
+    In the hour that repeats, a text stands for two moments: the first one is taken, unless the unit ended after it.
     """
     local = datetime.fromisoformat(row["last_updated_at"][:19])
     first = int(local.replace(tzinfo=zone, fold=0).timestamp())

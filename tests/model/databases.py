@@ -1,4 +1,4 @@
-"""Small random CEEMS databases as real files, with everything that sites have been seen to hold, and worse."""
+"""Small random CEEMS databases as real files, with everything that was found in databases of sites, and worse."""
 
 import json
 import sqlite3
@@ -27,7 +27,7 @@ STATES = ("COMPLETED", "RUNNING", "")
 KEYS = ("global", "total", "rte_total", "a.b", 'q"q', "s p", "é", "b\\s", "<&>", "it's", "", "#", "a#weighted", "$[0]")
 TIME_KEYS = ("walltime", "alloc_cputime", "alloc_cpumemtime", "alloc_gputime", "alloc_gpumemtime")
 
-# A zone, and the moment (UTC) in which its clocks go back. Lord Howe's go back by half an hour.
+# Zones, and the moments (UTC) at which their clocks go back. Lord Howe's go back by half an hour.
 ZONES = {
     "Europe/Paris": 1_761_440_400,
     "America/New_York": 1_762_063_200,
@@ -40,10 +40,10 @@ SPAN = 3 * 86_400
 
 @dataclass
 class Contents:
-    """What a database holds: rows by table, and the zone that its local times are in."""
+    """The contents of a database: rows by table, and the zone of its local times."""
 
     zone: ZoneInfo
-    turn: int  # a moment near which everything happens
+    turn: int  # the moment around which everything happens
     tables: dict[str, list[Row]] = field(default_factory=dict)
 
     def write(self, path: Path) -> Path:
@@ -59,7 +59,7 @@ class Contents:
 
 
 def moments(turn: int) -> st.SearchStrategy[int]:
-    """Return moments in the days around a turn of the clocks, often in the hours beside it."""
+    """Return moments in the days around a change of the clocks, often in the hours next to it."""
     return st.one_of(
         st.integers(turn - 7_200, turn + 7_200),
         st.integers(-12, 12).map(lambda step: turn + 900 * step),
@@ -89,7 +89,7 @@ def objects(keys: tuple[str, ...], values: st.SearchStrategy[Any]) -> st.SearchS
         compact = json.dumps(found, ensure_ascii=False, separators=(",", ":"))
         if style == 1:
             return compact
-        return compact.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")  # as Go writes it
+        return compact.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")  # as Go writes JSON
 
     some = st.tuples(st.dictionaries(st.sampled_from(keys), values, max_size=3), st.integers(0, 2)).map(text)
     return st.one_of(some, some, some, _NO_OBJECTS)
@@ -129,7 +129,7 @@ def units(draw: st.DrawFn, zone: ZoneInfo, turn: int) -> Row:
     waiting, running = state == 9, state in {0, 1, 9}
     if waiting:
         started = 0
-    elif draw(st.integers(0, 5)) == 0:  # a start that cannot be, or none
+    elif draw(st.integers(0, 5)) == 0:  # an impossible start, or none
         started = draw(moments(turn)) if draw(st.booleans()) else 0
     updated = draw(moments(turn)) if running else ended + draw(st.sampled_from([0, 0, 1, 900, 3_600, 86_400]))
     return {

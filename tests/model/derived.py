@@ -1,4 +1,4 @@
-"""Columns that are computed from others, row by row."""
+"""Computes derived columns, row by row."""
 
 from tests.model.data import METRICS
 

@@ -1,7 +1,7 @@
-"""The rules of the CEEMS API, written from its description as plainly as can be: loops over lists of dicts.
+"""The rules of the CEEMS API, implemented from its description as plainly as possible: loops over lists of dicts.
 
-Questions are the project's own question objects, since those are only words. Answers are lists of dicts, metrics as
-dicts of numbers that hold just the keys which have a value.
+Questions are the project's own question objects, since these contain no logic. Answers are lists of dicts, with metrics
+as dicts of the keys that have a value.
 """
 
 import json
@@ -39,7 +39,7 @@ DAY = 86_400
 
 
 class ModelError(Exception):
-    """An error for an answer."""
+    """An error in place of an answer."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -47,7 +47,7 @@ class ModelError(Exception):
 
 
 class Model:
-    """Answers from a file, read once."""
+    """Answers from a file that is read once."""
 
     def __init__(self, path: Path, zone: ZoneInfo) -> None:
         self.tables = read_tables(path)
@@ -97,7 +97,7 @@ class Model:
     # Answers
 
     def units(self, viewer: Viewer | None, question: UnitsQuestion) -> list[Row]:
-        """Return units with their raw columns, metrics and derived columns as dicts, times in milliseconds or None."""
+        """Return units: raw columns, metrics and derived columns as dicts, times in milliseconds or None."""
         rows = []
         for row in self.unit_rows(viewer, question):
             if self.is_superseded(row):
@@ -111,7 +111,7 @@ class Model:
         return rows
 
     def unit_rows(self, viewer: Viewer | None, question: UnitsQuestion) -> list[Row]:
-        """Return the rows of units as the database holds them, in order."""
+        """Return the rows of units as the database stores them, in order."""
         admin = self.acts_as_admin(viewer, question.admin)
         assert viewer is not None
         window = question.window
@@ -134,7 +134,7 @@ class Model:
         return sorted(found, key=by("cluster_id", "uuid", "started_at_ts", "id"))
 
     def is_superseded(self, row: Row) -> bool:
-        """Tell whether a unit that waits in this row has started in another one since it was created."""
+        """Return whether the unit of this waiting row has started in another row since it was created."""
         waits = row["ended_at_ts"] == 0 and row["started_at_ts"] <= 0
         return waits and any(
             (other["cluster_id"], other["uuid"]) == (row["cluster_id"], row["uuid"])
@@ -184,7 +184,7 @@ class Model:
         for values, members in grouped(rows, tuple(names)).items():
             group = dict(zip(names, values, strict=True))
             if not question.exact_groups:
-                # What is not grouped by is shown of the group's first cluster.
+                # Columns that are not in groupBy have the values of the group's first cluster.
                 first = min(members, key=by("cluster_id"))["cluster_id"]
                 there = [row for row in members if row["cluster_id"] == first]
                 for name in GROUPS:
@@ -318,7 +318,7 @@ class Model:
         return sorted(rows, key=by("cluster_id", "name"))
 
     def verify(self, viewer: Viewer | None, question: VerifyQuestion) -> None:
-        """Return if every unit is of a project of the viewer."""
+        """Raise an error unless every unit belongs to a project of the viewer."""
         self.acts_as_admin(viewer, admin=False)
         assert viewer is not None
         if not question.uuids:
@@ -388,7 +388,7 @@ def grouped(rows: list[Row], names: tuple[str, ...]) -> dict[tuple[Any, ...], li
 
 
 def summed(rows: list[Row]) -> Row:
-    """Take rows together: totals are sums, averages weighted means over the rows that have the value.
+    """Combine rows: totals are sums, averages are weighted means over the rows that have the value.
 
     Each row counts with its ``share``, from 0 to 1, and as ``count`` units.
     """
@@ -410,10 +410,10 @@ def summed(rows: list[Row]) -> Row:
 
 
 def run_of(row: Row, zone: ZoneInfo) -> tuple[int, int]:
-    """Return when a unit ran, as seconds since 1970: from the first to the second, which is not included.
+    """Return the time in which a unit ran, in seconds since 1970: start and end, the end not included.
 
-    Until its end, or until its last update while it is running. A unit without a start, or that ends at its start or
-    before it, ran in the second of its last update.
+    It lasts until the unit's end, or until its last update while it runs. A unit without a start, or that ends at or
+    before its start, ran in the second of its last update.
     """
     moment = updated(row, zone)
     started, ended = row["started_at_ts"] // 1000, row["ended_at_ts"] // 1000 if row["ended_at_ts"] else moment
@@ -421,12 +421,12 @@ def run_of(row: Row, zone: ZoneInfo) -> tuple[int, int]:
 
 
 def share_of(run: tuple[int, int], start: int, end: int) -> float:
-    """Return the share of a run that lies between two moments, the second not included."""
+    """Return the part of a run between two moments, the second not included."""
     return max(0, min(run[1], end) - max(run[0], start)) / (run[1] - run[0])
 
 
 def step_edges(window: Window, step: TimeStep, zone: ZoneInfo) -> list[int]:
-    """Return where the steps start that the window touches, and where the last one ends.
+    """Return the starts of the steps that the window touches, and the end of the last one.
 
     Found by walking through the local times in half hours, at whose ends all of today's zones change hour and offset.
     """
@@ -454,7 +454,7 @@ def step_edges(window: Window, step: TimeStep, zone: ZoneInfo) -> list[int]:
 
 
 def unify(objects: list[dict[str, Any]]) -> None:
-    """Give all values of a key one kind, in place: truth values, numbers, or text (JSON text for what is nested)."""
+    """Convert all values of a key to one kind, in place: booleans, numbers, or text (JSON text for nested values)."""
     for key in {key for item in objects for key in item}:
         having = [item for item in objects if key in item]
         kinds = {type(item[key]) for item in having}
@@ -474,7 +474,7 @@ def sort_rows(rows: list[Row], order: tuple[OrderBy, ...]) -> list[Row]:
             return row[head].get(key) if isinstance(row[head], dict) else row[head]
 
         having = sorted((row for row in rows if value(row) is not None), key=value, reverse=False)
-        if item.descending:  # stable the other way round too
+        if item.descending:  # stable in descending order too
             having = [
                 row
                 for one in sorted({value(row) for row in having}, reverse=True)
@@ -486,7 +486,7 @@ def sort_rows(rows: list[Row], order: tuple[OrderBy, ...]) -> list[Row]:
 
 
 def rendered(text: str, timezone: str | None) -> str:
-    """Return a time of a unit in another zone; what is no time, or no zone, changes nothing."""
+    """Return a time of a unit in another zone; an invalid time or zone leaves it unchanged."""
     try:
         moment = datetime.strptime(text, "%Y-%m-%dT%H:%M:%S%z")
         zone = ZoneInfo(timezone) if timezone and timezone != "UTC" else UTC if timezone else None

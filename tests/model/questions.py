@@ -44,7 +44,7 @@ _groups_of_units = st.lists(st.sampled_from(GROUPS) | st.sampled_from(_VALUES), 
 
 @st.composite
 def groupings(draw: st.DrawFn, *, units: bool) -> tuple[tuple[str, ...], tuple[Classes, ...]]:
-    """Return groups, and the classes of some of them. ``units``: groups that only units have are no error."""
+    """Return groups, and the classes of some of them. ``units``: groups that only units have are allowed."""
     groups = draw(_groups_of_units if units or draw(st.integers(0, 9)) == 0 else _groups)
     in_classes = [name for name in dict.fromkeys(groups) if "." in name and draw(st.booleans())]
     bounds = st.lists(st.sampled_from([-2.0, 0.0, 1.0, 1.5, 4.0]), min_size=1, unique=True).map(sorted)
@@ -52,12 +52,12 @@ def groupings(draw: st.DrawFn, *, units: bool) -> tuple[tuple[str, ...], tuple[C
 
 
 def some(values: tuple[str, ...], most: int = 2) -> st.SearchStrategy[tuple[str, ...]]:
-    """Return a few of the values, more often none."""
+    """Return a few of the values, often none."""
     return st.one_of(st.just(()), st.lists(st.sampled_from(values), max_size=most).map(tuple))
 
 
 def windows(turn: int) -> st.SearchStrategy[Window]:
-    """Return windows around a turn of the clocks; some are everything, some the wrong way round."""
+    """Return windows around a change of the clocks; some cover everything, some end before they start."""
     return st.one_of(
         st.just(Window(turn - SPAN, turn + SPAN)),
         st.builds(lambda one, two: Window(min(one, two), max(one, two)), moments(turn), moments(turn)),
@@ -174,7 +174,7 @@ def stats_questions(draw: st.DrawFn, turn: int) -> StatsQuestion:
 
 @st.composite
 def directory_questions(draw: st.DrawFn) -> DirectoryQuestion:
-    """Return a question about who and what there is."""
+    """Return a question about users, projects, administrators or clusters."""
     return DirectoryQuestion(draw(st.sampled_from(Directory)), draw(selections()), admin=draw(as_admin))
 
 

@@ -30,7 +30,7 @@ Body = list[Row] | None
 
 
 class RestModel:
-    """Answers (status, rows or None) to a path and the pairs of its query."""
+    """Answers a path and the pairs of its query with (status, rows or None)."""
 
     def __init__(self, path: Path, zone: ZoneInfo, now: int) -> None:
         self.model = Model(path, zone)
@@ -131,7 +131,7 @@ def shown(row: Row, fields: tuple[str, ...]) -> Row:
 
 
 def with_same_keys(rows: list[Row]) -> list[Row]:
-    """Give each row every key that any row has of a metric, with 0 where the row has no value."""
+    """Give each row all keys of a metric that any row has, with 0 where the row has no value."""
     keys = {name: {key for row in rows for key in row[name]} for name in METRICS}
     return [{**row, **{name: dict.fromkeys(keys[name], 0.0) | row[name] for name in METRICS}} for row in rows]
 

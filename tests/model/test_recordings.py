@@ -1,4 +1,4 @@
-"""The model itself against recorded answers of the reference server, and against those that are wanted instead."""
+"""The model against recorded answers of the reference server, and against the corrected ones."""
 
 import gzip
 import json

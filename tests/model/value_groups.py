@@ -17,7 +17,7 @@ def is_value_group(name: str) -> bool:
 
 
 def with_values(row: Row, names: tuple[str, ...], classes: tuple[Classes, ...]) -> Row:
-    """Return a row with the groups that it is in, and what each of them is sorted by."""
+    """Return a row with its groups, and the sort key of each group."""
     bounds = {one.key: one.bounds for one in classes}
     found: Row = {**row}
     for name in filter(is_value_group, names):
@@ -32,7 +32,7 @@ def sorted_by(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def as_objects(rows: list[Row]) -> list[Row]:
-    """Return rows of an answer in which keys of an object are within the object."""
+    """Return rows of an answer with the keys of an object nested in the object."""
     found = []
     for row in rows:
         shown: Row = {}
@@ -49,7 +49,7 @@ def as_objects(rows: list[Row]) -> list[Row]:
 
 
 def columns_of(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the columns of `as_objects` that hold these values."""
+    """Return the columns of `as_objects` for these values."""
     return tuple(dict.fromkeys(name.partition(".")[0] if is_value_group(name) else name for name in names))
 
 

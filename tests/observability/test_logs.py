@@ -1,4 +1,4 @@
-"""Each line of the log names its request, query and data source; users at debug only, secrets never."""
+"""Each log line names its request, query and data source; users appear at level debug only, secrets never."""
 
 import json
 from collections.abc import AsyncIterator

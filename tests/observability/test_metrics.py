@@ -1,4 +1,4 @@
-"""What the plugin counts, as Prometheus would read it from the real process; and that nothing is left behind."""
+"""The plugin's metrics, as Prometheus reads them from the real process, without leftovers of closed sources."""
 
 import asyncio
 import json
@@ -121,7 +121,7 @@ async def test_mirrors_tell_their_age_and_state(tmp_path: Path) -> None:
         assert 0.0 < behind["ceems_mirror_age_seconds", "uid1"] < found(metrics)["ceems_mirror_age_seconds", "uid1"]
         path.rename(tmp_path / "gone.db")
         assert found(metrics)["ceems_mirror_fresh", "uid1"] == 0.0
-        metrics.watch("uid1", store)  # settings changed: for a while there are two of one data source
+        metrics.watch("uid1", store)  # after a change of settings, a data source exists twice for a while
         assert len(found(metrics)) == 2
         metrics.forget(store)
         assert found(metrics) == {}

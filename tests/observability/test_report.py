@@ -1,4 +1,4 @@
-"""What the query inspector shows of a query: statements for administrators, words for others, numbers for all."""
+"""What the query inspector shows: statements for administrators, descriptions for others, numbers for all."""
 
 import asyncio
 import json
@@ -35,7 +35,7 @@ OVER_TIME = {"queryType": "usage-over-time", "admin": True, "groupBy": ["cluster
 
 @pytest.fixture
 def ceems(plugin: Plugin, request: pytest.FixtureRequest) -> CeemsPlugin:
-    """Return a data source of the test's own, for which no answers are kept yet."""
+    """Return a data source of the test's own, with no cached answers yet."""
     return CeemsPlugin(plugin, {"path": str(SYNTHETIC), "serviceUser": request.node.name})
 
 
@@ -85,7 +85,7 @@ async def test_an_answer_that_was_kept_says_so(ceems: CeemsPlugin) -> None:
     assert "This answer was kept for 0 s" in again["executedQueryString"]
     summing = "total_cpu_energy_usage_kwh"
     assert summing in first["executedQueryString"]
-    assert summing in again["executedQueryString"]  # how it was made
+    assert summing in again["executedQueryString"]  # how the answer was made
     assert stats_of(again).get("Rows read, database", 0) < stats_of(first)["Rows read, database"]
     words = meta_of(await ceems.table("admin", USAGE, WINDOW))
     assert "kept for" in words["executedQueryString"]

@@ -1,4 +1,4 @@
-"""Traces of the real plugin process, as a collector receives them and as Grafana's trace contexts ask for them."""
+"""Traces of the real plugin process, as a collector receives them and as Grafana's trace contexts request them."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ WINDOW = (1_763_700_000_000, 1_767_250_000_000)
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 SAMPLED = f"00-{TRACE}-{SPAN}-01"
 STATS: dict[str, Any] = {"queryType": "stats", "mode": "global", "admin": True}
-# Grafana writes the parameter so.
+# Grafana writes the parameter in this form.
 ALWAYS = {"GF_INSTANCE_OTLP_SAMPLER_TYPE": "const", "GF_INSTANCE_OTLP_SAMPLER_PARAM": "1.000000"}
 NEVER = {**ALWAYS, "GF_INSTANCE_OTLP_SAMPLER_PARAM": "0.000000"}
 
@@ -62,7 +62,7 @@ def free_address() -> str:
 
 
 def groups_of_units() -> int:
-    """Return how many different owners the units of the database have, as stats tell them apart."""
+    """Return the number of different owners of the units of the database, as stats distinguish them."""
     groups = "SELECT DISTINCT cluster_id, resource_manager, project, username FROM units"
     with closing(sqlite3.connect(f"{SYNTHETIC.as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
         (count,) = connection.execute(f"SELECT count(*) FROM ({groups})").fetchone()
@@ -180,12 +180,12 @@ async def test_a_collector_that_is_not_there_does_no_harm_and_is_told_of_once() 
 
 
 async def test_stopping_does_not_wait_for_a_collector_that_never_answers() -> None:
-    with socket.socket() as silent:  # takes connections and says nothing
+    with socket.socket() as silent:  # accepts connections and never answers
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         async with traced(f"127.0.0.1:{silent.getsockname()[1]}") as ceems:
             await ceems.plugin.call("Data.QueryData", request(ceems, A=STATS))
-            async with asyncio.timeout(2):  # then go-plugin would kill it
+            async with asyncio.timeout(2):  # later, go-plugin would kill it
                 await stop(ceems.plugin)
 
 
