@@ -1,4 +1,4 @@
-"""Fixtures of the tests of alerting."""
+"""Fixtures of the alerting tests."""
 
 from tests.support.plugin.fixtures import plugin
 

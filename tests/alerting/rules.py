@@ -1,6 +1,6 @@
-"""Provisioned alert rules, evaluated as Grafana evaluates them: queries by the real plugin, expressions by their words.
+"""Evaluates provisioned alert rules as Grafana does: the real plugin answers queries, this module computes expressions.
 
-The expressions' meaning is that of pkg/expr in Grafana: `reduce` (commands.go, mathexp/reduce.go) leaves numbers as
+The expressions follow pkg/expr in Grafana: `reduce` (commands.go, mathexp/reduce.go) leaves numbers as
 they are but for its mode, and `threshold` (threshold.go) gives 1 or 0.
 """
 
@@ -24,7 +24,7 @@ Values = dict[Labels, list[float | None]]
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule as its file has it."""
+    """A rule as defined in its file."""
 
     group: dict[str, Any]
     rule: dict[str, Any]
@@ -42,7 +42,7 @@ class Rule:
         return [part for part in self.rule["data"] if part["datasourceUid"] == "__expr__"]
 
     async def firing(self, ceems: CeemsPlugin, now: int) -> set[Labels] | None:
-        """Return the labels that the rule fires for at a moment (seconds since 1970); None: there is no data."""
+        """Return the labels for which the rule fires at a moment (seconds since 1970); None if there is no data."""
         found: dict[str, Values] = {}
         for part in self.queries:
             span = part["relativeTimeRange"]
@@ -67,7 +67,7 @@ def load() -> list[Rule]:
 
 
 def values_of(frames: list[pa.Table]) -> Values:
-    """Read numbers or series by their labels. One set of labels twice is an error, as it is in Grafana."""
+    """Return numbers or series by their labels. As in Grafana, equal sets of labels are an error."""
     found: Values = {}
 
     def add(labels: dict[str, str], values: list[float | None]) -> None:

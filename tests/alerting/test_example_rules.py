@@ -1,4 +1,4 @@
-"""The rules in deploy/: well formed, and each fires on a database made for it and not on another."""
+"""The rules in deploy/ are well formed; each fires on a database made for it and on no other."""
 
 import json
 import re
@@ -25,7 +25,7 @@ DURATION = re.compile(r"(\d+)([smhd])")
 
 
 def database(path: Path, *rows: dict[str, Any]) -> Path:
-    """Make a database with an administrator, as whom rules ask."""
+    """Make a database with an administrator, in whose name rules are evaluated."""
     make(path, [unit(index, **row) for index, row in enumerate(rows)])
     with closing(sqlite3.connect(path)) as writer:
         writer.execute("INSERT INTO admin_users (cluster_id, name) VALUES ('all', 'watch')")
@@ -49,7 +49,7 @@ def of(**labels: str) -> Labels:
 
 
 def test_grafana_can_read_the_file() -> None:
-    """What pkg/services/provisioning/alerting wants of a rule."""
+    """The file satisfies what pkg/services/provisioning/alerting requires of a rule."""
     assert len(RULES) == 3
     for rule in RULES.values():
         assert {"name", "folder", "interval", "orgId"} <= rule.group.keys()
@@ -69,7 +69,7 @@ def test_grafana_can_read_the_file() -> None:
             assert part["relativeTimeRange"]["from"] > part["relativeTimeRange"]["to"] >= 0
         for before, part in enumerate(rule.expressions):
             assert part["model"]["expression"] in names[: len(rule.queries) + before]
-        # Grafana takes a dollar sign for a variable of its environment, but in annotations.
+        # Except in annotations, Grafana expands a dollar sign as an environment variable.
         assert "$" not in json.dumps([{**rule.rule, "annotations": {}}, rule.group["name"], rule.group["folder"]])
 
 

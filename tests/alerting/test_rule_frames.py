@@ -1,6 +1,6 @@
 """Frames as Grafana's alert rules read them: one number, or one series, for each set of labels.
 
-The Go host reads them by the library that Grafana's server-side expressions use (github.com/grafana/dataplane/sdata).
+The Go host reads them with the library that Grafana's server-side expressions use (github.com/grafana/dataplane/sdata).
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""In whose name Grafana's own questions are asked: rules, recording rules and public dashboards."""
+"""The user in whose name Grafana's own requests are answered: alert rules, recording rules and public dashboards."""
 
 from pathlib import Path
 
@@ -89,7 +89,7 @@ async def test_visitors_without_a_login_are_refused(ceems: CeemsPlugin, user: pb
 
 @pytest.mark.parametrize("login", [SCHEDULER, "service", "provisioning"])
 async def test_the_role_of_grafana_itself_counts_for_nothing(plugin: Plugin, login: str) -> None:
-    """Also where the name is another one than expected, so that it may or may not be Grafana."""
+    """Also if the login differs from the expected one, so that it is unclear whether Grafana itself asks."""
     ceems = CeemsPlugin(plugin, {"path": str(SYNTHETIC), "adminRole": "Admin"})
     alone = await ask(ceems, pb.User(login=login, name=login, role="Admin"))
     assert alone.status == 401

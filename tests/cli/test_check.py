@@ -12,7 +12,7 @@ from tests.support.command import ceems_grpc
 
 @contextmanager
 def _server(path: Path) -> Iterator[None]:
-    """Hold the database open for writing, as ceems_api_server does; -wal and -shm are there meanwhile."""
+    """Hold the database open for writing, as ceems_api_server does, so that -wal and -shm exist."""
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("UPDATE units SET ignore = ignore WHERE id = 1")
         connection.commit()
@@ -73,7 +73,7 @@ def test_an_old_database(database: Path, open_folder: Path) -> None:
 
 @pytest.fixture
 def why_not(capsys: pytest.CaptureFixture[str]) -> Callable[[Path], str]:
-    """Check a path in this process; return why not, in one line."""
+    """Check a path in this process; return the reason for refusal, in one line."""
 
     def check(path: Path) -> str:
         assert run(["check", str(path)]) == 1
@@ -85,7 +85,7 @@ def why_not(capsys: pytest.CaptureFixture[str]) -> Callable[[Path], str]:
 
 
 def _why_nobody_can(path: Path) -> str:
-    """Check a path as a user without privileges; return why not, in one line."""
+    """Check a path as a user without privileges; return the reason for refusal, in one line."""
     done = ceems_grpc("check", path, unprivileged=True)
     assert (done.returncode, done.stderr) == (1, "")
     return _reason(done.stdout)
@@ -164,7 +164,7 @@ def test_a_stopped_server_and_a_folder_that_may_not_be_written(database: Path, o
     open_folder.chmod(0o555)
     done = ceems_grpc("check", path, unprivileged=True)
     open_folder.chmod(0o755)
-    if os.geteuid() == 0:  # the file is root's, the reader is not
+    if os.geteuid() == 0:  # the file belongs to root, the reader is another user
         assert done.returncode == 1
         assert "start ceems_api_server, which creates it" in " ".join(done.stdout.split())
     else:

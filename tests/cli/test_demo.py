@@ -35,7 +35,7 @@ def test_shows_the_whole_way(tmp_path: Path) -> None:
 def demo(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str]]:
-    """Run the demo in this process, with a plugin in one of its own; return exit code and all that it wrote."""
+    """Run the demo in this process, with the plugin in a child process; return the exit code and all output."""
 
     def run_demo(*arguments: str) -> tuple[int, str]:
         monkeypatch.chdir(tmp_path)

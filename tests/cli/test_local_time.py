@@ -1,4 +1,4 @@
-"""No code takes a moment without a zone as local time of the machine; ruff's DTZ rules do not see all ways to do so."""
+"""No code treats a moment without a zone as local time of the machine; ruff's DTZ rules do not find all such code."""
 
 import ast
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-# `astimezone` takes a moment without a zone as local time. These files call it on moments that they make with a zone.
+# `astimezone` treats a moment without a zone as local time. These files call it only on moments with a zone.
 CONVERTS = {"cli/moments.py", "cli/output/values.py", "demo/clock.py", "domain/answers/units.py"}
 LOCAL_CLOCK = {"localtime", "ctime", "asctime", "mktime", "strftime"}
 
@@ -19,7 +19,7 @@ def _problems(source: str, *, converts: bool = False) -> Iterator[str]:
         name, owner = node.func.attr, ast.unparse(node.func.value)
         has_zone = len(node.args) > 2 or any(word.arg == "tzinfo" for word in node.keywords)
         if name == "astimezone" and not (converts and node.args):
-            yield f"line {node.lineno}: astimezone takes a moment without a zone as local time (use in_zone)"
+            yield f"line {node.lineno}: astimezone treats a moment without a zone as local time (use in_zone)"
         elif owner == "time" and name in LOCAL_CLOCK:
             yield f"line {node.lineno}: time.{name} is about local time"
         elif name == "combine" and owner.endswith("datetime") and not has_zone:

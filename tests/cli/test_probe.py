@@ -1,4 +1,4 @@
-"""`ceems-grpc probe` tells servers and feeders that answer from everything else."""
+"""`ceems-grpc probe` distinguishes servers and feeders that answer from everything else."""
 
 from __future__ import annotations
 

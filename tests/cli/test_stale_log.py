@@ -1,4 +1,4 @@
-"""`ceems-grpc check` warns of a log that was left beside a backup, and not of a database's own log."""
+"""`ceems-grpc check` warns of a log that was left next to a backup, but not of a database's own log."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""The queries that the editor offers, the pages show, and rules ask."""
+"""The queries that the editor offers, the pages show and the alert rules use."""
 
 import json
 import re
@@ -17,7 +17,7 @@ _COMMAND = re.compile(r"ceems-grpc query +(\S+)([^\n`]*)")
 
 
 def editor_examples() -> list[Json]:
-    """Return the queries of the editor's examples: TypeScript literals of texts, numbers, lists and objects."""
+    """Return the queries of the editor's examples: TypeScript literals with texts, numbers, lists and objects."""
     text = EXAMPLES.read_text("utf-8")
     return [_object(text, match.end()) for match in re.finditer(r"\bquery:\s*(?=\{)", text)]
 
@@ -35,7 +35,7 @@ def _object(text: str, begin: int) -> Json:
 
 
 def documented_queries() -> list[tuple[str, Json]]:
-    """Return each JSON object with a query type that a page shows, with the page's name."""
+    """Return every JSON object with a query type in the documentation, with the name of its page."""
     return [(page.name, found) for page in PAGES for found in _objects(page.read_text("utf-8"))]
 
 
@@ -46,7 +46,7 @@ def _objects(text: str) -> Iterator[Json]:
 
 
 def documented_commands() -> list[list[str]]:
-    """Return the arguments of each `ceems-grpc query` that a page shows, without the database."""
+    """Return the arguments of every `ceems-grpc query` command in the documentation, without the database."""
     found = [
         shlex.split(match[2], comments=True)
         for page in PAGES

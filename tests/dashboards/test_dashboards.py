@@ -1,4 +1,4 @@
-"""Every panel of every dashboard that ships, asked of the real process on a demo database: no error, nothing empty."""
+"""Every panel of every shipped dashboard, answered by the real process on a demo database: no error, nothing empty."""
 
 import json
 import re
@@ -99,7 +99,7 @@ def _problem(panel: Json, tables: list[pa.Table]) -> str:
 
 
 def _resolved(target: Json, values: dict[str, str | None]) -> Json:
-    """Replace variables as the frontend does: All, which is None here, drops the condition."""
+    """Replace variables as the frontend does: All (None here) removes the condition."""
 
     def text(value: str) -> str | None:
         gone = False
@@ -140,8 +140,8 @@ async def _variables(ceems: CeemsPlugin, board: Json, login: str) -> dict[str, s
                 assert found, f"variable {variable['name']} has no values"
                 values[variable["name"]] = None if variable["includeAll"] else found[0]["value"]
             case "textbox":
-                # Only the dashboard of one unit has it: a GPU job, which has everything.
-                if variable["name"] == "started":  # set by links only
+                # Only used by the dashboard of one unit: a GPU job, which has values everywhere.
+                if variable["name"] == "started":  # only links set it
                     values["started"] = ""
                     continue
                 assert variable["name"] == "uuid"
@@ -150,12 +150,12 @@ async def _variables(ceems: CeemsPlugin, board: Json, login: str) -> dict[str, s
                 unit = (await ceems.table("admin", {**model, "filters": gpus}, _window())).to_pylist()[0]
                 unit_cluster = unit["cluster_id"]
                 values["uuid"] = unit["uuid"]
-    # The variable of the cluster comes after that of the unit, whose link sets both.
+    # The variable of the cluster follows that of the unit, whose link sets both.
     return values | ({"cluster": unit_cluster} if unit_cluster else {})
 
 
 async def _busiest_user(ceems: CeemsPlugin, manager: str) -> str:
-    """Return a user of that resource manager who used GPUs too, so that each gauge has something to show."""
+    """Return a user of a resource manager who also used GPUs, so that every gauge has a value."""
     model = {
         "queryType": "usage",
         "admin": True,

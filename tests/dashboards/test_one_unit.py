@@ -1,4 +1,4 @@
-"""A uuid that was used again years later: the dashboard of one unit shows the unit that its link names."""
+"""A uuid that was reused years later: the dashboard of one unit shows the unit that its link names."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ ENERGY = next(panel for panel in BOARD["panels"] if panel["title"] == "Energy")
 
 
 def _asked(started: int | None) -> dict[str, Any]:
-    """Return the panel's query as the frontend sends it; without a start, the condition is dropped."""
+    """Return the panel's query as the frontend sends it, without the condition on the start if there is no start."""
     target = json.loads(json.dumps(ENERGY["targets"][0]).replace("$uuid", "7").replace("$cluster", "slurm-0"))
     filters = [{**item, "value": [str(started * 1000)]} for item in target.pop("filters") if started is not None]
     assert len(filters) == (started is not None)

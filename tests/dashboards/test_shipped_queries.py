@@ -1,4 +1,4 @@
-"""Every query that is offered, shown or shipped beside the dashboards, asked of a demo database: it brings rows."""
+"""Every query in the editor's examples, the documentation and the alert rules returns rows from a demo database."""
 
 import json
 import re
@@ -40,7 +40,7 @@ async def ceems(database: Path) -> AsyncIterator[CeemsPlugin]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def member(ceems: CeemsPlugin) -> str:
-    """Return the user with the most units, who has something to see as an ordinary user too."""
+    """Return the user with the most units, who sees rows as an ordinary user too."""
     model = {"queryType": "usage", "admin": True, "groupBy": ["username"], "exactGroupBy": True, "fields": ["username"]}
     rows = (await ceems.table("admin", {**model, "orderBy": ["-num_units"], "limit": 1}, _window())).to_pylist()
     return str(rows[0]["username"])

@@ -1,4 +1,4 @@
-"""Texts of times name the instant they were made from, also where clocks change."""
+"""Times as texts name the instant from which they were made, also when clocks change."""
 
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo

@@ -1,4 +1,4 @@
-"""Rules that the rows of a demo database keep, whatever the seed, the size and the zone."""
+"""Rules that the rows of a demo database satisfy for every seed, size and zone."""
 
 import json
 import os
@@ -25,7 +25,7 @@ from ceems_grpc.demo.emissions import FACTOR_RANGES
 from ceems_grpc.demo.schema import METRIC_COLUMNS, create_schema
 
 ZONE = "Europe/Paris"
-# Five days after the end of summer time, so that the window holds the hour that repeats.
+# Five days after the end of summer time, so that the window contains the hour that repeats.
 NOW = datetime(2026, 10, 30, 11, 20, 5, tzinfo=UTC)
 CLUSTERS = {
     "slurm-cpu": "slurm",
@@ -324,7 +324,8 @@ def test_times_are_the_allocation_times_walltime(written: DemoSummary, units: li
         allocation, times = json.loads(unit["allocation"]), json.loads(unit["total_time_seconds"])
         walltime, manager = times["walltime"], unit["resource_manager"]
         gpus = sum(allocation.get(key, 0) for key in ("gpus", "vgpus", "nvidia.com/gpu"))
-        # Batch systems count memory in MiB where the allocation has bytes, and a GPU's memory once for all GPUs.
+        # Batch systems count memory in MiB, while the allocation has bytes; they count a GPU's memory once for all
+        # GPUs.
         memory = allocation["mem"] / 2**20 if manager in BATCH else allocation["mem"]
         assert times == pytest.approx(
             {
@@ -448,7 +449,7 @@ def test_a_file_that_appears_meanwhile_is_kept(tmp_path: Path) -> None:
 def test_overwriting_drops_the_wal_of_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "ceems.db"
     write_demo_database(path, seed=1, now=NOW, days=1, units=20)
-    # A second connection keeps the log from being folded back when the writer closes.
+    # A second connection keeps the log from being folded when the writer closes.
     with closing(sqlite3.connect(path)) as reader, closing(sqlite3.connect(path)) as writer:
         assert reader.execute("SELECT count(*) FROM units").fetchone() == (20,)
         writer.execute("UPDATE units SET name = 'old'")
@@ -522,12 +523,12 @@ def dump(path: Path) -> list[str]:
 
 
 def local_instant(text: str, zone: str = ZONE) -> datetime:
-    """Read a local text without an offset; where it names two instants, the first."""
+    """Parse a local time without an offset; if it names two instants, return the first."""
     return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
 
 
 def updated_at(unit: Row) -> datetime:
-    """Read when a unit was last updated: where the text names two instants, the one just after the end of the unit."""
+    """Parse when a unit was last updated; if the text names two instants, return the one just after the unit's end."""
     first = datetime.fromisoformat(unit["last_updated_at"]).replace(tzinfo=ZoneInfo(ZONE))
     moments = [first.astimezone(UTC), first.replace(fold=1).astimezone(UTC)]
     if not unit["ended_at_ts"]:
@@ -542,7 +543,7 @@ def owner(row: Row) -> tuple[str, ...]:
 
 
 def check_days(rows: list[Row], units: list[Row], zone: str = "Europe/Paris") -> None:
-    """Spread each unit over the UTC days in which it ran, in a plain way, and compare with the rows of daily_usage."""
+    """Spread each unit over the UTC days in which it ran, by simple code, and compare with the rows of daily_usage."""
     expected: defaultdict[Any, defaultdict[tuple[str, str], float]] = defaultdict(lambda: defaultdict(float))
     for unit in units:
         updated = local_instant(unit["last_updated_at"], zone).timestamp()
@@ -580,7 +581,7 @@ def check_days(rows: list[Row], units: list[Row], zone: str = "Europe/Paris") ->
 
 
 def check_totals(rows: list[Row], units: list[Row], group: Any) -> None:
-    """Add the units up in a plain way, group by group, and compare with the rows of usage or daily_usage."""
+    """Sum the units by simple code, group by group, and compare with the rows of usage or daily_usage."""
     groups: defaultdict[Any, list[Row]] = defaultdict(list)
     for unit in units:
         groups[group(unit)].append(unit)

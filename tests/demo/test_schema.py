@@ -1,4 +1,4 @@
-"""The schema equals what ceems_api_server makes, for the recorded version 9 and for the versions before it."""
+"""The schema equals what ceems_api_server creates, for the recorded version 9 and for earlier versions."""
 
 import sqlite3
 from contextlib import closing
@@ -99,7 +99,7 @@ def tables(connection: sqlite3.Connection) -> set[str]:
 
 def columns(connection: sqlite3.Connection, table: str) -> list[tuple[Any, ...]]:
     rows = connection.execute(f"PRAGMA table_info({table})").fetchall()
-    # The reference quotes an empty default text with double quotes, which newer SQLite builds refuse.
+    # The reference writes an empty default text with double quotes, which newer SQLite builds refuse.
     return [
         (name, kind.lower(), notnull, "''" if default == '""' else default, key)
         for _, name, kind, notnull, default, key in rows

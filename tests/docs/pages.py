@@ -1,4 +1,4 @@
-"""What the pages of this repository name: links, files and symbols."""
+"""Links, files and symbols that the pages of this repository name."""
 
 import importlib
 import re
@@ -46,14 +46,14 @@ def named_symbols(page: Path) -> Iterator[str]:
 
 
 def path_exists(path: str) -> bool:
-    """Tell whether a path names a file or folder, below ceems_grpc or from the top of the repository."""
+    """Return whether a path names a file or folder, below ceems_grpc or from the top of the repository."""
     return any(
         (folder / path).is_dir() if path.endswith("/") else (folder / path).exists() for folder in (ROOT, PACKAGE)
     )
 
 
 def symbol_exists(symbol: str) -> bool:
-    """Tell whether a dotted name below ceems_grpc can be imported: as many modules as there are, then attributes."""
+    """Return whether a dotted name below ceems_grpc can be imported: modules as far as they exist, then attributes."""
     found: object = importlib.import_module("ceems_grpc")
     name = "ceems_grpc"
     for part in symbol.split("."):

@@ -1,4 +1,4 @@
-"""What docstrings and comments refer to by its full name, such as `ceems_grpc.store.create`, exists."""
+"""Everything that docstrings and comments refer to by its full name, such as `ceems_grpc.store.create`, exists."""
 
 import re
 import tokenize
@@ -15,7 +15,7 @@ _KINDS = (tokenize.COMMENT, tokenize.STRING)
 
 
 def _texts(file: Path) -> Iterator[str]:
-    """Yield the comments and strings of a file that holds references."""
+    """Yield the comments and strings of a file that contain references."""
     if not _REFERENCE.search(file.read_text("utf-8")):
         return
     with tokenize.open(file) as source:
@@ -23,7 +23,7 @@ def _texts(file: Path) -> Iterator[str]:
 
 
 def _references() -> dict[str, str]:
-    """Return the names that are referred to, each with the first file that does so."""
+    """Return the referenced names, each with the first file that refers to it."""
     found: dict[str, str] = {}
     for folder in _FOLDERS:
         for file in sorted(folder.rglob("*.py")):

@@ -1,4 +1,4 @@
-"""Pages name only what exists: links lead somewhere, and the files and symbols of the developers' pages are there."""
+"""Pages name only what exists: the targets of links, and the files and symbols of the developers' pages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.docs.pages import (
 
 # Pages whose paths are those of this repository. Other pages also name files of the hosts they describe.
 DEVELOPERS_PAGES = ("CONTRIBUTING.md", "docs/architecture.md", "docs/releasing.md", "docs/testing.md")
-# What building makes, which a fresh clone does not have.
+# Results of builds, which a fresh clone does not have.
 MADE = ("dist/", "build/")
 
 

@@ -1,4 +1,4 @@
-"""What Grafana makes of the values in provisioning files: those that the pages show, and those that are shipped."""
+"""How Grafana expands values in provisioning files: in those that the pages show, and in those that are shipped."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -18,7 +18,7 @@ _VARIABLE = re.compile(r"\$(?:\{([^}]*)\}|\{|(\w+|[*#$@!?-]))")
 
 
 def expanded(value: str, environment: Mapping[str, str]) -> str:
-    """Return what Grafana passes on: ``$$`` stands for a dollar sign, other variables for those of its environment."""
+    """Return the expanded text: ``$$`` stands for a dollar sign, other variables come from the environment."""
 
     def held(match: re.Match[str]) -> str:
         return environment.get(match[1] or match[2] or "", "")

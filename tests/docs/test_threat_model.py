@@ -13,7 +13,7 @@ _TABLES = {"Who can do what": 12, "How input is handled": 11}
 
 
 def lines(heading: str) -> list[str]:
-    """Return the lines of the table below a heading, without its head."""
+    """Return the rows of the table below a heading, without the table's header."""
     section = _PAGE.partition(f"## {heading}\n")[2].partition("\n## ")[0]
     return [line for line in section.splitlines() if line.startswith("| ")][2:]
 
@@ -32,7 +32,7 @@ def test_the_tests_exist() -> None:
 
 
 def exists(file: str, name: str) -> bool:
-    """Tell whether a file of the repository defines a test of this name."""
+    """Return whether a file of the repository defines a test with this name."""
     path = ROOT / file
     return path.is_file() and re.search(rf"^(async )?def {name}\(", path.read_text("utf-8"), re.MULTILINE) is not None
 

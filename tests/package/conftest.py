@@ -1,4 +1,4 @@
-"""Where the packaging scripts are found, and the package that `make package` made."""
+"""Makes the packaging scripts importable, and provides the package that `make package` built."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import pytest
 
 from tests.support.places import ROOT
 
-# They are scripts, not a package: the name of their folder is that of a library.
+# They are scripts, not a package: their folder has the name of a library.
 sys.path.insert(0, str(ROOT / "packaging"))
 
 
 @pytest.fixture(scope="session")
 def package() -> Path:
-    """The zip in CEEMS_PACKAGE, else the one in build/ if it was made of the sources as they are."""
+    """The zip in CEEMS_PACKAGE, otherwise the one in build/ if it is newer than its sources."""
     from ceems_grpc.version import VERSION
 
     if named := os.environ.get("CEEMS_PACKAGE"):
@@ -33,7 +33,7 @@ def package() -> Path:
 
 @pytest.fixture(scope="session")
 def plugin_folder(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The package, unpacked as Grafana's installer does: files get the permissions that the zip says."""
+    """The package, unpacked as by Grafana's installer: files get the permissions that the zip states."""
     target = tmp_path_factory.mktemp("plugins")
     with zipfile.ZipFile(package) as archive:
         archive.extractall(target)

@@ -1,4 +1,4 @@
-"""Small plugin folders that Grafana could load, for tests of what looks at such folders."""
+"""Small plugin folders that Grafana could load, for tests of code that examines such folders."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ PLUGIN: dict[str, Any] = {
 
 
 def write_plugin(folder: Path, program: str = "gpx_ceems_linux_amd64") -> Path:
-    """Fill a folder as dist/ is filled; return it."""
+    """Fill a folder like dist/; return it."""
     write_frontend(folder)
     write_program(folder, program)
     return folder
 
 
 def write_frontend(folder: Path) -> None:
-    """Write what the frontend's build leaves, and the texts that `make dist` adds."""
+    """Write the results of the frontend's build, and the texts that `make dist` adds."""
     for name in ("img/logo.svg", "README.md", "LICENSE"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(f"{name}\n")
@@ -48,7 +48,7 @@ def write_frontend(folder: Path) -> None:
 
 
 def write_program(folder: Path, program: str, script: str = "#!/bin/sh\nexit 0\n") -> None:
-    """Write a program that may be executed, and a library beside it."""
+    """Write an executable program, and a library next to it."""
     libraries = folder / f"{program}_libs"
     libraries.mkdir(parents=True)
     (libraries / "libc++.so.1").write_text("library\n")

@@ -1,11 +1,11 @@
-"""Tries the commands of documentation pages as they are written, on stand-ins for the hosts that they are written for.
+"""Runs the commands of documentation pages as written, on stand-ins for the hosts that the pages describe.
 
-What is not as it is written, since a test may not touch this host:
+These differ from the pages, since a test may not change this host:
 
 - Folders below /etc, /opt, /usr/local/bin and /var/lib are in a temporary folder, which all hosts of a page share.
 - Host names of the pages are this host, and ports are free ones; the tests' PostgreSQL has no TLS. See `Host`.
 - `sudo` runs the command as the test's user, and groups are the test's group. `ssh` runs the command here.
-- `systemctl` is tests/package/systemctl.py: it runs what the installed unit says.
+- `systemctl` is tests/package/systemctl.py, which runs the command of the installed unit.
 - The zip holds a program that runs these sources, since the real one takes minutes to build.
 
 Everything else is real: openssl, psql, unzip, install, the program, the plugin's process, PostgreSQL.
@@ -52,7 +52,7 @@ def blocks(page: str, language: str = "sh") -> list[str]:
 class Host:
     """A folder that stands for the hosts of a page.
 
-    ``replaced``: patterns of names in commands, units and settings, with what stands for them here. ``environment``: of
+    ``replaced``: patterns of names in commands, units and settings, with their replacements here. ``environment``: of
     the commands, for example where PostgreSQL is.
     """
 
@@ -61,7 +61,7 @@ class Host:
         self._processes = folder / "run"
         self._replaced = {**replaced, _PLACES: f"{folder}/\\1", r"-g (ceems|grafana)\b": f"-g {os.getegid()}"}
         bin_folder = folder / "bin"
-        # What these hosts have before a page begins.
+        # What these hosts have before the commands of a page.
         for name in (
             "bin",
             "run",
@@ -99,13 +99,13 @@ class Host:
         }
 
     def here(self, text: str) -> str:
-        """Return a text of a page with the names of this stand-in."""
+        """Return a text of a page with the names of the stand-in."""
         for name, here in self._replaced.items():
             text = re.sub(name, here, text)
         return text
 
     def run(self, block: str, **environment: str) -> str:
-        """Run a block of a page, in the folder of the repository, and return what it printed."""
+        """Run a block of a page in the folder of the repository, and return its output."""
         command = self.here(block)
         outside = [path for path in _ABSOLUTE.findall(command) if not path.startswith((str(self.folder), "/dev/"))]
         assert outside == [], "the commands name places of the real host"
@@ -118,22 +118,22 @@ class Host:
         return done.stdout
 
     def restarted(self) -> list[str]:
-        """Return the services of others that were restarted, in order."""
+        """Return the services of other projects that were restarted, in order."""
         return (self.folder / "restarted").read_text().split()
 
     def logs(self) -> str:
-        """Return what the services wrote."""
+        """Return the output of the services."""
         return "".join(path.read_text() for path in self._processes.glob("*.log"))
 
     def secret(self, path: str) -> str:
-        """Return the text of a file that nobody but its owner and group may read."""
+        """Return the text of a file; check that only its owner and group may read it."""
         file = self.folder / path
         assert file.stat().st_mode & 0o777 == 0o640
         return file.read_text().strip()
 
     @asynccontextmanager
     async def grafana(self) -> AsyncIterator[CeemsPlugin]:
-        """Start the plugin that was installed, with the settings that were, as Grafana would."""
+        """Start the installed plugin with the installed settings, as Grafana would."""
         ini = ConfigParser(comment_prefixes=(";", "#"))
         ini.read_string((self.folder / "etc/grafana/grafana.ini").read_text())
         assert ini["plugins"]["allow_loading_unsigned_plugins"] == ID
@@ -178,7 +178,7 @@ class Host:
 def hosting(
     folder: Path, replaced: Mapping[str, str] | None = None, environment: Mapping[str, str] | None = None
 ) -> Iterator[Host]:
-    """Make a stand-in; in the end its services end."""
+    """Make a stand-in; its services are stopped at the end."""
     host = Host(folder, replaced or {}, environment or {})
     try:
         yield host
@@ -187,7 +187,7 @@ def hosting(
 
 
 def _lives(process: int) -> bool:
-    """Tell whether a process still runs; one that has ended and that nobody waited for does not."""
+    """Return whether a process still runs; a zombie does not."""
     with suppress(OSError):
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     return False

@@ -1,8 +1,8 @@
-"""Stands in for systemctl where a page's commands are tried: starts the unit that the page has installed, for real.
+"""Stands in for systemctl when a page's commands are run: it really starts the unit that the page installed.
 
 `daemon-reload` does nothing; `restart` and `enable --now` start units of this project by their ExecStart, with nothing
-of the caller's environment, and wait for READY=1 where the unit is of type notify. Services of others (Grafana,
-ceems_api_server) are noted in a file. Reads its folders and the replaced names from STAND_IN, a JSON file.
+of the caller's environment, and wait for READY=1 where the unit is of type notify. Services of other projects (Grafana,
+ceems_api_server) are recorded in a file. Reads its folders and the replaced names from STAND_IN, a JSON file.
 """
 
 import json
@@ -18,7 +18,7 @@ from typing import Any
 
 
 def main(arguments: list[str]) -> int:
-    """Do what systemctl is told."""
+    """Do what the command line says."""
     facts = json.loads(Path(os.environ["STAND_IN"]).read_text())
     verb, *names = [argument for argument in arguments if argument != "--now"]
     if verb not in {"daemon-reload", "restart", "enable"}:

@@ -1,4 +1,4 @@
-"""The files in deploy/ are such that Grafana, Docker, systemd and the plugin understand them as docs/deploy.md says."""
+"""Grafana, Docker, systemd and the plugin understand the files in deploy/ as docs/deploy.md says."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_the_data_source_is_one_that_the_plugin_accepts() -> None:
 def test_grafana_ini_lets_the_data_source_read_its_file_and_no_other() -> None:
     ini = _ini()
     assert ini["plugins"]["allow_loading_unsigned_plugins"] == PLUGIN["id"]
-    # Grafana hands the section's lines to the plugin as its environment.
+    # Grafana passes the section's lines to the plugin as environment variables.
     environment = {f"GF_PLUGIN_{key.upper()}": value for key, value in ini[f"plugin.{PLUGIN['id']}"].items()}
     allowed = PluginSettings.from_environment(environment)
     allowed.check(Path(_data_source()["jsonData"]["path"]))
@@ -76,7 +76,7 @@ def test_dashboards_come_from_the_folder_of_the_plugin() -> None:
 
 
 def _mounts(service: dict[str, Any]) -> dict[str, str]:
-    """Return what is mounted, by the path in the container."""
+    """Return the mounts by the path in the container."""
     parts = [volume.split(":") for volume in service["volumes"]]
     return {inside: source for source, inside, *_ in parts}
 
@@ -120,7 +120,7 @@ def test_compose_writes_the_database_with_a_command_that_the_program_has(tmp_pat
         .replace("chown -R 472:0 /var/lib/ceems", f"chown -R {os.getuid()}:{os.getgid()} '{tmp_path}'")
     )
     assert "/var/lib" not in here
-    for _ in range(2):  # a second start replaces the database
+    for _ in range(2):  # a second start must replace the database
         assert finished(["/bin/sh", "-euc", here], cwd=ROOT).returncode == 0
     assert database.read_bytes().startswith(b"SQLite format 3\0")
 

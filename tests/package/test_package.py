@@ -1,4 +1,4 @@
-"""The zip alone, unpacked elsewhere: what is in it, and what its program answers without Python on the host."""
+"""The zip alone, unpacked elsewhere: its contents, and the answers of its program without Python on the host."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_health_units_and_usage_come_from_the_package(host: PluginHost) -> None:
     assert sum(counted["values"]) > 500
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells which files a process has open (/proc)")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows which files a process has open (/proc)")
 @pytest.mark.go
 def test_it_uses_no_file_of_the_host(host: PluginHost, plugin_folder: Path) -> None:
     _ask(host, {"queryType": "usage", "admin": True}, {"queryType": "usage-over-time", "admin": True})
@@ -116,7 +116,7 @@ def test_it_uses_no_file_of_the_host(host: PluginHost, plugin_folder: Path) -> N
 
 
 def test_it_answers_where_there_is_no_python(plugin_folder: Path, program: Path, tmp_path: Path) -> None:
-    """Empty folders cover every Python of the host, its time zones and these sources, for this process alone."""
+    """For this process alone, empty folders hide every Python of the host, its time zones and these sources."""
     unshare = shutil.which("unshare")
     if unshare is None or finished([unshare, "-rm", "true"]).returncode:
         pytest.skip("not tried without Python on the host: this system lets no process have mounts of its own")
@@ -170,7 +170,7 @@ def test_by_hand_it_says_what_it_is(program: Path, tmp_path: Path) -> None:
 
 
 def test_the_libraries_of_the_package_can_be_used(plugin_folder: Path) -> None:
-    """Above all duckdb and the ADBC driver, which look for files of their own as they are imported or opened."""
+    """Above all duckdb and the ADBC driver, which look for their own files when they are imported or opened."""
     check = BUILD / "pyinstaller" / "ceems" / "check_libraries"
     if not check.is_file():
         pytest.skip(

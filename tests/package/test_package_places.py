@@ -1,4 +1,4 @@
-"""The packaged program in its other places: beside the database as a server or a feeder, and what they need of it."""
+"""The packaged program in its other roles: as a server or a feeder on the host of the database."""
 
 from __future__ import annotations
 

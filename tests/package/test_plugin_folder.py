@@ -1,4 +1,4 @@
-"""How dist/ is put together, and what the package says of itself: version, date, platform, licences, C library."""
+"""How dist/ is assembled, and what the package states: version, date, platform, licences, C library."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.package.plugin_folders import write_frontend, write_program
 
 @pytest.fixture
 def built(tmp_path: Path) -> tuple[Path, Path]:
-    """What the frontend's build and PyInstaller leave."""
+    """The results of the frontend's build and of PyInstaller."""
     frontend, programs = tmp_path / "frontend", tmp_path / "program"
     write_frontend(frontend)
     write_program(programs / program_name(), program_name())

@@ -1,4 +1,4 @@
-"""What Grafana shows about the plugin: no link is relative, the changelog has a date, plugin.json has the addresses."""
+"""What Grafana shows about the plugin: no relative links, a changelog with a date, the addresses in plugin.json."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every rule finds the folder that breaks it, and no other."""
+"""Every rule reports the folder that breaks it, and no other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A zip holds what the folder holds, with the right to execute, and the same bytes whenever it is made."""
+"""A zip has the contents of the folder, with execute permissions, and the same bytes whenever it is made."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_the_same_files_give_the_same_zip(files: dict[str, tuple[bytes, bool]]) 
 
 @pytest.mark.parametrize("command", ["unzip", "busybox unzip"])
 def test_unzip_makes_programs_that_run(command: str, tmp_path: Path) -> None:
-    """Also that of busybox, which an init container in Kubernetes has."""
+    """Also busybox's unzip, which an init container in Kubernetes uses."""
     unzip = command.split()
     if shutil.which(unzip[0]) is None:
         pytest.skip(f"{unzip[0]} is not installed: it did not unpack the zip")

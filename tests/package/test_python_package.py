@@ -1,4 +1,4 @@
-"""The sdist and the wheel, installed into a fresh virtual environment: the command runs, and types are known."""
+"""The sdist and the wheel, installed into a fresh virtual environment: the command runs, and types are available."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def environment(built: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A new virtual environment with the wheel.
 
-    The libraries that it needs are those of the tests' environment, by a line in a .pth file: tests need no network.
-    Such a line brings no .pth files of that environment, so that its own installation of these sources stays unseen.
+    A line in a .pth file adds the libraries of the tests' environment, so that tests need no network.
+    Such a line does not process the .pth files of that environment, so its own installation of these sources stays
+    hidden.
     """
     folder = tmp_path_factory.mktemp("environment")
     assert finished([sys.executable, "-m", "venv", "--without-pip", folder]).returncode == 0
@@ -80,7 +81,7 @@ def test_it_is_the_installed_package_that_runs(environment: Path, tmp_path: Path
 
 
 def test_authors_of_data_sources_get_types(environment: Path, tmp_path: Path) -> None:
-    """mypy follows the grafana layer in the environment, as it does for whoever builds upon it."""
+    """mypy checks code against the grafana layer in the environment, as for authors of other data sources."""
     source = tmp_path / "mine.py"
     source.write_text("from ceems_grpc.grafana.data.frame import Frame\nwrong: int = Frame\n")
     found = finished(

@@ -1,4 +1,4 @@
-"""What a release publishes lies in one folder, with checksums that sha256sum reads."""
+"""The files of a release are in one folder, with checksums that sha256sum reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Release notes are a section of CHANGELOG.md, and the changelog keeps the form from which they are taken."""
+"""Release notes are a section of CHANGELOG.md, which keeps the form that their extraction needs."""
 
 from __future__ import annotations
 

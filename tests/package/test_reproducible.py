@@ -1,4 +1,4 @@
-"""What `make reproducible` calls a difference between two builds."""
+"""What `make reproducible` reports as a difference between two builds."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""`make grafana`: the configuration it writes, what it says without a Grafana, and a clean end.
+"""`make grafana`: the configuration that it writes, its message without a Grafana, and a clean shutdown.
 
-A small server stands in for Grafana where one has to run: it listens where grafana.ini says, as Grafana does.
+A small server stands in for a running Grafana: it listens where grafana.ini says, as Grafana does.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _SERVER = """\
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """An unpacked Grafana, as far as its folders go."""
+    """The folders of an unpacked Grafana."""
     return _write_home(tmp_path / "grafana")
 
 
@@ -64,7 +64,7 @@ def _write_home(folder: Path, more: str = "pass", program: str = "grafana") -> P
 
 @pytest.fixture
 def plugin(tmp_path: Path) -> Path:
-    """A plugin's folder whose program is the one of these sources."""
+    """A plugin's folder whose program runs these sources."""
     folder = tmp_path / "dist"
     write_frontend(folder)
     script = f'#!/bin/sh\nexec env PYTHONPATH="{ROOT}" "{sys.executable}" -m ceems_grpc "$@"\n'
@@ -88,13 +88,13 @@ def _run(*options: object, temporary: Path, **environment: str) -> subprocess.Co
 def _running(*options: object, temporary: Path, home: Path) -> Iterator[subprocess.Popen[str]]:
     environment = {"TMPDIR": str(temporary), "GRAFANA_HOME": str(home)}
     pipe = subprocess.PIPE
-    # With SIGINT ignored, as a shell's script starts what is to run in the background.
+    # With SIGINT ignored, as when a shell script starts a program in the background.
     command = ["/bin/sh", "-c", 'trap "" INT; exec "$0" "$@"', sys.executable, str(SCRIPT), *map(str, options)]
     process = subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True)
     try:
         yield process
     finally:
-        process.terminate()  # and with it what it has started, which would keep the pipes open
+        process.terminate()  # and with it its child processes, which would keep the pipes open
         try:
             process.communicate(timeout=60)
         except subprocess.TimeoutExpired:
@@ -181,7 +181,7 @@ def test_grafana_gets_the_plugin_its_data_and_nothing_from_the_network(plugin: P
     provisioning = Path(ini["paths"]["provisioning"])
     (source,) = yaml.safe_load((provisioning / "datasources" / "ceems.yaml").read_text())["datasources"]
     assert source["type"] == "ceems-ceems-datasource"
-    # As Grafana writes a dollar that is none of its variables.
+    # Grafana's form of a dollar sign that begins no variable.
     assert source["jsonData"] == {"path": str(database).replace("$", "$$")}
     (provider,) = yaml.safe_load((provisioning / "dashboards" / "ceems.yaml").read_text())["providers"]
     assert Path(provider["options"]["path"]).samefile(plugin / "dashboards")
@@ -198,7 +198,7 @@ def test_it_runs_until_it_is_stopped_and_leaves_nothing(
         assert process.stdout is not None
         assert process.stderr is not None
         first = process.stdout.readline()
-        assert first, process.stderr.read()  # nothing: it has ended
+        assert first, process.stderr.read()  # no output: it has ended
         assert first == f"Grafana: http://127.0.0.1:{port}/dashboards  user admin, password admin\n"
         assert process.stdout.readline() == "Ctrl-C stops it.\n"
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/health") as answer:

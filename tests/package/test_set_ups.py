@@ -1,4 +1,4 @@
-"""The commands of the pages about deploying, run as they are written (but see `set_up`), up to an answer in Grafana."""
+"""The commands of the deployment pages, run as written (but see `set_up`), up to an answer in Grafana."""
 
 import asyncio
 import json
@@ -39,13 +39,13 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[Server]:
-    """Return a server of this module's own: the pages make roles and databases in it."""
+    """Return a separate server for this module: the pages create roles and databases in it."""
     with running() as server:
         yield server
 
 
 async def answer(ceems: CeemsPlugin) -> list[dict[str, Any]]:
-    """Return the rows of a question, after the data source was found healthy."""
+    """Check that the data source is healthy, and return the rows of a question."""
     request = pb.CheckHealthRequest(pluginContext=ceems.asker("admin").context())
     health = await ceems.plugin.call("Diagnostics.CheckHealth", request)
     assert health.status == pb.CheckHealthResponse.OK, health.message
@@ -54,7 +54,7 @@ async def answer(ceems: CeemsPlugin) -> list[dict[str, Any]]:
 
 
 def check_same(found: list[dict[str, Any]], expected: list[dict[str, Any]]) -> None:
-    """Check that rows are the same but for the last digits of sums, which depend on the order of the summands."""
+    """Check that rows are the same except for the last digits of sums, which depend on the order of the summands."""
     assert len(found) == len(expected)
     for row, wanted in zip(found, expected, strict=True):
         numbers = {name: value for name, value in wanted.items() if isinstance(value, float)}
@@ -64,7 +64,7 @@ def check_same(found: list[dict[str, Any]], expected: list[dict[str, Any]]) -> N
 
 @pytest.fixture(scope="module")
 def expected() -> list[dict[str, Any]]:
-    """Return the rows that the file itself answers."""
+    """Return the rows that the file itself gives."""
 
     async def ask() -> list[dict[str, Any]]:
         async with ceems_plugin(SYNTHETIC, adminRole="Admin") as ceems:
@@ -76,7 +76,7 @@ def expected() -> list[dict[str, Any]]:
 
 
 def without_limits(ceems: CeemsPlugin) -> CeemsPlugin:
-    """Return the data source with an administrator's role, so that there is something to see."""
+    """Return the data source with an administrator's role, so that it shows rows."""
     ceems.json_data["adminRole"] = "Admin"
     return ceems
 
@@ -136,7 +136,7 @@ async def test_postgresql(tmp_path: Path, postgres: Server, expected: list[dict[
 
 
 async def fed(port: int, host: Host) -> None:
-    """Wait until the feeder's metrics say that PostgreSQL shows the file as it is."""
+    """Wait until the feeder's metrics say that PostgreSQL is up to date with the file."""
     until = time.monotonic() + _PATIENCE
     while True:
         try:
@@ -156,7 +156,7 @@ def _get(url: str) -> str:
 
 
 def superuser(server: Server) -> dict[str, str]:
-    """Return the environment in which psql is the superuser; on a real host user postgres is."""
+    """Return the environment in which psql connects as the superuser, as user postgres does on a real host."""
     return {"PGHOST": "127.0.0.1", "PGPORT": str(server.port), "PGUSER": SUPERUSER, "PGPASSWORD": PASSWORD}
 
 

@@ -1,4 +1,4 @@
-"""The sources for Grafana's validator: package.json, which states the version, and src are on top."""
+"""The sources for Grafana's validator: package.json, which states the version, and src are at the top."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The version stands in ceems_grpc/version.py alone; whatever else shows it is stamped with it when building."""
+"""The version is written in ceems_grpc/version.py alone; builds stamp it into everything else that shows it."""
 
 from __future__ import annotations
 

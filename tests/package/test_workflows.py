@@ -1,4 +1,4 @@
-"""What runs outside this repository's own tests: workflows, dependabot, templates and hooks name what exists."""
+"""Files that run outside this repository's tests: workflows, dependabot, templates and hooks name only what exists."""
 
 from __future__ import annotations
 

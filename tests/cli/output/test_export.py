@@ -41,7 +41,7 @@ def _machine_zone(name: str) -> Iterator[None]:
 
 
 def _answer(**columns: Sequence[object] | pa.Array) -> DecodedFrame:
-    """Return a frame as it comes from the plugin: through Grafana's Arrow form."""
+    """Return a frame as it arrives from the plugin, encoded as Arrow and decoded."""
     fields = [Field(name, data if isinstance(data, pa.Array) else pa.array(data)) for name, data in columns.items()]
     (answer,) = decode([Frame("A", fields).to_arrow()])
     return answer
@@ -120,7 +120,7 @@ def test_csv_is_read_back(rows: list[tuple[str, str]], safe: bool) -> None:
     assert file.getvalue().startswith("a,b\r\n")
     if not safe:
         assert written[1:] == [list(row) for row in rows]
-        # A strict reader: CR and LF mean the end of a line unless quoted.
+        # A strict reader: CR and LF end a line unless quoted.
         unquoted = "".join(file.getvalue().split('"')[::2])
         assert unquoted.replace("\r\n", "").count("\r") == unquoted.replace("\r\n", "").count("\n") == 0
     else:

@@ -1,4 +1,4 @@
-"""Reads a Dockerfile as far as ours go: stages, copied files, users, entry points and health checks."""
+"""Reads the parts of Dockerfiles that this repository uses: stages, copies, users, entry points, health checks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 @dataclass
 class Stage:
-    """What an image of a stage has, with that of the stage it is made from.
+    """The contents of a stage's image, including those of its base stage.
 
     ``copied``: sources in the context by their path in the image. ``user`` is "UID:GID".
     """

@@ -1,4 +1,4 @@
-"""What tests of the package in a bare root share: the root with the plugin in it, the host, and questions."""
+"""Shared by tests of the package in a bare root: the root with the plugin, the host, and questions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.go_host import PluginHost
 
 PLUGINS = "/données/plug ins/ceems-ceems-datasource"  # any letters
 YEAR = {"from_ms": 1_735_689_600_000, "to_ms": 1_767_225_600_000}
-# What Grafana 12.4 gives to a plugin's process; go-plugin adds its own.
+# The environment that Grafana 12.4 gives to a plugin's process; go-plugin adds more.
 _GRAFANA = {"GF_VERSION": "12.4.0", "GF_EDITION": "OSS", "GF_INSTANCE_FEATURE_TOGGLES_ENABLE": ""}
 
 
@@ -29,7 +29,7 @@ def writable(folder: Path) -> Path:
 
 @contextmanager
 def hosted(root: BareRoot, sockets: Path, **environment: str) -> Iterator[PluginHost]:
-    """Run the plugin in the root as Grafana does."""
+    """Run the plugin in the root, as Grafana does."""
     root.shared.append(sockets)
     command = root.command(f"{PLUGINS}/{program_name()}")
     env = {**_GRAFANA, "PLUGIN_UNIX_SOCKET_DIR": str(sockets), **environment}
@@ -45,6 +45,6 @@ def ask(host: PluginHost, source: dict[str, Any], *models: dict[str, Any], user:
 
 
 def rows(response: dict[str, Any]) -> int:
-    """Return how many rows a response has; it must have no error."""
+    """Return the number of rows of a response, which must have no error."""
     assert not response.get("error"), response
     return sum(frame["rows"] for frame in response["frames"])

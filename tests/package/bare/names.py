@@ -1,4 +1,4 @@
-"""A small DNS server, so that a process without a host's files has somebody to ask for names."""
+"""A small DNS server for processes that do not have the host's files."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from contextlib import contextmanager
 
 import pytest
 
-ADDRESS = "127.0.0.99"  # of loopback; /etc/resolv.conf can name no port, so it must be free of other servers
+ADDRESS = "127.0.0.99"  # of loopback; /etc/resolv.conf cannot name a port, so no other server may use this address
 _A = 1
 _HEADER_BYTES = 12
 
 
 @contextmanager
 def naming(name: str) -> Iterator[list[str]]:
-    """Answer that a name is 127.0.0.1 and that no other name exists; yield the names asked for.
+    """Resolve one name to 127.0.0.1 and no other name; yield the list of requested names.
 
     Skips the calling test where it may not listen at port 53.
     """
@@ -25,7 +25,7 @@ def naming(name: str) -> Iterator[list[str]]:
         try:
             server.bind((ADDRESS, 53))
         except PermissionError:
-            pytest.skip("names were not asked for by DNS: only root may listen at port 53")
+            pytest.skip("names were not resolved by DNS: only root may listen at port 53")
         thread = threading.Thread(target=_serve, args=(server, name, asked), daemon=True)
         thread.start()
         yield asked
@@ -45,7 +45,7 @@ def _serve(server: socket.socket, name: str, asked: list[str]) -> None:
 
 
 def _question(message: bytes) -> tuple[str, int, int]:
-    """Return the name and type that a message asks for, and where its question ends."""
+    """Return the name and type that a message requests, and the position where its question ends."""
     labels, at = [], _HEADER_BYTES
     while length := message[at]:
         labels.append(message[at + 1 : at + 1 + length].decode("ascii"))

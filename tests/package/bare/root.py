@@ -66,7 +66,7 @@ class BareRoot:
         path.write_text(text)
 
     def run(self, program: str, *arguments: str, environment: Mapping[str, str] | None = None) -> str:
-        """Return what a program of the root prints; it must end with 0."""
+        """Return the output of a program of the root, which must exit with 0."""
         done = finished(self.command(program, *arguments), env=environment or {})
         assert done.returncode == 0, done.stderr
         return done.stdout

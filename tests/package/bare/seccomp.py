@@ -2,8 +2,8 @@
 
 python seccomp.py COMMAND ARGUMENTS
 
-Calls that Docker's and containerd's default profiles refuse to a process without capabilities get EPERM here, and
-clone3 gets ENOSYS, as older profiles have it. The list is of those that a program could try, not the whole of it.
+Calls that the default profiles of Docker and containerd refuse to a process without capabilities fail with EPERM here,
+and clone3 fails with ENOSYS, as in older profiles. The list has only the calls that a program is likely to try.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def _filter() -> tuple[int, bytes]:
 
 
 def main(command: list[str]) -> None:
-    """Put the filter on this process and become the command."""
+    """Install the filter on this process, and replace the process with the command."""
     libc = ctypes.CDLL(None, use_errno=True)
     length, instructions = _filter()
     program = _Program(length, instructions)

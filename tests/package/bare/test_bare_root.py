@@ -1,4 +1,4 @@
-"""The package in a root folder without any library, as an ordinary user: all that it needs, it brings along."""
+"""The package in a root folder without any library, as an ordinary user: it brings everything that it needs."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_commands_need_no_proc(bare: BareRoot) -> None:
 
 
 def test_files_of_the_host_do_no_harm(bare: BareRoot, sockets: Path) -> None:
-    """What Grafana was started with, and modules for names that were made for another C library."""
+    """Neither Grafana's environment nor name service modules for another C library."""
     bare.write("/lib/x86_64-linux-gnu/libnss_broken.so.2", "no library\n")
     bare.write("/etc/nsswitch.conf", "hosts: broken [!UNAVAIL=return]\npasswd: broken\n")
     bare.write("/lib/host/libc.so.6", "no library\n")
@@ -52,7 +52,7 @@ def test_files_of_the_host_do_no_harm(bare: BareRoot, sockets: Path) -> None:
 
 
 def test_a_mirror_is_made_and_asked(bare: BareRoot, sockets: Path, tmp_path: Path) -> None:
-    """The mirror is filled by a process of its own, which the launcher has to start as well."""
+    """A separate process fills the mirror, which the launcher must start as well."""
     folder = tmp_path / "large"
     folder.mkdir()
     write_demo_database(folder / "ceems.db", units=30_000, days=60)

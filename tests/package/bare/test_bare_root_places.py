@@ -31,7 +31,7 @@ USAGE = {"queryType": "usage", "admin": True}
 
 @contextmanager
 def _named(root: BareRoot, how: str) -> Iterator[list[str]]:
-    """Let the root know the host by its files or by DNS; yield the names that DNS was asked for."""
+    """Make the host known in the root, by files or by DNS; yield the names that were requested by DNS."""
     if how == "files":
         root.write("/etc/hosts", f"127.0.0.1 {NAME}\n")
         yield [NAME]
@@ -83,7 +83,7 @@ def test_postgresql_is_reached_by_name(
 
 
 def test_a_program_that_is_linked_to_musl_starts_it(bare: BareRoot, tmp_path: Path) -> None:
-    """As in Alpine's root: the host's only C library is musl, and a program that uses it starts the plugin."""
+    """As on Alpine: the host's only C library is musl, and a program that uses it starts the plugin."""
     compiler, loader = shutil.which("musl-gcc"), Path("/lib/ld-musl-x86_64.so.1")
     if compiler is None or not loader.exists():
         pytest.skip("a root with musl was not tried: musl-gcc is not installed (Debian: musl-tools)")
