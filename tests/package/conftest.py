@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.places import ROOT
 
-# They are scripts, not a package: their folder has the name of a library.
+# Its folders are packages, but packaging/ itself is not: a library has that name.
 sys.path.insert(0, str(ROOT / "packaging"))
 
 
@@ -44,5 +44,5 @@ def plugin_folder(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 def _sources() -> Iterator[Path]:
     yield from (path for path in (ROOT / "ceems_grpc").rglob("*.py") if "pb" not in path.parts)
-    yield from (path for path in (ROOT / "packaging").iterdir() if path.is_file())
+    yield from (path for path in (ROOT / "packaging").rglob("*") if path.is_file() and path.suffix != ".pyc")
     yield ROOT / "plugin.json"

@@ -25,7 +25,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import yaml  # type: ignore[import-untyped]  # of another package's needs, without types
-from plugin_zip import write_zip
+from plugin.plugin_zip import write_zip
 
 from ceems_grpc.version import VERSION
 from tests.package.plugin_folders import write_frontend, write_program

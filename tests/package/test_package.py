@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from c_library import loader_name
+from plugin.plugin_rules import problems
 from plugin_facts import BUILD, libraries_name, program_name
-from plugin_rules import problems
+from program.c_library import loader_name
 
 from ceems_grpc.version import VERSION
 from tests.support.finished import finished

@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from plugin.plugin_folder import make_plugin_folder
+from plugin.plugin_rules import problems
 from plugin_facts import package_date, platform_name, program_name
-from plugin_folder import make_plugin_folder
-from plugin_licences import licence_texts
-from plugin_rules import problems
+from program.plugin_licences import licence_texts
 
 from ceems_grpc.version import VERSION
 from tests.package.plugin_folders import write_frontend, write_program

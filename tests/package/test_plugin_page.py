@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-import plugin_page
 import pytest
-from catalogue_rules import catalogue_problems
-from plugin_page import PAGE, absolute_links, add_links, dated_changelog, repository_url
+from plugin import plugin_page
+from plugin.catalogue_rules import catalogue_problems
+from plugin.plugin_page import PAGE, absolute_links, add_links, dated_changelog, repository_url
 
 from tests.docs.pages import links
 from tests.support.places import ROOT

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from plugin_rules import problems
+from plugin.plugin_rules import problems
 
 from tests.package.plugin_folders import PLUGIN, write_plugin
 

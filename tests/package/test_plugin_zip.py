@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from plugin_zip import write_zip
+from plugin.plugin_zip import write_zip
 
 from tests.support.finished import finished
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from python_package import build_python_package
+from release.python_package import build_python_package
 
 from ceems_grpc.version import VERSION
 from tests.support.finished import finished

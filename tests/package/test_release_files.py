@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from release_files import collect_release
+from release.release_files import collect_release
 
 from tests.support.finished import finished
 

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from release_notes import main, release_notes
+from release.release_notes import main, release_notes
 
 from ceems_grpc.version import VERSION
 
@@ -62,10 +62,10 @@ def test_a_release_comes_from_the_repository_that_the_package_names(
     changelog.write_text(f"# Changelog\n\n## {VERSION} - 2026-11-23\n\n- All of it.\n")
     here = "https://git.example.org/hpc/ceems"
     for known in (None, "https://git.example.org/other/ceems"):
-        monkeypatch.setattr("release_notes.repository_url", lambda known=known: known)
+        monkeypatch.setattr("release.release_notes.repository_url", lambda known=known: known)
         with pytest.raises(SystemExit, match=f"{known or 'no address'} as Repository .* comes from {here}"):
             main([f"v{VERSION}", here], changelog)
-    monkeypatch.setattr("release_notes.repository_url", lambda: here)
+    monkeypatch.setattr("release.release_notes.repository_url", lambda: here)
     assert main([f"v{VERSION}", f"{here}/"], changelog) == 0
     assert capsys.readouterr().out == "- All of it.\n"
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from reproducible import differences
+from release.reproducible import differences
 
 from tests.package.plugin_folders import write_plugin
 

@@ -21,14 +21,15 @@ from pathlib import Path
 
 import pytest
 import yaml  # type: ignore[import-untyped]  # of another package's needs, without types
-from grafana_home import GrafanaError, configure, find_grafana
+from grafana.grafana_home import GrafanaError, configure, find_grafana
 from plugin_facts import program_name
 
 from tests.package.plugin_folders import write_frontend, write_program
 from tests.support.finished import finished
 from tests.support.places import ROOT
 
-SCRIPT = ROOT / "packaging" / "run_grafana.py"
+SCRIPT = ("-m", "grafana.run_grafana")
+SCRIPTS = str(ROOT / "packaging")
 _SERVER = """\
     #!{python}
     import configparser, http.server, signal, sys
@@ -80,16 +81,16 @@ def _free_port() -> int:
 
 
 def _run(*options: object, temporary: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(SCRIPT), *map(str, options)]
-    return finished(command, env={"TMPDIR": str(temporary), **environment}, timeout=60)
+    command = [sys.executable, *SCRIPT, *map(str, options)]
+    return finished(command, env={"TMPDIR": str(temporary), "PYTHONPATH": SCRIPTS, **environment}, timeout=60)
 
 
 @contextmanager
 def _running(*options: object, temporary: Path, home: Path) -> Iterator[subprocess.Popen[str]]:
-    environment = {"TMPDIR": str(temporary), "GRAFANA_HOME": str(home)}
+    environment = {"TMPDIR": str(temporary), "PYTHONPATH": SCRIPTS, "GRAFANA_HOME": str(home)}
     pipe = subprocess.PIPE
     # With SIGINT ignored, as when a shell script starts a program in the background.
-    command = ["/bin/sh", "-c", 'trap "" INT; exec "$0" "$@"', sys.executable, str(SCRIPT), *map(str, options)]
+    command = ["/bin/sh", "-c", 'trap "" INT; exec "$0" "$@"', sys.executable, *SCRIPT, *map(str, options)]
     process = subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True)
     try:
         yield process

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from c_library import loader_name, system_library
 from cyclonedx.output.json import JsonV1Dot6
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
-from sbom import make_sbom
+from program.c_library import loader_name, system_library
+from release.sbom import make_sbom
 
 from ceems_grpc.version import PLUGIN_ID, VERSION
 from tests.support.places import ROOT

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from validator_sources import write_validator_sources
+from plugin.validator_sources import write_validator_sources
 
 from ceems_grpc.version import VERSION
 from tests.support.places import ROOT

@@ -4,8 +4,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from c_library import system_library
-from plugin_licences import heading
+from program.c_library import system_library
+from program.plugin_licences import heading
 
 _COPYRIGHTS = Path("/usr/share/doc")
 _NOTICE = """\

@@ -16,8 +16,9 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from grafana_home import Grafana, GrafanaError, configure, find_grafana
 from plugin_facts import DIST, program_name
+
+from grafana.grafana_home import Grafana, GrafanaError, configure, find_grafana
 
 _USER = "admin"
 _START_SECONDS = 120.0
@@ -42,7 +43,7 @@ def main() -> int:
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="run_grafana.py", description=__doc__)
+    parser = argparse.ArgumentParser(prog="run_grafana", description=__doc__)
     parser.add_argument("--port", type=int, default=3000, help="port on 127.0.0.1 (default 3000)")
     parser.add_argument("--password", default="admin", help="password of the user admin (default admin)")
     parser.add_argument("--database", type=Path, help="a database of CEEMS (default: a demo database)")

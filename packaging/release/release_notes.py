@@ -1,15 +1,15 @@
 """Prints the release notes of the current version: its section of CHANGELOG.md.
 
-Usage: release_notes.py [TAG [REPOSITORY]]. A tag must be `v` followed by the version in ceems_grpc/version.py, and the
-address of the repository must be the one in pyproject.toml, which the package shows to users.
+Arguments: [TAG [REPOSITORY]]. A tag must be `v` followed by the version in ceems_grpc/version.py. The address of the
+repository must be the one in pyproject.toml, which the package shows to users.
 """
 
 import re
 import sys
 from pathlib import Path
 
+from plugin.plugin_page import repository_url
 from plugin_facts import ROOT
-from plugin_page import repository_url
 
 from ceems_grpc.version import VERSION
 

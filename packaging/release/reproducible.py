@@ -1,6 +1,6 @@
 """Builds the program and the frontend again and compares them with build/, byte for byte.
 
-The second builds start from nothing and in other folders. Usage: reproducible.py; it ends with 1 if a file differs.
+The second builds start from nothing, in other folders. The exit code is 1 if a file differs.
 """
 
 import filecmp
@@ -9,8 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from build_program import build_program
 from plugin_facts import BUILD, FRONTEND, PROGRAMS, ROOT, program_name
+from program.build_program import build_program
 
 _AGAIN = BUILD / "again"
 

@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from catalogue_rules import catalogue_problems
 from plugin_facts import libraries_name
+
+from plugin.catalogue_rules import catalogue_problems
 
 _ID = re.compile(r"[0-9a-z]+-([0-9a-z]+-)?datasource")
 _VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?")

@@ -5,8 +5,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from c_library import loader_name
 from plugin_facts import libraries_name
+
+from program.c_library import loader_name
 
 _STRICT = ("-Os", "-s", "-Wall", "-Wextra", "-Werror")
 

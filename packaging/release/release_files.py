@@ -5,8 +5,8 @@ import shutil
 import sys
 from pathlib import Path
 
+from plugin.plugin_zip import zip_path
 from plugin_facts import BUILD
-from plugin_zip import zip_path
 
 from ceems_grpc.version import VERSION
 

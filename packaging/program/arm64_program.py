@@ -14,7 +14,8 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 from plugin_facts import BUILD, PROGRAMS, ROOT, package_date
-from plugin_licences import needed_by
+
+from program.plugin_licences import needed_by
 
 _ROOT = BUILD / "arm64-root"
 _PROGRAM = "gpx_ceems_linux_arm64"
@@ -33,7 +34,7 @@ def main() -> int:
         _make_root()
     _install_libraries(_ROOT / "opt/libraries")
     _copy_sources(_ROOT / "src")
-    _in_root("python3", "packaging/build_program.py")
+    _in_root("python3", "-m", "program.build_program")
     target = PROGRAMS / _PROGRAM
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(_ROOT / "src/build/program" / _PROGRAM, target)
@@ -91,7 +92,7 @@ def _copy_sources(folder: Path) -> None:
 def _in_root(*command: str) -> None:
     environment = {
         "PATH": "/usr/bin:/bin",
-        "PYTHONPATH": "/opt/libraries:/src",
+        "PYTHONPATH": "/opt/libraries:/src:/src/packaging",
         "SOURCE_DATE_EPOCH": str(int(package_date().timestamp())),
     }
     _run("chroot", str(_ROOT), "/usr/bin/env", "--chdir=/src", *command, environment=environment)

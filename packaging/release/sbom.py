@@ -29,8 +29,8 @@ from plugin_facts import (
     program_name,
     read_plugin_json,
 )
-from plugin_licences import needed_by
-from system_licences import system_packages
+from program.plugin_licences import needed_by
+from program.system_licences import system_packages
 
 from ceems_grpc.version import VERSION
 

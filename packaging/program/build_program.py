@@ -5,10 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from launcher import make_launcher
 from plugin_facts import BUILD, PROGRAMS, ROOT, libraries_name, package_date, program_name
-from plugin_licences import licence_texts
-from system_licences import system_licence_texts
+
+from program.launcher import make_launcher
+from program.plugin_licences import licence_texts
+from program.system_licences import system_licence_texts
 
 
 def build_program(programs: Path, work: Path, cache: Path | None = None) -> Path:

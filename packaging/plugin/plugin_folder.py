@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 
 from plugin_facts import BUILD, DIST, FRONTEND, PROGRAMS, package_date, program_name, read_plugin_json
-from plugin_page import CHANGELOG, PAGE, absolute_links, add_links, dated_changelog, repository_url
-from plugin_rules import problems
 
 from ceems_grpc.version import VERSION
+from plugin.plugin_page import CHANGELOG, PAGE, absolute_links, add_links, dated_changelog, repository_url
+from plugin.plugin_rules import problems
 
 
 def make_plugin_folder(folder: Path, *, frontend: Path, programs: Path, date: str) -> None:

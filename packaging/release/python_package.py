@@ -8,8 +8,8 @@ import tarfile
 import tempfile
 from pathlib import Path
 
+from plugin.plugin_page import absolute_links, repository_url
 from plugin_facts import BUILD, ROOT, package_date
-from plugin_page import absolute_links, repository_url
 
 _SOURCES = ("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "ceems_grpc")
 _BACKEND = "import sys; from setuptools import build_meta; print(getattr(build_meta, sys.argv[1])(sys.argv[2]))"

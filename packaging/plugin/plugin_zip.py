@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from plugin_facts import BUILD, DIST, package_date, read_plugin_json
-from plugin_rules import problems
+
+from plugin.plugin_rules import problems
 
 # The earliest date that a zip can represent.
 _EARLIEST = datetime(1980, 1, 1, tzinfo=UTC)

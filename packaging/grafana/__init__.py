@@ -1,0 +1,1 @@
+"""A Grafana of this machine that runs the plugin in dist/."""

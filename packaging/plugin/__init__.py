@@ -1,0 +1,1 @@
+"""The plugin's folder and zip: what Grafana and its catalogue ask for."""

@@ -1,0 +1,1 @@
+"""The program for one platform: PyInstaller's build, the launcher, the licences."""

@@ -1,0 +1,1 @@
+"""What a release adds to the zip: notes, SBOM, Python packages, checksums."""
