@@ -1,4 +1,4 @@
-"""The same queries as plain SQL over the JSON columns: what a REST server over this file has to run.
+"""The measured queries as plain SQL over the JSON columns: the statements that a REST server on this file must run.
 
 Usage: find the keys of each metric with json_each, all metrics in parallel, then run one query that joins json_each
 once per key, sums and groups. Units: count the rows, then read all columns, and decode and write each JSON text.
@@ -79,7 +79,7 @@ class Baseline:
         return len(self._connection.execute(sql, window).fetchall())
 
     def own_day(self, user: str, window: tuple[int, int]) -> int:
-        """Read one user's units between two moments (seconds since 1970): the bare statement, by the index."""
+        """Read one user's units between two moments (seconds since 1970): the bare statement, which uses the index."""
         sql = (
             "SELECT * FROM units WHERE ignore = 0 AND username = ? AND ended_at_ts BETWEEN ? AND ?"
             " AND cluster_id IN (SELECT DISTINCT cluster_id FROM projects) ORDER BY cluster_id, uuid"

@@ -1,6 +1,6 @@
-"""The minimum cost of the answers: bare statements on the mirror's file, and the answer's bytes through a socket.
+"""Measures the minimum cost of an answer: the bare statement on the mirror's file, and its bytes through a socket.
 
-Without rights, rounding and codes for unusual values: the least that any server over this mirror has to do.
+There are no rights, no rounding and no codes for unusual values: any server on this mirror does at least this much.
 """
 
 import socket
@@ -19,7 +19,7 @@ _PIECE = 1024 * 1024
 
 
 class Floor:
-    """A plain connection to a mirror that a plugin left in a folder, with the plugin's limits on memory and threads."""
+    """A plain connection to the mirror that a plugin left in a folder, with its limits on memory and threads."""
 
     def __init__(self, folder: Path) -> None:
         (path,) = folder.glob("*.duckdb")

@@ -1,4 +1,4 @@
-"""Measures wall time, as panels experience it, and memory, as the kernel counts it."""
+"""Measures wall time as panels see it, and memory as the kernel counts it."""
 
 import statistics
 import time
@@ -14,7 +14,7 @@ from tests.support.plugin.ceems import CeemsPlugin
 
 @dataclass
 class Timing:
-    """Milliseconds of each run, the size of the last answer, and the plugin's maximum memory during the runs (MiB)."""
+    """The milliseconds of each run, the size of the last answer, and the plugin's peak memory during the runs (MiB)."""
 
     milliseconds: list[float] = field(default_factory=list)
     rows: int = 0
@@ -68,7 +68,7 @@ def memory(pid: int) -> tuple[float, float]:
 
 
 def forget_peak(pid: int) -> None:
-    """Reset the peak memory of a process to its present memory; see clear_refs in proc(5)."""
+    """Reset the peak memory of a process to its current memory; see clear_refs in proc(5)."""
     Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 

@@ -18,7 +18,7 @@ _STAMP, _MOMENT = "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"
 
 @dataclass
 class Got:
-    """An answer: frames, or the parts of a body, which Grafana passes on one by one."""
+    """An answer: frames, or the parts of a body, which Grafana passes on one at a time."""
 
     frames: tuple[bytes, ...] = ()
     parts: tuple[bytes, ...] = ()
@@ -37,8 +37,8 @@ class Got:
 class Question:
     """A query in three forms; each gets the number of the repetition, so that windows differ.
 
-    ``goal``: how many times faster than the plain SQL it should be; 0: at most 5 ms slower. ``floor``: the bare
-    statement on the mirror, without checks, frames and gRPC; None if the plain SQL already is that.
+    ``goal``: how many times faster than the plain SQL it should be; 0 means at most 5 ms slower. ``floor``: the bare
+    statement on the mirror, without checks, frames and gRPC; None if the plain SQL is that statement.
     """
 
     name: str

@@ -3,7 +3,7 @@
     python -m bench.run [--units 1000000] [--days 365] [--repeats 7] [--sizes 10000,100000,3000000] [--clients 1,8,32]
 
 The windows of repeated queries differ, so that no cached answer is measured. Times are wall time, as panels experience
-it. Databases are created once, in build/bench: a million units take some minutes and 1.2 GB.
+it. Databases are created once, in build/bench; a million units take a few minutes and 1.2 GB.
 """
 
 import argparse
@@ -92,7 +92,7 @@ def _row(question: Question, ours: Timing, plain: Timing, floor: Timing) -> list
 
 
 def database(units: int, days: int) -> tuple[Path, int]:
-    """Return a database of this size, which is created once, and the moment at which it ends."""
+    """Return a database of this size and the moment at which it ends. The database is created once."""
     path = BUILD / f"ceems-{units}-{days}.db"
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
@@ -109,7 +109,7 @@ def empty(folder: Path) -> Path:
 
 
 async def settle(ceems: CeemsPlugin) -> float:
-    """Wait until the mirror answers, if there is to be one; return how many seconds that took."""
+    """Wait until the mirror answers, if one is configured; return how many seconds that took."""
     started = time.perf_counter()
     async with asyncio.timeout(600):
         while b'"mirror":"behind"' in (await _health(ceems)).replace(b" ", b""):  # noqa: ASYNC110

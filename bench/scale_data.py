@@ -64,7 +64,7 @@ def load_made(folder: Path) -> Made | None:
 
 
 def make(folder: Path, source: Path, servers: Shards) -> Made:
-    """Create everything on empty servers. The file is copied into the folder before it is fed, since it is updated."""
+    """Create everything on empty servers. The file is copied into the folder first, because it is updated later."""
     made = Made(database=new_sharded_database(servers))
     file = folder / "ceems.db"
     shutil.copy(source, file)
@@ -206,7 +206,7 @@ def _copy_large(
 
 
 def _changes(table: Table) -> dict[str, str]:
-    """Return the columns that differ from the first site's row ``w``; ``p`` has the number of the site and the part."""
+    """Return the columns that differ from the first site's row ``w``; ``p`` holds the site's number and the part."""
     changed = {
         SITE: "'site-' || p.number",
         PART: "p.part",

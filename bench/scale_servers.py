@@ -1,4 +1,4 @@
-"""A coordinator and two shards whose data stay on disk between runs."""
+"""A coordinator and two shards whose data stays on disk between runs."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -30,13 +30,13 @@ def kept_servers(folder: Path) -> Iterator[Shards]:
 
 
 def point_at_shards(servers: Shards, database: str) -> None:
-    """Tell the coordinator the present ports of the shards."""
+    """Tell the coordinator the current ports of the shards."""
     for name, server in servers.shards.items():
         servers.coordinator.run(f"ALTER SERVER {name} OPTIONS (SET port '{server.port}')", database=database)
 
 
 def size(servers: Shards, database: str, names: str) -> int:
-    """Return the bytes of all tables whose name matches a LIKE pattern, with their indexes, on all servers."""
+    """Return the size, in bytes, of all tables on all servers whose names match a LIKE pattern, with their indexes."""
     statement = (
         "SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint FROM pg_class c"  # noqa: S608 - a constant
         " JOIN pg_namespace n ON n.oid = relnamespace"

@@ -14,11 +14,11 @@ from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.load.writer import Writer
 
 UNITS = 2_000
-_WARM_UP = 6  # updates until as many units run as an update is meant to write
+_WARM_UP = 6  # updates until the number of running units is what an update should write
 
 
 async def measure_updates(database: Path, folder: Path, repeats: int) -> tuple[float, Timing]:
-    """Follow this many updates of a copy; return the seconds its mirror took to make, and the duration of each update.
+    """Follow this many updates of a copy; return the seconds that its mirror took to build, and each update's duration.
 
     A duration is measured from the end of the writer's commit until the mirror answers a query.
     """

@@ -1,7 +1,7 @@
 """Generates the dashboards that ship with the plugin: run `make dashboards` after a change here.
 
-The dashboards query only this data source, and suit every viewer: members see their own data, administrators all.
-One function makes all panels of a kind, so that they look alike and change together.
+The dashboards query only this data source and work for every viewer: members see their own data, administrators see
+all data. One function makes all panels of a kind, so that they look alike and change together.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ WIDTH = 24
 
 @dataclass(frozen=True)
 class Words:
-    """The words that users of a resource manager know.
+    """The terms that a resource manager's users know.
 
-    `pool` names what users submit to, and `pool_field` is the key that holds it. Both may be empty.
+    `pool` is the word for what users submit to, and `pool_field` is the key that holds it. Both may be empty.
     """
 
     manager: str
@@ -136,7 +136,7 @@ def projects(label: str = "Project", **query: Any) -> Json:
 
 
 def provider() -> Json:
-    """Return the variable that selects the provider of emission factors, from those in the rows."""
+    """Return the variable that selects the provider of emission factors, among those in the rows."""
     return variable(
         "provider",
         "Emission provider",
@@ -160,7 +160,7 @@ def ask(query_type: str, ref_id: str = "A", **query: Any) -> Json:
 
 
 def used(fields: Sequence[str], by: Sequence[str], **query: Any) -> Json:
-    """Return a query for what was used in the panel's time range, also by units that run for months."""
+    """Return a query for usage within the panel's time range, including that of units that run for months."""
     return ask("usage", source="prorated", fields=list(fields), groupBy=list(by), exactGroupBy=True, **query)
 
 
@@ -493,7 +493,7 @@ def one_unit() -> Dashboard:
             provider(),
         ],
     )
-    # A uuid may belong to several units, years apart. Without a start, the panels show the run that started last.
+    # Several units may have the same uuid, years apart. Without a start, the panels show the latest run.
     start: Json = {"key": "started_at_ts", "operator": "=|", "value": ["$started"]}
     rows: Json = {
         "uuids": ["$uuid"], "clusters": ["$cluster"], "filters": [start], "admin": "auto", "running": True,
@@ -503,7 +503,7 @@ def one_unit() -> Dashboard:
         return ask("units", fields=list(fields), orderBy=["started_at"], **rows)
 
     def of_last_run(panel: Json) -> Json:
-        panel["options"]["reduceOptions"] = _calculated("last")  # a value of an earlier run must not stand in for it
+        panel["options"]["reduceOptions"] = _calculated("last")  # an earlier run's value must not replace it
         return panel
 
     for title, metric in (
@@ -525,7 +525,7 @@ def one_unit() -> Dashboard:
         "started_at", "ended_at", "elapsed", "allocation", "tags",
     )  # fmt: skip
     panel = table("Facts", unit(*facts), "A unit that was requeued has a column for each run")
-    # In the transposed table a column holds values of all kinds, so times would lose their format.
+    # In the transposed table, a column holds values of all types, so times would lose their format.
     texts = [
         {"targetField": name, "destinationType": "string", "dateFormat": "YYYY-MM-DD HH:mm:ss"}
         for name in ("created_at", "started_at", "ended_at")
@@ -556,7 +556,7 @@ def operators() -> Dashboard:
         "All clusters: what runs, who uses most, energy and emissions over time, and what was allocated for nothing",
         [clusters(), projects(), variable("user", "User", "users", clusters=["$cluster"]), provider()],
     )
-    # By the API's rule, an administrator's `users` selects all members of these users' projects: hence a filter.
+    # In the API, an administrator's `users` selects all members of these users' projects, so this uses a filter.
     only: Json = {"key": "username", "operator": "=|", "value": ["$user"]}
     rows: Json = {"clusters": ["$cluster"], "projects": ["$project"], "filters": [only], "admin": "auto"}
     here: Json = {"clusters": ["$cluster"], "admin": "auto"}

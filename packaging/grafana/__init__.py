@@ -1,1 +1,1 @@
-"""A Grafana of this machine that runs the plugin in dist/."""
+"""Runs the plugin in dist/ in the Grafana that is installed on this machine."""

@@ -1,4 +1,4 @@
-"""Finds a Grafana on this machine and writes a configuration, all in one folder, with which it runs the plugin."""
+"""Finds the Grafana on this machine, and writes a configuration for it that runs the plugin from one folder."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ There is no Grafana on this machine that make grafana could run. Choose one of t
   - With Docker: docker compose -f deploy/compose.yaml up
 """
 _PROGRAMS = ("grafana", "grafana-server")
-# Grafana's home folder where a package put the program into /usr/sbin or Homebrew's bin.
+# Grafana's home folder, if a package installed the program in /usr/sbin or in Homebrew's bin folder.
 _USUAL_HOMES = ("/usr/share/grafana", "/usr/local/share/grafana", "/opt/homebrew/share/grafana")
 _DEFAULTS = Path("conf", "defaults.ini")
 
@@ -72,9 +72,9 @@ def _in_home(home: Path) -> Grafana:
 
 
 def configure(folder: Path, *, plugin: Path, database: Path, port: int, user: str, password: str) -> Path:
-    """Write all that Grafana needs to run with only this plugin into ``folder``; return the path of its grafana.ini.
+    """Write into ``folder`` everything that Grafana needs to run this plugin alone; return the path of grafana.ini.
 
-    ``plugin`` is the plugin's folder, which is linked; ``database`` is the file that the data source reads. Grafana
+    ``plugin`` is the plugin's folder, to which a link is made; ``database`` is the file for the data source. Grafana
     listens on 127.0.0.1, asks for a password, and contacts no other host.
     """
     plugin_id = read_plugin_json(plugin)["id"]

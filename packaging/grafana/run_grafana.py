@@ -27,7 +27,7 @@ _LAST_LINES = 20
 
 
 def main() -> int:
-    """Run Grafana; return 0 after it was stopped, or 1, with a sentence on standard error, if it could not run."""
+    """Run Grafana; return 0 once it is stopped. If it cannot run, say why on standard error and return 1."""
     options = _parse()
     for number in (signal.SIGINT, signal.SIGTERM):  # even if the calling script ignores Ctrl-C
         signal.signal(number, signal.default_int_handler)

@@ -1,1 +1,1 @@
-"""The plugin's folder and zip: what Grafana and its catalogue ask for."""
+"""Builds the plugin's folder and zip, and checks them against the rules of Grafana and its catalogue."""

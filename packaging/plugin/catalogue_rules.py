@@ -1,6 +1,6 @@
-"""Rules of Grafana's public validator for what its catalogue shows: texts, links, pictures and the version.
+"""The rules of Grafana's public validator for what the catalogue shows: texts, links, pictures and the version.
 
-docs/packaging.md lists the rules that no plugin in Python can keep; they are not here.
+Rules that no plugin in Python can meet are left out; docs/packaging.md lists them.
 """
 
 import re
@@ -17,7 +17,7 @@ _PICTURES = {".png": b"\x89PNG\r\n\x1a\n", ".jpg": b"\xff\xd8\xff", ".gif": b"GI
 
 
 def catalogue_problems(folder: Path, plugin: dict[str, Any]) -> Iterator[str]:
-    """Yield a sentence for each rule of the catalogue that a plugin's folder breaks; plugin.json is already read."""
+    """Yield a sentence for each catalogue rule that a plugin's folder breaks. ``plugin`` is its plugin.json."""
     info = plugin.get("info", {})
     yield from _in_info(plugin, info)
     yield from _in_pictures(folder, info)
@@ -68,6 +68,6 @@ def _in_texts(folder: Path, version: str) -> Iterator[str]:
 
 
 def _has_section(changelog: str, version: str) -> bool:
-    if not _VERSION.match(version):  # reported as a version that is none
+    if not _VERSION.match(version):  # already reported as an invalid version
         return True
     return re.search(rf"^## {re.escape(version)} - \d{{4}}-\d{{2}}-\d{{2}}$", changelog, re.MULTILINE) is not None

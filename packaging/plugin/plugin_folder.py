@@ -1,7 +1,7 @@
-"""Assembles dist/, the folder that Grafana loads, from the results of the frontend's build and PyInstaller in build/.
+"""Assembles dist/, the folder that Grafana loads, from what the frontend's build and PyInstaller left in build/.
 
-It includes programs for other platforms that were copied into build/program, and the texts that Grafana shows about the
-plugin.
+Programs for other platforms are included if they were copied into build/program. So are the texts that Grafana shows
+about the plugin.
 """
 
 import json
@@ -49,7 +49,7 @@ def _write_plugin_json(folder: Path, date: str) -> None:
 
 
 def main() -> int:
-    """Replace dist/ by a new one; keep the old one if that fails."""
+    """Replace dist/ with a new one; keep the old one if that fails."""
     unfinished = BUILD / "dist.part"
     shutil.rmtree(unfinished, ignore_errors=True)
     make_plugin_folder(unfinished, frontend=FRONTEND, programs=PROGRAMS, date=f"{package_date():%Y-%m-%d}")

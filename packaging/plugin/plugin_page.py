@@ -1,7 +1,7 @@
 """Makes what Grafana shows about the plugin: the page, the changelog and the links of plugin.json.
 
-The address of the project's repository is in one place: ``Repository`` in ``[project.urls]`` of pyproject.toml. Grafana
-shows these texts where the repository's files are not, so links to them become absolute, or plain text without it.
+The address of the repository stands in one place: ``Repository`` in ``[project.urls]`` of pyproject.toml. Grafana shows
+these texts outside the repository, so relative links become absolute, or plain text if there is no address.
 """
 
 import re
@@ -18,17 +18,17 @@ _BRANCH = "main"
 
 
 def repository_url() -> str | None:
-    """Return the address of the project's repository without a slash at its end; None if pyproject.toml has none."""
+    """Return the address of the project's repository without a trailing slash; None if pyproject.toml has none."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     url: str | None = project.get("urls", {}).get("Repository")
     return url.rstrip("/") if url else None
 
 
 def absolute_links(text: str, page: Path, repository: str | None) -> str:
-    """Return the Markdown of a page of this repository in which no link is relative.
+    """Return the Markdown of a page of this repository, without relative links.
 
-    Links to files of the repository lead to ``repository``. If it is None, such a link becomes its text, and a picture
-    is left out with its line.
+    Links to files of the repository lead to ``repository``. If it is None, a link becomes its text, and a line with
+    a picture is left out.
     """
     lines = []
     for line in text.split("\n"):
@@ -53,7 +53,7 @@ def _absolute(match: re.Match[str], page: Path, repository: str | None) -> str:
 def dated_changelog(text: str, version: str, date: str) -> str:
     """Return a changelog in which the version has a section with a date.
 
-    Before a release, that is the section *Unreleased*: what is packaged is this version of that day.
+    Before a release, this is the section *Unreleased*: the package is the version as of that day.
     """
     if re.search(rf"^## {re.escape(version)} - ", text, re.MULTILINE):
         return text
@@ -61,7 +61,7 @@ def dated_changelog(text: str, version: str, date: str) -> str:
 
 
 def add_links(info: dict[str, Any], repository: str | None) -> None:
-    """Add the project's own addresses to the ``info`` of plugin.json; nothing if the repository is None."""
+    """Add the project's addresses to the ``info`` of plugin.json. Add nothing if the repository is None."""
     if repository is None:
         return
     info["author"]["url"] = repository

@@ -1,8 +1,8 @@
-"""Grafana's rules for the folder of a plugin. `make dist` fails if a folder breaks one.
+"""Grafana's rules for a plugin's folder. `make dist` fails if the folder breaks one.
 
-The rules come from Grafana's documentation of plugin.json and of packaging, from its installer and its loader.
-Those of the catalogue are in catalogue_rules.py. docs/packaging.md describes how to run @grafana/plugin-validator,
-which checks more and has to be downloaded.
+The rules come from Grafana's documentation of plugin.json and packaging, and from its installer and loader. The
+catalogue's rules are in catalogue_rules.py. docs/packaging.md describes how to run @grafana/plugin-validator, which
+checks more but must be downloaded.
 """
 
 import json

@@ -1,6 +1,6 @@
 """Builds the zip that Grafana's installer unpacks, and its checksum. The same folder always gives the same bytes.
 
-A signature in the folder (MANIFEST.txt) is packed like every other file.
+A signature in the folder (MANIFEST.txt) is packed like any other file.
 """
 
 import hashlib
@@ -25,9 +25,9 @@ _DOS_DIRECTORY = 0x10
 def write_zip(folder: Path, target: Path, *, top: str, when: datetime) -> str:
     """Pack a folder into a zip under one top folder, and write ``<zip>.sha256`` beside it; return that checksum.
 
-    Entries are ordered by name and dated ``when`` (UTC). Each folder has an entry before those of its files: some
-    programs that unpack zips create no other folders. An executable file stays executable when it is unpacked; all
-    other permissions are the usual ones: everybody may read, the owner may write.
+    Entries are sorted by name and dated ``when`` (UTC). A folder's entry comes before those of its files, because some
+    programs create only the folders that have an entry. Executable files stay executable. Otherwise, everybody may
+    read and only the owner may write.
     """
     when = max(when.astimezone(UTC), _EARLIEST)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -54,14 +54,14 @@ def write_zip(folder: Path, target: Path, *, top: str, when: datetime) -> str:
 
 
 def _entries(folder: Path, top: str) -> Iterator[tuple[str, Path]]:
-    """Yield the name in the zip and the path of a folder and of everything in it; names of folders end with a slash."""
+    """Yield the name in the zip and the path of a folder and of everything in it. A folder's name ends with a slash."""
     yield f"{top}/", folder
     for path in folder.rglob("*"):
         yield f"{top}/{path.relative_to(folder).as_posix()}{'/' if path.is_dir() else ''}", path
 
 
 def zip_path() -> Path:
-    """Return the path of the zip that `make package` builds from the present dist/."""
+    """Return the path of the zip that `make package` builds from the current dist/."""
     plugin = read_plugin_json(DIST)
     return BUILD / f"{plugin['id']}-{plugin['info']['version']}.zip"
 

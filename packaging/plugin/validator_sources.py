@@ -1,6 +1,6 @@
-"""Writes build/sources, the sources as Grafana's validator expects them: src and package.json with the version on top.
+"""Writes build/sources, laid out as Grafana's validator expects: src and a package.json with the version at the top.
 
-The repository has both in frontend/, and the version in ceems_grpc/version.py alone.
+In the repository, both are in frontend/, and the version is only in ceems_grpc/version.py.
 """
 
 import json
@@ -17,9 +17,9 @@ from ceems_grpc.version import VERSION
 
 
 def write_validator_sources(target: Path) -> None:
-    """Replace a folder by the files of the last commit, with the frontend's sources and package.json on top.
+    """Replace a folder with the files of the last commit, and put the frontend's sources and package.json at its top.
 
-    Raises `SystemExit` with a sentence if this folder is no clone.
+    Raises `SystemExit` with a sentence if this folder is not a clone.
     """
     git = shutil.which("git") or "git"
     done = subprocess.run([git, "-C", str(ROOT), "archive", "HEAD"], capture_output=True, check=False)  # noqa: S603

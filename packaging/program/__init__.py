@@ -1,1 +1,1 @@
-"""The program for one platform: PyInstaller's build, the launcher, the licences."""
+"""Builds the program for one platform: PyInstaller's build, the launcher and the licences."""

@@ -1,7 +1,8 @@
-"""Builds the program for linux_arm64 on another processor: in a Debian root for arm64, which qemu-user emulates.
+"""Builds the program for linux_arm64 on another processor, in an arm64 Debian root that qemu-user emulates.
 
-Needs root, debootstrap, and qemu-user-static registered with binfmt_misc. The root is made once, in build/arm64-root;
-libraries are downloaded by this machine's pip. The result lies in build/program, like that of `make program`.
+Needs root, debootstrap, and qemu-user-static registered with binfmt_misc. The root is created once, in
+build/arm64-root. This machine's pip downloads the libraries. The result is in build/program, like that of
+`make program`.
 """
 
 import os
@@ -19,7 +20,7 @@ from program.plugin_licences import needed_by
 
 _ROOT = BUILD / "arm64-root"
 _PROGRAM = "gpx_ceems_linux_arm64"
-_DEBIAN = "bookworm"  # as old as the Pythons that wheels are made for
+_DEBIAN = "bookworm"  # no newer than what the wheels support
 _PACKAGES = "python3,libpython3.11,binutils,gcc,libc6-dev"
 _PYTHON = "3.11"
 _WHEELS = ("manylinux_2_28_aarch64", "manylinux_2_27_aarch64", "manylinux_2_17_aarch64", "manylinux2014_aarch64")
@@ -60,7 +61,7 @@ def _make_root() -> None:
 
 
 def _install_libraries(folder: Path) -> None:
-    """Install the locked versions of what the program and PyInstaller need, as wheels for arm64."""
+    """Install the locked versions of everything that the program and PyInstaller need, as wheels for arm64."""
     needed = {*needed_by("ceems-grpc", frozenset({"terminal"})), *needed_by("pyinstaller"), "packaging"}
     locked = _REQUIREMENT.finditer((ROOT / "requirements.lock").read_text("utf-8"))
     wanted = BUILD / "arm64-requirements.txt"
@@ -71,7 +72,7 @@ def _install_libraries(folder: Path) -> None:
         *(sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--target", str(folder)),
         *("--only-binary=:all:", "--python-version", _PYTHON, *platforms, "--requirement", str(wanted)),
     )
-    # The metadata of this project itself tell which libraries' licences to hand on.
+    # This project's own metadata says which libraries' licences to include.
     own = distribution("ceems-grpc")
     metadata = folder / f"ceems_grpc-{own.version}.dist-info"
     metadata.mkdir()

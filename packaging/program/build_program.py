@@ -1,4 +1,4 @@
-"""Builds the program of this machine with PyInstaller: the same sources on the same machine give the same bytes."""
+"""Builds the program for this machine with PyInstaller. The same sources on the same machine give the same bytes."""
 
 import os
 import subprocess
@@ -13,13 +13,13 @@ from program.system_licences import system_licence_texts
 
 
 def build_program(programs: Path, work: Path, cache: Path | None = None) -> Path:
-    """Build the program, its launcher and its licences into a folder of its name in ``programs``; return that folder.
+    """Build the program, its launcher and its licences into ``programs``/NAME; return that folder.
 
-    ``work`` is PyInstaller's work folder; ``cache`` a folder for libraries without symbols, by default one that all
-    builds share. Raises `SystemExit` with a sentence if a step fails.
+    ``work`` is PyInstaller's work folder. ``cache`` is a folder for stripped libraries; by default, all builds share
+    one. Raises `SystemExit` with a sentence if a step fails.
     """
     name = program_name()
-    # PyInstaller dates files by SOURCE_DATE_EPOCH; hashes decide the order in which it lists modules.
+    # SOURCE_DATE_EPOCH sets the dates of files; the hash seed fixes the order in which PyInstaller lists modules.
     fixed = {"PYTHONHASHSEED": "0", "SOURCE_DATE_EPOCH": str(int(package_date().timestamp()))}
     config = {} if cache is None else {"PYINSTALLER_CONFIG_DIR": str(cache)}
     done = subprocess.run(  # noqa: S603 - fixed arguments
@@ -33,7 +33,7 @@ def build_program(programs: Path, work: Path, cache: Path | None = None) -> Path
     if sys.platform == "linux":
         make_launcher(folder, name)
     libraries = folder / libraries_name(name)
-    # They are written where the program is built: another machine has other libraries.
+    # The licences are written here because another machine has other libraries.
     texts = [licence_texts("ceems-grpc", frozenset({"terminal"})), *system_licence_texts(libraries)]
     (libraries / "LICENSES.txt").write_text("\n\n".join(texts), "utf-8")
     return folder

@@ -1,4 +1,4 @@
-"""The C library and the loader that the program brings along on Linux, so that it needs none of the host."""
+"""Finds the C library and the loader. On Linux the package contains both, so that it needs none of the host."""
 
 import platform
 import sys
@@ -17,9 +17,9 @@ def loader_name() -> str:
 
 
 def c_library_files(programs: Iterable[str]) -> list[tuple[str, str, str]]:
-    """Return the loader and all system libraries that programs and libraries are linked to, as PyInstaller lists files.
+    """Return the loader and all system libraries that these files are linked to, in the form of PyInstaller's lists.
 
-    PyInstaller leaves the C library to the host on purpose; here the host may have an older one, or none.
+    PyInstaller deliberately uses the host's C library, but the host may have an older one, or none.
     """
     from PyInstaller.depend.bindepend import get_imports  # noqa: PLC0415 - a dependency of building only
 
@@ -41,7 +41,7 @@ def c_library_files(programs: Iterable[str]) -> list[tuple[str, str, str]]:
 
 
 def system_library(name: str) -> Path | None:
-    """Return where this machine has a library of that file name; None if no folder of the system has it."""
+    """Return the path of a system library by its file name; None if no system folder contains it."""
     return next((folder / name for folder in _FOLDERS if (folder / name).exists()), None)
 
 

@@ -1,4 +1,4 @@
-"""A second program on the same libraries, never shipped: tests run it to check that the packaged libraries work.
+"""A second program that uses the same libraries. Tests run it to check that they work; it is never shipped.
 
 Its only argument is a CEEMS database. It prints what each library computed from it, as JSON.
 """
@@ -20,7 +20,7 @@ UNITS = "SELECT cluster_id, num_updates FROM units"
 
 
 def main(database: str) -> None:
-    """Read a database in every way that the plugin does, without time zones or libraries of the host."""
+    """Read a database in every way that the plugin does, without the host's time zones or libraries."""
     with adbc_driver_sqlite.dbapi.connect(database) as source, source.cursor() as cursor:
         cursor.execute(UNITS)
         units = cursor.fetch_arrow_table()

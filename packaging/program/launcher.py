@@ -13,7 +13,7 @@ _STRICT = ("-Os", "-s", "-Wall", "-Wextra", "-Werror")
 
 
 def make_launcher(folder: Path, name: str) -> None:
-    """Compile the launcher of that name into a folder for this machine, and what it preloads beside the libraries.
+    """Compile the launcher ``name`` into a folder, and the library that it preloads into the folder of libraries.
 
     Raises `SystemExit` with a sentence if that fails.
     """

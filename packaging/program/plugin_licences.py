@@ -1,4 +1,4 @@
-"""Collects the licences of the libraries in the program. Whoever distributes the program must include them."""
+"""Collects the licences of the libraries in the program, which must be distributed with it."""
 
 import re
 import sys
@@ -29,7 +29,7 @@ def licence_texts(package: str, extras: frozenset[str] = frozenset()) -> str:
 
 
 def needed_by(package: str, extras: frozenset[str] = frozenset()) -> dict[str, Distribution]:
-    """Return an installed package and all that it needs, by their names in normal form."""
+    """Return an installed package and everything that it needs, by normalised name."""
     found: dict[str, Distribution] = {}
     waiting = [(package, extras)]
     while waiting:

@@ -8,7 +8,7 @@ from ceems_grpc.__main__ import main
 
 
 def _start_by_launcher() -> None:
-    """Let the program start itself as Grafana does: without the launcher, a host's loader would be needed."""
+    """Make the program start itself through the launcher, as Grafana does; otherwise it needs the host's loader."""
     folder = Path(sys.executable).parent
     launcher = folder.with_name(folder.name.removesuffix("_libs"))
     if folder.name.endswith("_libs") and launcher.is_file():
@@ -16,7 +16,7 @@ def _start_by_launcher() -> None:
 
 
 def _look_up_names_without_the_host() -> None:
-    """Resolve names by files and DNS alone: the modules that a host's nsswitch.conf names fit the host's C library."""
+    """Resolve names by files and DNS only: modules in the host's nsswitch.conf need the host's C library."""
     configure = getattr(ctypes.CDLL(None), "__nss_configure_lookup", None)
     if configure is None:  # not glibc
         return

@@ -1,4 +1,4 @@
-"""The licences of the system's libraries that the Linux program brings along, above all the C library's."""
+"""Collects the licences of the system libraries in the Linux program, above all the C library's."""
 
 import shutil
 import subprocess
@@ -17,9 +17,9 @@ at the distribution; whoever makes this package offers to send it to anybody, fo
 
 
 def system_packages(libraries: Path) -> dict[str, list[str]]:
-    """Return the libraries in a folder that packages of this machine own, by "NAME VERSION" of the package.
+    """Return the libraries in a folder that belong to system packages, by "NAME VERSION" of the package.
 
-    Empty where the folder holds none, as on macOS.
+    Empty if the folder contains none, as on macOS.
     """
     packages: dict[str, list[str]] = {}
     for file in sorted(libraries.glob("*.so*")):
@@ -33,10 +33,10 @@ def system_packages(libraries: Path) -> dict[str, list[str]]:
 
 
 def system_licence_texts(libraries: Path) -> list[str]:
-    """Return a notice and the copyright file of each package of this machine whose libraries lie in a folder.
+    """Return a notice and the copyright file of each system package whose libraries are in a folder.
 
-    Nothing where the folder holds none, as on macOS. Raises `SystemExit` where this machine cannot tell a licence:
-    whoever hands on a library must hand on its licence.
+    Empty if the folder contains none, as on macOS. Raises `SystemExit` if this machine has no licence text for a
+    library, because a library must be distributed with its licence.
     """
     packages = system_packages(libraries)
     if not packages:
@@ -48,8 +48,8 @@ def system_licence_texts(libraries: Path) -> list[str]:
 
 
 def _package_of(path: Path) -> str | None:
-    """Return the package and version that a library belongs to; None for what no package has, such as an own Python."""
-    # Debian lists files by the names that they had before /lib became a link to /usr/lib.
+    """Return the package and version that a library belongs to; None if no package has it (a self-built Python)."""
+    # Debian lists some files by their paths from before /lib became a link to /usr/lib.
     for candidate in dict.fromkeys((path, Path("/usr") / path.relative_to("/"), path.resolve())):
         if shutil.which("dpkg-query"):
             found = _output("dpkg-query", "--search", str(candidate))

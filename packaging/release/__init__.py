@@ -1,1 +1,1 @@
-"""What a release adds to the zip: notes, SBOM, Python packages, checksums."""
+"""Makes what a release adds to the zip: notes, SBOM, Python packages and checksums."""

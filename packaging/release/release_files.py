@@ -1,4 +1,4 @@
-"""Collects in build/release what a release publishes: the zip, the SBOMs and the Python packages, and SHA256SUMS."""
+"""Collects what a release publishes in build/release: the zip, the SBOMs, the Python packages and SHA256SUMS."""
 
 import hashlib
 import shutil
@@ -12,7 +12,7 @@ from ceems_grpc.version import VERSION
 
 
 def collect_release(target: Path, files: list[Path]) -> Path:
-    """Replace a folder by copies of files and SHA256SUMS, which `sha256sum --check` reads; return the path of that.
+    """Replace a folder with copies of files and SHA256SUMS, for `sha256sum --check`; return the path of SHA256SUMS.
 
     Raises `SystemExit` with a sentence if a file is missing.
     """

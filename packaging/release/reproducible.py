@@ -16,7 +16,7 @@ _AGAIN = BUILD / "again"
 
 
 def differences(one: Path, other: Path) -> list[str]:
-    """Return the files of two folders that only one has, or that differ in content or in the right to execute."""
+    """Return the files that only one of two folders has, or that differ in content or in being executable."""
     first, second = _files(one), _files(other)
     return sorted(
         name
@@ -32,7 +32,7 @@ def _files(folder: Path) -> set[str]:
 
 
 def main() -> int:
-    """Build both again, and print what differs."""
+    """Build both again and print the differences."""
     shutil.rmtree(_AGAIN, ignore_errors=True)
     program = build_program(_AGAIN / "program", _AGAIN / "work", _AGAIN / "cache")
     found = [f"{program_name()}/{name}" for name in differences(PROGRAMS / program_name(), program)]

@@ -1,4 +1,4 @@
-"""Writes the SBOM of the package: all software in it, as CycloneDX, with versions, licences and what needs what.
+"""Writes the SBOM of the package in CycloneDX form: all its software, with versions, licences and dependencies.
 
 It lists Python and its libraries, the libraries of the system (on Linux), and the npm packages in module.js.
 """
@@ -40,9 +40,10 @@ _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "ceems-ceems-datasource")
 
 
 def make_sbom(libraries: Path, source_map: Path) -> Bom:
-    """Return the SBOM of the plugin of this machine's platform.
+    """Return the SBOM of the plugin for this machine's platform.
 
-    ``libraries`` is the folder of the program's libraries, ``source_map`` that of module.js, which names what is in it.
+    ``libraries`` is the folder of the program's libraries. ``source_map`` is the source map of module.js, which names
+    the packages in it.
     """
     plugin = _component(read_plugin_json()["id"], VERSION, None, "Apache-2.0", ComponentType.APPLICATION)
     bom = Bom(serial_number=uuid.uuid5(_NAMESPACE, f"{VERSION} {package_date():%Y-%m-%dT%H:%M:%SZ}"))
@@ -111,7 +112,7 @@ def _npm_components(source_map: Path) -> Iterator[Component]:
 
 
 def main() -> int:
-    """Write the SBOM of this machine's platform into build/sbom."""
+    """Write the SBOM for this machine's platform into build/sbom."""
     plugin = read_plugin_json()["id"]
     bom = make_sbom(PROGRAMS / program_name() / libraries_name(program_name()), FRONTEND / "module.js.map")
     target = BUILD / "sbom" / f"{plugin}-{VERSION}-{platform_name()}.cdx.json"
