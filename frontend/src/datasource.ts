@@ -34,7 +34,7 @@ import { CeemsOptions, CeemsQuery, CeemsVariableQuery, SuggestionKind, Suggestio
 import { readVariableQuery } from './variables/variableQuery';
 import { CeemsVariables, variableValues } from './variables/variables';
 
-/** Errors are shown where they matter, and Grafana Enterprise keeps no answer: answers depend on who asks. */
+/** The caller shows errors, and Grafana Enterprise must not cache answers, because they depend on the user. */
 const RESOURCE_OPTIONS = { showErrorAlert: false, headers: { 'X-Cache-Skip': 'true' } };
 
 /** The browser's half of the data source: it prepares queries, asks the backend for suggestions, and adds links to answers. */
@@ -60,8 +60,8 @@ export class CeemsDataSource
   }
 
   /**
-   * Whether to run a query: not when it is hidden, nor when it asks for certain units and the variable that names them is not set.
-   * (Without a unit it would answer with all of them.)
+   * Whether to run a query. A hidden query does not run, nor does one for certain units if the variable that names them is not
+   * set: without a unit, the answer would contain all of them.
    */
   filterQuery(query: CeemsQuery): boolean {
     return !query.hide && !new Interpolation(getTemplateSrv()).isUnset(asList(query.uuids));
@@ -91,7 +91,7 @@ export class CeemsDataSource
     }
   }
 
-  /** Values of a variable, for callers that do not know of `variables`. */
+  /** Values of a variable, for callers that do not use `variables`. */
   async metricFindQuery(
     query: CeemsVariableQuery | string,
     options?: LegacyMetricFindQueryOptions
@@ -158,7 +158,7 @@ export class CeemsDataSource
     const prepare = (query: CeemsQuery) => this.applyTemplateVariables(query, request.scopedVars, request.filters);
     const live = request.targets.filter((target) => isLive(prepare(target)));
     const plain = request.targets.filter((target) => !live.includes(target));
-    // The backend has the queries of public dashboards itself.
+    // For public dashboards, the backend has the queries itself.
     if (live.length === 0 || config.publicDashboardAccessToken) {
       return super.query(request);
     }

@@ -1,19 +1,19 @@
 import { DataSourceJsonData } from '@grafana/data';
 import { DataQuery } from '@grafana/schema';
 
-/** What can be asked; docs/query.md describes each. */
+/** The query types; docs/query.md describes each. */
 export type QueryType = 'units' | 'usage' | 'usage-over-time' | 'stats' | 'users' | 'projects' | 'clusters';
 export type Mode = 'current' | 'global';
 export type Format = 'table' | 'numeric' | 'wide' | 'multi';
 export type Source = 'units' | 'prorated' | 'daily';
 export type Step = 'hour' | 'day' | 'week' | 'month';
 
-/** Ask as an administrator: yes, no, or as whatever the user is. */
+/** Query as an administrator: yes, no, or if the user is one. */
 export type AsAdmin = boolean | 'auto';
 
 export type Operator = '=' | '!=' | '=|' | '!=|' | '<' | '<=' | '>' | '>=';
 
-/** A condition on a column (`elapsed`) or one key of it (`avg_cpu_usage.global`). Without a value it is not finished. */
+/** A condition on a column (`elapsed`) or one key of it (`avg_cpu_usage.global`). Without a value it is incomplete. */
 export interface Condition {
   key: string;
   operator: string;
@@ -26,15 +26,15 @@ export interface Classes {
   bounds: number[];
 }
 
-/** The lists of a query that say which rows count. */
+/** The lists of a query that select rows. */
 export type ListFilter = 'clusters' | 'resourceManagers' | 'projects' | 'users' | 'uuids' | 'states';
 
 /**
- * A query as it is stored in panels and as the backend reads it. Every text may hold template variables; the flags and the limit
- * may be texts for that reason, and become what they name before the backend sees them.
+ * A query as panels store it and the backend reads it. Every text may contain template variables. For this reason, the flags and
+ * the limit may be texts too; they are converted before the backend receives them.
  */
 export interface CeemsQuery extends DataQuery {
-  /** What absent keys mean depends on it; docs/query.md, "Versions". Absent: 1. */
+  /** Determines what absent keys mean; see docs/query.md, "Versions". Absent: 1. */
   version?: number;
   queryType?: QueryType | (string & {});
   mode?: Mode | (string & {});
@@ -59,7 +59,7 @@ export interface CeemsQuery extends DataQuery {
   /** An IANA name; `$__timezone` is the dashboard's. */
   timezone?: string;
   format?: Format | (string & {});
-  /** Only in the browser: whether answers follow the database, through Grafana Live. */
+  /** Used only in the browser: whether answers follow the database through Grafana Live. */
   live?: boolean | string;
 }
 
@@ -93,14 +93,14 @@ export interface Suggestions {
   warnings: string[];
 }
 
-/** A template variable of a dashboard: which list of suggestions, narrowed by which rows. */
+/** A template variable of a dashboard: a list of suggestions and what narrows it. */
 export interface CeemsVariableQuery extends DataQuery {
   kind: SuggestionKind;
   clusters?: string[];
   projects?: string[];
   users?: string[];
   admin?: AsAdmin | (string & {});
-  /** Of metric keys, the column whose keys are wanted; of fields, the query type whose columns are wanted. */
+  /** For metric keys, the column whose keys to list; for fields, the query type whose columns to list. */
   column?: string;
   limit?: number | string;
 }

@@ -21,8 +21,8 @@ export function prepareQuery(annotation: AnnotationQuery<CeemsQuery>): CeemsQuer
 }
 
 /**
- * The events of frames of units; times are milliseconds. A unit that runs ends at `now`; one that waits to start is an event
- * without an end at its creation.
+ * The events of frames of units; times are milliseconds. A running unit ends at `now`. A unit that waits to
+ * start is an event at its creation, without an end.
  */
 export function unitsToEvents(frames: DataFrame[], now: number): AnnotationEvent[] {
   return frames.flatMap((frame) => {

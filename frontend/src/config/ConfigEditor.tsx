@@ -11,9 +11,9 @@ import { ServerSettings } from './ServerSettings';
 import { SecretOptions, SourcesSetting } from './SourcesSetting';
 
 const ADMIN_ROLES: Array<{ value: NonNullable<CeemsOptions['adminRole']>; label: string; description: string }> = [
-  { value: '', label: 'Nobody by role', description: 'Only the administrators that the CEEMS database lists' },
-  { value: 'Admin', label: 'Grafana admins', description: 'Also those with the role Admin in the organisation' },
-  { value: 'Editor', label: 'Grafana editors', description: 'Also those with the role Editor or Admin' },
+  { value: '', label: 'Nobody by role', description: 'Only the administrators listed in the CEEMS database' },
+  { value: 'Admin', label: 'Grafana admins', description: 'Also users with the role Admin in the organisation' },
+  { value: 'Editor', label: 'Grafana editors', description: 'Also users with the role Editor or Admin' },
   { value: 'Viewer', label: 'Everybody', description: 'Every signed-in user sees the data of all users' },
 ];
 const SERVICE_USER_PLACES: Array<{ value: 'queries' | 'everywhere'; label: string; description: string }> = [
@@ -21,17 +21,17 @@ const SERVICE_USER_PLACES: Array<{ value: 'queries' | 'everywhere'; label: strin
   {
     value: 'everywhere',
     label: 'Queries, REST API and live tables',
-    description: 'Whatever asks without a signed-in user',
+    description: 'Everything that is requested without a signed-in user',
   },
 ];
 const PLACES: Array<{ value: 'path' | 'address'; label: string; description: string }> = [
-  { value: 'path', label: 'A file on the Grafana server', description: 'Also a folder that is shared with it' },
+  { value: 'path', label: 'A file on the Grafana server', description: 'Or in a folder that is shared with it' },
   { value: 'address', label: 'A server on another host', description: 'A ceems-grpc server runs beside the database' },
 ];
 const MIRROR_MODES: Array<{ value: 'auto' | 'memory' | 'off'; label: string; description: string }> = [
-  { value: 'auto', label: 'Automatic', description: 'On disk where the folder can be written, else in memory' },
+  { value: 'auto', label: 'Automatic', description: 'On disk if the folder is writable, otherwise in memory' },
   { value: 'memory', label: 'In memory', description: 'Never on disk' },
-  { value: 'off', label: 'Off', description: 'Every question is answered from the CEEMS database itself' },
+  { value: 'off', label: 'Off', description: 'Every query is answered from the CEEMS database itself' },
 ];
 
 /** A duration in the syntax of the backend: 30s, 15m, 1h30m, 90d. */
@@ -112,7 +112,7 @@ export function ConfigEditor({ options, onOptionsChange }: Props) {
 
       <ConfigSection
         title="Several databases"
-        description="Sites whose rows are merged: dashboards ask them as one. They take the place of the database above."
+        description="The databases of several sites, which dashboards query as one. They replace the database above."
         isCollapsible
         isInitiallyOpen={Boolean(settings.sources?.length)}
       >
@@ -123,7 +123,7 @@ export function ConfigEditor({ options, onOptionsChange }: Props) {
       </ConfigSection>
       <Divider spacing={4} />
 
-      <ConfigSection title="Limits" description="They keep a careless question from slowing down everybody.">
+      <ConfigSection title="Limits" description="Limits keep one careless query from slowing down everybody else's.">
         <TextSetting
           label="Longest time range"
           description="Longer ranges are refused with a message. Empty: no limit."
@@ -135,7 +135,7 @@ export function ConfigEditor({ options, onOptionsChange }: Props) {
         />
         <TextSetting
           label="Row limit"
-          description="At most so many rows in one answer; a notice says when it was cut. Empty: Grafana's own limit."
+          description="The maximum number of rows in an answer. A notice says when rows were left out. Empty: Grafana's own limit."
           value={settings.rowLimit?.toString()}
           placeholder="1000000"
           check={checkCount}
@@ -144,7 +144,7 @@ export function ConfigEditor({ options, onOptionsChange }: Props) {
         />
         <TextSetting
           label="Query timeout"
-          description="A query that takes longer fails alone, the others of the dashboard do not. Keep it below the timeout of a proxy in front of Grafana."
+          description="A query that takes longer fails; the other queries of the dashboard do not. Choose less than the timeout of any proxy in front of Grafana."
           value={settings.queryTimeout}
           placeholder="30s"
           check={checkDuration}
@@ -160,7 +160,7 @@ export function ConfigEditor({ options, onOptionsChange }: Props) {
       >
         <ChoiceSetting
           label="Administrators by Grafana role"
-          description="Administrators are listed in the CEEMS database. A role of Grafana can make further users administrators."
+          description="Administrators are listed in the CEEMS database. A Grafana role can make other users administrators too."
           choices={ADMIN_ROLES}
           value={settings.adminRole ?? ''}
           disabled={disabled}
@@ -168,7 +168,7 @@ export function ConfigEditor({ options, onOptionsChange }: Props) {
         />
         <TextSetting
           label="Service user"
-          description="Alert rules, recording rules and public dashboards ask without a signed-in user. They see what this CEEMS user sees. Empty: they are refused. An administrator here shows the data of all users on public dashboards."
+          description="Alert rules, recording rules and public dashboards send queries without a signed-in user. These queries see what this CEEMS user sees. Empty: they are refused. If this user is an administrator, public dashboards show the data of all users."
           value={settings.serviceUser}
           placeholder="none"
           disabled={disabled}
@@ -176,7 +176,7 @@ export function ConfigEditor({ options, onOptionsChange }: Props) {
         />
         <ChoiceSetting
           label="Where the service user counts"
-          description="Alert rules and public dashboards only send queries. Leave this at queries unless a program needs the REST API without signing in."
+          description="Alert rules and public dashboards only send queries. Keep Queries unless a program needs the REST API without signing in."
           choices={SERVICE_USER_PLACES}
           value={settings.serviceUserResources ? 'everywhere' : 'queries'}
           disabled={disabled}
@@ -184,7 +184,7 @@ export function ConfigEditor({ options, onOptionsChange }: Props) {
         />
         <TextSetting
           label="Shared tags"
-          description="Tags by which members of a project can group each other's usage, separated by commas; also state, name and allocation.KEY. By other tags they group only their own units. Administrators group by everything."
+          description="Tags by which members of a project can group each other's usage, separated by commas; also state, name and allocation.KEY. By other tags, members can group only their own units. Administrators can group by everything."
           value={settings.sharedTags?.join(', ')}
           placeholder="partition, qos"
           disabled={disabled}
@@ -195,13 +195,13 @@ export function ConfigEditor({ options, onOptionsChange }: Props) {
 
       <ConfigSection
         title="Mirror"
-        description="A copy of the rows in columns, kept fresh in the background. Long time ranges answer from it many times faster."
+        description="A columnar copy of the rows, kept current in the background. It answers queries over long time ranges many times faster."
         isCollapsible
         isInitiallyOpen={settings.mirror !== undefined}
       >
         <ChoiceSetting
           label="Keep a mirror"
-          description="On disk it takes about 60 MB for a million units."
+          description="On disk, a million units take about 60 MB."
           choices={MIRROR_MODES}
           value={settings.mirror?.mode ?? 'auto'}
           disabled={disabled}
@@ -209,7 +209,7 @@ export function ConfigEditor({ options, onOptionsChange }: Props) {
         />
         <TextSetting
           label="Mirror folder"
-          description="A folder that the user that runs Grafana may write. Empty: a folder of the plugin's own choice."
+          description="A folder in which the user that runs Grafana may write. Empty: the plugin chooses a folder."
           value={settings.mirror?.folder}
           placeholder="/var/lib/grafana/ceems"
           check={checkPath}
@@ -221,7 +221,7 @@ export function ConfigEditor({ options, onOptionsChange }: Props) {
 
       <ConfigSection
         title="Links of units"
-        description="Each unit in a table links to more about it, at the unit's own time range."
+        description="Links from each unit in a table to more about it, for the time in which the unit ran."
         isCollapsible
         isInitiallyOpen={Boolean(
           settings.metricsDatasourceUid || settings.profilesDatasourceUid || settings.unitDashboardUid
@@ -229,7 +229,7 @@ export function ConfigEditor({ options, onOptionsChange }: Props) {
       >
         <TextSetting
           label="Unit dashboard"
-          description={`Uid of the dashboard of one unit; it gets the variables uuid, cluster and datasource. The one that comes with this plugin (import it on the tab Dashboards) is ${DEFAULT_UNIT_DASHBOARD_UID}. Empty: no link.`}
+          description={`Uid of a dashboard that shows one unit. It receives the variables uuid, cluster and datasource. The uid of the dashboard that comes with this plugin (import it on the tab Dashboards) is ${DEFAULT_UNIT_DASHBOARD_UID}. Empty: no link.`}
           value={settings.unitDashboardUid ?? DEFAULT_UNIT_DASHBOARD_UID}
           placeholder="no link"
           disabled={disabled}
@@ -237,7 +237,7 @@ export function ConfigEditor({ options, onOptionsChange }: Props) {
         />
         <DataSourceSetting
           label="Metrics data source"
-          description="The Prometheus (or compatible) data source with the metrics of CEEMS. Units then link to Explore."
+          description="The Prometheus (or compatible) data source with the metrics of CEEMS. Units then have a link to Explore."
           isOfKind={({ type, meta }) => /prometheus/i.test(type) || Boolean(meta.aliasIDs?.includes('prometheus'))}
           value={settings.metricsDatasourceUid}
           disabled={disabled}

@@ -15,16 +15,28 @@ export interface SecretOptions {
 const KINDS: Array<{ value: Kind; label: string; description: string }> = [
   { value: 'path', label: 'File', description: 'A CEEMS database that this Grafana server can read' },
   { value: 'address', label: 'Server', description: 'A ceems-grpc server on the host of the database' },
-  { value: 'postgres', label: 'PostgreSQL', description: 'A PostgreSQL that CEEMS databases are fed into' },
+  { value: 'postgres', label: 'PostgreSQL', description: 'A PostgreSQL database that is fed from CEEMS databases' },
 ];
 const FAILURES: Array<{ value: 'notice' | 'error'; label: string; description: string }> = [
-  { value: 'notice', label: 'Notice', description: 'Show the rows of the others, and say what is missing' },
-  { value: 'error', label: 'Error', description: 'Show nothing, since a part could be taken for the whole' },
+  { value: 'notice', label: 'Notice', description: 'Show the rows of the other sources, and say what is missing' },
+  {
+    value: 'error',
+    label: 'Error',
+    description: 'Show nothing, because a partial answer could be taken for a complete one',
+  },
 ];
 const CERTIFICATES = [
-  { key: 'caCert', label: 'Certificate authority', description: 'Signs the certificate of the server, in PEM.' },
-  { key: 'clientCert', label: 'Client certificate', description: 'If the server asks for one, in PEM.' },
-  { key: 'clientKey', label: 'Client key', description: 'Of the client certificate, in PEM.' },
+  {
+    key: 'caCert',
+    label: 'Certificate authority',
+    description: "The authority that signed the server's certificate, in PEM.",
+  },
+  {
+    key: 'clientCert',
+    label: 'Client certificate',
+    description: 'The certificate of this Grafana, in PEM, if the server requires one.',
+  },
+  { key: 'clientKey', label: 'Client key', description: 'The key of the client certificate, in PEM.' },
 ];
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_-]{0,59}$/;
 const DURATION = /^(\d+(s|m|h))+$/;
@@ -42,7 +54,7 @@ export function SourcesSetting<T extends SecretOptions>({ options, onOptionsChan
   const setSource = (place: number, source: CeemsSource) =>
     set({ sources: sources.map((other, index) => (index === place ? source : other)) });
   const add = () => {
-    // The present database becomes the first source, because a data source has either a database or a list of sources.
+    // The current database becomes the first source, because a data source has either a database or a list of sources.
     const { path, ...rest } = settings;
     const first = path && !sources.length ? [{ name: 'main', path }] : sources;
     onOptionsChange({ ...options, jsonData: { ...rest, sources: [...first, { name: '', path: '' }] } });
@@ -81,7 +93,7 @@ export function SourcesSetting<T extends SecretOptions>({ options, onOptionsChan
         <>
           <TextSetting
             label="Time for each source"
-            description="If a source takes longer for a query, the answer is made without it."
+            description="A source that takes longer for a query is left out of the answer."
             value={settings.sourceTimeout}
             placeholder="10s"
             check={(text) => (DURATION.test(text) ? undefined : 'A length of time, such as 10s or 1m')}
@@ -90,7 +102,7 @@ export function SourcesSetting<T extends SecretOptions>({ options, onOptionsChan
           />
           <ChoiceSetting
             label="When a source does not answer"
-            description="What dashboards and alert rules get for a query that needs this source."
+            description="What dashboards and alert rules get when a query needs a source that does not answer."
             choices={FAILURES}
             value={settings.onSourceFailure ?? 'notice'}
             disabled={options.readOnly}
@@ -176,7 +188,7 @@ function SourceSetting<T extends SecretOptions>(props: SourceProps<T>) {
           />
           <TextSetting
             label={`${title}: name in the certificate`}
-            description="If it differs from the host in the address."
+            description="The name in the server's certificate, if it differs from the host in the address."
             value={source.tlsServerName}
             disabled={disabled}
             onChange={(tlsServerName) => set({ tlsServerName })}

@@ -14,13 +14,13 @@ const FORMATS: Record<Format, { label: string; description: string }> = {
   table: { label: 'Table', description: 'Rows and columns as they are' },
   numeric: {
     label: 'Numbers',
-    description: 'Numbers with the other columns as labels: for alert rules and stat panels',
+    description: 'Numbers, labelled with the other columns; for alert rules and stat panels',
   },
   wide: { label: 'Time series (wide)', description: 'One frame with a column for each series' },
-  multi: { label: 'Time series (multi)', description: 'A frame for each series' },
+  multi: { label: 'Time series (multi)', description: 'One frame for each series' },
 };
 
-/** More than the columns and keys of any query type, so that the list is never cut. */
+/** More than any query type has columns and keys, so that the list is always complete. */
 const MOST_FIELDS = 1000;
 
 interface Props {
@@ -44,7 +44,7 @@ export function AnswerRow({ datasource, query, scope, alerting, onChange }: Prop
     <>
       <SuggestedValues
         label="Fields"
-        tooltip="Columns to show, in this order. A column shows all its keys, COLUMN.KEY one of them."
+        tooltip="Columns to show, in this order. COLUMN shows all its keys, COLUMN.KEY only one."
         kind="fields"
         datasource={datasource}
         values={query.fields}
@@ -75,7 +75,7 @@ export function AnswerRow({ datasource, query, scope, alerting, onChange }: Prop
       {parts.includes('orderBy') && (
         <SuggestedValues
           label="Order by"
-          tooltip="A minus before a name sorts in descending order."
+          tooltip="Put a minus before a name to sort in descending order."
           kind="fields"
           datasource={datasource}
           values={query.orderBy}

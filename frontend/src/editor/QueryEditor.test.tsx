@@ -271,7 +271,7 @@ describe('the rest', () => {
     const { user, current } = edit({ queryType, format: 'numeric' });
     await user.click(field('Live'));
     expect(current()).toEqual({ refId: 'A', version: 2, queryType, live: true });
-    expect(screen.getByText(/runs now|last 24 hours/)).toBeInTheDocument();
+    expect(screen.getByText(/is running now|last 24 hours/)).toBeInTheDocument();
     expect(screen.queryByLabelText('Time range')).not.toBeInTheDocument();
     // They are always shown, so there is nothing to switch.
     expect(screen.queryByLabelText('Running too')).not.toBeInTheDocument();
@@ -289,7 +289,7 @@ describe('the rest', () => {
   it('takes the source of usage, and explains each', async () => {
     const { user, current } = edit({ queryType: 'usage' });
     await user.click(field('Summed from'));
-    for (const words of [/since they started/, /share of each unit/, /table daily_usage/]) {
+    for (const words of [/since its start/, /share of its run/, /table daily_usage/]) {
       expect(await screen.findByText(words)).toBeInTheDocument();
     }
     await user.keyboard('{Escape}');
@@ -320,7 +320,7 @@ describe('in other places than panels', () => {
   it('offers in alert rules only what gives numbers, in a shape that they understand', async () => {
     const { user, current } = edit({ queryType: 'usage', format: 'numeric' }, { app: CoreApp.UnifiedAlerting });
     await user.click(field('Query type'));
-    expect(screen.queryByText('Projects and the users that are their members.')).not.toBeInTheDocument();
+    expect(screen.queryByText('Projects and their members.')).not.toBeInTheDocument();
     await user.click(screen.getByText('Usage over time'));
     expect(current()).toMatchObject({ queryType: 'usage-over-time', format: 'wide' });
     await choose(user, 'Query type', 'Statistics');

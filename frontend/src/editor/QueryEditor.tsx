@@ -24,7 +24,7 @@ export function QueryEditor({ datasource, query: stored, onChange, onRunQuery, a
   const id = useId();
   const query = useMemo(() => completeQuery(stored, app), [stored, app]);
   useEffect(() => {
-    // What the editor shows is what is stored. It means the same as before, so nothing has to run anew.
+    // Store what the editor shows. It means the same as before, so no query has to run again.
     if (query !== stored) {
       onChange(query);
     }

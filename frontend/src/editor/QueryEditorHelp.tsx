@@ -32,19 +32,19 @@ export function QueryEditorHelp({ query, onClickExample }: QueryEditorHelpProps<
       ))}
       <Text element="h3">Steps of usage over time</Text>
       <Text element="p">
-        Days, weeks and months of UTC come from the daily totals of CEEMS: fast, and each day that the time range
-        touches counts as a whole. Hours, and days of other time zones, come from units: the usage of each is spread
-        evenly over the time that it ran within the time range. The time zone of the dashboard is one of the choices.
+        Days, weeks and months in UTC come from the daily totals of CEEMS. This is fast, and each day that the time
+        range touches counts completely. Hours, and days in other time zones, come from units: the usage of a unit is
+        spread evenly over its run. The time zone of the dashboard is one of the choices.
       </Text>
       <Text element="h3">Live tables</Text>
       <Text element="p">
-        With the switch Live, a table of units shows what runs now, and statistics those of the last 24 hours or of all
-        time. They change whenever CEEMS writes to its database, without a refresh.
+        With the switch Live, a table of units shows the units that are running, and statistics cover the last 24 hours
+        or all time. They are updated whenever CEEMS writes to its database, without a refresh.
       </Text>
       <Text element="h3">Variables</Text>
       <Text element="span">
-        Fields accept template variables, such as $user, also with several values. A variable set to All does not narrow
-        the answer.{' '}
+        Fields accept template variables, such as $user, including variables with several values. A variable set to All
+        does not narrow the answer.{' '}
         <TextLink href={docsUrl()} external inline>
           Documentation
         </TextLink>

@@ -6,7 +6,7 @@ import { CeemsQuery, Mode } from '../types';
 
 const IN_RANGE: Period = { value: 'current', label: 'Time range', description: 'Within the time range of the panel' };
 const LAST_DAY: Period = { value: 'current', label: 'Last 24 hours', description: 'Within the 24 hours before now' };
-const ALL_TIME: Period = { value: 'global', label: 'All time', description: 'Over everything that the database holds' };
+const ALL_TIME: Period = { value: 'global', label: 'All time', description: 'Over everything in the database' };
 
 interface Period {
   value: Mode;
@@ -19,7 +19,7 @@ interface Props<T> {
   onChange: (value: T) => void;
 }
 
-/** Within the time range (of live answers: the last day), or over all time. */
+/** Within the time range (for live answers, the last day) or over all time. */
 export function ModeRadio({ value, onChange, live }: Props<CeemsQuery['mode']> & { live: boolean }) {
   const options = [live ? LAST_DAY : IN_RANGE, ALL_TIME];
   return (

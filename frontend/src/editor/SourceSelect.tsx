@@ -8,29 +8,30 @@ const SUMS: Option[] = [
   {
     value: 'units',
     label: 'Units',
-    description: 'All that units have used since they started, for units last updated in the time range, as in the API',
+    description:
+      'Everything that a unit has used since its start, for units last updated in the time range, as in the API',
   },
   {
     value: 'prorated',
     label: 'Units, prorated',
-    description: 'What was used in the time range: the share of each unit that it has of the whole run of the unit',
+    description: 'What was used in the time range: each unit counts by the share of its run that is in the range',
   },
   {
     value: 'daily',
     label: 'Daily usage',
-    description: 'Totals of the UTC days that start in the time range, from the table daily_usage, which is fast',
+    description: 'Totals of the UTC days that start in the time range, from the table daily_usage (fast)',
   },
 ];
 const SERIES: Option[] = [
   {
     value: 'daily',
     label: 'Daily usage',
-    description: 'Days, weeks and months of UTC from the table daily_usage, which is fast; other steps from units',
+    description: 'Days, weeks and months in UTC from the table daily_usage (fast); other steps from units',
   },
   {
     value: 'prorated',
     label: 'Units, prorated',
-    description: 'All steps from units: each step has the share that it has of the whole run of each unit',
+    description: 'All steps from units: in each step, a unit counts by the share of its run that is in the step',
   },
 ];
 

@@ -14,7 +14,7 @@ const STEPS: Option[] = [
 const DASHBOARD: Option = {
   value: DASHBOARD_TIMEZONE,
   label: "Dashboard's time zone",
-  description: 'The one that its time range is shown in',
+  description: 'The time zone that the dashboard shows',
 };
 
 interface Props {
@@ -32,7 +32,7 @@ export function StepFields({ query, alerting, onChange }: Props) {
     <>
       <ChoiceSelect
         label="Step"
-        tooltip="A value for each hour, day, week or month."
+        tooltip="One value per hour, day, week or month."
         options={STEPS}
         value={query.step}
         onChange={(step) => onChange({ step })}
@@ -41,7 +41,7 @@ export function StepFields({ query, alerting, onChange }: Props) {
       />
       <ChoiceSelect
         label="Time zone"
-        tooltip="Whose days, weeks and months. Those of UTC come from the table daily_usage, which is fast; those of other time zones, and hours, from the units."
+        tooltip="The time zone of days, weeks and months. In UTC they come from the table daily_usage, which is fast. In other time zones they are computed from units, as are hours."
         options={zones}
         value={query.timezone}
         onChange={(timezone) => onChange({ timezone })}

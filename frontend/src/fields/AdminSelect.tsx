@@ -7,10 +7,10 @@ const CHOICES = [
   {
     value: 'false',
     label: 'No',
-    description: 'What you may see as yourself: your units, and the usage of your projects',
+    description: 'Your own units, and the usage of your projects',
   },
-  { value: 'auto', label: 'Auto', description: 'As an administrator of CEEMS if you are one, else as yourself' },
-  { value: 'true', label: 'Yes', description: 'Of all users; an error for those who are no administrators' },
+  { value: 'auto', label: 'Auto', description: 'As an administrator of CEEMS if you are one, otherwise as yourself' },
+  { value: 'true', label: 'Yes', description: 'Data of all users; an error for anybody who is not an administrator' },
 ];
 
 interface Props {
@@ -25,7 +25,7 @@ export function AdminSelect({ value = 'auto', onChange }: Props) {
   return (
     <EditorField
       label="As admin"
-      tooltip="Whose data to ask for. A dashboard for everybody asks with Auto."
+      tooltip="Whose data to query. Choose Auto in dashboards for everybody."
       htmlFor={id}
       width={12}
     >

@@ -8,7 +8,7 @@ interface Props {
   tooltip?: string;
   options: Option[];
   value: string | undefined;
-  /** Undefined if the choice is cleared; then the placeholder says what holds. */
+  /** Undefined if the choice is cleared; the placeholder then shows the default. */
   onChange: (value: string | undefined) => void;
   placeholder: string;
   isClearable?: boolean;

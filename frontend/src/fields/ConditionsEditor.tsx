@@ -22,7 +22,7 @@ const OPERATORS: Array<{ value: Operator; label: string; description: string }> 
 interface Props {
   datasource: SuggestionSource;
   conditions: Condition[];
-  /** Whose columns the conditions are about. */
+  /** The query type whose columns the conditions use. */
   queryType: string | undefined;
   onChange: (conditions: Condition[]) => void;
   scope: SuggestionScope;
@@ -33,7 +33,10 @@ export function ConditionsEditor({ datasource, conditions, queryType, onChange, 
   const change = (index: number, part: Partial<Condition>) =>
     onChange(conditions.map((condition, at) => (at === index ? { ...condition, ...part } : condition)));
   return (
-    <EditorField label="Conditions" tooltip="All must hold. A row without a column or a value does not count.">
+    <EditorField
+      label="Conditions"
+      tooltip="All conditions must be true. A condition without a column or a value is ignored."
+    >
       <Stack direction="column" gap={0.5} alignItems="flex-start">
         {conditions.map((condition, index) => (
           <ConditionRow
@@ -119,7 +122,7 @@ function ConditionRow({ name, datasource, condition, queryType, scope, onChange,
   );
 }
 
-/** The values in the form that an operator takes. */
+/** The values in the form that an operator requires. */
 function fit(values: string[], operator: string): Condition['value'] {
   return operator === '=|' || operator === '!=|' ? values : values[0];
 }

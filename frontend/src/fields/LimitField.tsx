@@ -9,12 +9,12 @@ interface Props {
   tooltip?: string;
 }
 
-/** A number of rows above 0, or a variable. Empty means no limit of its own. */
+/** A number of rows above 0, or a variable. Empty means the default limit. */
 export function LimitField({ value, onChange, placeholder = 'Row limit', tooltip }: Props) {
   return (
     <TextField
       label="Limit"
-      tooltip={tooltip ?? 'At most so many rows. A notice says when it cut the answer.'}
+      tooltip={tooltip ?? 'The maximum number of rows. A notice says when rows were left out.'}
       placeholder={placeholder}
       value={value === undefined ? '' : String(value)}
       check={(text) => (/^[1-9]\d*$|[$[]/.test(text) ? undefined : 'A whole number above 0, or a variable')}

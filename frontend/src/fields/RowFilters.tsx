@@ -4,18 +4,22 @@ import { CeemsQuery, ListFilter, SuggestionKind } from '../types';
 import { SuggestedValues } from './SuggestedValues';
 
 const LISTS: Record<ListFilter, { label: string; kind: SuggestionKind; tooltip: string }> = {
-  clusters: { label: 'Clusters', kind: 'clusters', tooltip: 'Only of these clusters.' },
+  clusters: { label: 'Clusters', kind: 'clusters', tooltip: 'Only rows of these clusters.' },
   resourceManagers: {
     label: 'Resource managers',
     kind: 'resource-managers',
-    tooltip: 'Only what these run: slurm, lsf, openstack, k8s.',
+    tooltip: 'Only rows of these resource managers: slurm, lsf, openstack, k8s.',
   },
-  projects: { label: 'Projects', kind: 'projects', tooltip: 'Only of these projects: accounts, tenants, namespaces.' },
-  users: { label: 'Users', kind: 'users', tooltip: 'Only of these users.' },
+  projects: {
+    label: 'Projects',
+    kind: 'projects',
+    tooltip: 'Only rows of these projects: accounts, tenants, namespaces.',
+  },
+  users: { label: 'Users', kind: 'users', tooltip: 'Only rows of these users.' },
   uuids: {
     label: 'Unit IDs',
     kind: 'uuids',
-    tooltip: 'Only these jobs, virtual machines or pods, whenever they ran: the time range does not matter then.',
+    tooltip: 'Only these jobs, virtual machines or pods, whenever they ran. The time range is then ignored.',
   },
   states: { label: 'States', kind: 'states', tooltip: 'Only units in these states.' },
 };
@@ -28,7 +32,7 @@ interface Props {
   onChange: (part: Partial<CeemsQuery>) => void;
 }
 
-/** Which rows: clusters, projects, users and so on. Several values of a field unite, several fields intersect. */
+/** Selects rows by clusters, projects, users and so on. Values of one field are alternatives; all fields must match. */
 export function RowFilters({ datasource, query, lists, scope, onChange }: Props) {
   return (
     <>

@@ -17,7 +17,7 @@ interface Props {
   width?: number;
 }
 
-/** A drop-down without a label of its own that searches as one types, and takes variables and any other text. */
+/** A drop-down without a label. It searches while the user types, and accepts variables and any other text. */
 export function SuggestedSelect({ name, load, toOptions, values, onChange, isMulti = false, ...rest }: Props) {
   const { error, ...select } = useSuggestions(load, toOptions);
   const common = {

@@ -21,7 +21,7 @@ interface Props {
   toOptions?: (suggestions: Suggestions) => Option[];
 }
 
-/** A field for several values: searches as one types, and takes variables of the dashboard and any other text. */
+/** A field for several values. It searches while the user types, and accepts dashboard variables and any other text. */
 export function SuggestedValues(props: Props) {
   const { datasource, label, tooltip, kind, values, onChange, scope, placeholder = 'All', width = 26 } = props;
   const id = useId();

@@ -6,7 +6,7 @@ interface Props {
   label: string;
   tooltip?: string;
   value: string;
-  /** Called with the text, without spaces around it, when one leaves the field or presses Enter. */
+  /** Called with the trimmed text when the user leaves the field or presses Enter. */
   onCommit: (text: string) => void;
   placeholder?: string;
   width?: number;
@@ -14,7 +14,7 @@ interface Props {
   check?: (text: string) => string | undefined;
 }
 
-/** A text field of the query editor that changes the query once, not with every key. */
+/** A text field of the query editor that changes the query once, not with every keystroke. */
 export function TextField({ label, tooltip, value, onCommit, placeholder, width = 12, check }: Props) {
   const id = useId();
   const [text, setText] = useState(value);

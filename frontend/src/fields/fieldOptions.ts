@@ -15,7 +15,7 @@ export function groupedFields({ values }: Suggestions): Option[] {
   return [...groups].map(([label, options]) => ({ label, options }));
 }
 
-/** Each field twice: as an order upwards and, with a minus, downwards. */
+/** Each field twice: for ascending order and, with a minus, for descending order. */
 export function orderOptions({ values }: Suggestions): Option[] {
   return values.flatMap(({ value }) => [
     { value: `-${value}`, label: `-${value}`, description: `${value}, largest or last first` },

@@ -19,8 +19,8 @@ export interface SuggestedOptions {
 }
 
 /**
- * Options of a drop-down that are asked for when it opens and while one types; the newest answer wins. Template variables of the
- * dashboard come first.
+ * Options of a drop-down, requested when it opens and while the user types; the newest answer wins. The dashboard's template
+ * variables come first.
  *
  * @param load asks for the values that start with a text
  * @param toOptions shows the values, by default as they are
@@ -95,7 +95,7 @@ export function variableOptions(): Option[] {
     .map(({ name, label }) => ({
       value: `$${name}`,
       label: `$${name}`,
-      description: label || 'Variable of the dashboard',
+      description: label || 'Dashboard variable',
     }));
 }
 

@@ -21,7 +21,7 @@ export const DEFAULT_PROFILE_TYPE = 'process_cpu:cpu:nanoseconds:cpu:nanoseconds
 /** Columns that the links of a row are made from, besides its uuid. */
 const NEEDED = ['cluster_id', 'started_at', 'ended_at'];
 
-/** Hidden columns that carry the parts of a row's links: texts, so that no display setting changes them. */
+/** Hidden columns with the parts of a row's links. They are texts, so that no display setting changes them. */
 const CLUSTER = 'link_cluster_id';
 const STARTED = 'link_started';
 const FROM = 'link_from';
@@ -29,7 +29,7 @@ const TO = 'link_to';
 const UUID_REGEX = 'link_uuid_regex';
 const CLUSTER_REGEX = 'link_cluster_id_regex';
 
-// Grafana replaces these by the values of the row that is clicked.
+// Grafana replaces these with the values of the row that is clicked.
 const ROW = {
   uuid: '${__data.fields.uuid:percentencode}',
   cluster: `\${__data.fields.${CLUSTER}:percentencode}`,
@@ -56,7 +56,7 @@ export function unitLinks({ options, uid, explore, typeOf }: LinkSettings): Data
   const links: DataLink[] = [];
   const dashboard = options.unitDashboardUid ?? DEFAULT_UNIT_DASHBOARD_UID;
   if (dashboard !== '') {
-    // The start tells the unit from others that had the same uuid years ago.
+    // The start distinguishes the unit from others that had the same uuid years ago.
     const unit = `var-uuid=${ROW.uuid}&var-cluster=${ROW.cluster}&var-started=${ROW.started}`;
     const variables = `${unit}&var-datasource=${encodeURIComponent(uid)}`;
     links.push({
@@ -168,8 +168,8 @@ function exploreUrl(uid: string, type: string, queries: object[]): string {
 }
 
 /**
- * JSON whose texts have no character that means something in an address: Grafana 12.4 and newer undo the percent encoding of
- * links before they use them. Structure and variables stay.
+ * JSON in which no text contains a character with a meaning in URLs, because Grafana 12.4 and newer decode percent encoding in
+ * links before they use them. The structure and variables are unchanged.
  */
 function plainJson(value: object): string {
   return JSON.stringify(value).replace(

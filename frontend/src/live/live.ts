@@ -46,14 +46,14 @@ export function listener(): string | undefined {
   return isOn ? config.bootData.user.login : undefined;
 }
 
-/** A live query as it is asked once; with `liveRange` it answers what the channel answers. */
+/** A live query in the form that runs once; with `liveRange` its answer equals the channel's. */
 export function askOnce(query: CeemsQuery): CeemsQuery {
   return { ...query, running: true, format: 'table', limit: query.limit ?? LIVE_ROWS };
 }
 
 /**
- * The time that a channel is about. Units: none, because those that have ended within it would be shown too. Statistics: the
- * last 24 hours.
+ * The time range of a channel. For units it is empty, because a longer one would also show units that ended in it. For
+ * statistics it is the last 24 hours.
  */
 export function liveRange(query: CeemsQuery, now: number): TimeRange {
   const to = dateTime(now);
@@ -64,7 +64,7 @@ export function liveRange(query: CeemsQuery, now: number): TimeRange {
 type Update = { frame: DataFrame } | { problem: string };
 
 /**
- * What comes from a channel. Each message is a whole table. (Grafana's `getDataStream` is not used because it keeps adding the
+ * The messages of a channel, each of which is a complete table. (Grafana's `getDataStream` is not used, because it appends the
  * rows of all messages to a buffer.)
  */
 function updates(address: LiveChannelAddress, refId: string): Observable<Update> {
@@ -92,8 +92,8 @@ function confirmations(confirm: () => Promise<unknown>): Observable<never> {
 }
 
 /**
- * An answer that each message of a channel replaces. What goes wrong with the channel is a notice; the last answer stays.
- * `confirm` sends any request to the backend, which learns the user's present role from it.
+ * An answer that is replaced with each message of a channel. A failure of the channel is shown as a notice, and the last answer
+ * stays. `confirm` sends any request to the backend, which takes the user's current role from it.
  */
 export function follow(
   answer: Observable<DataQueryResponse>,

@@ -3,9 +3,9 @@ import { CeemsQuery } from '../types';
 
 /** Grafana refuses longer channel names (`ds/UID/PATH`). */
 const LONGEST_CHANNEL = 160;
-/** Grafana closes the connection on messages of more than 64 KiB (`message_size_limit`); a question of this length fits. */
+/** Grafana closes the connection on messages of more than 64 KiB (`message_size_limit`); a query of this length fits. */
 const LONGEST_QUESTION = 16_000;
-/** What a question is made of, in the order in which it is written. */
+/** The keys that form the channel's question, in the order in which they are written. */
 const PARTS = [
   'admin',
   'clusters',
@@ -26,9 +26,9 @@ const PARTS = [
 const CHANNELS: Record<string, string> = { units: 'units/running', stats: 'stats' };
 
 /**
- * The Grafana Live channel for a query whose variables are replaced: one for each user and question, because Grafana sends what
- * comes from a channel to all who listen to it. Undefined if there is none: for other query types, without a login, and where the
- * name or the question would be longer than Grafana takes.
+ * The Grafana Live channel for a query whose variables are replaced. Each user and question has its own channel, because Grafana
+ * sends the messages of a channel to all its listeners. Undefined if there is none: for other query types, without a login, or
+ * if the name or the question is longer than Grafana accepts.
  */
 export function liveAddress(uid: string, login: string | undefined, query: CeemsQuery): LiveChannelAddress | undefined {
   const queryType = query.queryType ?? 'units';
@@ -55,7 +55,7 @@ function base64Url(text: string): string {
 const HASH_START = BigInt('0xcbf29ce484222325');
 const HASH_PRIME = BigInt('0x100000001b3');
 
-/** FNV-1a with 64 bits, in hexadecimal digits. (The browser's own hashes are not there on pages without TLS.) */
+/** FNV-1a with 64 bits, in hexadecimal digits. (Browsers offer their own hashes only on pages with TLS.) */
 function hash(text: string): string {
   let value = HASH_START;
   for (const byte of new TextEncoder().encode(text)) {

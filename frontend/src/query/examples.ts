@@ -10,12 +10,12 @@ export interface Example {
 export const EXAMPLES: Example[] = [
   {
     title: 'My units',
-    sentence: 'What ran within the time range, and what still runs, the latest first.',
+    sentence: 'Units that ran within the time range or are still running, latest first.',
     query: { version: 2, queryType: 'units', admin: false, running: true, orderBy: ['-started_at'], limit: 500 },
   },
   {
     title: 'Running now',
-    sentence: 'What runs, as it changes. Yours, or of all users for administrators.',
+    sentence: 'Running units, updated live: your own, or for administrators those of all users.',
     query: {
       version: 2,
       queryType: 'units',
@@ -27,7 +27,7 @@ export const EXAMPLES: Example[] = [
   },
   {
     title: 'Energy and emissions of my projects',
-    sentence: 'One row for each member and project, CPU and GPU together.',
+    sentence: 'One row per member and project, CPU and GPU together.',
     query: {
       version: 2,
       queryType: 'usage',
@@ -39,7 +39,7 @@ export const EXAMPLES: Example[] = [
   },
   {
     title: 'Energy of each day',
-    sentence: 'A time series for each project.',
+    sentence: 'One time series per project.',
     query: {
       version: 2,
       queryType: 'usage-over-time',
@@ -51,7 +51,7 @@ export const EXAMPLES: Example[] = [
   },
   {
     title: 'Top users by energy',
-    sentence: 'All users for administrators, the members of your projects for others.',
+    sentence: 'For administrators, all users; for others, the members of their projects.',
     query: {
       version: 2,
       queryType: 'usage',
@@ -65,7 +65,7 @@ export const EXAMPLES: Example[] = [
   },
   {
     title: 'Low-use units',
-    sentence: 'Units that used less than a tenth of their CPU time: allocations that others could have had.',
+    sentence: 'Units that used less than a tenth of their CPU time: resources that others could have used.',
     query: {
       version: 2,
       queryType: 'units',
@@ -87,7 +87,7 @@ export const EXAMPLES: Example[] = [
   },
   {
     title: 'Clusters at a glance',
-    sentence: 'Units that run and ran, projects and users of each cluster. For administrators.',
+    sentence: 'Numbers of running and ended units, projects and users per cluster. For administrators.',
     query: { version: 2, queryType: 'stats', admin: 'auto' },
   },
 ];

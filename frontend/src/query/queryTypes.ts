@@ -37,8 +37,8 @@ export const QUERY_TYPES: Record<QueryType, QueryTypeInfo> = {
   units: {
     label: 'Units',
     sentence:
-      'One row for each job, virtual machine or pod that ended within the time range, with all that is known of it.',
-    liveSentence: 'One row for each job, virtual machine or pod that runs now, whatever the time range.',
+      'One row for each job, virtual machine or pod that ended within the time range, with everything that is known about it.',
+    liveSentence: 'One row for each job, virtual machine or pod that is running now, whatever the time range.',
     lists: ['clusters', 'resourceManagers', 'projects', 'users', 'uuids', 'states'],
     parts: ['running', 'live', 'filters', 'orderBy', 'limit'],
     formats: ['table'],
@@ -47,7 +47,7 @@ export const QUERY_TYPES: Record<QueryType, QueryTypeInfo> = {
   usage: {
     label: 'Usage',
     sentence:
-      'Sums and weighted averages of time, energy and emissions: one row for each group, or one row over everything.',
+      'Sums and weighted averages of time, energy and emissions: one row per group, or one row over everything.',
     lists: ['clusters', 'resourceManagers', 'projects', 'users'],
     parts: ['mode', 'source', 'filters', 'groupBy', 'classes', 'exactGroupBy', 'orderBy', 'limit'],
     formats: ['table', 'numeric'],
@@ -55,7 +55,7 @@ export const QUERY_TYPES: Record<QueryType, QueryTypeInfo> = {
   },
   'usage-over-time': {
     label: 'Usage over time',
-    sentence: 'Usage of each hour, day, week or month as time series, one for each group.',
+    sentence: 'Usage per hour, day, week or month: one time series per group.',
     lists: ['clusters', 'resourceManagers', 'projects', 'users'],
     parts: ['step', 'source', 'timezone', 'filters', 'groupBy', 'classes'],
     formats: ['wide', 'multi'],
@@ -81,7 +81,7 @@ export const QUERY_TYPES: Record<QueryType, QueryTypeInfo> = {
   },
   projects: {
     label: 'Projects',
-    sentence: 'Projects and the users that are their members.',
+    sentence: 'Projects and their members.',
     lists: ['clusters', 'resourceManagers', 'projects', 'users'],
     parts: ['filters', 'orderBy', 'limit'],
     formats: ['table'],
@@ -108,7 +108,7 @@ export const GROUP_COLUMNS = [
   { value: 'username', label: 'User' },
 ];
 
-/** Columns that usage from units can be grouped by too, beside tags and allocation. */
+/** Further columns that usage from units can be grouped by, besides tags and allocation. */
 export const UNIT_GROUP_COLUMNS = [
   { value: 'state', label: 'State' },
   { value: 'name', label: 'Name' },
@@ -137,7 +137,7 @@ export function changeQueryType(query: CeemsQuery, queryType: QueryType): CeemsQ
     delete next.format;
   }
   if (columnsOf(query.queryType) !== columnsOf(queryType)) {
-    // The answers have few columns in common, and an order or a condition by a column that is not there is an error.
+    // The types have few columns in common, and an order or condition on a missing column is an error.
     delete next.fields;
     delete next.orderBy;
     delete next.filters;

@@ -1,4 +1,4 @@
-/** Stands for the time zone of the dashboard; Grafana's own variable of that name, which Explore does not have. */
+/** Stands for the time zone of the dashboard. Grafana has a variable of this name, but not in Explore. */
 export const DASHBOARD_TIMEZONE = '$__timezone';
 
 /** The zone that a browser names; UTC if it does not know its zone. */

@@ -12,7 +12,7 @@ export interface SuggestionScope {
   users?: string[];
   /** By default, as an administrator if the user is one. */
   admin?: AsAdmin | (string & {});
-  /** Of metric keys the metric; of tag values the column, or a key of it; of fields the query type. */
+  /** For metric keys, the metric; for tag values, the column or one of its keys; for fields, the query type. */
   column?: string;
   scopedVars?: ScopedVars;
 }

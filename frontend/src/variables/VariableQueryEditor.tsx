@@ -49,7 +49,7 @@ export function VariableQueryEditor({ datasource, query: stored, onChange }: Pro
           />
         </EditorField>
         {query.kind === 'metric-keys' && (
-          <EditorField label="Column" tooltip="The metric whose keys are wanted." htmlFor={`${id}-column`}>
+          <EditorField label="Column" tooltip="The metric whose keys to list." htmlFor={`${id}-column`}>
             <SuggestedSelect
               name="Column"
               inputId={`${id}-column`}
@@ -64,7 +64,7 @@ export function VariableQueryEditor({ datasource, query: stored, onChange }: Pro
         {query.kind === 'fields' && (
           <ChoiceSelect
             label="Of query type"
-            tooltip="Each type of query has columns of its own."
+            tooltip="Each query type has its own columns."
             options={Object.entries(QUERY_TYPES).map(([value, { label }]) => ({ value, label }))}
             value={query.column}
             onChange={(column) => set({ column })}
@@ -76,7 +76,7 @@ export function VariableQueryEditor({ datasource, query: stored, onChange }: Pro
           value={query.limit}
           onChange={(limit) => set({ limit })}
           placeholder={String(DEFAULT_VARIABLE_LIMIT)}
-          tooltip={`At most so many values, up to ${MOST_VALUES}. Typing into the variable's drop-down finds the others.`}
+          tooltip={`The maximum number of values, up to ${MOST_VALUES}. To find others, type into the variable's drop-down.`}
         />
       </EditorRow>
       <EditorRow>

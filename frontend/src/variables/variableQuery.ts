@@ -11,7 +11,7 @@ export const VARIABLE_KINDS: Array<{ value: SuggestionKind; label: string; descr
     description: 'Slurm, LSF, OpenStack, Kubernetes: what runs the units.',
   },
   { value: 'uuids', label: 'Units', description: 'Identifiers of units.' },
-  { value: 'states', label: 'States', description: 'States that units are in.' },
+  { value: 'states', label: 'States', description: 'States of units.' },
   {
     value: 'metric-keys',
     label: 'Metric keys',
