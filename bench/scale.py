@@ -2,7 +2,7 @@
 
     python -m bench.scale [--units 10000000] [--repeats 7] [--clients 1,32] [--make]
 
-The data are created once, in build/bench/scale-UNITS (see `scale_data`), from a database with a tenth of the units.
+The data is created once, in build/bench/scale-UNITS (see `scale_data`), from a database with a tenth of the units.
 Then the real plugin process answers every query three times: from PostgreSQL with its sums per hour and day, without
 them, and from the mirror of the file that was fed. Windows differ between repetitions. Times are wall time.
 """
@@ -40,7 +40,7 @@ _out = Console(width=150)
 
 
 async def main(options: argparse.Namespace) -> int:
-    """Create the data if they do not exist, measure, and print."""
+    """Create the data if it does not exist, measure, and print."""
     if binaries() is None:
         _out.print("PostgreSQL is not installed (Debian: apt install postgresql).")
         return 1

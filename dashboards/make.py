@@ -142,7 +142,7 @@ def provider() -> Json:
         "Emission provider",
         "emission-providers",
         multi=False,
-        description="Whose emission factors turn energy into CO2",
+        description="The provider whose emission factors convert energy into CO2",
     )
 
 
@@ -343,9 +343,7 @@ def usage_gauges(board: Dashboard, rows: Json) -> None:
         ("GPU memory use", "avg_gpu_mem_usage", "of the allocated GPU memory was used"),
     ):
         query = totals(f"{metric}.global", **rows)
-        board.add(
-            6, 6, gauge(title, query, f"How much {what}, on average over everything, weighted by what was allocated")
-        )
+        board.add(6, 6, gauge(title, query, f"How much {what}, on average over all units, weighted by allocation"))
 
 
 def usage_numbers(board: Dashboard, words: Words, rows: Json) -> None:
@@ -410,7 +408,7 @@ def my_usage(words: Words) -> Dashboard:
         "units", fields=unit_fields(words), running=True, orderBy=["-started_at"], limit=1000, **{**mine, "users": []}
     )
     board.add(
-        WIDTH, 14, table(f"My {words.units.lower()}", units, "Ended in this time, or running", unit_columns(words))
+        WIDTH, 14, table(f"My {words.units.lower()}", units, "Ended in the time range, or running", unit_columns(words))
     )
     return board
 
@@ -460,7 +458,7 @@ def project_usage(words: Words) -> Dashboard:
         "avg_gpu_usage.global",
         **rows,
     )
-    board.add(WIDTH, 10, table("Usage by member", query, "Everybody who used it in this time", columns))
+    board.add(WIDTH, 10, table("Usage by member", query, "Everybody who used it in the time range", columns))
     board.heading("Day by day")
     board.add(
         12,
@@ -512,8 +510,8 @@ def one_unit() -> Dashboard:
         ("GPU use", "avg_gpu_usage.global"),
         ("GPU memory use", "avg_gpu_mem_usage.global"),
     ):
-        board.add(6, 6, of_last_run(gauge(title, unit(metric), "Average over the time that it ran")))
-    board.add(6, 4, of_last_run(stat("State", unit("state"), "In the words of the resource manager")))
+        board.add(6, 6, of_last_run(gauge(title, unit(metric), "Average over its run time")))
+    board.add(6, 4, of_last_run(stat("State", unit("state"), "As the resource manager reports it")))
     board.add(6, 4, of_last_run(stat("Energy", unit(ENERGY), "CPUs, hosts and GPUs together", "kwatth", 3)))
     board.add(
         6, 4, of_last_run(stat("Emissions", unit(EMISSIONS), "CO2 equivalent, by the chosen provider", "massg", 2))
@@ -553,7 +551,7 @@ def operators() -> Dashboard:
     board = Dashboard(
         "ceems-operators",
         "CEEMS / Clusters",
-        "All clusters: what runs, who uses most, energy and emissions over time, and what was allocated for nothing",
+        "All clusters: what is running, who uses most, energy and emissions over time, and what was allocated but idle",
         [clusters(), projects(), variable("user", "User", "users", clusters=["$cluster"]), provider()],
     )
     # In the API, an administrator's `users` selects all members of these users' projects, so this uses a filter.
@@ -570,10 +568,12 @@ def operators() -> Dashboard:
         named("num_users", "Users", width=75),
     ]
     board.add(
-        12, 7, table("In this time", ask("stats", mode="current", **here), "Ended in this time, or running", columns)
+        12,
+        7,
+        table("In this time", ask("stats", mode="current", **here), "Ended in the time range or running", columns),
     )
     board.add(
-        12, 7, table("Over everything", ask("stats", mode="global", **here), "All that the database holds", columns)
+        12, 7, table("Over everything", ask("stats", mode="global", **here), "Everything in the database", columns)
     )
     usage_gauges(board, rows)
     usage_numbers(board, Words("", "", "Units", "Unit", "Project", "Projects"), rows)

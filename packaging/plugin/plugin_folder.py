@@ -55,7 +55,7 @@ def main() -> int:
     make_plugin_folder(unfinished, frontend=FRONTEND, programs=PROGRAMS, date=f"{package_date():%Y-%m-%d}")
     broken = problems(unfinished)
     if broken:
-        sys.stderr.write("The plugin breaks rules of Grafana:\n" + "".join(f"  {problem}\n" for problem in broken))
+        sys.stderr.write("The plugin breaks Grafana's rules:\n" + "".join(f"  {problem}\n" for problem in broken))
         return 1
     shutil.rmtree(DIST, ignore_errors=True)
     unfinished.rename(DIST)

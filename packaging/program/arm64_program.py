@@ -45,7 +45,7 @@ def main() -> int:
 
 def _require_tools() -> None:
     if os.geteuid() != 0:
-        raise SystemExit("Only root can make and enter a root folder: run this with sudo.")
+        raise SystemExit("Only root can create and enter a root folder: run this with sudo.")
     if shutil.which("debootstrap") is None:
         raise SystemExit("debootstrap is not installed (Debian: debootstrap).")
     if not Path("/proc/sys/fs/binfmt_misc/qemu-aarch64").exists():

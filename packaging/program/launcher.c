@@ -1,16 +1,16 @@
 /* The executable that Grafana starts on Linux.
  *
- * The plugin brings its own dynamic loader and C library, so that one program runs on every Linux: with an old glibc,
- * with musl (Alpine), or with no library at all. The kernel would start the program with the host's loader; so this
- * static program starts it with the plugin's own:
+ * The plugin contains its own dynamic loader and C library, so that one program runs on every Linux: with an old glibc,
+ * with musl (Alpine), or with no library at all. The kernel would start the program with the host's loader, so this
+ * static program starts it with the plugin's loader:
  *
  *     NAME_libs/LOADER --inhibit-cache --library-path NAME_libs NAME_libs/ceems-grpc ARGUMENTS
  *
- * where NAME is the path of this program. Variables that make a loader or the C library take files of the host are
- * left out of the environment.
+ * where NAME is the path of this program. It removes variables from the environment that make a loader or the C library
+ * use files of the host.
  *
- * PyInstaller's bootloader, with which the program begins, would start itself once more so that LD_LIBRARY_PATH takes
- * effect, and needs /proc for that. Its own variables tell it that this has been done (bootloader/src/pyi_main.c).
+ * The program begins with PyInstaller's bootloader, which would start itself again so that LD_LIBRARY_PATH takes effect,
+ * and needs /proc for that. The bootloader's own variables tell it that this is done (bootloader/src/pyi_main.c).
  */
 #include <errno.h>
 #include <limits.h>
@@ -35,7 +35,7 @@ static int fail(const char *what, const char *path, const char *why)
 	return 127;
 }
 
-/* Return the environment without what names libraries or modules of the host, and with what the bootloader wants. */
+/* Return the environment without variables for the host's libraries, and with those of the bootloader. */
 static char **make_environment(char *archive)
 {
 	static const char *const unwanted[] = {
@@ -62,7 +62,7 @@ static char **make_environment(char *archive)
 	return made;
 }
 
-/* Write the path of this program; without /proc it is what the host called it by. Return its length, or -1. */
+/* Write the path of this program; without /proc, the path that the host used. Return its length, or -1. */
 static ssize_t own_path(char *path, size_t size, const char *called)
 {
 	ssize_t length = readlink("/proc/self/exe", path, size - 1);
@@ -100,7 +100,7 @@ int main(int argc, char **argv)
 	*next++ = "--library-path";
 	*next++ = libraries;
 	if (access("/dev/urandom", R_OK) != 0) {
-		*next++ = "--preload"; /* see urandom.c; by its name alone, since spaces would divide a path */
+		*next++ = "--preload"; /* see urandom.c; by name, because a path with spaces would be split */
 		*next++ = URANDOM;
 	}
 	*next++ = program;

@@ -17,9 +17,9 @@ from tests.support.places import ROOT
 REPOSITORY = "https://git.example.org/hpc/ceems-grafana"
 TEXT = """# Title
 
-![A picture](../img/logo.svg)
+![A picture](../../img/logo.svg)
 
-- [settings](../docs/configure.md#limits), [CEEMS](https://ceems.example.org/), [above](#title)
+- [settings](../../docs/configure.md#limits), [CEEMS](https://ceems.example.org/), [above](#title)
 """
 
 
