@@ -121,7 +121,7 @@ class CeemsDataSource:
             return error_response(503, ErrorType.TIMEOUT, f"the question took longer than {self._seconds():g} s")
 
     async def _parts(self, context: PluginContext, body: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-        """Yield the parts of a body. What fails in the middle of it is told as well."""
+        """Yield the parts of a body. A failure in the middle of it is reported, too."""
         with self._failures(context):
             async with aclosing(body):
                 async for part in body:

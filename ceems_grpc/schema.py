@@ -155,7 +155,7 @@ _TAKEN_APART = tuple(_AGGREGATIONS)
 
 
 def column_named(name: str, *, is_object: bool) -> Column:
-    """Return what the name of a column says of it, for columns that CEEMS has and no row describes.
+    """Return what the name of a column says about it, for columns of CEEMS that no row describes.
 
     ``is_object``: its values are JSON objects. Such a column is a metric where its name starts as those of metrics do:
     ``total_`` is summed, ``avg_`` is a mean with the weight of the resource that the name tells (else wall time),

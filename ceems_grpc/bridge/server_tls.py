@@ -48,7 +48,7 @@ def server_credentials(files: TlsFiles) -> grpc.ServerCredentials:
 
 def _fetcher(files: TlsFiles) -> Callable[[], grpc.ServerCertificateConfiguration | None]:
     seen = [files.versions()]
-    lock = threading.Lock()  # gRPC calls in threads of its own
+    lock = threading.Lock()  # held in threads of gRPC
 
     def fetch() -> grpc.ServerCertificateConfiguration | None:
         with lock:

@@ -1,4 +1,4 @@
-"""What goes wrong in a command, told to the person who typed it."""
+"""Errors of a command, for the person who typed it."""
 
 
 class CommandError(Exception):

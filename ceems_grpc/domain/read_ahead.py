@@ -107,7 +107,7 @@ class _Buffer:
             await asyncio.to_thread(self._file.close)
 
     async def _has_room(self, size: int) -> bool:
-        """Wait until an item of this size has room in memory; tell whether it has before the patience is used up."""
+        """Wait until memory has room for an item of this size; return False if the patience is used up first."""
         loop = asyncio.get_running_loop()
         while self._held and self._bytes + size > self._ahead:
             began = loop.time()

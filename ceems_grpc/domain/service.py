@@ -146,7 +146,7 @@ class Ceems:
         warnings: list[str],
         write: Callable[[pa.RecordBatch | JsonText], Iterable[bytes]],
     ) -> bytes | None:
-        """Return the rows of a small question as text; None where it is large, or cannot be answered in one thread."""
+        """Return the rows of a small question as text; None if it is large, or cannot be answered in one thread."""
         check_limits(question)
         self._check_units(question)
         limited, cost = self._limit(question), await self._cost(viewer, question)
@@ -304,7 +304,7 @@ class Ceems:
         return await self._told(result, as_admin=as_admin)
 
     async def _told(self, result: "_Result", *, as_admin: bool) -> "_Result":
-        """Add what administrators are told about the database."""
+        """Add the notices about the database that administrators get."""
         return _with_notice(result, await self._unusable.notice()) if as_admin else result
 
     async def _version(self) -> Hashable:
@@ -386,7 +386,7 @@ def _with_missing(result: "_Result", missing: tuple[Missing, ...]) -> "_Result":
 
 
 def _with_notice(result: "_Result", notice: tuple[str, ...]) -> "_Result":
-    """Add sentences to what an answer tells its reader."""
+    """Add notices for the reader of an answer."""
     told: Any = result
     match told:
         case Answer() as answer:

@@ -30,7 +30,7 @@ class UnusableValues:
         now = self._clock()
         if self._task is None and (self._counted is None or not 0 <= now - self._counted < _LASTS):
             self._counted = now
-            # In a context of its own: its statements are none of the question's.
+            # In a separate context, so that its statements do not count as the question's.
             self._task = asyncio.create_task(self._count(), context=Context())
             await asyncio.wait({self._task}, timeout=_PATIENCE)
         return self._notice

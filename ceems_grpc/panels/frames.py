@@ -59,7 +59,7 @@ def series_frames(name: str, answer: Answer, groups: tuple[str, ...], steps: Tim
     names = [name for name in table.column_names if name != "step" and name not in groups]
     found = table.select(list(groups)).group_by(list(groups)).aggregate([]).num_rows if groups else 1
     count = len(steps.starts)
-    # A frame of its own has its own times.
+    # A separate frame has its own times.
     check_series(found * len(names), count if wide else 2 * count)
     moments = pa.array([start * 1000 for start in steps.starts], pa.int64()).cast(_TIME)
     interval = (steps.end - steps.starts[0]) / count * 1000

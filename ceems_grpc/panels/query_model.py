@@ -201,7 +201,7 @@ def _source_of_steps(model: QueryModel) -> Source:
 
 
 def _with_groups(model: QueryModel, fields: tuple[str, ...]) -> tuple[str, ...]:
-    """Add the columns that a row is a group of; queries of version 1 show only what they name."""
+    """Add the columns by which rows are grouped; queries of version 1 show only what they name."""
     if model.version < 2 or not model.exact_groups or not fields:
         return fields
     return (*(name for name in _distinct(model.group_by) if name not in fields), *fields)

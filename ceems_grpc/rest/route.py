@@ -22,7 +22,7 @@ class Audience(StrEnum):
 
 
 class Content(StrEnum):
-    """What the body of a successful response holds."""
+    """The content of the body of a successful response."""
 
     ROWS = "rows"
     SUGGESTIONS = "suggestions"

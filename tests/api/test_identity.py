@@ -40,7 +40,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def said(answer: Answered) -> tuple[int, bytes]:
+def outcome(answer: Answered) -> tuple[int, bytes]:
     assert answer.status in {200, 401, 403}, answer.body
     return answer.status, answer.body
 
@@ -60,7 +60,7 @@ def forged(header: str, victim: str) -> str:
 async def plain_answers(ceems: Source) -> dict[tuple[str | None, str], tuple[int, bytes]]:
     questions = [(login, path) for login in ASKERS for path in PATHS]
     answers = await asyncio.gather(*(ceems.get(login, path, *WINDOW) for login, path in questions))
-    return dict(zip(questions, map(said, answers), strict=True))
+    return dict(zip(questions, map(outcome, answers), strict=True))
 
 
 @pytest.mark.parametrize("header", HEADERS)
@@ -70,7 +70,7 @@ async def test_no_header_changes_an_answer(plugin: Plugin, database: Path, heade
     headers = {header: forged(header, "root")}
     answers = await asyncio.gather(*(ceems.get(login, path, *WINDOW, headers=headers) for login, path in plain))
     for question, answer in zip(plain, answers, strict=True):
-        assert said(answer) == plain[question], question
+        assert outcome(answer) == plain[question], question
 
 
 async def test_all_headers_together_change_nothing(plugin: Plugin, database: Path) -> None:
@@ -81,7 +81,7 @@ async def test_all_headers_together_change_nothing(plugin: Plugin, database: Pat
             for victim in VICTIMS:
                 headers = {header: forged(header, victim) for header in HEADERS}
                 plain = await ceems.get(login, path, *query)
-                assert said(await ceems.get(login, path, *query, headers=headers)) == said(plain), (login, path)
+                assert outcome(await ceems.get(login, path, *query, headers=headers)) == outcome(plain), (login, path)
 
 
 @pytest.mark.parametrize("parameter", PARAMETERS)
@@ -92,7 +92,7 @@ async def test_no_parameter_changes_who_asks(plugin: Plugin, database: Path, par
         extra = (parameter, value)
         answers = await asyncio.gather(*(ceems.get(login, path, *WINDOW, extra) for login, path in plain))
         for question, answer in zip(plain, answers, strict=True):
-            assert said(answer) == plain[question], question
+            assert outcome(answer) == plain[question], question
 
 
 @pytest.mark.parametrize("parameter", ["user", "admin", "role", "logged_user"])
@@ -117,7 +117,7 @@ async def test_a_body_changes_nothing(plugin: Plugin, database: Path) -> None:
             for body in bodies:
                 for kind in ("application/json", "application/x-www-form-urlencoded"):
                     answer = await ceems.get(login, path, *WINDOW, body=body, headers={"Content-Type": kind})
-                    assert said(answer) == said(plain), (login, path)
+                    assert outcome(answer) == outcome(plain), (login, path)
 
 
 async def test_letters_and_spaces_of_a_login_matter(plugin: Plugin, database: Path) -> None:
@@ -149,4 +149,4 @@ async def test_users_who_ask_at_the_same_time_are_not_mixed_up(plugin: Plugin, d
         alone = {login: await ceems.get(login, path, *WINDOW) for login in set(logins)}
         answers = await asyncio.gather(*(ceems.get(login, path, *WINDOW) for login in logins))
         for login, answer in zip(logins, answers, strict=True):
-            assert said(answer) == said(alone[login]), (login, path)
+            assert outcome(answer) == outcome(alone[login]), (login, path)

@@ -378,14 +378,14 @@ async def test_the_service_manager_is_told_when_it_listens(tmp_path: Path, datab
         manager.setblocking(False)
         os.environ["NOTIFY_SOCKET"] = str(tmp_path / "notify")
 
-        async def told() -> bytes:
+        async def notification() -> bytes:
             async with asyncio.timeout(20):
                 return await asyncio.get_running_loop().sock_recv(manager, 1000)
 
         try:
             async with serving(*files.tls, *files.tokens, "--database", str(database)) as server:
-                assert (await told()).startswith(b"READY=1\nSTATUS=listening on 127.0.0.1:")
+                assert (await notification()).startswith(b"READY=1\nSTATUS=listening on 127.0.0.1:")
                 assert await server.stop() == 0
-                assert await told() == b"STOPPING=1"
+                assert await notification() == b"STOPPING=1"
         finally:
             del os.environ["NOTIFY_SOCKET"]

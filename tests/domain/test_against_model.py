@@ -64,7 +64,7 @@ def run(contents: Contents, asked: Sequence[tuple[Any, Viewer | None]], ask: Ask
         asyncio.run(everything(contents.write(Path(folder) / "ceems.db")))
 
 
-async def both(ours: Callable[[], Awaitable[_Result]], model: Callable[[], Any]) -> tuple[_Result, Any] | None:
+async def both(ask: Callable[[], Awaitable[_Result]], model: Callable[[], Any]) -> tuple[_Result, Any] | None:
     """Return both answers; if the model refuses, check that the real answer is the same error."""
     status, wanted = 200, None
     try:
@@ -72,9 +72,9 @@ async def both(ours: Callable[[], Awaitable[_Result]], model: Callable[[], Any])
     except ModelError as error:
         status = error.status
     if status == 200:
-        return await ours(), wanted
+        return await ask(), wanted
     with pytest.raises(QuestionError) as caught:
-        await ours()
+        await ask()
     assert caught.value.status == status
     return None
 

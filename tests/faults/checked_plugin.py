@@ -39,9 +39,9 @@ class Pristine:
 
     def put(self, path: Path) -> Path:
         """Replace the file at the path by a copy, atomically, as a restore should."""
-        beside = path.with_name(path.name + ".new")
-        shutil.copyfile(self.path, beside)
-        return beside.replace(path)
+        copy = path.with_name(path.name + ".new")
+        shutil.copyfile(self.path, copy)
+        return copy.replace(path)
 
 
 def make_pristine(path: Path, units: int, *, mirrored: bool, journal: str = "wal") -> Pristine:

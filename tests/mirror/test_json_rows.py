@@ -146,12 +146,12 @@ async def test_limits_cut_as_they_do_for_the_file(limit: int, site: Path, tmp_pa
         assert await store.settled()
         live = SqliteStore(site, zone=ZONE)
         try:
-            ours, theirs = await api(store, limit=limit), await api(live, limit=limit)
+            mirrored, live_answer = await api(store, limit=limit), await api(live, limit=limit)
         finally:
             await live.close()
-        assert ours == theirs
-        assert len(ours["data"]) == limit
-        assert ours["warnings"]
+        assert mirrored == live_answer
+        assert len(mirrored["data"]) == limit
+        assert mirrored["warnings"]
 
 
 @pytest.mark.parametrize("field", ["field=uuid&field=tags", "field=total_time_seconds", "field=name&timezone=UTC"])

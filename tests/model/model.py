@@ -77,8 +77,10 @@ class Model:
         if admin:
             return not selection.users or row["username"] in selection.users or row["username"] in service
         own = row["username"] == viewer.login
-        ours = row["username"] in service and self.is_member(viewer.login, row["cluster_id"], service[row["username"]])
-        return (own or ours) and (not selection.users or row["username"] in selection.users)
+        shared = row["username"] in service and self.is_member(
+            viewer.login, row["cluster_id"], service[row["username"]]
+        )
+        return (own or shared) and (not selection.users or row["username"] in selection.users)
 
     def sees_usage(
         self, viewer: Viewer, admin: bool, selection: Selection, row: Row, groups: tuple[str, ...] = ()

@@ -98,15 +98,15 @@ class Host:
             **environment,
         }
 
-    def here(self, text: str) -> str:
+    def localized(self, text: str) -> str:
         """Return a text of a page with the names of the stand-in."""
-        for name, here in self._replaced.items():
-            text = re.sub(name, here, text)
+        for name, local in self._replaced.items():
+            text = re.sub(name, local, text)
         return text
 
     def run(self, block: str, **environment: str) -> str:
         """Run a block of a page in the folder of the repository, and return its output."""
-        command = self.here(block)
+        command = self.localized(block)
         outside = [path for path in _ABSOLUTE.findall(command) if not path.startswith((str(self.folder), "/dev/"))]
         assert outside == [], "the commands name places of the real host"
         done = finished(
@@ -137,12 +137,12 @@ class Host:
         ini = ConfigParser(comment_prefixes=(";", "#"))
         ini.read_string((self.folder / "etc/grafana/grafana.ini").read_text())
         assert ini["plugins"]["allow_loading_unsigned_plugins"] == ID
-        options = {f"GF_PLUGIN_{key.upper()}": self.here(text) for key, text in ini[f"plugin.{ID}"].items()}
+        options = {f"GF_PLUGIN_{key.upper()}": self.localized(text) for key, text in ini[f"plugin.{ID}"].items()}
         (file,) = (self.folder / "etc/grafana/provisioning/datasources").iterdir()
         (source,) = yaml.safe_load(file.read_text())["datasources"]
         assert source["type"] == ID
         assert (self.folder / "etc/grafana/provisioning/dashboards/ceems.yaml").is_file()
-        settings = json.loads(self.here(json.dumps(source["jsonData"])))
+        settings = json.loads(self.localized(json.dumps(source["jsonData"])))
         secrets = {name: self._expanded(text) for name, text in source.get("secureJsonData", {}).items()}
         program = self.folder / f"var/lib/grafana/plugins/{ID}/gpx_ceems_linux_amd64"
         async with running((str(program), "serve"), {**options, "HOME": str(self.folder)}) as plugin:
@@ -163,7 +163,7 @@ class Host:
         """Return what Grafana makes of `$__file{path}`."""
         match = re.fullmatch(r"\$__file\{(.*)\}", text)
         assert match is not None
-        return Path(self.here(match[1])).read_text().strip()
+        return Path(self.localized(match[1])).read_text().strip()
 
     def _write_zip(self, target: Path) -> None:
         plugin = self.folder / "plugin"

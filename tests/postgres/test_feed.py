@@ -199,9 +199,9 @@ def test_a_second_feeder_says_so(site: Path, server: Server, empty_database: str
         first.step()
         with pytest.raises(FedTwiceError, match="Another feeder is feeding site 'a' into this database"):
             once(site, server, empty_database)
-        told = run(site, server, empty_database, "--once")
-        assert told.returncode == 1
-        assert "Another feeder is feeding site 'a'" in told.stderr
+        refused = run(site, server, empty_database, "--once")
+        assert refused.returncode == 1
+        assert "Another feeder is feeding site 'a'" in refused.stderr
         waiting = subprocess.Popen(
             command(site, server, empty_database, "--once", "--wait", "--interval", "0.1"), stderr=subprocess.PIPE
         )
@@ -320,20 +320,20 @@ def test_a_server_that_goes_away(site: Path, writer: sqlite3.Connection, server:
 
 
 def test_says_what_stands_in_the_way(site: Path, server: Server, empty_database: str) -> None:
-    def told(*options: str) -> str:
+    def message(*options: str) -> str:
         done = run(site, server, empty_database, "--once", *options)
         assert done.returncode == 1, done.stderr
         return done.stderr
 
-    assert "does not answer" in told("--to", f"postgresql://postgres@127.0.0.1:{free_port()}/x")
-    assert "password" in told("--to", server.url(empty_database, "nobody"))
-    assert "--password-file" in told("--to", server.full_url(empty_database))
-    assert "no time zone 'Mars'" in told("--timezone", "Mars")
-    missing = told("--database", str(site.with_name("none.db")))
+    assert "does not answer" in message("--to", f"postgresql://postgres@127.0.0.1:{free_port()}/x")
+    assert "password" in message("--to", server.url(empty_database, "nobody"))
+    assert "--password-file" in message("--to", server.full_url(empty_database))
+    assert "no time zone 'Mars'" in message("--timezone", "Mars")
+    missing = message("--database", str(site.with_name("none.db")))
     assert "none.db" in missing
     server.run("CREATE SCHEMA ceems", "CREATE TABLE ceems.layout (version integer, kind text)", database=empty_database)
     server.run("INSERT INTO ceems.layout VALUES (0, 'local')", database=empty_database)
-    assert "have layout 0, and this program writes layout 1" in told()
+    assert "have layout 0, and this program writes layout 1" in message()
 
 
 def test_shows_metrics(site: Path, writer: sqlite3.Connection, server: Server, empty_database: str) -> None:

@@ -61,7 +61,7 @@ def _rows(frame: DecodedFrame, zone: tzinfo) -> Iterator[dict[str, object]]:
 
 
 def _json_value(value: object) -> object:
-    """Return a value that JSON has; bytes hold JSON, as Grafana's JSON fields do."""
+    """Return a value that JSON can represent; bytes are JSON text, as in Grafana's JSON fields."""
     if isinstance(value, bytes):
         return _json_value(json.loads(value))
     if isinstance(value, float) and not math.isfinite(value):

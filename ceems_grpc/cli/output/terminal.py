@@ -30,9 +30,9 @@ def open_console(*, record: bool = False) -> Console:
 
 @contextmanager
 def progress_bar(label: str) -> Iterator[Callable[[int, int], None] | None]:
-    """Show a bar on standard error while the body runs; it moves by calling what is given with (done, total).
+    """Show a bar on standard error while the body runs; calling the yielded function with (done, total) moves it.
 
-    Gives None, and shows nothing, where standard error is no terminal or rich is not installed.
+    Yields None and shows nothing if standard error is not a terminal or rich is not installed.
     """
     try:
         from rich.console import Console  # noqa: PLC0415 - of an extra

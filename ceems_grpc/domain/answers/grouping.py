@@ -87,7 +87,7 @@ def _description(group: ValueGroup) -> str:
 
 
 def _columns(by: Sequence[str], groups: Iterable[ValueGroup]) -> tuple[str, ...]:
-    """Return the columns of the table that are needed to tell the groups."""
+    """Return the columns of the table that determine the groups."""
     column_of = {group.name: group.column for group in groups}
     return tuple(dict.fromkeys(column_of.get(name, name) for name in by))
 

@@ -45,7 +45,7 @@ def check_groups(names: Iterable[str], *, values: bool = True) -> tuple[str, ...
 
 
 def value_groups(names: Sequence[str], classes: Sequence[Classes] = ()) -> tuple[ValueGroup, ...]:
-    """Return those of the groups that only units have. Classes of what is no such group are an error."""
+    """Return the groups that only units have. Classes of any other group are an error."""
     bounds = {each.key: _checked(each) for each in classes}
     for each in classes:
         if each.key not in names or not _is_in_object(each.key):

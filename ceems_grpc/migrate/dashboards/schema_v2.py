@@ -87,7 +87,7 @@ class ClassicView:
             part.original["vizConfig"] = config
 
     def _transformations(self, old: Any, steps: list[Json]) -> list[Json]:  # noqa: ANN401 - from the dashboard
-        """Return the transformations. One that stayed is not written anew, whatever it holds."""
+        """Return the transformations. One that did not change is not written again, whatever it contains."""
         left = [(classic_transformation(item), item) for item in objects(old)]
         found: list[Json] = []
         for step in steps:

@@ -118,7 +118,7 @@ def _has_choice(expression: Expression) -> bool:
 
 
 def _time_range(alias: str, expression: Expression, find: Callable[[str], QueryField]) -> Computed:
-    """Make the start or the end of a unit's time range, for links. Its values tell which of both it is."""
+    """Make the start or the end of a unit's time range, for links. Its values show which of the two it is."""
     expression = _without_now(expression)
     started, ended = _texts(expression, find, "started_at_ts"), _texts(expression, find, "ended_at_ts")
     if _agrees(expression, started, ended, lambda _start, end: end):

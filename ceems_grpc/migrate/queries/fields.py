@@ -54,7 +54,7 @@ class QueryField:
 
     @property
     def is_number(self) -> bool:
-        """Tell whether our field holds numbers."""
+        """Return whether the field holds numbers."""
         by_name = self.column.name.endswith("_ts")
         return by_name or self.column.kind in {Kind.COUNT, Kind.METRIC, Kind.DERIVED, Kind.ALLOCATION}
 

@@ -283,7 +283,7 @@ def _only_filled(texts: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _bad(texts: pa.ChunkedArray, values: list[pa.ChunkedArray]) -> pa.ChunkedArray:
-    """Tell which texts hold anything besides these values. Each key of a text has two quotes."""
+    """Return which texts hold anything besides these values. Each key of a text has two quotes."""
     present: Any = pa.chunked_array([pa.repeat(pa.scalar(0, pa.int32()), len(texts))])
     for value in values:
         present = pc.add(present, pc.fill_null(pc.is_finite(value), False).cast(pa.int32()))
