@@ -19,7 +19,7 @@ _RUNNING: Final = Outcome("RUN", 0, detail="0")
 
 
 @dataclass(frozen=True, slots=True)
-class Queue:
+class LsfQueue:
     """A queue: its hosts, what one host has, and its run limit."""
 
     name: str
@@ -32,9 +32,9 @@ class Queue:
 
 
 QUEUES: Final = (
-    Queue("normal", "lsf", 40, 48, 192, 0, 24),
-    Queue("short", "lsf", 40, 48, 192, 0, 2),
-    Queue("gpu", "lsfg", 6, 64, 512, 4, 24),
+    LsfQueue("normal", "lsf", 40, 48, 192, 0, 24),
+    LsfQueue("short", "lsf", 40, 48, 192, 0, 2),
+    LsfQueue("gpu", "lsfg", 6, 64, 512, 4, 24),
 )
 
 

@@ -31,7 +31,7 @@ _LABS: Final = ("lgeo", "lphys", "lbio", "lmath", "lchem", "linfo", "lmeca", "la
 
 
 @dataclass(frozen=True, slots=True)
-class User:
+class DemoUser:
     """A person: login name, numeric user and group id, and the group (laboratory) that Slurm reports."""
 
     name: str
@@ -44,7 +44,7 @@ class User:
 class Member:
     """A user in one project of one cluster; `activity` is the share of work relative to the other members."""
 
-    user: User
+    user: DemoUser
     project: str
     activity: float
 
@@ -58,7 +58,7 @@ class Member:
 class People:
     """Everybody at the centre, and the projects that each user works for, before any cluster limits them."""
 
-    users: tuple[User, ...]
+    users: tuple[DemoUser, ...]
     projects: tuple[str, ...]
     members: tuple[Member, ...]
 
@@ -96,16 +96,16 @@ def invent_people(random: Random, users: int) -> People:
     return People(people, projects, tuple(members))
 
 
-def _user(random: Random, number: int) -> User:
+def _user(random: Random, number: int) -> DemoUser:
     if number == 0:
-        return User(STAFF_USER, 1000, 100, "staff")
+        return DemoUser(STAFF_USER, 1000, 100, "staff")
     name = random.choice("abcdefghijklmnoprstvw") + _numbered(_SURNAMES, number - 1)
     lab = random.randrange(len(_LABS))
-    return User(name, 1000 + number, 200 + lab, _LABS[lab])
+    return DemoUser(name, 1000 + number, 200 + lab, _LABS[lab])
 
 
-def _service_user(project: str) -> User:
-    return User(f"{project}:{SERVICE_ACCOUNT}", 0, 0, "")
+def _service_user(project: str) -> DemoUser:
+    return DemoUser(f"{project}:{SERVICE_ACCOUNT}", 0, 0, "")
 
 
 def _numbered(names: Sequence[str], number: int) -> str:

@@ -14,7 +14,7 @@ from prometheus_client import Counter, Gauge
 
 from ceems_grpc.domain.answers.answer import Answer
 from ceems_grpc.domain.single_flight import SingleFlight
-from ceems_grpc.store.runtime.query_trace import Statement, mark_kept, merge, trace_query
+from ceems_grpc.store.runtime.query_trace import TracedStatement, mark_kept, merge, trace_query
 
 LIFETIME = 900.0  # seconds
 MOST_BYTES = 32 * 1024 * 1024
@@ -76,7 +76,7 @@ class UsageCache:
         self._reported = size
 
 
-_Kept = tuple[Answer, tuple[Statement, ...]]  # an answer, and the statements that made it
+_Kept = tuple[Answer, tuple[TracedStatement, ...]]  # an answer, and the statements that made it
 
 
 def _size(entry: _Kept) -> int:

@@ -22,7 +22,7 @@ class Default:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class VersionStep:
     """The changes from the previous version to ``version``."""
 
     version: int
@@ -30,7 +30,7 @@ class Step:
 
 
 STEPS = (
-    Step(
+    VersionStep(
         2,
         (
             Default("admin", before=False, after="auto"),

@@ -14,7 +14,7 @@ import msgspec
 from ceems_grpc.domain.questions.model import Classes, Filter, OrderBy, Selection
 from ceems_grpc.domain.questions.window import Window
 from ceems_grpc.grafana import Frame, FrameMeta, QueryStat
-from ceems_grpc.store.runtime.query_trace import QueryTrace, Statement
+from ceems_grpc.store.runtime.query_trace import QueryTrace, TracedStatement
 
 _LONGEST = 64 * 1024  # characters; every answer sends this text to the browser
 
@@ -124,13 +124,13 @@ def _origin(trace: QueryTrace) -> list[str]:
     return []
 
 
-def _block(statement: Statement) -> str:
+def _block(statement: TracedStatement) -> str:
     head = f"-- {statement.store} ({statement.engine}): {statement.rows} rows, {_milliseconds(statement.seconds)} ms"
     given = _parameters(statement)
     return "\n".join([head, *given, statement.text])
 
 
-def _parameters(statement: Statement) -> Sequence[str]:
+def _parameters(statement: TracedStatement) -> Sequence[str]:
     given = statement.parameters
     if not given:
         return ()

@@ -88,7 +88,7 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ApiCall:
     """One request to a route.
 
     ``parameters``: only those that the route takes. ``now``: seconds since the epoch.
@@ -128,5 +128,5 @@ class Call:
         return tuple(column.name for column in chosen.columns)
 
 
-Handler = Callable[[Call], Awaitable[ResourceResponse]]
+Handler = Callable[[ApiCall], Awaitable[ResourceResponse]]
 """Answers a call. Raises `QuestionError` and `StoreError`."""

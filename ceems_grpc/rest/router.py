@@ -10,7 +10,7 @@ from ceems_grpc.domain.service import Ceems
 from ceems_grpc.grafana import ResourceResponse
 from ceems_grpc.rest.parameters import Parameters, parse_query
 from ceems_grpc.rest.responses import error_response, failure_response
-from ceems_grpc.rest.route import Audience, Call, Route
+from ceems_grpc.rest.route import ApiCall, Audience, Route
 from ceems_grpc.rest.routes import ROUTES
 from ceems_grpc.store.errors import StoreError
 from ceems_grpc.store.runtime.cancellation import run_cancellable
@@ -57,7 +57,7 @@ class Api:
     async def _call(self, viewer: Viewer | None, route: Route, query: str) -> ResourceResponse:
         given = await _parsed(query) if route.reads_query else {}
         parameters = {name: values for name, values in given.items() if route.takes(name)}
-        return await route.handler(Call(self._ceems, viewer, route, parameters, self._ceems.now()))
+        return await route.handler(ApiCall(self._ceems, viewer, route, parameters, self._ceems.now()))
 
     async def _refuse(self, viewer: Viewer | None, route: Route, error: QuestionError) -> ResourceResponse:
         if error.type is ErrorType.BAD_DATA and route.audience is not Audience.ANYBODY:

@@ -12,7 +12,7 @@ from ceems_grpc.rest.handlers.units import units
 from ceems_grpc.rest.handlers.usage import current_stats, current_usage, global_stats, global_usage
 from ceems_grpc.rest.openapi import openapi_document
 from ceems_grpc.rest.responses import HEADERS
-from ceems_grpc.rest.route import Audience, Call, Content, Parameter, ParameterKind, Route
+from ceems_grpc.rest.route import ApiCall, Audience, Content, Parameter, ParameterKind, Route
 from ceems_grpc.rest.row_shapes import (
     CLUSTER_SHAPE,
     CURRENT_USAGE_SHAPE,
@@ -77,7 +77,7 @@ def _suggestions(kind: SuggestionKind) -> Route:
     )
 
 
-async def _openapi(call: Call) -> ResourceResponse:
+async def _openapi(call: ApiCall) -> ResourceResponse:
     return ResourceResponse(200, HEADERS, _document())
 
 

@@ -24,7 +24,7 @@ from ceems_grpc.pb import pluginv2_pb2 as pb
 from ceems_grpc.rest.router import Api
 from ceems_grpc.store.duckdb import reader as mirror_reader
 from ceems_grpc.store.duckdb.store import MirroredStore
-from ceems_grpc.store.runtime.query_trace import Statement, record
+from ceems_grpc.store.runtime.query_trace import TracedStatement, record
 from ceems_grpc.store.sqlite import reader as sqlite_reader
 from ceems_grpc.store.sqlite.connections import ConnectionPool
 from tests.support.mirrors import NOW, following
@@ -79,9 +79,9 @@ def counting(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], Cost]]:
 
         return call
 
-    statements: list[Statement] = []
+    statements: list[TracedStatement] = []
 
-    def recorded(*given: Any) -> Statement:
+    def recorded(*given: Any) -> TracedStatement:
         statement = record(*given)
         statements.extend([statement] if _counted.get() else [])
         return statement

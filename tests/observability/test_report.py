@@ -21,7 +21,7 @@ from ceems_grpc.panels.answers import Panels
 from ceems_grpc.panels.report import Times, describe, executed_text, query_stats
 from ceems_grpc.store.runtime.admission import Lane, Queue
 from ceems_grpc.store.runtime.cost import CostClass
-from ceems_grpc.store.runtime.query_trace import QueryTrace, Statement, of_source, record, trace_query, waiting
+from ceems_grpc.store.runtime.query_trace import QueryTrace, TracedStatement, of_source, record, trace_query, waiting
 from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.support.mirrors import ZONE, following, make_site
 from tests.support.places import SYNTHETIC
@@ -199,5 +199,5 @@ def test_every_question_can_be_described(question: UnitsQuestion) -> None:
 
 
 def test_parameters_by_name_are_shown() -> None:
-    trace = QueryTrace([Statement("site", "postgres", "SELECT :a", {"a": "b"})])
+    trace = QueryTrace([TracedStatement("site", "postgres", "SELECT :a", {"a": "b"})])
     assert "-- parameters: a = 'b'" in executed_text("x", trace, statements=True)

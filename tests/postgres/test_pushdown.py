@@ -36,7 +36,7 @@ from ceems_grpc.store.plan import (
 )
 from ceems_grpc.store.postgres.connection import Address, PostgresConnection
 from ceems_grpc.store.postgres.store import PostgresStore
-from ceems_grpc.store.runtime.query_trace import Statement, trace_query
+from ceems_grpc.store.runtime.query_trace import TracedStatement, trace_query
 from tests.support.compare import check_same
 from tests.support.mirrors import NOW, ZONE
 from tests.support.plans import Plan, ask
@@ -116,7 +116,7 @@ async def nodes_of(coordinator: Server, database: str, plan: Plan) -> list[dict[
         await store.close()
 
 
-def explained(connection: PostgresConnection, statement: Statement) -> dict[str, Any]:
+def explained(connection: PostgresConnection, statement: TracedStatement) -> dict[str, Any]:
     """Return the query plan of a statement."""
     parameters = [list(value) if isinstance(value, tuple) else value for value in statement.parameters]
     rows = connection.fetch(f"EXPLAIN (VERBOSE, FORMAT JSON) {statement.text}", parameters)

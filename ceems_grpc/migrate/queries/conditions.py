@@ -48,7 +48,7 @@ class _Comparison:
 
 
 @dataclass(slots=True)
-class Conditions:
+class RewrittenFilters:
     """Rewritten filters: ``filters`` of the query, and ``steps``, which are transformations of the panel."""
 
     filters: list[Json] = field(default_factory=list)
@@ -84,12 +84,12 @@ def _constant(text: str) -> Literal:
         return Literal(text)
 
 
-def read_conditions(query_type: str, expression: Expression, find: Callable[[str], QueryField]) -> Conditions:
+def read_conditions(query_type: str, expression: Expression, find: Callable[[str], QueryField]) -> RewrittenFilters:
     """Turn an expression into filters. ``find`` returns the field for a column's name or display text.
 
     Numbers of usage are compared after summing. Only the panel can do that, so these filters become a transformation.
     """
-    conditions = Conditions()
+    conditions = RewrittenFilters()
     after: list[_Comparison] = []
     for part in _parts(expression, "&&"):
         either = [_comparison(inner, find) for inner in _parts(part, "||")]

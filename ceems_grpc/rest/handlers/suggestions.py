@@ -9,13 +9,13 @@ from ceems_grpc.domain.answers.suggestions import Suggestion, SuggestionKind, Su
 from ceems_grpc.grafana import ResourceResponse
 from ceems_grpc.rest.parameters import as_admin, count, first
 from ceems_grpc.rest.responses import rows_response
-from ceems_grpc.rest.route import Call, Handler
+from ceems_grpc.rest.route import ApiCall, Handler
 
 
 def suggestions(kind: SuggestionKind) -> Handler:
     """Return the handler that responds with suggestions of one kind."""
 
-    async def handler(call: Call) -> ResourceResponse:
+    async def handler(call: ApiCall) -> ResourceResponse:
         given = call.parameters
         question = SuggestQuestion(
             kind,

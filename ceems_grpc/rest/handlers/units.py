@@ -11,7 +11,7 @@ from ceems_grpc.grafana import ResourceResponse
 from ceems_grpc.rest.json_shapes import batch_json, with_new_columns
 from ceems_grpc.rest.parameters import first, flag
 from ceems_grpc.rest.responses import BEFORE_ROWS, HEADERS, after_rows, rows_response
-from ceems_grpc.rest.route import Call
+from ceems_grpc.rest.route import ApiCall
 from ceems_grpc.rest.row_shapes import UNIT_SHAPE
 from ceems_grpc.schema import Table, column_named, is_new_column
 from ceems_grpc.store.columnar.json_rows import JsonText
@@ -21,7 +21,7 @@ _ROWS_A_PART = 2048
 _BYTES_A_PART = 128 * 1024  # a larger message is held up until its reader has taken half of it
 
 
-async def units(call: Call) -> ResourceResponse:
+async def units(call: ApiCall) -> ResourceResponse:
     """Respond with units, part by part. With uuids, the window does not matter."""
     given = call.parameters
     fields = call.fields

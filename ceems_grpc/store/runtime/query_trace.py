@@ -18,7 +18,7 @@ Parameters = Sequence[object] | Mapping[str, object]
 
 
 @dataclass(slots=True)
-class Statement:
+class TracedStatement:
     """A statement that ran: its store, engine and text, its start (``began``, Unix time) and its duration in seconds.
 
     ``store`` is "mirror", "database" or "server", after the name of the source if there are several. ``parameters`` are
@@ -48,11 +48,11 @@ class QueryTrace:
     statements that computed a cached or shared answer.
     """
 
-    statements: list[Statement] = field(default_factory=list)
+    statements: list[TracedStatement] = field(default_factory=list)
     waited: float = 0.0
     kept_for: float | None = None
     shared: bool = False
-    earlier: list[Statement] = field(default_factory=list)
+    earlier: list[TracedStatement] = field(default_factory=list)
 
     @property
     def stores(self) -> tuple[str, ...]:
@@ -90,13 +90,13 @@ def of_source(name: str) -> Iterator[None]:
         _source.reset(token)
 
 
-def record(store: str, engine: str, text: str, parameters: Parameters = ()) -> Statement:
-    """Record a statement that starts now. The caller reports its progress by `Statement.ran`."""
+def record(store: str, engine: str, text: str, parameters: Parameters = ()) -> TracedStatement:
+    """Record a statement that starts now. The caller reports its progress by `TracedStatement.ran`."""
     trace = _current.get()
     if trace is None:
-        return Statement(store, engine, text, ())
+        return TracedStatement(store, engine, text, ())
     source = _source.get()
-    recorded = Statement(f"{source} {store}" if source else store, engine, text, _short(parameters))
+    recorded = TracedStatement(f"{source} {store}" if source else store, engine, text, _short(parameters))
     trace.statements.append(recorded)
     return recorded
 
@@ -131,7 +131,7 @@ def merge(other: QueryTrace, *, shared: bool = False) -> None:
     trace.kept_for = other.kept_for if trace.kept_for is None else trace.kept_for
 
 
-def mark_kept(seconds: float, statements: Sequence[Statement]) -> None:
+def mark_kept(seconds: float, statements: Sequence[TracedStatement]) -> None:
     """Record that the answer comes from a cache, its age in seconds, and the statements that computed it."""
     trace = _current.get()
     if trace is not None:
