@@ -4,12 +4,9 @@ Every store of such columns (the mirror, PostgreSQL) gets them from here, so tha
 """
 
 import json
-import queue
-import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
-from datetime import datetime, tzinfo
-from typing import Any, TypeVar
+from datetime import tzinfo
+from typing import Any
 
 import duckdb
 import msgspec
@@ -32,17 +29,16 @@ from ceems_grpc.store.columnar.layout import (
     text,
 )
 from ceems_grpc.store.columnar.metric_codes import Told, take_apart, tell
+from ceems_grpc.store.columnar.moments import Moments
 from ceems_grpc.store.columnar.values import is_usable, usable
 from ceems_grpc.store.plan import Table
 
 _FEW = 4_096
 _MOST_KEYS = 2_000
-_DAY = 86_400
 _NUMBER = r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?"
 _KEY = r'"[^"\\\x00-\x1f]*"'
 _REGULAR = rf"\{{({_KEY}: ?{_NUMBER}(, ?{_KEY}: ?{_NUMBER})*)\}}"
 _EMPTY = pa.array(EMPTY_OBJECTS)
-_Item = TypeVar("_Item")
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "memory_limit": "256MB",
     "threads": 1,
@@ -71,7 +67,7 @@ class TypedRows:
         self._duck = duckdb.connect(config=_CONFIG) if duck is None else duck
         self._table = table
         self._layout = layout
-        self._moments = _Moments(zone)
+        self._moments = Moments(zone)
         # The most bytes of a row that fit on one leaf page; see section 1.6 of https://www.sqlite.org/fileformat2.html
         self._page = page_size - 35 - 255
 
@@ -302,88 +298,3 @@ def _lists(texts: pa.ChunkedArray) -> pa.ChunkedArray:
         return pa.chunked_array([pa.array(map(_texts.decode, texts.to_pylist()), pa.list_(pa.string()))])
     except (msgspec.DecodeError, UnicodeError) as error:
         raise CannotMirrorError(f"a list holds texts that are none: {error}") from error
-
-
-@contextmanager
-def ahead(source: Iterable[_Item]) -> Iterator[Iterator[_Item]]:
-    """Run a source in a thread of its own, one item ahead of the consumer. The thread ends before the context does."""
-    done = object()
-    items: queue.Queue[Any] = queue.Queue(1)
-    stopped = threading.Event()
-
-    def put(item: object) -> bool:
-        while not stopped.is_set():
-            with suppress(queue.Full):
-                items.put(item, timeout=0.1)
-                return True
-        return False
-
-    def run() -> None:
-        try:
-            for item in source:
-                if not put(item):
-                    return
-        except BaseException as error:  # the consumer raises it
-            put(error)
-        put(done)
-
-    def take() -> Iterator[_Item]:
-        while (item := items.get()) is not done:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    try:
-        yield take()
-    finally:
-        stopped.set()
-        thread.join()
-
-
-class _Moments:
-    """Converts local texts to moments, by the rule of `local_time.moment_of`."""
-
-    def __init__(self, zone: tzinfo) -> None:
-        self._zone = zone
-        self._known: dict[str, tuple[int | None, int | None, bool]] = {}
-
-    def of(
-        self, texts: pa.ChunkedArray, ended_ms: pa.ChunkedArray | None
-    ) -> tuple[pa.ChunkedArray, pa.ChunkedArray, bool]:
-        """Return the moments, the starts of their UTC days, and whether the texts sort in the order of the moments."""
-        encoded = texts.combine_chunks().dictionary_encode()
-        if isinstance(encoded, pa.ChunkedArray):
-            encoded = encoded.combine_chunks()
-        found = [self._moment(text) for text in encoded.dictionary.to_pylist()]
-        first = pc.take(pa.array([item[0] for item in found], pa.int64()), encoded.indices)
-        second = pc.take(pa.array([item[1] for item in found], pa.int64()), encoded.indices)
-        moments = first
-        if ended_ms is not None:
-            later = pc.greater(pc.divide(ended_ms.combine_chunks(), 1000), first)
-            moments = pc.if_else(pc.fill_null(later, False), second, first)
-        days = pc.multiply(pc.divide(first, _DAY), _DAY)
-        return moments, days, all(item[2] for item in found)
-
-    def _moment(self, text: str) -> tuple[int | None, int | None, bool]:
-        known = self._known.get(text)
-        if known is None:
-            if len(self._known) > 200_000:
-                self._known.clear()
-            known = self._known[text] = self._work_out(text)
-        return known
-
-    def _work_out(self, text: str) -> tuple[int | None, int | None, bool]:
-        if not text:
-            return None, None, True
-        try:
-            naive = datetime.fromisoformat(text)
-        except ValueError:
-            return None, None, False
-        if naive.tzinfo is not None or naive.isoformat() != text or len(text) != 19:
-            return None, None, False
-        first, second = (int(naive.replace(tzinfo=self._zone, fold=fold).timestamp()) for fold in (0, 1))
-        if first < 0:  # such texts do not sort in the order of the moments
-            return None, None, False
-        return first, second, first <= second  # texts in an hour that the clocks skip do not sort so either

@@ -9,8 +9,9 @@ import duckdb
 import pyarrow as pa
 
 from ceems_grpc.store.columnar.layout import COLUMN_LAYOUT_VERSION, Meta
-from ceems_grpc.store.columnar.typed_rows import TypedRows, ahead
+from ceems_grpc.store.columnar.typed_rows import TypedRows
 from ceems_grpc.store.columnar.zone_text import zone_of_text
+from ceems_grpc.store.follow.ahead import ahead
 from ceems_grpc.store.follow.target import NewTarget
 from ceems_grpc.store.plan import Table
 from ceems_grpc.store.sqlite.source_rows import Rows, consistent_version, read_layout
