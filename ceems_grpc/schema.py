@@ -80,6 +80,7 @@ class Unit(StrEnum):
     KWH_PER_HOUR = "kWh/h"
     GRAMS_PER_HOUR = "g/h"
     MOMENT = "moment"
+    CHANGE = "% change"  # of a value against an earlier one: any number, also below 0 and above 100
 
 
 class Aggregation(StrEnum):

@@ -102,6 +102,7 @@ def _query(options: argparse.Namespace) -> dict[str, Any]:
         "limit": options.limit,
         "step": options.step,
         "source": options.source,
+        "compare": options.compare,
         **{key: [part.strip() for part in value.split(",")] for key, value in lists.items() if value is not None},
     }
     if not options.query:

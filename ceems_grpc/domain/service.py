@@ -4,7 +4,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Hashable, Iterable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import timedelta, tzinfo
 from typing import Any, TypeVar, cast
 
 import pyarrow as pa
@@ -44,7 +44,7 @@ from ceems_grpc.store.runtime.cost import CostClass
 from ceems_grpc.store.runtime.query_trace import QueryTrace, merge, trace_query
 
 _MOST_BYTES_AT_ONCE = 8 * 1024 * 1024  # of the text of a small question's units; more is read ahead bit by bit
-_Limited = TypeVar("_Limited", UnitsQuestion, UsageQuestion, StatsQuestion, DirectoryQuestion)
+_Limited = TypeVar("_Limited", bound=UnitsQuestion | UsageQuestion | StatsQuestion | DirectoryQuestion)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class Ceems:
         """Return units as a table; see `units.units_table`."""
         check_limits(question)
         self._check_units(question)
-        limited = self._limit(question)
+        limited = self.limited(question)
         return await self._once(viewer, limited, lambda access: units.units_table(access, limited, self.now()))
 
     def units_stream(
@@ -110,7 +110,7 @@ class Ceems:
             self._check_units(question)
             cost = await self._cost(viewer, question)
             async with self._queue.turn(cost), self._access(viewer, question.admin) as access:
-                async for batch in units.units_batches(access, self._limit(question), timezone, warnings):
+                async for batch in units.units_batches(access, self.limited(question), timezone, warnings):
                     yield batch
                 warnings.extend(missing.sentence for missing in missing_of(access.reader))
 
@@ -149,7 +149,7 @@ class Ceems:
         """Return the rows of a small question as text; None if it is large, or cannot be answered in one thread."""
         check_limits(question)
         self._check_units(question)
-        limited, cost = self._limit(question), await self._cost(viewer, question)
+        limited, cost = self.limited(question), await self._cost(viewer, question)
         if cost is not CostClass.SMALL or not isinstance(self.store, ReadsInOneThread):
             return None
 
@@ -198,12 +198,13 @@ class Ceems:
         async with self._queue.turn(CostClass.SMALL):
             await self._soon(work)
 
-    async def usage(self, viewer: Viewer | None, question: UsageQuestion) -> Answer:
-        """Return usage; see `usage.usage`."""
-        check_limits(question)
-        if question.mode is Mode.CURRENT:
-            self._check(question.window)
-        limited = usage.normalize(self._limit(question))
+    async def usage(self, viewer: Viewer | None, question: UsageQuestion, *, whole: bool = False) -> Answer:
+        """Return usage; see `usage.usage`. ``whole``: part of a question that is checked, and limited afterwards."""
+        if not whole:
+            check_limits(question)
+            if question.mode is Mode.CURRENT:
+                self.check_window(question.window)
+        limited = usage.normalize(question if whole else self.limited(question))
 
         async def begin() -> _UsageBegun:
             before = await self._version()
@@ -237,24 +238,38 @@ class Ceems:
 
         return await self._usage.get(begun.key, work)
 
-    async def usage_over_time(self, viewer: Viewer | None, question: UsageOverTimeQuestion) -> tuple[Answer, TimeSteps]:
-        """Return usage per time step; see `usage.usage_over_time`."""
-        check_limits(question)
-        self._check(question.window)
+    async def usage_over_time(
+        self, viewer: Viewer | None, question: UsageOverTimeQuestion, *, whole: bool = False
+    ) -> tuple[Answer, TimeSteps]:
+        """Return usage per time step; see `usage.usage_over_time`. ``whole``: as in `usage`."""
+        if not whole:
+            check_limits(question)
+            self.check_window(question.window)
         return await self._once(viewer, question, lambda a: usage.usage_over_time(a, question))
 
-    async def stats(self, viewer: Viewer | None, question: StatsQuestion) -> Answer:
-        """Return the numbers of units, projects and users; see `stats.stats`."""
-        check_limits(question)
-        if question.mode is Mode.CURRENT:
-            self._check(question.window)
-        limited = self._limit(question)
+    async def stats(self, viewer: Viewer | None, question: StatsQuestion, *, whole: bool = False) -> Answer:
+        """Return the numbers of units, projects and users; see `stats.stats`. ``whole``: as in `usage`."""
+        if not whole:
+            check_limits(question)
+            if question.mode is Mode.CURRENT:
+                self.check_window(question.window)
+        limited = question if whole else self.limited(question)
         return await self._once(viewer, limited, lambda access: stats.stats(access, limited))
+
+    async def site_zone(self) -> tzinfo:
+        """Return the time zone in which the site writes its local times."""
+
+        async def work() -> tzinfo:
+            async with self._read() as reader:
+                return reader.zone
+
+        async with self._queue.turn(CostClass.SMALL):
+            return await self._soon(work)
 
     async def directory(self, viewer: Viewer | None, question: DirectoryQuestion) -> Answer:
         """Return users, projects, clusters or administrators; see `directory.directory`."""
         check_limits(question)
-        limited = self._limit(question)
+        limited = self.limited(question)
         return await self._once(viewer, limited, lambda access: directory.directory(access, limited))
 
     async def verify(self, viewer: Viewer | None, question: VerifyQuestion) -> None:
@@ -353,12 +368,14 @@ class Ceems:
 
     def _check_units(self, question: UnitsQuestion) -> None:
         if not question.uuids:
-            self._check(question.window)
+            self.check_window(question.window)
 
-    def _check(self, window: Window) -> None:
+    def check_window(self, window: Window) -> None:
+        """Raise the API's error for a window that is longer than the longest."""
         check_window(window, self.limits.max_window)
 
-    def _limit(self, question: _Limited) -> _Limited:
+    def limited(self, question: _Limited) -> _Limited:
+        """Return the question with the most rows that it and the limits allow."""
         limits = [limit for limit in (question.limit, self.limits.rows) if limit is not None]
         return replace(question, limit=min(limits)) if limits else question
 

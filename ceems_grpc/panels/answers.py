@@ -5,7 +5,9 @@ from dataclasses import replace
 
 from ceems_grpc.domain.answers.answer import Answer
 from ceems_grpc.domain.answers.usage import groups_of
+from ceems_grpc.domain.compared import compared, compared_over_time
 from ceems_grpc.domain.questions.model import (
+    Comparison,
     DirectoryQuestion,
     StatsQuestion,
     UnitsQuestion,
@@ -13,13 +15,14 @@ from ceems_grpc.domain.questions.model import (
     UsageQuestion,
     Viewer,
 )
+from ceems_grpc.domain.questions.steps import TimeSteps
 from ceems_grpc.domain.questions.window import Window, clamp_to_dates
 from ceems_grpc.domain.service import Ceems
 from ceems_grpc.grafana.backend.query import DataQuery
 from ceems_grpc.grafana.data.frame import Frame
 from ceems_grpc.panels.frames import numeric_frame, series_frames, table_frame
 from ceems_grpc.panels.query_keys import unknown_keys
-from ceems_grpc.panels.query_model import QueryModel, QueryType, TableQuestion, question_of, read_query
+from ceems_grpc.panels.query_model import QueryModel, QueryType, TableQuestion, comparison_of, question_of, read_query
 from ceems_grpc.panels.report import Times, reported
 from ceems_grpc.store.runtime.cancellation import run_cancellable
 from ceems_grpc.telemetry.questions import counted
@@ -45,23 +48,34 @@ class Panels:
             clamp_to_dates(query.time_range.start_ms // 1000), clamp_to_dates(query.time_range.end_ms // 1000)
         )
         question = question_of(model, kind, window)
+        comparison = comparison_of(model, kind, question)
         with counted(kind) as trace:
             if isinstance(question, UsageOverTimeQuestion):
-                answer, steps = await self._ceems.usage_over_time(viewer, question)
+                answer, steps = await self._over_time(viewer, question, comparison)
                 answer = answer.with_warnings(unknown)
                 answered = time.perf_counter()
                 groups, wide = question.group_by, shape == "wide"
                 frames = await run_cancellable(lambda: series_frames(kind, answer, groups, steps, wide=wide))
             else:
                 question = _with_labels(question) if shape == "numeric" else question
-                answer = (await self._ask(viewer, question)).with_warnings(unknown)
+                answer = (await self._ask(viewer, question, comparison)).with_warnings(unknown)
                 answered = time.perf_counter()
                 frame = numeric_frame if shape == "numeric" else table_frame
                 frames = [await answer.written(lambda whole: frame(kind, whole))]
         now = time.perf_counter()
-        return reported(frames, kind, question, trace, Times(now - began, now - answered), statements=statements)
+        described = comparison or question
+        return reported(frames, kind, described, trace, Times(now - began, now - answered), statements=statements)
 
-    async def _ask(self, viewer: Viewer | None, question: TableQuestion) -> Answer:
+    async def _over_time(
+        self, viewer: Viewer | None, question: UsageOverTimeQuestion, comparison: Comparison | None
+    ) -> tuple[Answer, TimeSteps]:
+        if comparison is not None:
+            return await compared_over_time(self._ceems, viewer, comparison)
+        return await self._ceems.usage_over_time(viewer, question)
+
+    async def _ask(self, viewer: Viewer | None, question: TableQuestion, comparison: Comparison | None) -> Answer:
+        if comparison is not None and isinstance(question, UsageQuestion | StatsQuestion):
+            return await compared(self._ceems, viewer, replace(comparison, question=question))
         match question:
             case UnitsQuestion():
                 return await self._ceems.units(viewer, question)

@@ -26,6 +26,7 @@ UNITS: dict[Unit, str] = {
     Unit.KWH_PER_HOUR: "suffix: kWh/h",
     Unit.GRAMS_PER_HOUR: "suffix: g/h",
     Unit.MOMENT: "dateTimeAsIso",
+    Unit.CHANGE: "percent",
 }
 """Grafana's unit ids, see valueFormats/categories.ts of @grafana/data."""
 

@@ -11,6 +11,7 @@ from ceems_grpc.domain.questions.limits import MOST_FILTERS, MOST_GROUPS, MOST_V
 from ceems_grpc.domain.questions.model import (
     AsAdmin,
     Classes,
+    Comparison,
     Directory,
     DirectoryQuestion,
     Filter,
@@ -23,6 +24,7 @@ from ceems_grpc.domain.questions.model import (
     UsageOverTimeQuestion,
     UsageQuestion,
 )
+from ceems_grpc.domain.questions.period import Period
 from ceems_grpc.domain.questions.steps import TimeStep
 from ceems_grpc.domain.questions.window import Window
 from ceems_grpc.panels.query_versions import OLDEST, check_version, default_of
@@ -96,6 +98,7 @@ class QueryModel(msgspec.Struct, rename="camel"):
     order_by: Texts = []
     limit: Annotated[int, msgspec.Meta(ge=1)] | None = None
     timezone: str = ""
+    compare: Literal["", "previous", "year"] = ""
     format: Format = ""
 
     def shape(self, query_type: QueryType) -> Format:
@@ -193,6 +196,15 @@ def question_of(model: QueryModel, kind: QueryType, window: Window) -> Question:
             return StatsQuestion(window, mode, selection, fields, order, model.limit, admin)
         case "users" | "projects" | "clusters":
             return DirectoryQuestion(Directory(kind), selection, fields, order, model.limit, admin)
+
+
+def comparison_of(model: QueryModel, kind: QueryType, question: Question) -> Comparison | None:
+    """Return the comparison that a query asks for with its question; None where it asks for none."""
+    if not model.compare:
+        return None
+    if isinstance(question, UnitsQuestion | DirectoryQuestion):
+        raise bad_data(f"compare does not go with {kind}: use usage, stats or usage-over-time")
+    return Comparison(question, Period(model.compare), query_zone(model.timezone))
 
 
 def _source_of_steps(model: QueryModel) -> Source:

@@ -11,7 +11,15 @@ from enum import Enum
 
 import msgspec
 
-from ceems_grpc.domain.questions.model import Classes, Filter, OrderBy, Selection
+from ceems_grpc.domain.questions.model import (
+    Classes,
+    Filter,
+    OrderBy,
+    Selection,
+    StatsQuestion,
+    UsageOverTimeQuestion,
+    UsageQuestion,
+)
 from ceems_grpc.domain.questions.window import Window
 from ceems_grpc.grafana import Frame, FrameMeta, QueryStat
 from ceems_grpc.store.runtime.query_trace import QueryTrace, TracedStatement
@@ -85,7 +93,7 @@ def describe(kind: str, question: object) -> str:
 def _asked(question: object) -> Iterable[tuple[str, object]]:
     for field in fields(question):  # type: ignore[arg-type]  # all questions are dataclasses
         value = getattr(question, field.name)
-        if isinstance(value, Selection):
+        if isinstance(value, Selection | UsageQuestion | StatsQuestion | UsageOverTimeQuestion):
             yield from _asked(value)
         elif isinstance(value, Enum) or (value is not None and value is not False and value != ()):
             yield field.name, value

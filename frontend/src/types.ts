@@ -6,6 +6,7 @@ export type QueryType = 'units' | 'usage' | 'usage-over-time' | 'stats' | 'users
 export type Mode = 'current' | 'global';
 export type Format = 'table' | 'numeric' | 'wide' | 'multi';
 export type Source = 'units' | 'prorated' | 'daily';
+export type Period = 'previous' | 'year';
 export type Step = 'hour' | 'day' | 'week' | 'month';
 
 /** Query as an administrator: yes, no, or if the user is one. */
@@ -58,6 +59,8 @@ export interface CeemsQuery extends DataQuery {
   limit?: number | string;
   /** An IANA name; `$__timezone` is the dashboard's. */
   timezone?: string;
+  /** The earlier time range that is shown too; docs/query.md, "Comparison". */
+  compare?: Period | (string & {});
   format?: Format | (string & {});
   /** Used only in the browser: whether answers follow the database through Grafana Live. */
   live?: boolean | string;

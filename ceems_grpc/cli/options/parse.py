@@ -11,6 +11,7 @@ from ceems_grpc.cli.options.server import add_options as add_server_options
 QUERY_TYPES = ("units", "usage", "stats", "users", "projects", "clusters", "usage-over-time")
 SOURCES = ("units", "prorated", "daily")
 STEPS = ("hour", "day", "week", "month")
+PERIODS = ("previous", "year")
 FORMATS = ("table", "plot", "csv", "json")
 
 _QUERY_HELP = """\
@@ -114,6 +115,11 @@ def _query(parser: argparse.ArgumentParser) -> None:
         help="what usage is summed from: whole units, their share of the time range, or days",
     )
     question.add_argument("--step", choices=STEPS, help="usage-over-time: length of a step (default day)")
+    question.add_argument(
+        "--compare",
+        choices=PERIODS,
+        help="usage, usage-over-time, stats: also the time range before, or the same one a year earlier",
+    )
     question.add_argument("--order-by", metavar="A,B", help="sort; '-' before a name for descending (--order-by=-A)")
     question.add_argument("--limit", type=int, metavar="N", help="maximum number of rows (default 50 in tables)")
     asker = parser.add_argument_group("user")

@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Literal
 from zoneinfo import ZoneInfo
 
+from ceems_grpc.domain.questions.period import Period
 from ceems_grpc.domain.questions.steps import TimeStep
 from ceems_grpc.domain.questions.window import Window
 
@@ -148,6 +149,18 @@ class StatsQuestion:
     limit: int | None = None
     admin: AsAdmin = False
     every_row: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A question, and the earlier time range that it is asked about too.
+
+    ``zone``: in which whole days and months are told; None means that of the steps, or else the site's.
+    """
+
+    question: UsageQuestion | StatsQuestion | UsageOverTimeQuestion
+    period: Period
+    zone: ZoneInfo | None = None
 
 
 class Directory(StrEnum):

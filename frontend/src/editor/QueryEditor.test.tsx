@@ -261,6 +261,12 @@ describe('the rest', () => {
     expect(screen.getByText("None: data source's")).toBeInTheDocument();
   });
 
+  it('compares with an earlier time range, in the time zone of the dashboard', async () => {
+    const { user, current } = edit({ queryType: 'usage', groupBy: ['project'] });
+    await choose(user, 'Compare with', 'A year earlier');
+    expect(current()).toMatchObject({ compare: 'year', timezone: '$__timezone' });
+  });
+
   it('offers steps and time zones only where usage is counted by them', () => {
     edit({ queryType: 'usage' });
     expect(screen.queryByLabelText('Step')).not.toBeInTheDocument();

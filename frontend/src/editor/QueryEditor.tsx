@@ -10,6 +10,7 @@ import { SuggestingDataSource, SuggestionScope } from '../suggestions/suggestion
 import { CeemsOptions, CeemsQuery, QueryType } from '../types';
 import { AdminSelect } from '../fields/AdminSelect';
 import { AnswerRow } from './AnswerRow';
+import { CompareSelect } from './CompareSelect';
 import { ConditionsEditor } from '../fields/ConditionsEditor';
 import { LiveSwitch, ModeRadio, RunningSwitch } from './QueryFlags';
 import { RowFilters } from '../fields/RowFilters';
@@ -85,6 +86,9 @@ export function QueryEditor({ datasource, query: stored, onChange, onRunQuery, a
         {has('step') && <StepFields query={query} alerting={alerting} onChange={set} />}
         {has('source') && query.mode !== 'global' && (
           <SourceSelect overTime={has('step')} value={query.source} onChange={(source) => set({ source })} />
+        )}
+        {has('compare') && query.mode !== 'global' && !live && (
+          <CompareSelect query={query} alerting={alerting} onChange={set} />
         )}
       </EditorRow>
       <EditorRow>

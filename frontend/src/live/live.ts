@@ -37,7 +37,7 @@ export const CONFIRM = 30_000; // milliseconds
 
 /** Whether a query asks for answers that follow the database. */
 export function isLive(query: CeemsQuery): boolean {
-  return query.live === true && queryTypeInfo(query.queryType).parts.includes('live');
+  return query.live === true && !query.compare && queryTypeInfo(query.queryType).parts.includes('live');
 }
 
 /** The login whose channels this page may listen to; undefined where Grafana Live is off or nobody is signed in. */

@@ -25,6 +25,9 @@ export function describeQuery(query: CeemsQuery): string {
   if (info.parts.includes('step') && query.step) {
     what.push(`per ${query.step}`);
   }
+  if (info.parts.includes('compare') && query.compare) {
+    what.push(query.compare === 'year' ? 'against a year earlier' : 'against the time range before');
+  }
   if (info.parts.includes('timezone') && query.timezone) {
     what.push(`in ${query.timezone === DASHBOARD_TIMEZONE ? "the dashboard's time zone" : query.timezone}`);
   }

@@ -8,6 +8,7 @@ const PARTS = [
   'step',
   'source',
   'timezone',
+  'compare',
   'filters',
   'groupBy',
   'classes',
@@ -49,7 +50,18 @@ export const QUERY_TYPES: Record<QueryType, QueryTypeInfo> = {
     sentence:
       'Sums and weighted averages of time, energy and emissions: one row per group, or one row over everything.',
     lists: ['clusters', 'resourceManagers', 'projects', 'users'],
-    parts: ['mode', 'source', 'filters', 'groupBy', 'classes', 'exactGroupBy', 'orderBy', 'limit'],
+    parts: [
+      'mode',
+      'source',
+      'timezone',
+      'compare',
+      'filters',
+      'groupBy',
+      'classes',
+      'exactGroupBy',
+      'orderBy',
+      'limit',
+    ],
     formats: ['table', 'numeric'],
     adHocColumns: 'any',
   },
@@ -57,7 +69,7 @@ export const QUERY_TYPES: Record<QueryType, QueryTypeInfo> = {
     label: 'Usage over time',
     sentence: 'Usage per hour, day, week or month: one time series per group.',
     lists: ['clusters', 'resourceManagers', 'projects', 'users'],
-    parts: ['step', 'source', 'timezone', 'filters', 'groupBy', 'classes'],
+    parts: ['step', 'source', 'timezone', 'compare', 'filters', 'groupBy', 'classes'],
     formats: ['wide', 'multi'],
     adHocColumns: 'any',
   },
@@ -67,7 +79,7 @@ export const QUERY_TYPES: Record<QueryType, QueryTypeInfo> = {
     liveSentence:
       'How many units, projects and users each cluster has within the last 24 hours, or over all time. For administrators.',
     lists: ['clusters', 'resourceManagers'],
-    parts: ['mode', 'live', 'filters', 'orderBy', 'limit'],
+    parts: ['mode', 'live', 'timezone', 'compare', 'filters', 'orderBy', 'limit'],
     formats: ['table', 'numeric'],
     adHocColumns: ['cluster_id', 'resource_manager'],
   },
@@ -132,6 +144,9 @@ export function changeQueryType(query: CeemsQuery, queryType: QueryType): CeemsQ
   }
   for (const part of PARTS.filter((name) => !info.parts.includes(name))) {
     delete next[part];
+  }
+  if (!info.parts.includes('step') && !next.compare) {
+    delete next.timezone;
   }
   if (!info.formats.some((format) => format === next.format)) {
     delete next.format;
