@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 import pytest
 
 from ceems_grpc.domain.answers.suggestions import SuggestionKind, SuggestQuestion
+from ceems_grpc.domain.compared import compared
 from ceems_grpc.domain.questions.model import (
+    Comparison,
     Mode,
     OrderBy,
     Selection,
@@ -20,6 +23,7 @@ from ceems_grpc.domain.questions.model import (
     UsageQuestion,
     Viewer,
 )
+from ceems_grpc.domain.questions.period import Period
 from ceems_grpc.domain.questions.window import Window
 from ceems_grpc.domain.service import Ceems
 from ceems_grpc.store.duckdb.settings import MirrorSettings
@@ -183,6 +187,36 @@ async def test_usage(ceems: Ceems, source: Source, *, exact: bool) -> None:
     hours = UsageOverTimeQuestion(NOW, source=Source.UNITS, selection=chosen, fields=("num_units",), admin=True)
     table, _ = await ceems.usage_over_time(ROOT, hours)
     assert sum(count or 0 for count in table.table.column("num_units").to_pylist()) == 6
+
+
+@pytest.mark.parametrize(
+    ("source", "mean", "longest"), [(Source.UNITS, 2_200.0, 4_000.0), (Source.PRORATED, 400.0, 400.0)]
+)
+async def test_waits_of_usage(ceems: Ceems, source: Source, mean: float, longest: float) -> None:
+    # Units that started waited 400 s; those that still wait have waited 4,000 s, and count where no start is asked for.
+    question = UsageQuestion(
+        NOW,
+        source=source,
+        selection=Selection(clusters=("slurm-0", "k8s-0")),
+        group_by=("cluster_id",),
+        exact_groups=True,
+        fields=("cluster_id", "avg_wait_seconds", "max_wait_seconds"),
+        admin=True,
+    )
+    answer = await Ceems(ceems.store, clock=lambda: WINTER).usage(ROOT, question)
+    assert _rows(answer.table) == [("k8s-0", mean, longest), ("slurm-0", mean, longest)]
+
+
+async def test_usage_compared_with_the_days_before(ceems: Ceems) -> None:
+    days = Window(WINTER + DAY, WINTER + 3 * DAY - 1)
+    asked: dict[str, Any] = {"group_by": ("cluster_id",), "exact_groups": True, "fields": ("num_units",), "admin": True}
+    selection = Selection(clusters=("slurm-0", "k8s-0"))
+    usage = UsageQuestion(days, source=Source.PRORATED, selection=selection, **asked)
+    answer = await compared(ceems, ROOT, Comparison(usage, Period.PREVIOUS))
+    assert _rows(answer.table) == [(None, 2, None), (None, 4, None)]
+    usage = replace(usage, window=Window(WINTER - DAY, WINTER + DAY - 1), fields=("cluster_id", "num_units"))
+    answer = await compared(ceems, ROOT, Comparison(usage, Period.PREVIOUS))
+    assert _rows(answer.table) == [("k8s-0", 2, None, None), ("slurm-0", 4, None, None)]
 
 
 async def test_suggestions_tell_units_of_one_uuid_apart(ceems: Ceems) -> None:
