@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Hashable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import pyarrow as pa
 
@@ -124,6 +124,16 @@ class KnowsKeys(Protocol):
 
         Every key has numbers in some row. Over rows without the key, all its sums are null.
         """
+        ...
+
+
+@runtime_checkable
+class SharesMoment(Protocol):
+    """A reader of a moment that other readers see too, so that what all rows say at this moment is found once."""
+
+    @property
+    def found(self) -> dict[str, Any]:
+        """What readers of the moment have found, by name. They share it until the database changes."""
         ...
 
 

@@ -11,11 +11,27 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from ceems_grpc.store.plan import NEVER, Aggregate, AllOf, AnyOf, Compare, Condition, Count, In, Scan, Table, Waiting
-from ceems_grpc.store.protocols import Reader
+from ceems_grpc.store.plan import (
+    ALWAYS,
+    NEVER,
+    Aggregate,
+    AllOf,
+    AnyOf,
+    Compare,
+    Condition,
+    Count,
+    In,
+    Scan,
+    Table,
+    Waiting,
+)
+from ceems_grpc.store.protocols import Reader, SharesMoment
 from ceems_grpc.store.runtime.cancellation import run_cancellable, until_cancelled
 
 _COUNT = "num_units"
+_FOUND = "superseded units"
+_MOST_WAITING = 10_000  # rows without a start that are looked at once for all questions
+_MOST_NAMED = 200  # units that each statement names
 _STARTED = Compare("started_at_ts", ">", 0)
 _UNIT = ("cluster_id", "uuid")
 _TIMES = ("created_at_ts", "started_at_ts")
@@ -61,6 +77,26 @@ def _groups(table: pa.Table, by: Sequence[str]) -> list[tuple[object, ...]]:
 
 
 async def _superseded(reader: Reader, where: Condition) -> Units:
+    """Return units that have a row that is superseded: at least all that fulfil the condition."""
+    if isinstance(reader, SharesMoment):
+        if _FOUND not in reader.found:
+            reader.found[_FOUND] = await _all_superseded(reader)
+        units: Units | None = reader.found[_FOUND]
+        if units is not None:
+            return units
+    return await _superseded_among(reader, where)
+
+
+async def _all_superseded(reader: Reader) -> Units | None:
+    """Return all units that have a row that is superseded; None if they are too many to be named in statements."""
+    counted = await reader.aggregate(Aggregate(Table.UNITS, (), (Count(_COUNT),), Waiting()))
+    if sum(counted.column(_COUNT).to_pylist()) > _MOST_WAITING:
+        return None
+    units = await _superseded_among(reader, ALWAYS)
+    return units if sum(map(len, units.values())) <= _MOST_NAMED else None
+
+
+async def _superseded_among(reader: Reader, where: Condition) -> Units:
     """Return the units that fulfil the condition and have a row that is superseded."""
     waiting = await _times(reader, AllOf((where, Waiting())))
     if not waiting:

@@ -10,6 +10,7 @@ import threading
 from contextlib import suppress
 from datetime import tzinfo
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import msgspec
@@ -37,6 +38,7 @@ class Snapshot:
         self.meta = meta
         self.zone: tzinfo = mirror.zone
         self._counts = mirror.counts
+        self.found = mirror.found_at(meta.id)
 
     def groups(self, numbers: pa.ChunkedArray) -> pa.Table:
         """Return the texts of the groups of units up to the highest of these numbers; see `duckdb.groups`."""
@@ -82,6 +84,7 @@ class Mirror:
         self.zone = zone_of_text(self.meta.layout.zone)
         self.groups = read_groups(self.duck)  # as far as they were needed; none ever changes
         self.counts: tuple[str, UnitCounts | None] = ("", None)  # of which moment; None: not of this one
+        self._found: tuple[str, dict[str, Any]] = ("", {})
         self.rewritten = 0  # rows that catching up has replaced, each of which leaves a hole
         ((rows,),) = self.duck.execute("SELECT count(*) FROM units").fetchall()
         self.most_rewritten = 200_000 + int(rows)
@@ -105,6 +108,12 @@ class Mirror:
         except BaseException:
             self.release()
             raise
+
+    def found_at(self, moment: str) -> dict[str, Any]:
+        """Return what readers have found at the moment; see `ceems_grpc.store.protocols.SharesMoment`."""
+        if self._found[0] != moment:
+            self._found = (moment, {})
+        return self._found[1]
 
     def count(self) -> None:
         """Count the units of this moment in memory, unless they are. Raises duckdb.Error, once a moment."""

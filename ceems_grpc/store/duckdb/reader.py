@@ -62,6 +62,11 @@ class MirrorReader:
         """The zone in which the site writes its local times."""
         return self._snapshot.zone
 
+    @property
+    def found(self) -> dict[str, Any]:
+        """What readers of this moment have found; see `ceems_grpc.store.protocols.SharesMoment`."""
+        return self._snapshot.found
+
     def has(self, table: Table, column: str | None = None) -> bool:
         """Tell whether the database has the table (and the column)."""
         found = self._layout.tables.get(table)
