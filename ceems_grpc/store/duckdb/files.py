@@ -178,8 +178,9 @@ def open_duck(path: Path, memory_limit: str, threads: int, *, read_only: bool = 
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
             "allow_community_extensions": False,
-            # Checkpoints would rewrite several hundred thousand rows to fill a few gaps; see Mirror.needs_rebuild.
-            "max_vacuum_tasks": 0,
+            # A checkpoint merges row groups, which removes deleted rows; otherwise the file, and the part of it that is
+            # kept in memory, grow with every commit. One merge is enough, and limits what a checkpoint rewrites.
+            "max_vacuum_tasks": 1,
             # After a crash of the machine, unwritten data fail DuckDB's checksums, and the mirror is rebuilt.
             "fsync_mode": "NONE",
             # A snapshot shows the state when it was taken, not when its first statement runs.
