@@ -12,7 +12,7 @@ UNIT_TESTS := tests/domain tests/panels tests/store tests/docs --ignore tests/do
 .DEFAULT_GOAL := help
 include packaging/package.mk
 
-.PHONY: help setup proto demo test quick lint types imports unit coverage python frontend lock bench bench-scale soak fuzz audit dashboards clean
+.PHONY: help setup proto demo test quick lint types imports unit coverage python frontend lock bench bench-scale soak fuzz e2e audit dashboards clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 13
@@ -95,6 +95,10 @@ soak: setup ## load test: clients and a writer for ten minutes (SECONDS=600 CLIE
 
 fuzz: setup ## fuzz the log reader, plans, query models, URLs and frames for ten minutes (SECONDS=600)
 	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),600)
+
+e2e: setup ## try dist/ in a real Grafana and a browser (GRAFANA_HOME=/path/to/grafana; needs Chromium)
+	@test -f dist/plugin.json || $(MAKE) dist
+	$(BIN)/pytest -q -s -n 0 -o addopts=--import-mode=importlib tests/e2e
 
 # Both look up the locked versions. A version that cannot be looked up counts as a failure.
 audit: setup ## check dependencies for known vulnerabilities (needs PyPI and the npm registry)
