@@ -608,9 +608,10 @@ def operators() -> Dashboard:
         named("idle_gpu_time_seconds.global", "Idle GPU time", width=130),
     ]
     board.add(WIDTH, 12, table("Most idle CPU time", waste, "Allocated to these units, but not used by them", looks))
-    wasted = grouped("project", "idle_cpu_time_seconds.global", "idle_gpu_time_seconds.global", limit=20, **rows)
-    board.add(12, 9, shares("Idle CPU time by project", wasted, "Allocated, but not used", "idle_cpu"))
-    board.add(12, 9, shares("Idle GPU time by project", wasted, "Allocated, but not used", "idle_gpu"))
+    for processor in ("cpu", "gpu"):  # one number in each: a second one would put its name into the legend
+        wasted = grouped("project", f"idle_{processor}_time_seconds.global", limit=20, **rows)
+        title = f"Idle {processor.upper()} time by project"
+        board.add(12, 9, shares(title, wasted, "Allocated, but not used", f"idle_{processor}"))
     return board
 
 
