@@ -84,5 +84,5 @@ async def test_it_sends_spans(program: Path) -> None:
 
         await asyncio.to_thread(ask)
         (whole,) = await collector.until("queryData")
-        assert whole.attributes["grafana.datasource.uid"] == "here"
+        assert whole.attributes["grafana.datasource.uid"] == LOCAL["uid"]
         assert collector.named("statement database")
