@@ -44,6 +44,7 @@ from ceems_grpc.store.runtime.cost import CostClass
 from ceems_grpc.store.runtime.query_trace import QueryTrace, merge, trace_query
 
 _MOST_BYTES_AT_ONCE = 8 * 1024 * 1024  # of the text of a small question's units; more is read ahead bit by bit
+_Counted = TypeVar("_Counted", bound=UsageQuestion | StatsQuestion)
 _Limited = TypeVar("_Limited", bound=UnitsQuestion | UsageQuestion | StatsQuestion | DirectoryQuestion)
 
 
@@ -200,11 +201,7 @@ class Ceems:
 
     async def usage(self, viewer: Viewer | None, question: UsageQuestion, *, whole: bool = False) -> Answer:
         """Return usage; see `usage.usage`. ``whole``: part of a question that is checked, and limited afterwards."""
-        if not whole:
-            check_limits(question)
-            if question.mode is Mode.CURRENT:
-                self.check_window(question.window)
-        limited = usage.normalize(question if whole else self.limited(question))
+        limited = usage.normalize(question if whole else self._admitted(question))
 
         async def begin() -> _UsageBegun:
             before = await self._version()
@@ -249,11 +246,7 @@ class Ceems:
 
     async def stats(self, viewer: Viewer | None, question: StatsQuestion, *, whole: bool = False) -> Answer:
         """Return the numbers of units, projects and users; see `stats.stats`. ``whole``: as in `usage`."""
-        if not whole:
-            check_limits(question)
-            if question.mode is Mode.CURRENT:
-                self.check_window(question.window)
-        limited = question if whole else self.limited(question)
+        limited = question if whole else self._admitted(question)
         return await self._once(viewer, limited, lambda access: stats.stats(access, limited))
 
     async def site_zone(self) -> tzinfo:
@@ -369,6 +362,13 @@ class Ceems:
     def _check_units(self, question: UnitsQuestion) -> None:
         if not question.uuids:
             self.check_window(question.window)
+
+    def _admitted(self, question: _Counted) -> _Counted:
+        """Check a question, and return it with the most rows that it and the limits allow."""
+        check_limits(question)
+        if question.mode is Mode.CURRENT:
+            self.check_window(question.window)
+        return self.limited(question)
 
     def check_window(self, window: Window) -> None:
         """Raise the API's error for a window that is longer than the longest."""
