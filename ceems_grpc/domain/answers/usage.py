@@ -91,13 +91,14 @@ async def usage(access: Access, question: UsageQuestion, now: int) -> Answer:
     mentioned = fields.mentioned(question.order)
     needed = _metrics_of(mentioned, columns)
     waits = mentioned_waits(mentioned, question)
-    if question.mode is Mode.GLOBAL and not question.exact_groups:
+    if waits:  # of units, whose superseded rows are looked for once
+        where = where if question.every_row else await without_superseded(access.reader, where)
+        table = await _summed(access.reader, question, values, where, needed)
+        table = await add_waits(access.reader, question, by, where, table, now=now)
+    elif question.mode is Mode.GLOBAL and not question.exact_groups:
         table = await _as_kept(access.reader, where, needed)
     else:
         table = await _summed_once(access.reader, question, values, where, needed)
-    if waits:
-        counted = where if question.every_row else await without_superseded(access.reader, where)
-        table = await add_waits(access.reader, question, by, counted, table, now=now)
 
     def finish() -> Answer:
         derived = add_derived(table, derived_among(mentioned))
