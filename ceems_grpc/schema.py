@@ -122,6 +122,10 @@ class Column:
         """Tell whether answers show the column."""
         return self.kind is not Kind.INTERNAL and self.until is None
 
+    def key_in(self, name: str) -> str:
+        """Return the key in the name of an answer's column, ``column.key``; empty if the name is the column's own."""
+        return "" if name == self.name else name.partition(".")[2]
+
     def unit_of(self, key: str) -> Unit:
         """Return the unit of one key."""
         if self.name == TIMES and key == "alloc_cpumemtime":

@@ -108,7 +108,7 @@ def _field(answer: Answer, name: str) -> Field:
 
 
 def _config(column: Column, name: str) -> FieldConfig:
-    key = "" if name == column.name else name.partition(".")[2]
+    key = column.key_in(name)
     unit = column.unit_of(key)
     percent = unit is Unit.PERCENT
     more = f": {key}" if key else ", comma-separated" if column.type is Type.LIST else ""

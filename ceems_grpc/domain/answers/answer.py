@@ -1,6 +1,6 @@
 """Answers: an Arrow table, the meaning of its columns, and warnings for its reader."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -53,6 +53,13 @@ class Answer:
         if cells <= _CELLS_WRITTEN_AT_ONCE and table.nbytes <= _BYTES_WRITTEN_AT_ONCE:
             return write(self)
         return await run_cancellable(lambda: write(self))
+
+
+def groups_of_rows(table: pa.Table, by: Sequence[str]) -> list[tuple[object, ...]]:
+    """Return for each row its values in the columns by which rows are grouped; empty tuples if there are none."""
+    if not by:
+        return [()] * table.num_rows
+    return list(zip(*(table.column(name).to_pylist() for name in by), strict=True))
 
 
 def truncate(table: pa.Table, limit: int | None, what: str) -> tuple[pa.Table, tuple[str, ...]]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ceems_grpc.domain.answers.answer import Answer
+from ceems_grpc.domain.answers.answer import Answer, groups_of_rows
 from ceems_grpc.domain.questions.limits import check_cells
 from ceems_grpc.schema import Column, Kind, Type, Unit
 from ceems_grpc.store.runtime.cancellation import check_cancelled, until_cancelled
@@ -46,16 +46,10 @@ def side_by_side(now: Answer, then: Answer, keys: Sequence[str], *, change: bool
 
 def _places(now: pa.Table, then: pa.Table, keys: Sequence[str]) -> tuple[pa.Int64Array, pa.Int64Array]:
     """Return the row of both tables for each row of the answer, null where a table lacks it."""
-    rows = {group: row for row, group in enumerate(until_cancelled(_groups(then, keys)))}
-    right = [rows.pop(group, None) for group in until_cancelled(_groups(now, keys))]
+    rows = {group: row for row, group in enumerate(until_cancelled(groups_of_rows(then, keys)))}
+    right = [rows.pop(group, None) for group in until_cancelled(groups_of_rows(now, keys))]
     left: list[int | None] = [*range(now.num_rows), *([None] * len(rows))]
     return pa.array(left, pa.int64()), pa.array([*right, *rows.values()], pa.int64())
-
-
-def _groups(table: pa.Table, keys: Sequence[str]) -> list[tuple[object, ...]]:
-    if not keys:
-        return [()] * table.num_rows
-    return list(zip(*(table.column(name).to_pylist() for name in keys), strict=True))
 
 
 def _names(now: pa.Table, then: pa.Table) -> list[str]:
@@ -95,7 +89,7 @@ def _previous(name: str, column: Column) -> Column:
         column,
         name=name + PREVIOUS,
         type=Type.INTEGER,
-        unit=column.unit_of(_key(name, column)),
+        unit=column.unit_of(column.key_in(name)),
         description=f"{_described(name, column)}, in the earlier time range",
     )
 
@@ -106,9 +100,5 @@ def _changed(name: str, column: Column) -> Column:
 
 
 def _described(name: str, column: Column) -> str:
-    key = _key(name, column)
+    key = column.key_in(name)
     return f"{column.description}: {key}" if key else column.description
-
-
-def _key(name: str, column: Column) -> str:
-    return "" if name == column.name else name.partition(".")[2]

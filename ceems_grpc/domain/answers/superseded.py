@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
+from ceems_grpc.domain.answers.answer import groups_of_rows
 from ceems_grpc.store.plan import (
     ALWAYS,
     NEVER,
@@ -62,22 +63,16 @@ async def counted_without_superseded(
 
 
 def _subtracted(table: pa.Table, less: pa.Table, by: Sequence[str], counts: Sequence[str]) -> pa.Table:
-    superseded = dict(zip(_groups(less, by), less.column(_COUNT).to_pylist(), strict=True))
-    gone = [superseded.get(group, 0) for group in until_cancelled(_groups(table, by))]
+    superseded = dict(zip(groups_of_rows(less, by), less.column(_COUNT).to_pylist(), strict=True))
+    gone = [superseded.get(group, 0) for group in until_cancelled(groups_of_rows(table, by))]
     for name in counts:
         left = [count - fewer for count, fewer in zip(table.column(name).to_pylist(), gone, strict=True)]
         table = table.set_column(table.column_names.index(name), name, pa.array(left, table.schema.field(name).type))
     return table.filter(pa.array([count > 0 for count in table.column(counts[0]).to_pylist()], pa.bool_()))
 
 
-def _groups(table: pa.Table, by: Sequence[str]) -> list[tuple[object, ...]]:
-    if not by:
-        return [()] * table.num_rows
-    return list(zip(*(table.column(name).to_pylist() for name in by), strict=True))
-
-
 async def _superseded(reader: Reader, where: Condition) -> Units:
-    """Return units that have a row that is superseded: at least all that fulfil the condition."""
+    """Return units with a superseded row: all that fulfil the condition, and perhaps others."""
     if isinstance(reader, SharesMoment):
         if _FOUND not in reader.found:
             reader.found[_FOUND] = await _all_superseded(reader)

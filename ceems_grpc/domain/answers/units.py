@@ -12,7 +12,7 @@ from ceems_grpc.domain.access import Access
 from ceems_grpc.domain.answers.answer import Answer, limit_warning, truncate
 from ceems_grpc.domain.answers.derived import add_derived, derived_among, with_needs
 from ceems_grpc.domain.answers.superseded import without_superseded
-from ceems_grpc.domain.answers.waiting import WAIT_NEEDS, WAIT_SECONDS, wait_seconds
+from ceems_grpc.domain.answers.waiting import WAIT_SECONDS, wait_seconds
 from ceems_grpc.domain.columns import DERIVED, WAITING, metric_names, object_names, plain_names, unit_columns
 from ceems_grpc.domain.questions.fields import Fields, choose_fields
 from ceems_grpc.domain.questions.filters import selected_rows
@@ -24,6 +24,7 @@ from ceems_grpc.store.columnar.json_paths import paths_of
 from ceems_grpc.store.columnar.json_rows import JsonScan, JsonText, WritesJson
 from ceems_grpc.store.columnar.local_time import named_zone
 from ceems_grpc.store.plan import (
+    WAIT_COLUMNS,
     AllKeys,
     AllOf,
     AnyOf,
@@ -144,7 +145,7 @@ def _columns_to_read(reader: Reader, fields: Fields, order: tuple[OrderBy, ...])
     wanted = with_needs(fields.mentioned(order))
     wanted |= {_MOMENTS[name] for name in wanted if name in _MOMENTS}
     if WAIT_SECONDS in wanted:
-        wanted |= set(WAIT_NEEDS)
+        wanted |= set(WAIT_COLUMNS)
     wanted.add("uuid")  # a row whose metrics have no keys needs a column, otherwise it would be lost
     read: list[str | AllKeys] = []
     for column in unit_columns(reader):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ceems_grpc.domain.answers.answer import groups_of_rows
 from ceems_grpc.domain.answers.grouping import aggregate
 from ceems_grpc.domain.columns import WAITING, WAITS
 from ceems_grpc.domain.errors import bad_data
@@ -16,7 +17,6 @@ from ceems_grpc.store.protocols import Reader
 from ceems_grpc.store.runtime.cancellation import run_cancellable, until_cancelled
 
 WAIT_SECONDS = WAITING.name
-WAIT_NEEDS = WAIT_COLUMNS
 _MEAN, _LONGEST = (column.name for column in WAITS)
 _MEASURED = {"count": Statistic.COUNT, "sum": Statistic.SUM, "longest": Statistic.MAX}
 _SECOND = 1000.0  # milliseconds
@@ -29,9 +29,9 @@ def wait_seconds(units: pa.Table, now: int) -> pa.ChunkedArray:
     A unit without a start has waited until ``now`` (seconds since the epoch) if it has not ended. Null where the moment
     of creation is unknown, where a unit ended without a start, and where it was created after that moment.
 
-    ``units``: a table with the columns of `WAIT_NEEDS` that the database has.
+    ``units``: a table with the columns of `WAIT_COLUMNS` that the database has.
     """
-    created, started, ended = (_moments(units, name) for name in WAIT_NEEDS)
+    created, started, ended = (_moments(units, name) for name in WAIT_COLUMNS)
     waits = pc.if_else(pc.is_valid(ended), pa.scalar(None, pa.int64()), pa.scalar(now * 1000, pa.int64()))
     waited = pc.subtract(pc.coalesce(started, waits), created)
     known = pc.if_else(pc.less(waited, _ZERO), pa.scalar(None, pa.int64()), waited)
@@ -75,18 +75,12 @@ async def add_waits(
     )
 
     def joined() -> pa.Table:
-        rows = dict(zip(_groups(waits, by), range(waits.num_rows), strict=True))
-        places = pa.array([rows.get(group) for group in until_cancelled(_groups(table, by))], pa.int64())
+        rows = dict(zip(groups_of_rows(waits, by), range(waits.num_rows), strict=True))
+        places = pa.array([rows.get(group) for group in until_cancelled(groups_of_rows(table, by))], pa.int64())
         count, total, longest = (waits.column(f"#{name}").take(places) for name in _MEASURED)
         return table.append_column(_MEAN, pc.divide(total, count)).append_column(_LONGEST, longest)
 
     return await run_cancellable(joined)
-
-
-def _groups(table: pa.Table, by: Sequence[str]) -> list[tuple[object, ...]]:
-    if not by:
-        return [()] * table.num_rows
-    return list(zip(*(table.column(name).to_pylist() for name in by), strict=True))
 
 
 def _moments(units: pa.Table, name: str) -> pa.ChunkedArray:

@@ -48,5 +48,5 @@ def _units(field: QueryField) -> set[Unit]:
     if field.is_number and field.column.kind is Kind.TIME:
         return set()
     if not field.is_object:
-        return {field.column.unit_of(field.name.partition(".")[2])}
+        return {field.column.unit_of(field.column.key_in(field.name))}
     return {field.column.unit, field.column.unit_of("bytes"), field.column.unit_of("alloc_cpumemtime")}
