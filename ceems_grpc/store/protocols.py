@@ -129,7 +129,7 @@ class KnowsKeys(Protocol):
 
 @runtime_checkable
 class SharesMoment(Protocol):
-    """A reader of a moment that other readers see too, so that what all rows say at this moment is found once."""
+    """A reader of a moment that other readers see too. What depends on the moment alone need be found only once."""
 
     @property
     def found(self) -> dict[str, Any]:

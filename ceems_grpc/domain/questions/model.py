@@ -153,9 +153,9 @@ class StatsQuestion:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A question, and the earlier time range that it is asked about too.
+    """A question that is also asked about an earlier time range.
 
-    ``zone``: in which whole days and months are told; None means that of the steps, or else the site's.
+    ``zone``: the zone of whole days and months; None means the site's. Usage over time has the zone of its steps.
     """
 
     question: UsageQuestion | StatsQuestion | UsageOverTimeQuestion

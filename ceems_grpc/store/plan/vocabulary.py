@@ -238,7 +238,7 @@ class Max(PlanPart, frozen=True):
 
 
 class Statistic(StrEnum):
-    """A number that says something about the waits of units."""
+    """What is computed from the waits of units."""
 
     COUNT = "count"  # of the units whose wait is known, as int64
     SUM = "sum"  # in seconds, as float64; null if no wait is known
