@@ -14,7 +14,9 @@ from ceems_grpc.settings.sources import RawSource, read_sources
 from ceems_grpc.store.create import StoreOptions
 from ceems_grpc.store.sources import Source
 
-_DURATION = re.compile(r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+# frontend/src/config/checks.ts has the same rule; both are tested with frontend/src/test/settingTexts.json.
+_DURATION = re.compile("".join(f"(?:([0-9]+){unit})?" for unit in "ywdhms"))
+_NUMBER = re.compile("[0-9]+")
 _SECONDS = (31_536_000, 604_800, 86_400, 3_600, 60, 1)
 _ROLES = ("Viewer", "Editor", "Admin")
 
@@ -131,7 +133,7 @@ def _duration(name: str, value: str | int) -> timedelta | None:
         seconds = value
     else:
         text = value.strip().replace(" ", "")
-        match = _DURATION.fullmatch(text)
+        match = _DURATION.fullmatch(f"{text}s" if _NUMBER.fullmatch(text) else text)
         if match is None:
             raise SettingsError(f"Setting {name}: '{value}' is no duration; use for example 30s, 12h, 90d or 1y.")
         seconds = sum(int(part) * factor for part, factor in zip(match.groups(), _SECONDS, strict=True) if part)

@@ -138,11 +138,12 @@ export interface CeemsOptions extends DataSourceJsonData {
   tlsServerName?: string;
   /** Several databases that are merged, instead of one. */
   sources?: CeemsSource[];
-  sourceTimeout?: string;
+  /** Durations are texts such as 1m30s, or numbers of seconds. */
+  sourceTimeout?: string | number;
   onSourceFailure?: 'notice' | 'error';
   timezone?: string;
-  maxQueryWindow?: string;
-  queryTimeout?: string;
+  maxQueryWindow?: string | number;
+  queryTimeout?: string | number;
   rowLimit?: number;
   adminRole?: '' | 'Viewer' | 'Editor' | 'Admin';
   serviceUser?: string;

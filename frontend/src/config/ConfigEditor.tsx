@@ -5,10 +5,12 @@ import React from 'react';
 import { docsUrl } from '../docs';
 import { DEFAULT_PROFILE_TYPE, DEFAULT_PROFILES_TEMPLATE, DEFAULT_UNIT_DASHBOARD_UID } from '../links/links';
 import { CeemsOptions, CeemsSecrets } from '../types';
+import { checkDuration, checkPath, durationText } from './checks';
 import { ChoiceSetting, DataSourceSetting, TextSetting, ZoneSetting } from './SettingFields';
 import { MetricsTemplateSetting } from './MetricsTemplateSetting';
 import { ServerSettings } from './ServerSettings';
-import { SecretOptions, SourcesSetting } from './SourcesSetting';
+import { SecretOptions } from './SourceSetting';
+import { SourcesSetting } from './SourcesSetting';
 
 const ADMIN_ROLES: Array<{ value: NonNullable<CeemsOptions['adminRole']>; label: string; description: string }> = [
   { value: '', label: 'Nobody by role', description: 'Only the administrators listed in the CEEMS database' },
@@ -34,11 +36,7 @@ const MIRROR_MODES: Array<{ value: 'auto' | 'memory' | 'off'; label: string; des
   { value: 'off', label: 'Off', description: 'Every query is answered from the CEEMS database itself' },
 ];
 
-/** A duration in the syntax of the backend: 30s, 15m, 1h30m, 90d. */
-const DURATION = /^(\d+(\.\d+)?(ms|s|m|h|d|w|y))+$/;
-const checkDuration = (text: string) => (DURATION.test(text) ? undefined : 'A length of time, such as 30s, 12h or 90d');
 const checkCount = (text: string) => (/^[1-9]\d*$/.test(text) ? undefined : 'A whole number above 0');
-const checkPath = (text: string) => (text.startsWith('/') ? undefined : 'A full path, which starts with /');
 
 export type Props = DataSourcePluginOptionsEditorProps<CeemsOptions, CeemsSecrets>;
 
@@ -127,7 +125,7 @@ export function ConfigEditor({ options, onOptionsChange }: Props) {
         <TextSetting
           label="Longest time range"
           description="Longer ranges are refused with a message. Empty: no limit."
-          value={settings.maxQueryWindow}
+          value={durationText(settings.maxQueryWindow)}
           placeholder="90d"
           check={checkDuration}
           disabled={disabled}
@@ -145,7 +143,7 @@ export function ConfigEditor({ options, onOptionsChange }: Props) {
         <TextSetting
           label="Query timeout"
           description="A query that takes longer fails; the other queries of the dashboard do not. Choose less than the timeout of any proxy in front of Grafana."
-          value={settings.queryTimeout}
+          value={durationText(settings.queryTimeout)}
           placeholder="30s"
           check={checkDuration}
           disabled={disabled}

@@ -5,7 +5,6 @@ import { startGrafana } from '../test/grafana';
 import { choose, field, renderEditor } from '../test/render';
 import { CeemsOptions, CeemsSecrets } from '../types';
 import { ConfigEditor } from './ConfigEditor';
-import { checkAddress } from './ServerSettings';
 
 type Settings = DataSourceSettings<CeemsOptions, CeemsSecrets>;
 
@@ -69,17 +68,3 @@ it('cannot be changed where a file provides the settings', () => {
     expect(field(name)).toBeDisabled();
   }
 });
-
-it.each(['ceems-host:9443', '10.0.0.1:1', '[fe80::1]:65535', 'ceems_1.example:9443'])(
-  'takes the address %s',
-  (text) => {
-    expect(checkAddress(text)).toBeUndefined();
-  }
-);
-
-it.each(['ceems-host', 'ceems-host:', 'ceems-host:0', 'h:65536', 'https://h:1', 'fe80::1:9443', 'a b:1', ':9443'])(
-  'says what is wrong with the address %s',
-  (text) => {
-    expect(checkAddress(text)).toBe('host:port, such as ceems-host:9443');
-  }
-);

@@ -1,19 +1,11 @@
-import { Field, SecretInput, SecretTextArea } from '@grafana/ui';
-import React, { useId } from 'react';
+import React from 'react';
 import { CeemsOptions, CeemsSecrets } from '../types';
+import { checkAddress } from './checks';
+import { SecretSetting } from './SecretSetting';
 import { TextSetting } from './SettingFields';
 
 const CERTIFICATE = '-----BEGIN CERTIFICATE-----';
 const KEY = '-----BEGIN PRIVATE KEY-----';
-const WIDTH = 60;
-
-const ADDRESS = /^(\[[0-9a-f:.]+\]|[a-z0-9._-]+):([0-9]{1,5})$/i;
-
-/** Returns what is wrong with the address of a server, or undefined. */
-export function checkAddress(text: string): string | undefined {
-  const port = Number(ADDRESS.exec(text)?.[2] ?? 0);
-  return port > 0 && port < 65536 ? undefined : 'host:port, such as ceems-host:9443';
-}
 
 interface Props {
   address: string | undefined;
@@ -85,43 +77,5 @@ export function ServerSettings({ address, serverName, secrets, saved, disabled, 
         {...secret('clientKey')}
       />
     </>
-  );
-}
-
-interface SecretSettingProps {
-  label: string;
-  description: string;
-  placeholder: string;
-  value: string | undefined;
-  saved: boolean;
-  disabled?: boolean;
-  /** The number of visible lines. The text of a single line is hidden. */
-  rows?: number;
-  onChange: (value: string) => void;
-  onReset: () => void;
-}
-
-function SecretSetting({ label, description, value, saved, rows, onChange, ...rest }: SecretSettingProps) {
-  const id = useId();
-  const shared = { id, 'aria-label': label, value: value ?? '', isConfigured: saved, ...rest };
-  return (
-    <Field label={label} description={description} htmlFor={id}>
-      {rows ? (
-        <SecretTextArea
-          {...shared}
-          rows={rows}
-          cols={WIDTH}
-          spellCheck={false}
-          onChange={(event) => onChange(event.currentTarget.value)}
-        />
-      ) : (
-        <SecretInput
-          {...shared}
-          width={WIDTH}
-          autoComplete="off"
-          onChange={(event) => onChange(event.currentTarget.value)}
-        />
-      )}
-    </Field>
   );
 }

@@ -3,7 +3,8 @@ import React from 'react';
 import { startGrafana } from '../test/grafana';
 import { choose, field, renderEditor } from '../test/render';
 import { CeemsOptions } from '../types';
-import { SecretOptions, SourcesSetting } from './SourcesSetting';
+import { SecretOptions } from './SourceSetting';
+import { SourcesSetting } from './SourcesSetting';
 
 function edit(jsonData: CeemsOptions = {}, rest: Partial<SecretOptions> = {}) {
   startGrafana({ others: [] });
@@ -81,7 +82,7 @@ it('says what is wrong with names, addresses and passwords in a URL', () => {
     ],
   });
   expect(screen.getByText('Letters, digits, - and _')).toBeInTheDocument();
-  expect(screen.getByText('Host and port, such as ceems-host:9443')).toBeInTheDocument();
+  expect(screen.getByText('host:port, such as ceems-host:9443')).toBeInTheDocument();
   expect(screen.getByText('A URL postgresql:// without a password')).toBeInTheDocument();
   expect(screen.getByText('A full path, which starts with /')).toBeInTheDocument();
   expect(screen.getAllByText('Another source has this name')).toHaveLength(2);
