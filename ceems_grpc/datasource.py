@@ -213,7 +213,7 @@ class CeemsDataSource:
 
 
 def _is_grafana_admin(context: PluginContext) -> bool:
-    """Tell whether the user may see paths: administrators of the organisation configure them."""
+    """Return whether the user may see paths: administrators of the organisation configure them."""
     return context.user is not None and context.user.role == "Admin"
 
 

@@ -114,12 +114,12 @@ class Column:
 
     @property
     def has_keys(self) -> bool:
-        """Tell whether the column is an object that answers take apart by keys."""
+        """Return whether the column is an object that answers take apart by keys."""
         return self.type is Type.OBJECT
 
     @property
     def is_answered(self) -> bool:
-        """Tell whether answers show the column."""
+        """Return whether answers show the column."""
         return self.kind is not Kind.INTERNAL and self.until is None
 
     def key_in(self, name: str) -> str:
@@ -180,7 +180,7 @@ def column_named(name: str, *, is_object: bool) -> Column:
 
 
 def is_new_column(table: Table, name: str) -> bool:
-    """Tell whether a column of a database is one that answers show although no row describes it.
+    """Return whether a column of a database is one that answers show although no row describes it.
 
     Only tables of metrics have such columns. A name with other characters than letters, digits and _ is left out.
     """
@@ -188,7 +188,7 @@ def is_new_column(table: Table, name: str) -> bool:
 
 
 def is_metric(name: str) -> bool:
-    """Tell whether stores take a column apart into numbers: an object of numbers, by its name."""
+    """Return whether stores take a column apart into numbers: an object of numbers, by its name."""
     return name.startswith(_TAKEN_APART)
 
 

@@ -26,7 +26,7 @@ class TokenFile:
         self._digests = _read(path)
 
     def knows(self, token: str) -> bool:
-        """Tell whether a token is in the file. The time does not depend on the token."""
+        """Return whether a token is in the file. The time does not depend on the token."""
         self._renew()
         digest = _digest(token)
         return sum([hmac.compare_digest(digest, known) for known in self._digests]) > 0

@@ -50,7 +50,7 @@ class Member:
 
     @property
     def is_service(self) -> bool:
-        """Tell whether this is the service account of the project."""
+        """Return whether this is the service account of the project."""
         return self.user.name == f"{self.project}:{SERVICE_ACCOUNT}"
 
 

@@ -160,7 +160,7 @@ _RUNNING: Final = Outcome("RUNNING", 0, detail="0:0")
 
 
 def is_requeued(outcome: Outcome) -> bool:
-    """Tell whether Slurm starts the job again under the same number."""
+    """Return whether Slurm starts the job again under the same number."""
     return outcome.state == _NODE_FAIL
 
 

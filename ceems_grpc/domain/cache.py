@@ -38,7 +38,7 @@ class UsageCache:
         self._reported = 0
 
     def keeps(self, key: Hashable) -> bool:
-        """Tell whether an answer is cached. Any thread may ask."""
+        """Return whether an answer is cached. Any thread may ask."""
         return key in self._kept
 
     async def get(self, key: Hashable, work: Callable[[], Awaitable[Answer]]) -> Answer:

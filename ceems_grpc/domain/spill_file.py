@@ -41,7 +41,7 @@ class SpillFile:
 
     @property
     def waiting(self) -> bool:
-        """Tell whether there is an item to read."""
+        """Return whether there is an item to read."""
         return bool(self._places)
 
     def write(self, item: pa.RecordBatch | JsonText) -> None:

@@ -150,7 +150,7 @@ def _input_names(dashboard: Json) -> list[str]:
 
 
 def _mentions(dashboard: Json, name: str) -> bool:
-    """Tell whether an input is used anywhere in a dashboard."""
+    """Return whether an input is used anywhere in a dashboard."""
     text = json.dumps({key: value for key, value in dashboard.items() if key not in {"__inputs", "__requires"}})
     return re.search(rf"\$\{{{re.escape(name)}[:.}}]|\${re.escape(name)}\b", text) is not None
 

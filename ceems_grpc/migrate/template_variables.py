@@ -27,12 +27,12 @@ def without_formats(text: str) -> str:
 
 
 def is_variable(text: str) -> bool:
-    """Tell whether a text consists of one variable."""
+    """Return whether a text consists of one variable."""
     return VARIABLE.fullmatch(text) is not None
 
 
 def has_variable(text: str) -> bool:
-    """Tell whether a text holds a variable."""
+    """Return whether a text holds a variable."""
     return VARIABLE.search(text) is not None
 
 

@@ -1,8 +1,8 @@
 """Live channels: one frame at the start, then one after each change of the database.
 
 Grafana runs a channel once and sends its frames to all subscribers. A channel therefore belongs to one user. Its path
-is ``units/running/KEY`` or ``stats/KEY``, where KEY is the `channel_key` of the login; a suffix distinguishes channels
-of one user. A channel without a key belongs to its first subscriber until the plugin ends; others are refused.
+is ``units/running/KEY`` or ``stats/KEY``, where KEY is the `channel_key` of the login. A suffix distinguishes several
+channels of one user. A channel without a key belongs to its first subscriber until the plugin ends; others are refused.
 """
 
 import asyncio
@@ -92,7 +92,7 @@ class Live:
         return version
 
     async def _polled_version(self) -> Hashable:
-        """Return the version of the database, which all channels together read twice a poll at most."""
+        """Return the version of the database. All channels together read it at most twice per poll."""
         read, version = self._version
         return version if time.monotonic() - read < self._poll / 2 else await self._read_version()
 

@@ -1,8 +1,8 @@
-"""Who may use a live channel, across all runs of a process: owners of channels, roles that were seen, numbers of runs.
+"""Who may use a live channel, for the lifetime of the process: channel owners, confirmed roles, numbers of runs.
 
-Grafana tells the role of a user with each call. A run of a channel has the role from its start, also when Grafana
-starts it again hours later. So a role that makes an administrator is believed for a minute after the last call that
-confirmed it.
+Grafana sends the role of a user with each call. A run of a channel keeps the role from its start, even if Grafana
+starts it again hours later. A role that makes an administrator is therefore trusted only for a minute after the last
+call that confirmed it.
 """
 
 import time
@@ -31,7 +31,7 @@ class _Role:
 
 
 class LiveRights:
-    """The rights to channels. Use it from one event loop; it outlives the data sources, which change with settings."""
+    """The rights to channels. Use it from one event loop. It outlives data sources, which changed settings replace."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -40,17 +40,17 @@ class LiveRights:
         self._runs: dict[tuple[Scope, str], Counter[str]] = {}
 
     def saw(self, scope: Scope, viewer: Viewer | None) -> None:
-        """Note the present role of the user of a call. Not for runs: these have the role of their start."""
+        """Record the current role of the user of a call. Not for runs, which have the role from their start."""
         if viewer is not None:
             self._roles[scope, viewer.login] = _Role(viewer.admin_by_role, self._clock())
 
     def own(self, scope: Scope, channel: str, viewer: Viewer) -> None:
-        """Make the viewer the owner of a channel that names no owner, for good. Another owner is an error (403)."""
+        """Make the viewer the lasting owner of a channel that names none. Raises an error (403) if it has another."""
         if self._owners.setdefault((scope, channel), viewer.login) != viewer.login:
             raise QuestionError(ErrorType.FORBIDDEN, "this channel belongs to another user")
 
     def present(self, scope: Scope, viewer: Viewer) -> Viewer:
-        """Return the viewer of a run with the role that the newest call had. An unconfirmed role is an error (403)."""
+        """Return the viewer of a run with the role of the newest call. Raises an error (403) if none confirmed it."""
         if not viewer.admin_by_role:
             return viewer
         now = self._clock()
@@ -64,7 +64,7 @@ class LiveRights:
         return viewer
 
     def check_number(self, scope: Scope, viewer: Viewer, path: str) -> None:
-        """Raise an error (503) if the viewer has as many running channels as allowed and this is one more."""
+        """Raise an error (503) if one more running channel would exceed the viewer's limit."""
         runs = self._runs.get((scope, viewer.login), Counter())
         if not runs[path] and runs.total() >= MOST_RUNS:
             message = f"you have {MOST_RUNS} live channels already; close some live panels"
@@ -72,7 +72,7 @@ class LiveRights:
 
     @contextmanager
     def running(self, scope: Scope, viewer: Viewer, path: str) -> Iterator[None]:
-        """Count a run within the block."""
+        """Count a run for the duration of the block."""
         self.check_number(scope, viewer, path)
         runs = self._runs.setdefault((scope, viewer.login), Counter())
         runs[path] += 1

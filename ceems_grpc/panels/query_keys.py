@@ -21,7 +21,7 @@ GRAFANAS_KEYS = frozenset(
         "intervalMs",
         "key",
         "label",
-        "matchAny",  # this and `type`: annotations that were Grafana's own
+        "matchAny",  # this and `type`: Grafana's built-in annotations
         "maxDataPoints",
         "queryCachingTTL",
         "range",
@@ -36,8 +36,8 @@ KNOWN_KEYS = tuple(field.encode_name for field in msgspec.structs.fields(QueryMo
 _BY_LOWER = {key.lower(): key for key in KNOWN_KEYS}
 
 _SHOWN, _LONGEST = 20, 50  # keys, and characters of each
-_LIKENESS = 0.6  # of difflib: two of three letters
-_NOTHING = (b"null", b'""', b"[]")  # values that ask for nothing
+_LIKENESS = 0.6  # ratio of difflib: two of three letters agree
+_NOTHING = (b"null", b'""', b"[]")  # values without an effect
 
 
 def unknown_keys(json: bytes) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ TableQuestion = UnitsQuestion | UsageQuestion | StatsQuestion | DirectoryQuestio
 Question = TableQuestion | UsageOverTimeQuestion
 
 MOST_BYTES = 1024 * 1024
-"""The longest query that is decoded."""
+"""Bytes of the longest query that is accepted."""
 Texts = Annotated[list[str], msgspec.Meta(max_length=MOST_VALUES)]
 QueryType = Literal["units", "usage", "stats", "users", "projects", "clusters", "usage-over-time"]
 Format = Literal["", "table", "numeric", "wide", "multi"]
@@ -45,8 +45,8 @@ _FORMATS: dict[str, tuple[Format, ...]] = {
     "usage-over-time": ("wide", "multi"),
 }
 
-# A JSON escape; ``half``: of one half of a surrogate pair without that of the other half. msgspec refuses it too, with
-# messages that do not tell.
+# A JSON escape. ``half``: one half of a surrogate pair without the other half. msgspec refuses it too, but its messages
+# do not say why.
 _ESCAPE = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F]|(?P<half>u[dD][89a-fA-F][0-9a-fA-F]{2})|[\s\S])"
 )
@@ -65,7 +65,7 @@ class FilterModel(msgspec.Struct, rename="camel"):
 
 
 class ClassesModel(msgspec.Struct, rename="camel"):
-    """The classes that the numbers of a group are put into."""
+    """The classes into which the numbers of a group are sorted."""
 
     key: str
     bounds: Annotated[list[float], msgspec.Meta(max_length=MOST_BOUNDS)]
@@ -74,7 +74,7 @@ class ClassesModel(msgspec.Struct, rename="camel"):
 class QueryModel(msgspec.Struct, rename="camel"):
     """The query as the editor saves it. Keys that Grafana adds (refId, datasource, hide ...) are ignored.
 
-    What an absent key means may depend on ``version``: see `query_versions`.
+    The meaning of an absent key may depend on ``version``: see `query_versions`.
     """
 
     version: int = OLDEST
@@ -132,7 +132,7 @@ def read_query(json: bytes, query_type: str = "") -> tuple[QueryModel, QueryType
     except UnicodeDecodeError:
         raise bad_data("the query cannot be read: it is not valid UTF-8") from None
     except (msgspec.DecodeError, RecursionError) as error:
-        why = "a text has half of a surrogate pair, which is no character" if _has_half_of_a_pair(json) else error
+        why = "a text has half of a surrogate pair, which is not a character" if _has_half_of_a_pair(json) else error
         raise bad_data(f"the query cannot be read: {why}") from None
     check_version(model.version)
     for texts in (model.clusters, model.projects, model.users, model.uuids, model.states, model.fields):
@@ -199,7 +199,7 @@ def question_of(model: QueryModel, kind: QueryType, window: Window) -> Question:
 
 
 def comparison_of(model: QueryModel, kind: QueryType, question: Question) -> Comparison | None:
-    """Return the comparison that a query asks for with its question; None where it asks for none."""
+    """Return the comparison that a query asks for, with its question; None if it asks for none."""
     if not model.compare:
         return None
     if isinstance(question, UnitsQuestion | DirectoryQuestion):
@@ -230,7 +230,7 @@ def _filter(model: FilterModel) -> Filter:
     if isinstance(value, bool):
         return Filter(model.key, model.operator, ("true" if value else "false",))
     if isinstance(value, int):
-        return Filter(model.key, model.operator, (str(value),))  # all digits, also beyond those of a float
+        return Filter(model.key, model.operator, (str(value),))  # all digits, even more than a float has
     if isinstance(value, float):
         return Filter(model.key, model.operator, (str(int(value)) if value.is_integer() else str(value),))
     return Filter(model.key, model.operator, (value,))

@@ -13,7 +13,7 @@ Value = str | bool
 
 @dataclass(frozen=True, slots=True)
 class Default:
-    """What an absent ``key`` means: ``before`` the step and ``after`` it. ``query_types``: empty means all."""
+    """The meaning of an absent ``key``, ``before`` the step and ``after`` it. No ``query_types`` means all."""
 
     key: str
     before: Value

@@ -1,7 +1,7 @@
-"""The report of a query in Grafana's query inspector: how it was answered, and in which time.
+"""The report of a query in Grafana's query inspector: how it was answered, and how long that took.
 
 Administrators of the Grafana organisation see the statements that ran, with their parameters. Other users see only a
-description of the question, because statements name users and projects that they need not know.
+description of the question, because statements can name users and projects that these users may not know about.
 """
 
 from collections.abc import Iterable, Sequence
@@ -29,7 +29,7 @@ _LONGEST = 64 * 1024  # characters; every answer sends this text to the browser
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Seconds that a query took in total, and the seconds of these in which its frames were made."""
+    """How long a query took, in seconds: in total, and for making its frames (part of the total)."""
 
     total: float
     frames: float
@@ -128,7 +128,7 @@ def _origin(trace: QueryTrace) -> list[str]:
     if trace.kept_for is not None:
         return [f"This answer was kept for {trace.kept_for:.0f} s; it is given again while the database is the same."]
     if trace.shared:
-        return ["This answer was made for somebody who asked the same at the same time."]
+        return ["This answer was computed for an equal question that was asked at the same time."]
     return []
 
 

@@ -7,15 +7,15 @@ from zoneinfo import ZoneInfo
 from ceems_grpc.domain.errors import bad_data
 from ceems_grpc.store.columnar.local_time import named_zone
 
-# What browsers and Grafana write for UTC, and for a zone that they do not know.
+# The names that browsers and Grafana write for UTC, and for a zone that they do not know.
 _UTC: Final = re.compile(
     r"(etc/)?(utc|uct|gmt([+-]?0)?|zulu|universal|greenwich|unknown)|z|browser|undefined|null", re.IGNORECASE
 )
-# Only a browser knows the viewer's zone: public dashboards and rules send the name of the variable.
+# Only a browser knows the viewer's zone. Public dashboards and rules send the name of the variable instead.
 _VIEWER: Final = {"$__timezone", "${__timezone}", "[[__timezone]]"}
 _OFFSET: Final = re.compile(r"(?:utc|gmt)?([+-])(\d{1,2})(?::?(\d\d))?", re.IGNORECASE)
-# Stores know zones by name only. The names Etc/GMT+12 to Etc/GMT-14 cover whole hours; for these offsets, the IANA
-# database has no other names than those of places that keep the offset the whole year.
+# Stores know zones by name only. The names Etc/GMT+12 to Etc/GMT-14 cover whole hours. For the offsets below, the IANA
+# database only has the names of places that keep the offset all year.
 _PLACES: Final = {
     "+0430": "Asia/Kabul",
     "+0530": "Asia/Kolkata",
@@ -29,8 +29,8 @@ _PLACES: Final = {
 def query_zone(name: str) -> ZoneInfo | None:
     """Return the zone of that name or offset (`+02:00`, east of Greenwich), or None for no zone.
 
-    An empty text and the variable of the viewer's zone are no zone. Names with which browsers say UTC, or that
-    they know no zone, mean UTC. Raises QuestionError for an unknown zone.
+    An empty text and the variable of the viewer's zone mean no zone. The names that browsers use for UTC, or for a
+    zone that they do not know, mean UTC. Raises QuestionError for an unknown zone.
     """
     if name in _VIEWER:
         return None

@@ -28,7 +28,7 @@ def parse_query(query: str) -> Parameters:
     if len(query) > MOST_BYTES:
         raise bad_data(f"the query string is longer than {MOST_BYTES} bytes")
     if _HALF_OF_A_PAIR.search(query):
-        raise bad_data("the query string has half of a surrogate pair, which is no character")
+        raise bad_data("the query string has half of a surrogate pair, which is not a character")
     try:
         pairs = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=4 * MOST_VALUES)
     except UnicodeDecodeError:
@@ -63,7 +63,7 @@ def _moment(parameters: Parameters, name: str) -> int | None:
 
 
 def flag(parameters: Parameters, name: str) -> bool:
-    """Tell whether a switch is present, with any value or none."""
+    """Return whether a switch is present, with any value or none."""
     return name in parameters
 
 

@@ -79,11 +79,11 @@ class Route:
 
     @property
     def as_admin(self) -> bool:
-        """Tell whether the question is asked as an administrator."""
+        """Return whether the question is asked as an administrator."""
         return self.audience is Audience.ADMIN
 
     def takes(self, name: str) -> bool:
-        """Tell whether the route has this query parameter; a request's other parameters are ignored."""
+        """Return whether the route has this query parameter; a request's other parameters are ignored."""
         return any(parameter.name == name for parameter in self.parameters)
 
 
@@ -102,7 +102,7 @@ class ApiCall:
 
     @property
     def admin(self) -> bool:
-        """Tell whether the question is asked as an administrator."""
+        """Return whether the question is asked as an administrator."""
         return self.route.as_admin
 
     @property

@@ -33,19 +33,19 @@ class PluginSettings:
         return cls(paths("ALLOWED"), paths("BLOCKED"))
 
     def check(self, path: Path, what: str = "The path of the database") -> None:
-        """Raise `SettingsError` for a file that data sources may not name; ``what`` it is. Links are followed first."""
+        """Raise `SettingsError` for a file that data sources may not name. Follows links. ``what``: for messages."""
         real = self._unblocked(path, what)
         if self.allowed and not any(real == allowed or allowed in real.parents for allowed in self.allowed):
             raise SettingsError(f"{what} is not among this Grafana's allowed_paths.")
 
     def check_mirror_folder(self, folder: Path) -> None:
-        """Raise `SettingsError` for a folder that may not hold a mirror. Links are followed first."""
+        """Raise `SettingsError` for a folder that may not hold a mirror. Follows links."""
         self._unblocked(folder, "The folder of the mirror")
 
     def _unblocked(self, path: Path, what: str) -> Path:
         try:
             real = path.resolve()
-        except (OSError, RuntimeError):  # links that lead in circles
+        except (OSError, RuntimeError):  # links that form a loop
             raise SettingsError(f"{what} is a link that leads nowhere.") from None
         for blocked in self.blocked:
             if real == blocked or blocked in real.parents:
@@ -69,5 +69,5 @@ def database_path(text: str) -> Path:
         return path / "ceems.db" if path.is_dir() else path
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
-            raise SettingsError("The path of the database is longer than this system can have.") from None
+            raise SettingsError("The path of the database is longer than this system allows.") from None
         return path  # the store reports the folder that cannot be read

@@ -51,7 +51,7 @@ class _JsonData(msgspec.Struct, rename="camel"):
 class Settings:
     """A data source's settings, checked.
 
-    ``sources``: one or more places that rows come from. ``store``: how the sources are opened.
+    ``sources``: one or more places from which rows come. ``store``: how the sources are opened.
     ``max_query_window``: None is any. ``admin_role``: the lowest role of Grafana that makes a user an administrator of
     CEEMS ("" none). ``service_user``: the user of questions without a signed-in user ("" none);
     ``service_user_resources``: whether also of resources and streams, not only of queries. ``shared_tags``: by what
@@ -108,7 +108,7 @@ class Settings:
         )
 
     def is_admin_role(self, role: str) -> bool:
-        """Tell whether a user with this role of Grafana counts as an administrator of CEEMS."""
+        """Return whether a user with this role of Grafana counts as an administrator of CEEMS."""
         if not self.admin_role or role not in _ROLES:
             return False
         return _ROLES.index(role) >= _ROLES.index(self.admin_role)
@@ -135,7 +135,7 @@ def _duration(name: str, value: str | int) -> timedelta | None:
         text = value.strip().replace(" ", "")
         match = _DURATION.fullmatch(f"{text}s" if _NUMBER.fullmatch(text) else text)
         if match is None:
-            raise SettingsError(f"Setting {name}: '{value}' is no duration; use for example 30s, 12h, 90d or 1y.")
+            raise SettingsError(f"Setting {name}: '{value}' is not a duration; use for example 30s, 12h, 90d or 1y.")
         seconds = sum(int(part) * factor for part, factor in zip(match.groups(), _SECONDS, strict=True) if part)
     if not 0 <= seconds <= 1000 * _SECONDS[0]:
         raise SettingsError(f"Setting {name}: must be between 0 and 1000 years.")

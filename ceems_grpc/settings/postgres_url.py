@@ -1,7 +1,7 @@
-"""Which URLs of PostgreSQL a data source may have.
+"""The PostgreSQL URLs that a data source may have.
 
-libpq takes options in a URL. Some read or write files of this host, or say where a password is: whoever edits a data
-source must not be able to use them. So only the options listed here are accepted.
+libpq takes options in a URL. Some read or write files on this host, or name a file with a password. Whoever edits a
+data source must not be able to use these, so only the options listed here are accepted.
 """
 
 import re
@@ -37,7 +37,7 @@ _CONTROL = re.compile(r"[\x00-\x20\x7f]")
 def check_postgres_url(url: str, password_setting: str, plugin: PluginSettings) -> None:
     """Raise `SettingsError` for a URL that a data source may not have.
 
-    Files for TLS must lie in allowed_paths, where these are set. No message tells whether a file exists, and none
+    Files for TLS must lie in allowed_paths if these are set. No message reveals whether a file exists, and none
     repeats the URL, which may hold a password.
     """
     try:
@@ -52,7 +52,7 @@ def check_postgres_url(url: str, password_setting: str, plugin: PluginSettings) 
             f"The URL of PostgreSQL holds a password: take it out, and set it in the secret {password_setting}."
         )
     if not is_url:
-        raise SettingsError(f"This is no URL of PostgreSQL: {_WANTED}.")
+        raise SettingsError(f"This is not a URL of PostgreSQL: {_WANTED}.")
     unknown = sorted({name for name, _ in given} - _OPTIONS)
     if unknown:
         named = ", ".join(name[:40] for name in unknown[:5])

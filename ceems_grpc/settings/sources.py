@@ -66,7 +66,7 @@ def read_sources(
             what = " and ".join(given) if given else "none"
             raise SettingsError(f"Source '{name}' needs one of path, address and postgres; it has {what}.")
         if raw.timezone.strip() and not raw.path.strip():
-            raise SettingsError(f"Source '{name}': a timezone is of files only; elsewhere the server knows it.")
+            raise SettingsError(f"Source '{name}': only a file can have a timezone; a server knows its own.")
         own = {key.removeprefix(f"{name}."): text for key, text in secure.items() if key.startswith(f"{name}.")}
         try:
             sources.append(_source(raw, name, own, plugin, raw.timezone.strip() or single.timezone))
@@ -89,7 +89,7 @@ def _bridge(raw: RawSource, name: str, secure: Mapping[str, str]) -> BridgeSourc
     address = raw.address.strip()
     match = _ADDRESS.fullmatch(address)
     if match is None or not 0 < int(match["port"]) < 65_536:
-        raise SettingsError(f"'{address[:100]}' is no address of a server: write host:port, such as ceems-host:9443.")
+        raise SettingsError(f"'{address[:100]}' is not a server address: write host:port, such as ceems-host:9443.")
     if raw.plain_text and not is_loopback(match["v6"] or match["host"]):
         raise SettingsError(
             "Plain text is allowed only for this host (127.0.0.1, ::1, localhost); use TLS for other hosts."
@@ -101,7 +101,7 @@ def _bridge(raw: RawSource, name: str, secure: Mapping[str, str]) -> BridgeSourc
         client_key=_secret(secure, "clientKey", _PEM, "the text of a PEM file"),
     )
     if bool(secrets.client_cert) != bool(secrets.client_key):
-        raise SettingsError("A client certificate and its key belong together: set both, or none of them.")
+        raise SettingsError("A client certificate and its key belong together: set both or neither.")
     return BridgeSource(name, address, raw.tls_server_name.strip(), raw.plain_text, secrets)
 
 
@@ -110,15 +110,15 @@ def _postgres(raw: RawSource, name: str, secure: Mapping[str, str], plugin: Plug
     check_postgres_url(url, f"{name}.postgresPassword" if name else "postgresPassword", plugin)
     schema = raw.postgres_schema.strip() or "ceems"
     if _SCHEMA.fullmatch(schema) is None:
-        raise SettingsError(f"'{schema[:63]}' is no name of a schema: use letters, digits and _.")
+        raise SettingsError(f"'{schema[:63]}' is not a schema name: use letters, digits and _.")
     password = _secret(secure, "postgresPassword", _PASSWORD, "a text without line breaks and control characters")
     return PostgresSource(name, url, schema, password)
 
 
 def _secret(secure: Mapping[str, str], name: str, form: re.Pattern[str], wanted: str) -> str:
-    """Return a secret of that form, without white space around a token or key. An error names it and hides its text."""
+    """Return a secret of that form, without white space around it. An error names the secret but hides its text."""
     value = secure.get(name, "")
-    if form is not _PASSWORD:  # in which white space may count
+    if form is not _PASSWORD:  # white space in it may be significant
         value = value.strip()
     if form.fullmatch(value) is None:
         raise SettingsError(f"The secret {name} cannot be used as it is: it must be {wanted}. Copy it again.")

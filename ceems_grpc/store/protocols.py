@@ -75,7 +75,7 @@ class Reader(Protocol):
     """A consistent view of the database: all answers of a reader are from the same moment."""
 
     def has(self, table: Table, column: str | None = None) -> bool:
-        """Tell whether the database has the table (and the column)."""
+        """Return whether the database has the table (and the column)."""
         ...
 
     @property

@@ -230,7 +230,7 @@ REFUSED_STARTS = [
     (["--listen", "9443", "{tls}", "{tokens}"], "write HOST:PORT"),
     (["--listen", "127.0.0.1:65536", "{tls}", "{tokens}"], "write HOST:PORT"),
     (["--listen", "192.0.2.1:0", "{tls}", "{tokens}"], "Cannot listen on 192.0.2.1:0"),
-    (["--listen", "127.0.0.1:0", "{tls}", "{tokens}", "--query-timeout", "soon"], "is no duration"),
+    (["--listen", "127.0.0.1:0", "{tls}", "{tokens}", "--query-timeout", "soon"], "is not a duration"),
     (["--listen", "127.0.0.1:0", "{tls}", "{tokens}", "--max-answer-size", "2048"], "from 1 to 2047 MiB"),
 ]
 

@@ -125,7 +125,7 @@ async def test_the_mirror_and_twins_are_told(tmp_path: Path) -> None:
             *[panels.answer(root, query(queryType="units"), statements=True) for _ in range(3)]
         )
         texts = [frames[0].meta.executed_query for frames in twins if frames[0].meta]
-        assert sum("somebody who asked the same at the same time" in text for text in texts) == 2
+        assert sum("an equal question that was asked at the same time" in text for text in texts) == 2
         assert all("SELECT" in text for text in texts)
 
 

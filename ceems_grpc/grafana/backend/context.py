@@ -67,7 +67,7 @@ def caller_of(user: pb.User) -> Caller:
 
 
 def _may_be_grafana(user: pb.User) -> bool:
-    """Tell whether a login is one of Grafana's own; an e-mail address shows that it is a person's."""
+    """Return whether a login is one of Grafana's own; an e-mail address shows that it is a person's."""
     return user.login in _GRAFANA_LOGINS and not user.email
 
 

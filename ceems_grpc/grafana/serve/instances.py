@@ -162,7 +162,7 @@ class InstanceManager:
 
 
 def _is_older(settings: _Settings, than: _Settings) -> bool:
-    """Tell whether a request was under way when newer settings were saved: it must not bring the old object back."""
+    """Return whether a request was under way when newer settings were saved: it must not bring the old object back."""
     return settings is not None and than is not None and settings.updated < than.updated
 
 

@@ -46,7 +46,7 @@ def _wait_by_descriptor(parent: int) -> None:
 
 
 def _orphaned(parent: int) -> bool:
-    """Tell whether the parent has ended, judged by our present parent.
+    """Return whether the parent has ended, judged by our present parent.
 
     A child is in its parent's session or leads its own. A process that became an orphan before the first look does
     neither: its new parent, process 1 or another one, is in another session. (In a container, process 1 may be the real

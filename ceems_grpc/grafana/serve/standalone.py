@@ -17,7 +17,7 @@ _DEFAULT_ADDRESS = "127.0.0.1:50055"
 
 
 def is_standalone(environment: Mapping[str, str]) -> bool:
-    """Tell whether the plugin is to run by itself."""
+    """Return whether the plugin is to run by itself."""
     return environment.get("GF_PLUGIN_GRPC_STANDALONE", "").lower() in {"1", "true"}
 
 

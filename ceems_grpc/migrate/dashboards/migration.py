@@ -71,12 +71,12 @@ def _dashboard_in(document: Any) -> tuple[Json, str]:  # noqa: ANN401 - anything
                 "The file has Grafana's schema v2, but no object 'elements', which holds its panels."
             )
     elif not isinstance(dashboard.get("panels"), list) and not isinstance(dashboard.get("rows"), list):
-        raise NotADashboardError("The file is no dashboard: it has none of 'panels', 'rows' and 'elements'.")
+        raise NotADashboardError("The file is not a dashboard: it has none of 'panels', 'rows' and 'elements'.")
     return dashboard, version
 
 
 def _checked_version(part: Json) -> str:
-    """Return the version of a resource. Refuses versions that are not known, and resources that are no dashboards."""
+    """Return the version of a resource. Refuses versions that are not known, and resources that are not dashboards."""
     version, kind = as_text(part.get("apiVersion")), as_text(part.get("kind"))
     if version.startswith(_GROUP) and not version.startswith(_KNOWN_VERSIONS):
         raise NotADashboardError(

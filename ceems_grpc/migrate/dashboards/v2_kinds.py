@@ -56,7 +56,7 @@ def classic_transformation(item: Json) -> Json:
 
 
 def is_grouped(item: Json) -> bool:
-    """Tell whether a transformation has the form of ``v2``."""
+    """Return whether a transformation has the form of ``v2``."""
     return item.get("kind") == _TRANSFORMATION
 
 

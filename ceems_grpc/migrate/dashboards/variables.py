@@ -79,7 +79,7 @@ def rewrite_variable_query(query: Json, *, admin_auto: bool = False) -> tuple[Js
     if call.query_type in {"units", "usage"} and kind not in {"uuids", "states"}:
         notes.append(f"it listed the {kind} of units in the time range; it lists all {kind} now")
     if kind == "users" and found["admin"] is not True:
-        notes.append("users who are no administrators find the members of their projects in it, not only themselves")
+        notes.append("users who are not administrators find the members of their projects in it, not only themselves")
     return found, notes
 
 

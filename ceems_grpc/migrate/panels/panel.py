@@ -32,7 +32,7 @@ class Options:
 
 
 def reads_ceems(target: Any, datasource: Any, dashboard: Json, options: Options) -> bool:  # noqa: ANN401
-    """Tell whether a target (or the query of a variable) asks the CEEMS API through Infinity.
+    """Return whether a target (or the query of a variable) asks the CEEMS API through Infinity.
 
     ``datasource``: that of the panel, for a target that has none of its own.
     """

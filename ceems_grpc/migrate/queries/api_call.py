@@ -34,7 +34,7 @@ class ApiCall:
         return [value for key, value in self.parameters if key == name and value]
 
     def has(self, name: str) -> bool:
-        """Tell whether a parameter is present, with or without a value."""
+        """Return whether a parameter is present, with or without a value."""
         return any(key == name for key, _ in self.parameters)
 
 

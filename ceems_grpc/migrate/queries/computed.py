@@ -93,7 +93,7 @@ def _arithmetic(
         case Name(name):
             column = find(name)
             if not column.is_number or column.is_object:
-                raise CannotRewriteError(f"the computed column '{alias}' counts with '{name}', which is no number")
+                raise CannotRewriteError(f"the computed column '{alias}' counts with '{name}', which is not a number")
             return by_name(column.text)
         case Operation(("+" | "-" | "*" | "/") as operator, left, right):
             operands = [_arithmetic(alias, side, find, computed) for side in (left, right)]

@@ -50,7 +50,7 @@ def draft_query(call: ApiCall, *, admin_auto: bool) -> QueryDraft:
 
 
 def _counts(parameter: str, call: ApiCall, admin: AsAdmin, notes: list[str]) -> bool:
-    """Tell whether the API uses the parameter here."""
+    """Return whether the API uses the parameter here."""
     if parameter == "cluster_id":
         return call.query_type != "clusters"
     if parameter == "uuid":
@@ -61,11 +61,11 @@ def _counts(parameter: str, call: ApiCall, admin: AsAdmin, notes: list[str]) -> 
         if call.query_type in {"stats", "clusters"} or admin is False:
             return False  # the API then answers for whoever is signed in
         if call.query_type == "usage" and admin == "auto":
-            # The API means all members of the user's projects, and users who are no administrators see all members of
+            # The API means all members of the user's projects. Users who are not administrators see all members of
             # the project they ask for; our own narrowing to the named user would hide the others from them.
             if call.values("project"):
                 return False
-            notes.append("users who are no administrators see only their own rows, not those of their projects")
+            notes.append("users who are not administrators see only their own rows, not those of their projects")
     return True
 
 

@@ -49,7 +49,7 @@ class QueryField:
 
     @property
     def is_object(self) -> bool:
-        """Tell whether the field stands for all keys of its column."""
+        """Return whether the field stands for all keys of its column."""
         return self.column.has_keys and self.name == self.column.name
 
     @property

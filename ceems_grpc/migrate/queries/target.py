@@ -130,7 +130,7 @@ def _filter(rewritten: Rewritten, condition: Expression, find: Callable[[str], Q
     for step in found.steps:
         for item in step["options"]["filters"]:
             if rewritten.fields and item["fieldName"] not in shown:
-                raise CannotRewriteError(f"its filter is on '{item['fieldName']}', which is no column of it")
+                raise CannotRewriteError(f"its filter is on '{item['fieldName']}', which is not a column of it")
     rewritten.steps += found.steps
 
 

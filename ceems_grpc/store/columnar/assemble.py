@@ -9,7 +9,7 @@ from ceems_grpc.store.runtime.cancellation import check_cancelled
 
 
 def is_of_integers(measure: Measure) -> bool:
-    """Tell whether the measure is a sum of an integer column."""
+    """Return whether the measure is a sum of an integer column."""
     return isinstance(measure, Sum) and isinstance(measure.operand, str)
 
 

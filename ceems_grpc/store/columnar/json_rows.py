@@ -186,7 +186,7 @@ class RowTexts:
 
 
 def is_own_form(plan: JsonScan, rows: bytes) -> bool:
-    """Tell whether all rows that `RowTexts.statement` has joined have the API's form."""
+    """Return whether all rows that `RowTexts.statement` has joined have the API's form."""
     length = pa.array([0, len(rows)], pa.int32()).buffers()[1]
     whole = pa.StringArray.from_buffers(1, length, pa.py_buffer(rows))  # without a copy
     return bool(pc.match_substring_regex(whole, _own_form(plan))[0].as_py())

@@ -66,7 +66,7 @@ def moment_of(zone: tzinfo) -> Callable[[str | None, int | None], int | None]:
 
 
 def is_ambiguous_bound(moment: int, zone: tzinfo) -> bool:
-    """Tell whether clocks go back near a moment, so that local texts do not sort in the order of the moments."""
+    """Return whether clocks go back near a moment, so that local texts do not sort in the order of the moments."""
     around = (datetime.fromtimestamp(_within_years(moment + shift), zone) for shift in (-_DAY, _DAY))
     before, after = (local.utcoffset() or timedelta() for local in around)
     return after < before
@@ -78,7 +78,7 @@ def _within_years(moment: int) -> int:
 
 
 def zone_fits(zone: tzinfo, samples: list[tuple[int, str]]) -> bool:
-    """Tell whether the zone had each sample's offset (``+0100``) at the sample's moment."""
+    """Return whether the zone had each sample's offset (``+0100``) at the sample's moment."""
     return all(datetime.fromtimestamp(moment, zone).strftime("%z") == offset for moment, offset in samples)
 
 

@@ -93,7 +93,7 @@ class DuckSql(ColumnCompiler):
     # Aggregations
 
     def takes_two_steps(self, plan: Aggregate) -> bool:
-        """Tell whether an inner aggregation pays.
+        """Return whether an inner aggregation pays.
 
         Looking for the first among the groups' values is several times cheaper than among all rows. Without that, an
         inner aggregation only costs: planning takes longer than some of these statements.

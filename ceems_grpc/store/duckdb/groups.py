@@ -25,7 +25,7 @@ def grouped_columns(layout: TableLayout) -> tuple[str, ...]:
 
 
 def can_group(layout: TableLayout, plan: Aggregate) -> bool:
-    """Tell whether all that the plan groups by, and looks for, is told by the groups' numbers."""
+    """Return whether all that the plan groups by, and looks for, is told by the groups' numbers."""
     looked_for = [measure for measure in plan.measures if isinstance(measure, FirstBy)]
     needed = {*plan.by, *(name for measure in looked_for for name in (measure.column, measure.by))}
     return bool(plan.by) and not plan.day and needed <= set(grouped_columns(layout))

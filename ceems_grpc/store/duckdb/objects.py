@@ -29,7 +29,7 @@ _MOST_NEEDLES = 4
 
 
 def can_tell(key: str, values: tuple[str, ...] = ()) -> bool:
-    """Tell whether the key, and equality with the texts, can be told here at all."""
+    """Return whether the key, and equality with the texts, can be told here at all."""
     # Texts of objects depend on how an engine writes them.
     return AS_PATH.fullmatch(key) is not None and not any(value[:1] in {"{", "["} or "\0" in value for value in values)
 

@@ -68,7 +68,7 @@ class MirrorReader:
         return self._snapshot.found
 
     def has(self, table: Table, column: str | None = None) -> bool:
-        """Tell whether the database has the table (and the column)."""
+        """Return whether the database has the table (and the column)."""
         found = self._layout.tables.get(table)
         return found is not None and (column is None or column in found.columns)
 

@@ -21,7 +21,7 @@ _MOST_UNITS = 64
 
 
 def is_for_file(plan: Scan | Aggregate | Distinct | KeyScan) -> bool:
-    """Tell whether the file answers a plan sooner than the mirror."""
+    """Return whether the file answers a plan sooner than the mirror."""
     if plan.table in {Table.USERS, Table.PROJECTS, Table.ADMIN_USERS}:
         return True
     if plan.table is Table.USAGE:
@@ -30,7 +30,7 @@ def is_for_file(plan: Scan | Aggregate | Distinct | KeyScan) -> bool:
 
 
 def _names_units(where: Condition) -> bool:
-    """Tell whether a condition names few units and their clusters, which an index of the file finds."""
+    """Return whether a condition names few units and their clusters, which an index of the file finds."""
     parts = where.parts if isinstance(where, AllOf) else (where,)
     few = any(isinstance(part, In) and _is_of(part, "uuid") and len(part.values) <= _MOST_UNITS for part in parts)
     return few and any(_holds(part, "cluster_id") for part in parts)
@@ -83,7 +83,7 @@ class FileFirstReader:
         return self._file.zone
 
     def has(self, table: Table, column: str | None = None) -> bool:
-        """Tell whether the database has the table (and the column)."""
+        """Return whether the database has the table (and the column)."""
         return self._file.has(table, column)
 
     def new_columns(self, table: Table) -> Mapping[str, bool]:

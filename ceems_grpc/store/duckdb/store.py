@@ -126,7 +126,7 @@ class MirroredStore:
         return await self._follower.settled()
 
     async def _is_needless(self) -> bool:
-        """Tell whether there is no mirror, and the database is too small to want one."""
+        """Return whether there is no mirror, and the database is too small to want one."""
         return self._follower.mirror is None and await asyncio.to_thread(self._is_small)
 
     def _is_small(self) -> bool:

@@ -65,7 +65,7 @@ class MergedReader:
         return next(iter(zones.values())) if len(zones) == 1 else SEVERAL_ZONES
 
     def has(self, table: Table, column: str | None = None) -> bool:
-        """Tell whether a source has the column, or whether all sources that have rows have the table.
+        """Return whether a source has the column, or whether all sources that have rows have the table.
 
         If only some of them had the table, an answer from it would silently lack the others.
         """

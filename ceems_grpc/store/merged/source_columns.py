@@ -37,7 +37,7 @@ class SourceColumns:
             self._clusters = self._held
 
     def has(self, column: str) -> bool:
-        """Tell whether the source has the column."""
+        """Return whether the source has the column."""
         return self._reader.has(self._table, column)
 
     def where(self, condition: Condition) -> Condition:
@@ -67,7 +67,7 @@ class SourceColumns:
             raise StoreSchemaError(f"It has no table {self._table}: it was made by an older version of CEEMS.")
 
     def is_foreign(self, columns: Iterable[str]) -> bool:
-        """Tell whether the source stores its administrators in another form. Raises if another table is missing."""
+        """Return whether the source stores its administrators in another form. Raises if another table is missing."""
         if self._table is not Table.ADMIN_USERS:
             self.check()
             return False

@@ -342,7 +342,7 @@ def _within(path: tuple[str, ...], value: object) -> object:
 
 
 def _is_nested(value: str) -> bool:
-    """Tell whether the text is a JSON object or array that PostgreSQL can hold."""
+    """Return whether the text is a JSON object or array that PostgreSQL can hold."""
     if value[:1] not in {"{", "["} or "\\u0000" in value:
         return False
     with suppress(ValueError, RecursionError):

@@ -33,13 +33,13 @@ def state_of(error: Error) -> str:
 
 
 def is_lost(error: Error) -> bool:
-    """Tell whether the connection is lost. A new one may work."""
+    """Return whether the connection is lost. A new one may work."""
     state = state_of(error)
     return state in _LOST_STATES or (state in {"", "08000"} and _LOST.search(str(error)) is not None)
 
 
 def is_no_such(error: Error) -> bool:
-    """Tell whether a table or column is not there."""
+    """Return whether a table or column is not there."""
     return state_of(error) in _NO_SUCH_STATES
 
 

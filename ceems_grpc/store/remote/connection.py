@@ -118,7 +118,7 @@ class BridgeConnection:
         await self._channel.close()
 
     async def _comes_back(self, error: grpc.aio.AioRpcError, attempts: "_Attempts") -> bool:
-        """Tell whether to repeat a failed call, which is safe because all calls only read.
+        """Return whether to repeat a failed call, which is safe because all calls only read.
 
         Waits until a lost connection is restored, unless the diagnosis shows a permanent failure.
         """

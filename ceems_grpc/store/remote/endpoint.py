@@ -38,7 +38,7 @@ class Endpoint:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a host name or IP address certainly means this host."""
+    """Return whether a host name or IP address certainly means this host."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:

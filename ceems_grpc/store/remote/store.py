@@ -133,7 +133,7 @@ class RemoteReader:
         return self._zone
 
     def has(self, table: Table, column: str | None = None) -> bool:
-        """Tell whether the database has the table (and the column)."""
+        """Return whether the database has the table (and the column)."""
         return (table.value if column is None else f"{table.value}.{column}") in self._names
 
     def new_columns(self, table: Table) -> Mapping[str, bool]:

@@ -25,7 +25,7 @@ _WAITED = Histogram(
     ["lane"],
     buckets=(0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )
-_REFUSED = Counter("ceems_queue_refused", "Questions refused since too many waited already", ["lane"])
+_REFUSED = Counter("ceems_queue_refused", "Questions refused because too many waited already", ["lane"])
 
 _MOST_LARGE = 4
 

@@ -17,7 +17,7 @@ _CHUNK = 4_096  # items between two checks
 _PAUSE = 0.02  # seconds between two interrupts
 
 Interrupt = Callable[[], Awaitable[object] | None]
-"""Makes the engine stop what it runs now. It is called repeatedly, since work may go on with a next statement."""
+"""Makes the engine stop its current statement. It is called repeatedly, since the work may start another one."""
 
 _cancelled: ContextVar[Event | None] = ContextVar("cancelled", default=None)
 
@@ -31,7 +31,7 @@ class NeedsLoopError(Exception):
 
 
 class _OneThread:
-    """Work that runs in one thread, and what interrupts the step that it is at. The event loop calls `interrupt`."""
+    """Work that runs in one thread, and how to interrupt its current step. The event loop calls `interrupt`."""
 
     def __init__(self) -> None:
         self._interrupt: Interrupt | None = None
@@ -54,7 +54,7 @@ _one_thread: ContextVar[_OneThread | None] = ContextVar("one_thread", default=No
 
 
 def is_in_one_thread() -> bool:
-    """Tell whether the calling code runs within `in_one_thread`."""
+    """Return whether the calling code runs within `in_one_thread`."""
     return _one_thread.get() is not None
 
 

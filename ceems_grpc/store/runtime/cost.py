@@ -1,8 +1,8 @@
 """The cost class of a question or a plan, which decides in which lane of the queue it waits.
 
-The cost depends on how much time the rows span and on whether they are of few people. The number of rows differs from
-site to site, but a day of all users and a fortnight of one user are quick in every database, and a month of all users
-is not in a large one. Nothing is measured, so equal questions always wait in the same lane.
+The cost depends on the time that the rows span and on whether they belong to few people. The number of rows differs
+from site to site, but a day of all users and a fortnight of one user are quick in every database, and a month of all
+users is slow in a large one. Nothing is measured, so equal questions always wait in the same lane.
 """
 
 from enum import StrEnum
@@ -25,7 +25,7 @@ from ceems_grpc.store.plan import (
 )
 
 _DAY = 86_400
-_LONGEST_SMALL = 1.25 * _DAY  # seconds of the units of all users: a day, and what rounding adds
+_LONGEST_SMALL = 1.25 * _DAY  # seconds of the units of all users: a day, plus the rounding of windows
 _LONGEST_SMALL_OF_FEW = 14.25 * _DAY  # seconds of the units of few users or projects
 _LONGEST_SMALL_BY_DAY = 30 * _LONGEST_SMALL  # seconds of daily_usage, which has a row per user, project and day
 _FEW = {"username", "project", "uuid"}
@@ -41,8 +41,8 @@ class CostClass(StrEnum):
 def cost_of_rows(table: Table, span: float | None, *, few: bool) -> CostClass:
     """Return the cost of reading rows of a table.
 
-    ``span``: seconds of time that the rows are from, None for any. ``few``: whether only rows of some users, projects
-    or units are read. Tables other than units and daily_usage have few rows for each user, and are always small.
+    ``span``: the time range of the rows in seconds; None means unlimited. ``few``: whether only rows of some users,
+    projects or units are read. Tables other than units and daily_usage have few rows per user and are always small.
     """
     if table not in {Table.UNITS, Table.DAILY_USAGE}:
         return CostClass.SMALL
@@ -76,7 +76,7 @@ def _names_few(condition: Condition) -> bool:
 
 
 def _span(condition: Condition) -> float | None:
-    """Return the seconds of time whose rows a condition lets through, None for any. Running units add none."""
+    """Return the time range in seconds that a condition selects; None means unlimited. Running units add nothing."""
     match condition:
         case Within(_, start, end) | RanWithin(start, end):
             return end - start

@@ -1,4 +1,4 @@
-"""The trace of a question: which statements ran, where and for how long, and how long the question waited.
+"""The trace of a question: which statements ran, where they ran and how long they took, and how long it waited.
 
 `trace_query` starts a trace for the code within it, and the stores record their statements in it. A trace belongs to
 the context (`contextvars`) in which it was started, and so to all tasks and threads that are started there. Without a
@@ -34,17 +34,17 @@ class TracedStatement:
     rows: int = 0
 
     def ran(self, since: float, rows: int = 0) -> None:
-        """Add the time since ``since`` (of `time.perf_counter`) and the number of rows that were read in this time."""
+        """Add the time since ``since`` (a value of `time.perf_counter`) and the number of rows read in this time."""
         self.seconds += time.perf_counter() - since
         self.rows += rows
 
 
 @dataclass(slots=True)
 class QueryTrace:
-    """What a question did.
+    """What happened while a question was answered.
 
     ``waited``: seconds in queues. ``kept_for``: the age of a cached answer in seconds; None if the answer is new.
-    ``shared``: the answer was computed for another user who asked the same question at the same time. ``earlier``: the
+    ``shared``: the answer was computed for an equal question that was asked at the same time. ``earlier``: the
     statements that computed a cached or shared answer.
     """
 
@@ -71,7 +71,7 @@ _source: ContextVar[str] = ContextVar("ceems_source", default="")
 
 @contextmanager
 def trace_query() -> Iterator[QueryTrace]:
-    """Start a trace of everything that is done within, also by tasks that are started within."""
+    """Trace everything that happens within the block, including tasks that are started there."""
     trace = QueryTrace()
     token = _current.set(trace)
     try:
@@ -82,7 +82,7 @@ def trace_query() -> Iterator[QueryTrace]:
 
 @contextmanager
 def of_source(name: str) -> Iterator[None]:
-    """Record the statements within under the name of a source; "" means no name."""
+    """Record the statements within the block under the name of a source; "" means no name."""
     token = _source.set(name)
     try:
         yield
@@ -103,7 +103,7 @@ def record(store: str, engine: str, text: str, parameters: Parameters = ()) -> T
 
 @contextmanager
 def waiting() -> Iterator[None]:
-    """Count the time within as waiting."""
+    """Count the time within the block as waiting."""
     trace = _current.get()
     if trace is None:
         yield

@@ -4,5 +4,5 @@ import os
 
 
 def keep_new_files_private() -> None:
-    """Let only this process's user read the files that it creates from now on: they hold rows of everybody."""
+    """Let only the user of this process read the files that it creates from now on: they hold the rows of all users."""
     os.umask(0o077)

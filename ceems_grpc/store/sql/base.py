@@ -79,7 +79,7 @@ class Compiler(Measures):
         return ()
 
     def takes_two_steps(self, plan: Aggregate) -> bool:
-        """Tell whether the rows are summed by more columns than those of the answer, and then the sums added up.
+        """Return whether the rows are summed by more columns than those of the answer, and then the sums added up.
 
         The first step groups also by the columns that `FirstBy` looks at.
         """

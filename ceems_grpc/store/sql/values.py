@@ -42,7 +42,7 @@ def numbers_of(texts: Iterable[str]) -> list[float]:
 
 
 def booleans_of(texts: Iterable[str]) -> tuple[bool, bool]:
-    """Tell whether JSON's true, and whether its false, is one of the texts: 1 is also true, and 0 is also false."""
+    """Return whether JSON's true, and whether its false, is one of the texts: 1 is also true, and 0 is also false."""
     listed = list(texts)
     numbers = numbers_of(listed)
     return "true" in listed or 1.0 in numbers, "false" in listed or 0.0 in numbers

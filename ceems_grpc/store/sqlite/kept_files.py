@@ -42,7 +42,7 @@ class KeptFiles:
                 return None
 
     def is_locked(self, path: Path, place: int) -> bool:
-        """Tell whether another process locks that byte of a file that is kept open; False where that is unknown."""
+        """Return whether another process locks that byte of a file that is kept open; False where that is unknown."""
         if not sys.platform.startswith("linux"):
             return False  # the structure below is that of Linux
         with self._lock:
@@ -64,5 +64,5 @@ class KeptFiles:
 
 
 def may_read(path: Path) -> bool:
-    """Tell whether the process may open the file."""
+    """Return whether the process may open the file."""
     return os.access(path, os.R_OK, effective_ids=os.access in os.supports_effective_ids)

@@ -69,7 +69,7 @@ class SqliteReader:
         return self._zone
 
     def has(self, table: Table, column: str | None = None) -> bool:
-        """Tell whether the file has the table (and the column)."""
+        """Return whether the file has the table (and the column)."""
         return table in self._columns and (column is None or column in self._columns[table])
 
     def new_columns(self, table: Table) -> Mapping[str, bool]:

@@ -33,7 +33,7 @@ def read_version(path: Path) -> Version:
 
 
 def wants_gap(path: Path, least: int) -> bool:
-    """Tell whether a writer is at work now and would be helped if nobody were reading when it commits.
+    """Return whether a writer is at work now and would be helped if nobody were reading when it commits.
 
     With a commit, SQLite folds the log into the database, and only then may the log start again from its beginning:
     up to what the oldest reader sees (https://www.sqlite.org/wal.html#ckpt, on checkpoint starvation). Readers that

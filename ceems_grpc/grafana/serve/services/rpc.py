@@ -68,7 +68,7 @@ def _refusing_what_is_unreadable(method: Method) -> Method:
     async def check(request: Message | _Unreadable, rpc: "grpc.aio.ServicerContext[Any, Any]") -> None:
         if isinstance(request, _Unreadable):
             await rpc.abort(
-                grpc.StatusCode.INVALID_ARGUMENT, "The request cannot be read: it is no message of its type."
+                grpc.StatusCode.INVALID_ARGUMENT, "The request cannot be read: it is not a message of its type."
             )
 
     async def answer_once(request: Any, rpc: "grpc.aio.ServicerContext[Any, Any]") -> Any:  # noqa: ANN401 - any answer

@@ -96,7 +96,7 @@ class Exporting:
         return metadata
 
     def is_recording(self) -> bool:
-        """Tell whether the open span will be sent."""
+        """Return whether the open span will be sent."""
         return trace.get_current_span().is_recording()
 
     def add(self, name: str, began: float, seconds: float, attributes: Attributes) -> None:

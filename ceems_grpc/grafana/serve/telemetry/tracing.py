@@ -90,7 +90,7 @@ def outgoing_trace() -> dict[str, str]:
 
 
 def is_recording() -> bool:
-    """Tell whether `add_span` would record anything. If not, its attributes need not be made."""
+    """Return whether `add_span` would record anything. If not, its attributes need not be made."""
     return _Tracing.exporting is not None and _Tracing.exporting.is_recording()
 
 
