@@ -49,6 +49,7 @@ class Type(StrEnum):
     """How the database stores a column."""
 
     INTEGER = "integer"
+    NUMBER = "number"  # any number of 64 bits
     TEXT = "text"
     OBJECT = "object"  # a JSON object, as text
     LIST = "list"  # a JSON array of texts, as text
@@ -157,18 +158,42 @@ _AGGREGATIONS = {
     "max_": Aggregation.MAX,
 }
 _TAKEN_APART = tuple(_AGGREGATIONS)
+_NUMBERS = ("REAL", "FLOA", "DOUB", "NUM", "DEC", "BOOL")
 
 
-def column_named(name: str, *, is_object: bool) -> Column:
-    """Return what the name of a column says about it, for columns of CEEMS that no row describes.
+def declared_type(declaration: str) -> Type:
+    """Return what the declaration of a column in SQLite says about its plain values.
 
-    ``is_object``: its values are JSON objects. Such a column is a metric where its name starts as those of metrics do:
-    ``total_`` is summed, ``avg_`` is a mean with the weight of the resource that the name tells (else wall time),
-    ``min_`` and ``max_`` are the least and the greatest value. Other objects are like tags. All else is plain text.
+    Only numbers are told from texts: SQLite keeps other types, such as dates, as texts. The words are those by which
+    SQLite decides itself (https://www.sqlite.org/datatype3.html, "Determination Of Column Affinity").
+    """
+    words = declaration.upper()
+    if "INT" in words:
+        return Type.INTEGER
+    if any(word in words for word in ("CHAR", "CLOB", "TEXT", "BLOB")):
+        return Type.TEXT
+    return Type.NUMBER if any(word in words for word in _NUMBERS) else Type.TEXT
+
+
+def common_type(first: Type, second: Type) -> Type:
+    """Return the type of a column whose values two databases hold with these types."""
+    types = {first, second}
+    if Type.OBJECT in types or len(types) == 1:
+        return Type.OBJECT if Type.OBJECT in types else first
+    return Type.NUMBER if types == {Type.INTEGER, Type.NUMBER} else Type.TEXT
+
+
+def column_named(name: str, type_: Type = Type.OBJECT) -> Column:
+    """Return the description of a column of CEEMS that no row describes, by its name.
+
+    ``type_``: of its values. A column of JSON objects is a metric if its name starts as those of metrics do:
+    ``total_`` is summed, ``avg_`` is a mean with the weight of the resource in the name (otherwise wall time),
+    ``min_`` and ``max_`` are the least and the greatest value. Other objects are like tags. The other types are shown
+    unchanged.
     """
     description = name.replace("_", " ").strip().capitalize()
-    if not is_object:
-        return Column(name, Kind.IDENTITY, description)
+    if type_ is not Type.OBJECT:
+        return Column(name, Kind.IDENTITY, description, type=type_)
     aggregation = next((found for prefix, found in _AGGREGATIONS.items() if name.startswith(prefix)), None)
     if aggregation is None:
         return Column(name, Kind.TAG, description, type=Type.OBJECT)
@@ -208,7 +233,7 @@ def _milliseconds(name: str, description: str) -> Column:
 
 
 def _metric(name: str, unit: Unit, description: str, *, since: int = 1, until: int | None = None) -> Column:
-    found = column_named(name, is_object=True)
+    found = column_named(name)
     return replace(found, unit=unit, description=description, tables=METRIC_TABLES, since=since, until=until)
 
 

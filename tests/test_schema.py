@@ -109,7 +109,7 @@ def test_what_is_derived_is_what_the_oracles_have() -> None:
 
 @pytest.mark.parametrize("column", METRICS, ids=str)
 def test_what_the_name_of_a_known_metric_says_is_true(column: Column) -> None:
-    named = column_named(column.name, is_object=True)
+    named = column_named(column.name)
     assert (named.kind, named.type) == (column.kind, column.type)
     assert (named.aggregation, named.weight) == (column.aggregation, column.weight)
 
@@ -135,7 +135,7 @@ def test_what_the_name_of_a_known_metric_says_is_true(column: Column) -> None:
 def test_an_unknown_object_of_numbers_is_summed_up_as_its_name_says(
     name: str, aggregation: Aggregation, weight: str
 ) -> None:
-    column = column_named(name, is_object=True)
+    column = column_named(name)
     assert (column.name, column.kind, column.type) == (name, Kind.METRIC, Type.OBJECT)
     assert (column.aggregation, column.weight) == (aggregation, weight)
     assert column.has_keys
@@ -144,14 +144,14 @@ def test_an_unknown_object_of_numbers_is_summed_up_as_its_name_says(
 
 @pytest.mark.parametrize("name", ["labels", "totals", "average", "cpu_total_x", "minimum", ""])
 def test_any_other_unknown_object_is_taken_apart_and_not_summed(name: str) -> None:
-    column = column_named(name, is_object=True)
+    column = column_named(name)
     assert (column.kind, column.type, column.aggregation, column.weight) == (Kind.TAG, Type.OBJECT, None, "")
     assert column.has_keys
 
 
 @pytest.mark.parametrize("name", ["partition", "total_nodes", "avg_load", "max_rss"])
 def test_an_unknown_column_without_objects_is_plain(name: str) -> None:
-    column = column_named(name, is_object=False)
+    column = column_named(name, Type.TEXT)
     assert (column.kind, column.type, column.aggregation) == (Kind.IDENTITY, Type.TEXT, None)
     assert not column.has_keys
     assert column.description

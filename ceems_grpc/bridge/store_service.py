@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from ceems_grpc.grafana.serve.services.rpc import Method, service
 from ceems_grpc.pb import store_pb2 as pb
+from ceems_grpc.schema import Type
 from ceems_grpc.store.columnar.zone_text import write_zone
 from ceems_grpc.store.errors import StoreBusyError, StoreError
 from ceems_grpc.store.merged.session import Session
@@ -34,7 +35,7 @@ from ceems_grpc.store.runtime.cost import CostClass, cost_of_plan
 _log = logging.getLogger(__name__)
 _Rpc = grpc.aio.ServicerContext[Any, Any]
 _Result = TypeVar("_Result")
-_NewColumns = Callable[[Table], Mapping[str, bool]]
+_NewColumns = Callable[[Table], Mapping[str, Type]]
 
 _MOST_READERS = 64
 _LONGEST = 600.0  # seconds for which a reader can stay open
@@ -115,11 +116,8 @@ class StoreService:
         try:
             opened = await self._work(session, CostClass.SMALL, _describe)
             held.new_columns = opened[2]
-            new = {
-                f"{table.value}.{name}": is_object for table in Table for name, is_object in opened[2](table).items()
-            }
-            objects = [name for name, is_object in new.items() if is_object]
-            yield pb.ReadResponse(reader=name, zone=opened[0], names=opened[1], new_columns=new, new_objects=objects)
+            new = {f"{table}.{name}": str(type_) for table in Table for name, type_ in opened[2](table).items()}
+            yield pb.ReadResponse(reader=name, zone=opened[0], names=opened[1], new_columns=new, new_types=new.values())
             await _until_idle(held)
         except StoreError as error:
             yield pb.ReadResponse(failure=_failure(error))

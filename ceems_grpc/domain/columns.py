@@ -57,6 +57,8 @@ WAITS = (
 )
 """How long the units of a group waited; only in usage that is summed from units."""
 
+_NUMBERS = {Type.INTEGER, Type.NUMBER}
+
 UNIT_COLUMNS = _answered(Table.UNITS)
 USAGE_COLUMNS = _answered(Table.USAGE)
 USER_COLUMNS = _answered(Table.USERS)
@@ -77,6 +79,11 @@ CLUSTER_COLUMNS = (
 def unit_columns(reader: Reader) -> tuple[Column, ...]:
     """Return the columns of units: those that the API names, then those that only this database has."""
     return (*UNIT_COLUMNS, *_new(reader, Table.UNITS))
+
+
+def new_numbers(reader: Reader, table: Table) -> dict[str, Type]:
+    """Return the columns that only this database has and that hold numbers; stores return these as texts."""
+    return {name: type_ for name, type_ in reader.new_columns(table).items() if type_ in _NUMBERS}
 
 
 def usage_columns(reader: Reader) -> tuple[Column, ...]:
@@ -101,5 +108,5 @@ def plain_names(columns: Iterable[Column]) -> frozenset[str]:
 
 
 def _new(reader: Reader, table: Table) -> Iterator[Column]:
-    for name, is_object in reader.new_columns(table).items():
-        yield column_named(name, is_object=is_object)
+    for name, type_ in reader.new_columns(table).items():
+        yield column_named(name, type_)

@@ -64,7 +64,7 @@ def _pieces(values: pa.Array, column: Column, shape: Shape) -> pa.Array:
         found = integer_pieces(column.name, values)
     elif column.kind is Kind.METRIC:
         found = metric_pieces(column.name, values)
-    elif column.type is not Type.OBJECT and column.type is not Type.LIST:
+    elif column.type not in {Type.OBJECT, Type.LIST, Type.NUMBER}:
         found = text_pieces(column.name, values)
     if found is not None:
         return found
@@ -119,7 +119,7 @@ def _prefix(name: str) -> bytes:
 def _nothing(column: Column) -> bytes:
     if column.type is Type.LIST:
         return b"[]"
-    return b"0" if column.type is Type.INTEGER else b'""'
+    return b"0" if column.type in {Type.INTEGER, Type.NUMBER} else b'""'
 
 
 def _fragments(values: list[Any], column: Column, shape: Shape) -> Iterator[bytes]:
@@ -143,7 +143,7 @@ def _writer(column: Column) -> Callable[[Any], bytes]:
         return _object
     if column.type is Type.LIST:
         return _list
-    return _encode
+    return number if column.type is Type.NUMBER else _encode
 
 
 def _metric(text: str) -> bytes:

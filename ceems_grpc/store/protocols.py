@@ -8,6 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import pyarrow as pa
 
+from ceems_grpc.schema import Type
 from ceems_grpc.store.plan import Aggregate, Distinct, KeyScan, Scan, Spread, Table
 
 
@@ -83,10 +84,11 @@ class Reader(Protocol):
         """The time zone in which the site writes its local times."""
         ...
 
-    def new_columns(self, table: Table) -> Mapping[str, bool]:
+    def new_columns(self, table: Table) -> Mapping[str, Type]:
         """Return the columns of a table that `ceems_grpc.schema` does not describe, in the order of the database.
 
-        The value tells whether the column holds JSON objects.
+        A column holds objects if any of its values is a JSON object. Otherwise its declaration decides. Scans return
+        the values of all of them as texts; see `ceems_grpc.store.columnar.values.numbers_of_texts`.
         """
         ...
 

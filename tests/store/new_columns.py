@@ -15,6 +15,7 @@ TYPES = {
     "labels": "text",
     "queue": "text",
     "nodes": "integer",
+    "share": "real",
 }
 """The new columns of units and their declarations."""
 
@@ -31,8 +32,8 @@ def add_columns(path: Path) -> None:
 def fill(path: Path) -> None:
     """Give the units 1 and 2 of ann values in the new columns; unit 3 has none."""
     rows = {
-        1: ('{"flops":1}', '{"load":10}', '{"power":5}', f'{{"{POWER}":300}}', '{"a.b/c":"x","n":[1]}', "gpu", 4),
-        2: ('{"flops":2.5}', '{"load":40}', '{"power":2}', f'{{"{POWER}":100}}', '{"a.b/c":"y"}', "cpu", 12),
+        1: ('{"flops":1}', '{"load":10}', '{"power":5}', f'{{"{POWER}":300}}', '{"a.b/c":"x","n":[1]}', "gpu", 4, 0.1),
+        2: ('{"flops":2.5}', '{"load":40}', '{"power":2}', f'{{"{POWER}":100}}', '{"a.b/c":"y"}', "cpu", 12, 2),
     }
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         assignments = ", ".join(f"{name} = ?" for name in TYPES)

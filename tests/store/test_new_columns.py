@@ -1,7 +1,8 @@
 """Columns that `ceems_grpc.schema` does not describe are answered according to their names and values."""
 
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from ceems_grpc.domain.questions.steps import TimeStep
 from ceems_grpc.domain.questions.window import Window
 from ceems_grpc.domain.service import Ceems
 from ceems_grpc.rest.handlers.units import _texts
+from ceems_grpc.schema import Type, declared_type
 from ceems_grpc.store.duckdb.settings import MirrorSettings
 from ceems_grpc.store.duckdb.store import MirroredStore
 from ceems_grpc.store.protocols import Store
@@ -77,7 +79,8 @@ async def test_fields_and_keys(tmp_path: Path, kind: str) -> None:
                 "labels.a.b/c": "x",
                 "labels.n": "[1]",
                 "queue": "gpu",
-                "nodes": "4",
+                "nodes": 4,
+                "share": 0.1,
             },
             {
                 "uuid": "2",
@@ -88,7 +91,8 @@ async def test_fields_and_keys(tmp_path: Path, kind: str) -> None:
                 "labels.a.b/c": "y",
                 "labels.n": None,
                 "queue": "cpu",
-                "nodes": "12",
+                "nodes": 12,
+                "share": 2.0,
             },
             dict.fromkeys(rows[0]) | {"uuid": "3"},
         ]
@@ -110,6 +114,11 @@ async def test_fields_and_keys(tmp_path: Path, kind: str) -> None:
         (Filter("queue", "=", ("gpu",)), "1"),
         (Filter("queue", "!=", ("gpu",)), "23"),
         (Filter("nodes", "=|", ("4", "12")), "12"),
+        (Filter("nodes", "=", ("4.0",)), "1"),
+        (Filter("nodes", "!=", ("4",)), "23"),
+        (Filter("nodes", ">", ("5",)), "2"),
+        (Filter("share", "=", ("2",)), "2"),
+        (Filter("share", "<=", ("0.1",)), "1"),
         (Filter("labels.a.b/c", "=", ("y",)), "2"),
     ],
 )
@@ -121,7 +130,7 @@ async def test_filters(tmp_path: Path, kind: str, wanted: Filter, uuids: str) ->
 
 async def test_order(tmp_path: Path, kind: str) -> None:
     async with opened(make_new(tmp_path / "ceems.db"), kind) as store:
-        for field, uuids in ((KEYS[3], "213"), ("queue", "213"), (KEYS[2], "213")):
+        for field, uuids in ((KEYS[3], "213"), ("queue", "213"), (KEYS[2], "213"), ("nodes", "123"), ("share", "123")):
             rows = await units(Ceems(store), order=(OrderBy(field),))
             assert "".join(row["uuid"] for row in rows) == uuids
 
@@ -154,6 +163,7 @@ async def test_suggestions(tmp_path: Path, kind: str) -> None:
         assert await values(SuggestionKind.METRIC_KEYS, "max_custom_metrics") == [POWER]
         assert {"queue", "labels.a.b/c"} <= {*await values(SuggestionKind.TAG_KEYS)}
         assert await values(SuggestionKind.TAG_VALUES, "queue") == ["cpu", "gpu"]
+        assert await values(SuggestionKind.TAG_VALUES, "nodes") == ["4", "12"]
         assert await values(SuggestionKind.TAG_VALUES, "labels.a.b/c") == ["x", "y"]
 
 
@@ -167,11 +177,45 @@ async def test_json_of_the_api(tmp_path: Path, kind: str) -> None:
         assert found.decode() == (
             '{"uuid":"1","total_custom_metrics":{"flops":1},"avg_custom_metrics":{"load":10},'
             f'"min_custom_metrics":{{"power":5}},"max_custom_metrics":{{"{POWER}":300}},'
-            '"labels":{"a.b/c":"x","n":[1]},"queue":"gpu","nodes":"4"},'
+            '"labels":{"a.b/c":"x","n":[1]},"queue":"gpu","nodes":4,"share":0.1},'
             '{"uuid":"2","total_custom_metrics":{"flops":2.5},"avg_custom_metrics":{"load":40},'
             f'"min_custom_metrics":{{"power":2}},"max_custom_metrics":{{"{POWER}":100}},'
-            '"labels":{"a.b/c":"y"},"queue":"cpu","nodes":"12"},{"uuid":"3"},'
+            '"labels":{"a.b/c":"y"},"queue":"cpu","nodes":12,"share":2},{"uuid":"3"},'
         )
+
+
+async def test_values_that_a_column_of_numbers_may_not_hold_are_empty(tmp_path: Path, kind: str) -> None:
+    path = make_new(tmp_path / "ceems.db")
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        odd = {"1": ("many", b"7"), "2": (2.5, 9e999), "3": (2**62, -1e-9)}
+        for uuid, values in odd.items():
+            connection.execute("UPDATE units SET nodes = ?, share = ? WHERE uuid = ?", [*values, uuid])
+    async with opened(path, kind) as store:
+        ceems = Ceems(store)
+        found = [(row["nodes"], row["share"]) for row in await units(ceems, "nodes", "share")]
+        assert found == [(None, None), (None, None), (2**62, -1e-9)]
+        selection = Selection(filters=(Filter("share", "<", ("1",)),))
+        assert [row["uuid"] for row in await units(ceems, selection=selection)] == ["3"]
+
+
+@pytest.mark.parametrize(
+    ("declaration", "found"),
+    [
+        ("integer", Type.INTEGER),
+        ("BIGINT NOT NULL", Type.INTEGER),
+        ("real", Type.NUMBER),
+        ("double precision", Type.NUMBER),
+        ("decimal(10,2)", Type.NUMBER),
+        ("boolean", Type.NUMBER),
+        ("text", Type.TEXT),
+        ("varchar(20)", Type.TEXT),
+        ("datetime", Type.TEXT),
+        ("json", Type.TEXT),
+        ("", Type.TEXT),
+    ],
+)
+def test_declarations(declaration: str, found: Type) -> None:
+    assert declared_type(declaration) is found
 
 
 async def test_columns_that_appear_while_the_plugin_runs(tmp_path: Path, kind: str) -> None:

@@ -5,6 +5,7 @@ in a table of any size. Metric keys are also searched in table usage, which hold
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from enum import StrEnum
@@ -113,7 +114,7 @@ async def suggest(access: Access, question: SuggestQuestion) -> Suggestions:
     prefix = question.prefix.casefold()
     found = [s for s in await _candidates(access, question) if s.value.casefold().startswith(prefix)]
     if question.kind is not SuggestionKind.FIELDS:
-        found.sort(key=lambda suggestion: suggestion.value)
+        found.sort(key=_sort_key(found))
     limit = min(question.limit, MOST)
     return Suggestions(found[:limit], len(found) > limit)
 
@@ -145,6 +146,15 @@ async def _candidates(access: Access, question: SuggestQuestion) -> list[Suggest
             return _values(await _tag_values(access, question))
         case SuggestionKind.FIELDS:
             return await _fields(access, question)
+
+
+def _sort_key(found: list[Suggestion]) -> Callable[[Suggestion], str | float]:
+    """Return what suggestions are sorted by: their numbers if all are numbers, otherwise their texts."""
+    try:
+        numbers = {suggestion.value: float(suggestion.value) for suggestion in found}
+    except ValueError:
+        return lambda suggestion: suggestion.value
+    return lambda suggestion: numbers[suggestion.value]
 
 
 def _values(values: set[str]) -> list[Suggestion]:

@@ -1,6 +1,6 @@
 """Answers about units: the rows of table units without the flag ``ignore``, by cluster, uuid and start."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping
 from datetime import datetime, tzinfo
 from functools import partial
 
@@ -13,16 +13,25 @@ from ceems_grpc.domain.answers.answer import Answer, limit_warning, truncate
 from ceems_grpc.domain.answers.derived import add_derived, derived_among, with_needs
 from ceems_grpc.domain.answers.superseded import without_superseded
 from ceems_grpc.domain.answers.waiting import WAIT_SECONDS, wait_seconds
-from ceems_grpc.domain.columns import DERIVED, WAITING, metric_names, object_names, plain_names, unit_columns
+from ceems_grpc.domain.columns import (
+    DERIVED,
+    WAITING,
+    metric_names,
+    new_numbers,
+    object_names,
+    plain_names,
+    unit_columns,
+)
 from ceems_grpc.domain.questions.fields import Fields, choose_fields
 from ceems_grpc.domain.questions.filters import selected_rows
 from ceems_grpc.domain.questions.model import OrderBy, UnitsQuestion
 from ceems_grpc.domain.questions.ordering import check_order, sort_table
 from ceems_grpc.domain.states import is_in_state
-from ceems_grpc.schema import Column, Kind
+from ceems_grpc.schema import Column, Kind, Type
 from ceems_grpc.store.columnar.json_paths import paths_of
 from ceems_grpc.store.columnar.json_rows import JsonScan, JsonText, WritesJson
 from ceems_grpc.store.columnar.local_time import named_zone
+from ceems_grpc.store.columnar.values import numbers_of_texts
 from ceems_grpc.store.plan import (
     WAIT_COLUMNS,
     AllKeys,
@@ -63,7 +72,8 @@ async def units_table(access: Access, question: UnitsQuestion, now: int) -> Answ
     default = [column for column in columns.values() if column.name not in _ON_REQUEST]
     fields = choose_fields(question.fields, columns.values(), default)
     check_order(question.order, frozenset(columns))
-    by_database = _database_order(known, question.order)
+    numbers = new_numbers(access.reader, Table.UNITS)
+    by_database = _database_order(known, question.order, numbers)
     scan = await _scan(access, question, _columns_to_read(access.reader, fields, question.order))
     if question.running or question.uuids:
         scan = replace(scan, where=await without_superseded(access.reader, scan.where))
@@ -77,7 +87,7 @@ async def units_table(access: Access, question: UnitsQuestion, now: int) -> Answ
 
     def finish() -> Answer:
         mentioned = fields.mentioned(question.order)
-        table = add_derived(_with_moments(found), derived_among(mentioned))
+        table = add_derived(_with_moments(_with_numbers(found, numbers)), derived_among(mentioned))
         if WAIT_SECONDS in mentioned:
             table = table.append_column(WAIT_SECONDS, wait_seconds(found, now))
         if by_database is None:
@@ -100,8 +110,9 @@ async def units_batches(
     names = tuple(column.name for column in fields.columns if access.reader.has(Table.UNITS, column.name))
     left = question.limit
     scan = replace(await _scan(access, question, names), order=_ORDER, limit=None if left is None else left + 1)
+    numbers = {name: type_ for name, type_ in new_numbers(access.reader, Table.UNITS).items() if name in names}
     render = _renderer(timezone, access.reader.zone)
-    async for batch in _batches(access.reader, scan, render):
+    async for batch in _batches(access.reader, scan, render, numbers):
         if left is not None and batch.num_rows > left:
             warnings.append(limit_warning(question.limit or 0, "units"))
             if isinstance(batch, pa.RecordBatch):
@@ -112,10 +123,10 @@ async def units_batches(
 
 
 def _batches(
-    reader: Reader, scan: Scan, render: Callable[[str | None], str | None] | None
+    reader: Reader, scan: Scan, render: Callable[[str | None], str | None] | None, numbers: Mapping[str, Type]
 ) -> AsyncIterator[pa.RecordBatch | JsonText]:
-    if render is not None:
-        return _rendered(reader.batches(scan), render)
+    if render is not None or numbers:
+        return _rendered(reader.batches(scan), render, numbers)
     if isinstance(reader, WritesJson) and "uuid" in scan.columns:  # the API writes it even if it is not asked for
         columns = unit_columns(reader)
         metrics = metric_names(columns)
@@ -128,7 +139,14 @@ async def _scan(access: Access, question: UnitsQuestion, columns: tuple[str | Al
     conditions: list[Condition] = [
         Compare("ignore", "=", 0),
         await access.units(question.selection.users, question.selection.projects),
-        selected_rows(question.selection, plain_names(known), object_names(known), _MOMENTS, access.reader.zone),
+        selected_rows(
+            question.selection,
+            plain_names(known),
+            object_names(known),
+            _MOMENTS,
+            access.reader.zone,
+            numbers=new_numbers(access.reader, Table.UNITS),
+        ),
         *access.named(question.selection.users),
     ]
     if question.states:
@@ -167,7 +185,9 @@ def _nested(column: Column, fields: Fields, order: tuple[OrderBy, ...]) -> tuple
     return tuple(dict.fromkeys(name for name in named if len(paths_of(name)) > 1))
 
 
-def _database_order(columns: tuple[Column, ...], order: tuple[OrderBy, ...]) -> tuple[Order, ...] | None:
+def _database_order(
+    columns: tuple[Column, ...], order: tuple[OrderBy, ...], numbers: Collection[str]
+) -> tuple[Order, ...] | None:
     """Return the order for the database, or None if only the computed answer can be sorted."""
     objects, plain, metrics = object_names(columns), plain_names(columns), metric_names(columns)
     orders: list[Order] = []
@@ -177,10 +197,18 @@ def _database_order(columns: tuple[Column, ...], order: tuple[OrderBy, ...]) -> 
             orders.append(Order(Key(head, key), item.descending, numeric=head in metrics))
         elif item.field in plain and (item.descending or item.field not in _MOMENTS):
             # In the database a missing moment is 0, which would come first.
-            orders.append(Order(_MOMENTS.get(item.field, item.field), item.descending))
+            named = _MOMENTS.get(item.field, item.field)
+            orders.append(Order(named, item.descending, numeric=named in numbers))
         else:
             return None
     return tuple(orders)
+
+
+def _with_numbers(table: pa.Table, numbers: Mapping[str, Type]) -> pa.Table:
+    for index, name in enumerate(table.column_names):
+        if name in numbers:
+            table = table.set_column(index, name, numbers_of_texts(table.column(name), numbers[name]))
+    return table
 
 
 def _with_moments(table: pa.Table) -> pa.Table:
@@ -207,17 +235,22 @@ def _renderer(timezone: str | None, site: tzinfo) -> Callable[[str | None], str 
 
 
 async def _rendered(
-    batches: AsyncIterator[pa.RecordBatch], render: Callable[[str | None], str | None]
+    batches: AsyncIterator[pa.RecordBatch],
+    render: Callable[[str | None], str | None] | None,
+    numbers: Mapping[str, Type],
 ) -> AsyncIterator[pa.RecordBatch]:
     async for batch in batches:
-        yield await run_cancellable(partial(_rendered_batch, batch, render))
+        yield await run_cancellable(partial(_rendered_batch, batch, render, numbers))
 
 
-def _rendered_batch(batch: pa.RecordBatch, render: Callable[[str | None], str | None]) -> pa.RecordBatch:
-    columns = [
-        pa.array([render(text) for text in until_cancelled(column.to_pylist())], pa.string())
-        if name in _MOMENTS
-        else column
-        for name, column in zip(batch.schema.names, batch.columns, strict=True)
-    ]
-    return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
+def _rendered_batch(
+    batch: pa.RecordBatch, render: Callable[[str | None], str | None] | None, numbers: Mapping[str, Type]
+) -> pa.RecordBatch:
+    columns: dict[str, pa.Array] = {}
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        columns[name] = column
+        if name in numbers:
+            columns[name] = numbers_of_texts(column, numbers[name])
+        elif render is not None and name in _MOMENTS:
+            columns[name] = pa.array([render(text) for text in until_cancelled(column.to_pylist())], pa.string())
+    return pa.record_batch(columns)

@@ -330,7 +330,7 @@ def _measures(keys: Keys) -> list[Measure]:
     for metric, names in keys.items():
         for name in names:
             value = Key(metric, name)
-            match column_named(metric, is_object=True):
+            match column_named(metric):
                 case Column(aggregation=Aggregation.MEAN, weight=times):
                     weight = Key(TIMES, times)
                     measures.append(WeightedSum(f"{WEIGHTED_SUM}{value}", value, weight))
@@ -345,7 +345,7 @@ def _measures(keys: Keys) -> list[Measure]:
 
 
 def _is_mean(metric: str) -> bool:
-    return column_named(metric, is_object=True).aggregation is Aggregation.MEAN
+    return column_named(metric).aggregation is Aggregation.MEAN
 
 
 def _without_absent(table: pa.Table, keys: Keys) -> tuple[pa.Table, Keys]:

@@ -8,7 +8,9 @@ import pyarrow as pa
 from ceems_grpc.domain.errors import bad_data
 from ceems_grpc.domain.questions.limits import check_cells
 from ceems_grpc.domain.questions.model import OrderBy
-from ceems_grpc.schema import Column, Kind
+from ceems_grpc.schema import Column, Kind, Type
+
+_TYPES = (pa.float64(), pa.int64(), pa.string())
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class Fields:
         check_cells(table.num_rows, len(chosen))
         if chosen.keys() <= present.keys():
             return table.select(list(chosen))
-        missing = {type_: pa.chunked_array([pa.nulls(table.num_rows, type_)]) for type_ in (pa.float64(), pa.string())}
+        missing = {type_: pa.chunked_array([pa.nulls(table.num_rows, type_)]) for type_ in _TYPES}
         columns = [present[name] if name in present else missing[_type_of(column)] for name, column in chosen.items()]
         return pa.Table.from_arrays(columns, names=list(chosen))
 
@@ -62,7 +64,9 @@ class Fields:
 
 
 def _type_of(column: Column) -> pa.DataType:
-    return pa.float64() if column.kind in {Kind.METRIC, Kind.DERIVED} else pa.string()
+    if column.kind in {Kind.METRIC, Kind.DERIVED} or column.type is Type.NUMBER:
+        return pa.float64()
+    return pa.int64() if column.type is Type.INTEGER else pa.string()
 
 
 def choose_fields(

@@ -1,12 +1,14 @@
 """The selection of rows and free filters of a question, as conditions of a plan."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
 
 from ceems_grpc.domain.errors import QuestionError, bad_data
 from ceems_grpc.domain.questions.model import Filter, Selection
 from ceems_grpc.domain.states import STATE, is_in_state
+from ceems_grpc.store.columnar.values import numbers_as_texts
 from ceems_grpc.store.plan import AllOf, AnyOf, Compare, Condition, In, Key, Operand
 
 _NUMBERS = {"<", "<=", ">", ">="}
@@ -22,12 +24,14 @@ def selected_rows(
     objects: frozenset[str],
     moments: Mapping[str, str] = _NO_MOMENTS,
     zone: tzinfo = UTC,
+    *,
+    numbers: Collection[str] = (),
 ) -> Condition:
     """Return the condition for clusters, projects, resource managers and filters; `Access` handles users.
 
     ``columns``: the plain columns of the table. ``objects``: its JSON columns; filters may name keys of these.
     ``moments``: columns of local times, each with the column that has the same moment in milliseconds. ``zone``: that
-    of times without an offset in filters on these.
+    of times without an offset in filters on these. ``numbers``: plain columns whose texts are read as numbers.
     """
     parts: list[Condition] = []
     for column, values in (
@@ -40,6 +44,8 @@ def selected_rows(
     for filter_ in selection.filters:
         if filter_.key in moments:
             parts.append(_moment_filter(filter_, moments[filter_.key], zone))
+        elif filter_.key in numbers and filter_.operator in _TEXTS:
+            parts.append(_filter(replace(filter_, values=numbers_as_texts(filter_.values)), columns, objects))
         else:
             parts.append(_filter(filter_, columns, objects))
     return AllOf(tuple(parts))

@@ -13,7 +13,7 @@ from ceems_grpc.rest.parameters import first, flag
 from ceems_grpc.rest.responses import BEFORE_ROWS, HEADERS, after_rows, rows_response
 from ceems_grpc.rest.route import ApiCall
 from ceems_grpc.rest.row_shapes import UNIT_SHAPE
-from ceems_grpc.schema import Table, column_named, is_new_column
+from ceems_grpc.schema import Table, Type, column_named, is_new_column
 from ceems_grpc.store.columnar.json_rows import JsonText
 from ceems_grpc.store.runtime.cancellation import check_cancelled
 
@@ -70,10 +70,16 @@ def _texts(item: pa.RecordBatch | JsonText) -> Iterator[bytes]:
 
 
 def _json(rows: pa.RecordBatch) -> bytes:
-    # A text of a new column that is an object is written as one, whatever other rows hold.
-    new = [
-        column_named(name, is_object=any((text or "").startswith("{") for text in rows.column(name).to_pylist()))
-        for name in rows.schema.names
-        if is_new_column(Table.UNITS, name)
-    ]
+    new = [column_named(name, _type_of(rows.column(name))) for name in rows.schema.names if _is_new(name)]
     return batch_json(rows, with_new_columns(UNIT_SHAPE, new))
+
+
+def _type_of(values: pa.Array) -> Type:
+    if not pa.types.is_string(values.type):
+        return Type.INTEGER if pa.types.is_integer(values.type) else Type.NUMBER
+    # A text of a new column that is an object is written as one, whatever other rows hold.
+    return Type.OBJECT if any((text or "").startswith("{") for text in values.to_pylist()) else Type.TEXT
+
+
+def _is_new(name: str) -> bool:
+    return is_new_column(Table.UNITS, name)

@@ -10,16 +10,16 @@ Some values cannot be reproduced exactly from these columns. ``inexact`` lists t
 questions about these columns go to the live file.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 
 import msgspec
 
-from ceems_grpc.schema import Table, is_metric, is_new_column
+from ceems_grpc.schema import Table, Type, is_metric, is_new_column
 from ceems_grpc.store.columnar.file_version import Version
 from ceems_grpc.store.plan import Key
 
-COLUMN_LAYOUT_VERSION = 4
+COLUMN_LAYOUT_VERSION = 5
 """Incremented with every change of this layout. A mirror with another version is rebuilt."""
 
 ROW = "#row"  # SQLite's row id
@@ -40,6 +40,7 @@ class TableLayout(msgspec.Struct):
     ``coded``: columns of the copy that hold codes. ``inexact``: columns of the file that only the file can answer.
     ``unfit``: columns with a text that cannot be put into a JSON row unchanged. ``gappy``: columns with an empty text.
     For these two, see `json_rows.note_texts`. ``objects``: new columns, see `Reader.new_columns`, with a JSON object.
+    ``numbers``: new columns that are declared as numbers, with their types.
     """
 
     columns: tuple[str, ...]
@@ -49,10 +50,11 @@ class TableLayout(msgspec.Struct):
     unfit: set[str] = set()
     gappy: set[str] = set()
     objects: set[str] = set()
+    numbers: dict[str, Type] = {}
 
-    def new_columns(self, table: Table) -> dict[str, bool]:
-        """Return the columns that the schema does not describe, and whether each holds JSON objects."""
-        return new_columns(table, self.columns, self.objects)
+    def new_columns(self, table: Table) -> dict[str, Type]:
+        """Return the columns that the schema does not describe, and their types."""
+        return new_columns(table, self.columns, self.objects, self.numbers)
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -105,9 +107,15 @@ class Meta(msgspec.Struct):
     layout: Layout
 
 
-def new_columns(table: Table, columns: Iterable[str], objects: AbstractSet[str]) -> dict[str, bool]:
-    """Return the columns that the schema does not describe, and whether each is one of those that hold objects."""
-    return {name: name in objects for name in columns if is_new_column(table, name)}
+def new_columns(
+    table: Table, columns: Iterable[str], objects: AbstractSet[str], numbers: Mapping[str, Type]
+) -> dict[str, Type]:
+    """Return the columns that the schema does not describe, and their types; see `TableLayout`."""
+    return {
+        name: Type.OBJECT if name in objects else numbers.get(name, Type.TEXT)
+        for name in columns
+        if is_new_column(table, name)
+    }
 
 
 def list_column(column: str) -> str:

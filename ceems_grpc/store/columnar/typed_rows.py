@@ -13,7 +13,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ceems_grpc.schema import INTEGERS, LISTS, METRIC_TABLES, is_metric
+from ceems_grpc.schema import INTEGERS, LISTS, METRIC_TABLES, Type, is_metric
 from ceems_grpc.store.columnar.flatten import decode_object
 from ceems_grpc.store.columnar.json_rows import fits_metric, note_texts
 from ceems_grpc.store.columnar.json_texts import EMPTY_OBJECTS
@@ -124,8 +124,8 @@ class TypedRows:
 
     def _note_objects(self, rows: pa.Table) -> None:
         """Note in the layout which new columns hold JSON objects, and which metrics among them hold other texts."""
-        for name, is_object in self._layout.new_columns(self._table).items():
-            if is_object and not is_metric(name):
+        for name, type_ in self._layout.new_columns(self._table).items():
+            if type_ is Type.OBJECT and not is_metric(name):
                 continue
             different = pc.unique(rows.column(name)).drop_null().to_pylist()
             objects = {text for text in different if text == "{}" or decode_object(text, numeric=False)}

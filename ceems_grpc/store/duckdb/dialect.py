@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from ceems_grpc.schema import OBJECTS, is_metric
 from ceems_grpc.store.columnar.json_paths import paths_of
 from ceems_grpc.store.columnar.layout import GROUP, Layout, TableLayout, quote, text
+from ceems_grpc.store.columnar.values import NUMBER_FORM
 from ceems_grpc.store.duckdb.objects import NOT_IN_MIRROR, as_number, can_tell, is_one_of, lists_of_keys
 from ceems_grpc.store.plan import (
     Aggregate,
@@ -27,8 +28,9 @@ from ceems_grpc.store.plan import (
     Table,
     ended_or_running,
 )
-from ceems_grpc.store.sql.base import SHARE
+from ceems_grpc.store.sql.base import SHARE, STEP
 from ceems_grpc.store.sql.columns import ColumnCompiler
+from ceems_grpc.store.sql.measures import LAST
 from ceems_grpc.store.sql.values import numbers_of
 
 _MOST_CONSTANTS = 8
@@ -141,12 +143,12 @@ class DuckSql(ColumnCompiler):
         starts = self.values(plan.starts, self.integer_type)
         ends = self.values([*plan.starts[1:], plan.end], self.integer_type)
         return (
-            "steps AS (SELECT unnest(range(len(starts))) AS step, unnest(starts) AS a, unnest(ends) AS b"  # noqa: S608 - quoted names
-            f" FROM (SELECT {starts} AS starts, {ends} AS ends)),"
-            f" ran AS (SELECT *, {self.run_start()} AS s, {self.run_end()} AS e FROM {self.rows(plan.where)}),"
-            f" parts AS (SELECT ran.*, step, e <= b OR b = {plan.end:d} AS here,"
-            " (least(e, b) - greatest(s, a)) / CAST(e - s AS DOUBLE) AS share"
-            " FROM ran JOIN steps ON a < e AND b > s)"
+            f"steps AS (SELECT unnest(range(len(starts))) AS {quote(STEP)},"  # noqa: S608 - quoted names
+            f' unnest(starts) AS "#a", unnest(ends) AS "#b" FROM (SELECT {starts} AS starts, {ends} AS ends)),'
+            f' ran AS (SELECT *, {self.run_start()} AS "#s", {self.run_end()} AS "#e" FROM {self.rows(plan.where)}),'
+            f' parts AS (SELECT ran.*, {quote(STEP)}, "#e" <= "#b" OR "#b" = {plan.end:d} AS {quote(LAST)},'
+            f' (least("#e", "#b") - greatest("#s", "#a")) / CAST("#e" - "#s" AS DOUBLE) AS {quote(SHARE)}'
+            ' FROM ran JOIN steps ON "#a" < "#e" AND "#b" > "#s")'
         )
 
     # Keys and rows
@@ -217,6 +219,10 @@ class DuckSql(ColumnCompiler):
         """Write that two columns are one of the pairs."""
         firsts, seconds = (self.values(values, self.text_type) for values in zip(*pairs, strict=True))
         return f"(({first}, {second}) IN (SELECT unnest({firsts}), unnest({seconds})))"
+
+    def number_in_text(self, column: str) -> str:
+        """Write the number that a text is."""
+        return f"CASE WHEN regexp_full_match({column}, {text(NUMBER_FORM)}) THEN TRY_CAST({column} AS DOUBLE) END"
 
     def compare_object(self, key: Key, operator: str, value: float) -> str:
         """Write that a value in a JSON object is a number in that relation to the value."""

@@ -15,6 +15,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ceems_grpc.schema import Type
 from ceems_grpc.store.columnar.assemble import put_together, type_of
 from ceems_grpc.store.columnar.json_rows import JsonScan, JsonText, RowTexts, is_own_form
 from ceems_grpc.store.columnar.layout import GROUP, Layout
@@ -72,8 +73,8 @@ class MirrorReader:
         found = self._layout.tables.get(table)
         return found is not None and (column is None or column in found.columns)
 
-    def new_columns(self, table: Table) -> Mapping[str, bool]:
-        """Return the columns that the schema does not describe, and whether they hold JSON objects."""
+    def new_columns(self, table: Table) -> Mapping[str, Type]:
+        """Return the columns that the schema does not describe, and their types."""
         found = self._layout.tables.get(table)
         return {} if found is None else found.new_columns(table)
 

@@ -11,6 +11,7 @@ from datetime import tzinfo
 import pyarrow as pa
 from msgspec.structs import replace
 
+from ceems_grpc.schema import Type
 from ceems_grpc.store.columnar.json_rows import JsonScan, JsonText
 from ceems_grpc.store.duckdb.reader import MirrorReader
 from ceems_grpc.store.plan import Aggregate, AllOf, Condition, Distinct, In, KeyScan, PairIn, Scan, Spread, Table
@@ -86,8 +87,8 @@ class FileFirstReader:
         """Return whether the database has the table (and the column)."""
         return self._file.has(table, column)
 
-    def new_columns(self, table: Table) -> Mapping[str, bool]:
-        """Return the columns that the schema does not describe, and whether they hold JSON objects."""
+    def new_columns(self, table: Table) -> Mapping[str, Type]:
+        """Return the columns that the schema does not describe, and their types."""
         return self._file.new_columns(table)
 
     async def table(self, scan: Scan) -> pa.Table:

@@ -9,7 +9,7 @@ from typing import TypeVar
 import pyarrow as pa
 from msgspec.structs import replace
 
-from ceems_grpc.schema import ADMINISTERED
+from ceems_grpc.schema import ADMINISTERED, Type, common_type
 from ceems_grpc.store.columnar.group_merge import merge_groups, nulls_first, part_measures, part_of_groups
 from ceems_grpc.store.columnar.local_time import SEVERAL_ZONES
 from ceems_grpc.store.errors import StoreBusyError, StoreError
@@ -76,12 +76,12 @@ class MergedReader:
             return all(session.known.has(table, None) for session in needed)
         return any(session.known.has(table, column) for session in self._sessions)
 
-    def new_columns(self, table: Table) -> Mapping[str, bool]:
-        """Return the columns that the schema does not describe, and whether they hold JSON objects in any source."""
-        found: dict[str, bool] = {}
+    def new_columns(self, table: Table) -> Mapping[str, Type]:
+        """Return the columns that the schema does not describe, and their types."""
+        found: dict[str, Type] = {}
         for session in self._sessions:
-            for name, is_object in session.known.new_columns(table).items():
-                found[name] = is_object or found.get(name, False)
+            for name, type_ in session.known.new_columns(table).items():
+                found[name] = common_type(type_, found.get(name, type_))
         return found
 
     async def table(self, scan: Scan) -> pa.Table:

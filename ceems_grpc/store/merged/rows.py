@@ -15,6 +15,7 @@ from ceems_grpc.schema import ADMINISTERED
 from ceems_grpc.store.columnar.assemble import put_together, type_of
 from ceems_grpc.store.columnar.flatten import decode_object
 from ceems_grpc.store.columnar.json_paths import value_at
+from ceems_grpc.store.columnar.values import numbers_of_texts
 from ceems_grpc.store.merged.concurrent import run_all
 from ceems_grpc.store.plan import AllKeys, Condition, Key, Order, Scan, Table
 from ceems_grpc.store.runtime.cancellation import run_cancellable
@@ -193,7 +194,8 @@ def _without_duplicates(rows: pa.Table) -> pa.Table:
 def _values(rows: pa.Table, item: Order) -> dict[str, pa.ChunkedArray | pa.Array]:
     operand = item.operand
     if isinstance(operand, str):
-        return {_TEXT: rows.column(operand)}
+        column = rows.column(operand)
+        return {_NUMBER: numbers_of_texts(column)} if item.numeric else {_TEXT: column}
     if item.numeric:
         there = str(operand) in rows.column_names
         return {_NUMBER: rows.column(str(operand)) if there else pa.nulls(rows.num_rows, pa.float64())}

@@ -9,6 +9,7 @@ from datetime import tzinfo
 from functools import partial
 from typing import Any, TypeVar
 
+from ceems_grpc.schema import Type
 from ceems_grpc.store.errors import StoreBusyError, StoreError
 from ceems_grpc.store.missing import Missing
 from ceems_grpc.store.plan import Distinct, Table
@@ -34,7 +35,7 @@ class Known:
     clusters: frozenset[str]
     nowhere: bool
     has: Callable[[Table, str | None], bool]
-    new_columns: Callable[[Table], Mapping[str, bool]]
+    new_columns: Callable[[Table], Mapping[str, Type]]
     zone: tzinfo
 
     @property

@@ -156,7 +156,8 @@ def ended_or_running(where: Condition) -> tuple[Within, tuple[Condition, ...]] |
 class Order(PlanPart, frozen=True):
     """Sort by the operand, which is a column of the table or of the answer. Nulls sort last.
 
-    ``numeric``: the operand is the value of a metric; anything that is not a number sorts as 0.
+    ``numeric``: the operand is the value of a metric, of which anything that is not a number sorts as 0, or a column of
+    texts that are read as numbers.
     """
 
     operand: Operand

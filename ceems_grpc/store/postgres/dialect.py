@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 import msgspec
 
-from ceems_grpc.schema import ADMINISTERED, INTEGERS, OBJECTS, is_metric
+from ceems_grpc.schema import ADMINISTERED, INTEGERS, is_metric
 from ceems_grpc.store.columnar.json_paths import paths_of
 from ceems_grpc.store.columnar.layout import ROW, quote, text
+from ceems_grpc.store.columnar.values import INT64, NUMBER_FORM
 from ceems_grpc.store.errors import lacking
 from ceems_grpc.store.plan import (
     Aggregate,
@@ -33,10 +34,11 @@ from ceems_grpc.store.plan import (
     WeightedSum,
     WeightOf,
 )
-from ceems_grpc.store.postgres.schema import LARGE_TABLES, PART, SITE, TableCatalog, json_column
-from ceems_grpc.store.sql.base import SortKey
+from ceems_grpc.store.postgres.schema import LARGE_TABLES, PART, SITE, TableCatalog, json_column, json_objects
+from ceems_grpc.store.sql.base import SHARE, STEP, SortKey
 from ceems_grpc.store.sql.columns import ColumnCompiler
-from ceems_grpc.store.sql.values import INT64, booleans_of, numbers_of
+from ceems_grpc.store.sql.measures import LAST
+from ceems_grpc.store.sql.values import booleans_of, numbers_of
 
 _INTEGER = re.compile(r"-?[0-9]{1,300}")
 _LEADING_NUMBER = r"^[ \t\n\v\f\r]*([-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?)"
@@ -147,8 +149,9 @@ class PostgresSql(ColumnCompiler):
         return (
             f"read AS MATERIALIZED (SELECT {read} FROM {self.rows(plan.where)}),"  # noqa: S608 - quoted names
             f" bounds AS (SELECT {bounds} AS a),"
-            f" parts AS (SELECT read.*, step, e <= a[step + 2] OR step = {steps - 1:d} AS here,"
-            " (least(e, a[step + 2]) - greatest(s, a[step + 1])) / (e - s)::float8 AS share"
+            f" parts AS (SELECT read.*, step AS {quote(STEP)},"
+            f" e <= a[step + 2] OR step = {steps - 1:d} AS {quote(LAST)},"
+            f" (least(e, a[step + 2]) - greatest(s, a[step + 1])) / (e - s)::float8 AS {quote(SHARE)}"
             " FROM read, bounds, generate_series(greatest(width_bucket(s, a) - 1, 0),"
             f" least(width_bucket(e - 1, a), {steps:d}) - 1) AS step WHERE e > s)"
         )
@@ -246,6 +249,10 @@ class PostgresSql(ColumnCompiler):
         ]
         return f"({' OR '.join(parts)})" if parts else self.never
 
+    def number_in_text(self, column: str) -> str:
+        """Write the number that a text is."""
+        return f"(CASE WHEN {column} ~ {text(f'^(?:{NUMBER_FORM})$')} THEN {column}::float8 END)"
+
     def compare_object(self, key: Key, operator: str, value: float) -> str:
         """Write that a value in a JSON object is a number in that relation to the value."""
         found = self._value(key)
@@ -276,7 +283,7 @@ class PostgresSql(ColumnCompiler):
     def _value(self, key: Key) -> str | None:
         """Write the value of a key of a JSON column that is no metric; None where no row can have it."""
         self.require(key.column)
-        if self.table is not Table.UNITS or key.column not in OBJECTS:
+        if key.column not in json_objects(self.table, self.layout.objects):
             raise lacking(f"column {key.column} with keys")
         if not self.storable([key.name]):
             return None

@@ -8,9 +8,8 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from ceems_grpc.schema import DESCRIBED, is_metric
+from ceems_grpc.schema import Type, is_metric
 from ceems_grpc.store.columnar.assemble import put_together, type_of, type_of_measure
-from ceems_grpc.store.columnar.flatten import decode_object
 from ceems_grpc.store.columnar.layout import new_columns
 from ceems_grpc.store.columnar.zone_text import zone_of_text
 from ceems_grpc.store.plan import Aggregate, Distinct, KeyScan, Scan, Spread, Table
@@ -43,10 +42,10 @@ class PostgresReader:
         found = self._state.catalog.tables.get(table)
         return found is not None and (column is None or column in found.columns)
 
-    def new_columns(self, table: Table) -> Mapping[str, bool]:
-        """Return the columns that the schema does not describe, and whether they hold JSON objects."""
+    def new_columns(self, table: Table) -> Mapping[str, Type]:
+        """Return the columns that the schema does not describe, and their types."""
         found = self._state.catalog.tables.get(table)
-        return {} if found is None else new_columns(table, found.columns, found.objects)
+        return {} if found is None else new_columns(table, found.columns, found.objects, found.numbers)
 
     def facts(self, location: str) -> Facts:
         """Describe the database; if there are several sites, each is one of ``sources``."""
@@ -151,13 +150,7 @@ class PostgresReader:
                     if is_there:
                         found[column].add(key)
             for column in plan.columns:
-                if column not in DESCRIBED and not is_metric(column):
-                    # PostgreSQL has no JSON form of such a column.
-                    sql = self._sql(plan.table)
-                    texts = Distinct(plan.table, (column,), plan.where, recent=plan.recent)
-                    for text in _fetch(connection, sql.distinct(texts), sql).column(0).to_pylist():
-                        found[column].update(decode_object(text or "", numeric=False))
-                elif not is_metric(column):
+                if not is_metric(column):
                     sql = self._sql(plan.table)
                     found[column].update(
                         _fetch(connection, sql.keys_of_object(plan, column), sql).column(0).to_pylist()

@@ -9,13 +9,13 @@ Every text column has collation C, because SQLite compares texts byte by byte.
 """
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
 
-from ceems_grpc.schema import ADMINISTERED, COLUMNS, GROUPS, INTEGERS, LISTS, METRIC_TABLES, OBJECTS, is_metric
+from ceems_grpc.schema import ADMINISTERED, COLUMNS, GROUPS, INTEGERS, LISTS, METRIC_TABLES, OBJECTS, Type, is_metric
 from ceems_grpc.store.columnar.layout import DAY, LARGE, MOMENT, ROW, list_column, quote, text
 from ceems_grpc.store.plan import Table
 
@@ -56,7 +56,8 @@ class TableCatalog(msgspec.Struct):
     ``columns``: the columns of the CEEMS table, metrics included, in its order. ``keys``: for each metric,
     {key: column}. ``coded``: columns that hold the codes NaN or Infinity. ``inexact``: columns with texts of some site
     that are not stored exactly. ``weights``: for each averaged metric, the key of ``total_time_seconds`` that weighs it
-    in the rollups (of units only).
+    in the rollups (of units only). ``objects``, ``numbers``: see `TableLayout`; a column that sites declare differently
+    is no number.
     """
 
     columns: tuple[str, ...] = ()
@@ -65,6 +66,7 @@ class TableCatalog(msgspec.Struct):
     inexact: set[str] = set()
     weights: dict[str, str] = {}
     objects: set[str] = set()
+    numbers: dict[str, Type] = {}
 
     def add_key(self, metric: str, key: str) -> str:
         """Assign a column to a key, and return its name. The caller creates the column."""
@@ -101,6 +103,14 @@ def weight_column(place: str) -> str:
 def json_column(column: str) -> str:
     """Return the name of the column with the text of a JSON object as jsonb."""
     return f"#json:{column}"
+
+
+def json_objects(table: Table, new: Iterable[str]) -> tuple[str, ...]:
+    """Return the columns that have a `json_column`: of units, those that hold JSON objects and are no metrics.
+
+    ``new``: the columns of objects that the schema does not describe.
+    """
+    return (*OBJECTS, *sorted(name for name in new if not is_metric(name))) if table is Table.UNITS else ()
 
 
 def type_of(column: str) -> str:
@@ -191,9 +201,7 @@ def _columns(table: Table) -> list[str]:
     columns += [f"{quote(DIGEST)} bigint", f"{quote(LARGE)} boolean"]
     columns += [f"{quote(MOMENT)} bigint", f"{quote(DAY)} bigint"]
     columns += [f"{quote(name)} {type_of(name)}" for name in _plain(table)]
-    if table is Table.UNITS:
-        columns += [f"{quote(json_column(name))} jsonb" for name in OBJECTS]
-    return columns
+    return columns + [f"{quote(json_column(name))} jsonb" for name in json_objects(table, ())]
 
 
 def _plain(table: Table) -> list[str]:
@@ -251,6 +259,7 @@ def _add_columns_function(schema: str, kind: Placement) -> str:
     only add columns of a few types. Columns are added on the shards first, because rows can be sent to the shards as
     soon as the columns are visible here.
     """
+    types = ", ".join(map(text, ("bigint", "double precision", 'text COLLATE "C"', "jsonb")))
     large = ", ".join(map(text, LARGE_TABLES))
     tables = ", ".join(map(text, (*LARGE_TABLES, *SMALL_TABLES, HOURLY, DAILY)))
     on_shards = f"""
@@ -280,12 +289,12 @@ def _add_columns_function(schema: str, kind: Placement) -> str:
       clauses text;
       wanted text;
     BEGIN
-      IF wanted_table NOT IN ({tables}) OR wanted_type NOT IN ('bigint', 'double precision', 'text COLLATE "C"') THEN
+      IF wanted_table NOT IN ({tables}) OR wanted_type NOT IN ({types}) THEN
         RAISE EXCEPTION 'no column of type % may be added to %', wanted_type, wanted_table;
       END IF;
       FOREACH wanted IN ARRAY wanted_columns LOOP
         IF wanted IS NULL
-           OR wanted !~ '^(#([0-9]+|weighted:#[0-9]+|weight:#[0-9]+)|[A-Za-z_][A-Za-z0-9_]{{0,59}})$' THEN
+           OR wanted !~ '^(#([0-9]+|weighted:#[0-9]+|weight:#[0-9]+)|(#json:)?[A-Za-z_][A-Za-z0-9_]{{0,59}})$' THEN
           RAISE EXCEPTION 'no column % may be added', wanted;
         END IF;
       END LOOP;

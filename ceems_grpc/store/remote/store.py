@@ -13,6 +13,7 @@ import pyarrow as pa
 from google.protobuf.message import DecodeError, Message
 
 from ceems_grpc.pb import store_pb2 as pb
+from ceems_grpc.schema import Type
 from ceems_grpc.store import errors
 from ceems_grpc.store.columnar.zone_text import read_zone
 from ceems_grpc.store.errors import StoreBusyError, StoreError, StorePermissionError
@@ -119,10 +120,9 @@ class RemoteReader:
     def __init__(self, store: RemoteStore, opened: pb.ReadResponse) -> None:
         self._store = store
         self._reader = opened.reader
-        self._new = list(opened.new_columns)
-        self._objects = frozenset(opened.new_objects)
-        self._names = frozenset(opened.names) | frozenset(self._new)
+        self._names = frozenset(opened.names) | frozenset(opened.new_columns)
         try:
+            self._new = dict(zip(opened.new_columns, map(Type, opened.new_types), strict=True))
             self._zone = read_zone(opened.zone)
         except ValueError as error:
             raise _unreadable(error) from None
@@ -136,10 +136,10 @@ class RemoteReader:
         """Return whether the database has the table (and the column)."""
         return (table.value if column is None else f"{table.value}.{column}") in self._names
 
-    def new_columns(self, table: Table) -> Mapping[str, bool]:
-        """Return the columns that the schema does not describe, and whether they hold JSON objects."""
+    def new_columns(self, table: Table) -> Mapping[str, Type]:
+        """Return the columns that the schema does not describe, and their types."""
         prefix = f"{table.value}."
-        return {name.removeprefix(prefix): name in self._objects for name in self._new if name.startswith(prefix)}
+        return {name.removeprefix(prefix): type_ for name, type_ in self._new.items() if name.startswith(prefix)}
 
     async def table(self, scan: Scan) -> pa.Table:
         """Return all rows of a scan."""

@@ -7,6 +7,7 @@ from ceems_grpc.store.plan import Aggregate, Condition, Distinct, FirstBy, Order
 from ceems_grpc.store.sql.measures import Measures
 
 SHARE = "#share"  # the column with the share of a row that counts
+STEP = "#step"  # the column with the index of the step of a spread
 SortKey = tuple[str, bool]
 """What rows are sorted by, and whether downwards. Rows without a value come last in both directions."""
 
@@ -146,10 +147,14 @@ class Compiler(Measures):
         """Return the statement of a spread."""
         groups = list(map(self.column, plan.by))
         parts = self.parts(plan)
-        self.share = " * share"
+        self.share = f" * {self.quote(SHARE)}"
         shown = [f"{self.as_text(name)} AS {self.quote(name)}" for name in plan.by]
-        shown += ["step", *(f"{self.part_of(measure)} AS {self.quote(measure.name)}" for measure in plan.measures)]
-        by = [*groups, "step"]
+        step = self.quote(STEP)
+        shown += [
+            f"{step} AS step",
+            *(f"{self.part_of(measure)} AS {self.quote(measure.name)}" for measure in plan.measures),
+        ]
+        by = [*groups, step]
         order = ", ".join(f"{column} NULLS FIRST" for column in by)
         return f"WITH {parts} SELECT {', '.join(shown)} FROM parts{_group_by(by)} ORDER BY {order}"  # noqa: S608
 
@@ -157,8 +162,8 @@ class Compiler(Measures):
     def parts(self, plan: Spread) -> str:
         """Write common table expressions of which ``parts`` is the last: units, a row for each step that they ran in.
 
-        ``step``: the step's index; ``here``: whether it is the last of them; ``share``: the part of the unit's run that
-        lies in the step. The measures and groups are columns of ``parts`` too.
+        `STEP`: the step's index; `LAST`: whether it is the last of them; `SHARE`: the part of the unit's run in the
+        step. No column of units has a name like these. The measures and groups are columns of ``parts`` too.
         """
 
     # Look-ups

@@ -9,12 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Protocol
 
-from ceems_grpc.schema import INTEGERS, LISTS, is_metric
+from ceems_grpc.schema import DESCRIBED, INTEGERS, LISTS, is_metric
 from ceems_grpc.store.columnar.layout import DAY, MOMENT, ROW, list_column, quote, text
+from ceems_grpc.store.columnar.values import INT64
 from ceems_grpc.store.errors import lacking, no_table
 from ceems_grpc.store.plan import AllKeys, Key, KeyScan, Operand, Order, Scan, Table
 from ceems_grpc.store.sql.base import Compiler, SortKey
-from ceems_grpc.store.sql.values import INT64, LOWER, UPPER, ascii_lower, integers_meant, json_key, numbers_of
+from ceems_grpc.store.sql.values import LOWER, UPPER, ascii_lower, integers_meant, json_key, numbers_of
 
 _NAN, _INFINITY = "'NaN'::float8", "'Infinity'::float8"  # the codes for no number, and for JSON's null
 _MOST_ARGUMENTS = 50  # functions of PostgreSQL have at most 100, and each key takes one
@@ -165,7 +166,8 @@ class ColumnCompiler(Compiler):
     def sort_key(self, item: Order) -> Iterator[SortKey]:
         """Yield what rows of the table are sorted by; nothing where no row has the value."""
         if isinstance(item.operand, str):
-            yield self.comparable(item.operand), item.descending
+            text_ = self.comparable(item.operand)
+            yield self.number_in_text(text_) if item.numeric else text_, item.descending
         elif not is_metric(item.operand.column):
             yield from self.object_sort_key(item.operand, item)
         elif (place := self.place_of(item.operand)) is not None:
@@ -234,11 +236,17 @@ class ColumnCompiler(Compiler):
 
     def _compare_column(self, name: str, operator: str, value: float) -> str:
         column = self.column(name)
+        if name not in DESCRIBED:
+            return f"({self.number_in_text(column)} {operator} {self.value(float(value))})"
         if name not in INTEGERS:
             return self.never  # texts are no numbers
         if float(value).is_integer() and int(value) in INT64:
             return f"({column} {operator} {self.value(int(value))})"
         return f"(CAST({column} AS {self.float_type}) {operator} {self.value(float(value))})"
+
+    @abstractmethod
+    def number_in_text(self, column: str) -> str:
+        """Write the number that a text is, in the form of `NUMBER_FORM`; null for other texts."""
 
     @abstractmethod
     def compare_object(self, key: Key, operator: str, value: float) -> str:

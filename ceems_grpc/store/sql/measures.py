@@ -18,6 +18,8 @@ from ceems_grpc.store.plan import (
 )
 from ceems_grpc.store.sql.conditions import Conditions
 
+LAST = "#last"  # whether a part of a spread is the last of its unit
+
 
 class Measures(Conditions):
     """Writes measures.
@@ -76,10 +78,10 @@ class Measures(Conditions):
         raise self.unsupported(f"{measure} is no sum")
 
     def part_of(self, measure: Measure) -> str:
-        """Write a measure over `parts` of a spread, of which only those count as units that are ``here``."""
+        """Write a measure over `parts` of a spread, of which only the last of each unit counts as a unit."""
         match measure:
             case Count():
-                return "count(*) FILTER (WHERE here)"
+                return f"count(*) FILTER (WHERE {self.quote(LAST)})"
             case Sum(_, Key()) | WeightedSum() | WeightOf() | Min() | Max():
                 return self.sum_of(measure)
         raise self.unsupported(f"{measure} cannot be spread over steps")

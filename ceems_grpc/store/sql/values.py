@@ -5,8 +5,9 @@ import re
 from collections.abc import Iterable
 from contextlib import suppress
 
+from ceems_grpc.store.columnar.values import INT64
+
 UPPER, LOWER = "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz"
-INT64 = range(-(2**63), 2**63)
 _ASCII_LOWER = str.maketrans(UPPER, LOWER)
 _SQLITE_NUMBER = re.compile(r"[ \t\n\v\f\r]*[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?[ \t\n\v\f\r]*")
 _WHOLE = re.compile(r"[ \t\n\v\f\r]*[-+]?[0-9]+[ \t\n\v\f\r]*")

@@ -16,7 +16,8 @@ from ceems_grpc.store.columnar.json_paths import AS_PATH, canonical, paths_of
 from ceems_grpc.store.columnar.local_time import is_ambiguous_bound, local_text
 from ceems_grpc.store.columnar.values import is_usable, usable
 from ceems_grpc.store.plan import AllKeys, Distinct, Key, KeyScan, Operand, Order, Scan, Spread, Table
-from ceems_grpc.store.sql.base import Compiler, SortKey
+from ceems_grpc.store.sql.base import SHARE, STEP, Compiler, SortKey
+from ceems_grpc.store.sql.measures import LAST
 from ceems_grpc.store.sql.values import booleans_of, integers_meant, numbers_of
 
 MOMENT_FUNCTION = "ceems_moment"
@@ -118,7 +119,12 @@ class SqliteSql(Compiler):
 
     def sort_key(self, item: Order) -> Iterator[SortKey]:
         """Yield what rows of the table are sorted by."""
-        yield self.number(item.operand) if item.numeric else self.operand(item.operand), item.descending
+        if not item.numeric:
+            yield self.operand(item.operand), item.descending
+        elif isinstance(item.operand, str):
+            yield self._number_in(item.operand), item.descending
+        else:
+            yield self.number(item.operand), item.descending
 
     unanswered_sort_key = sort_key  # groups have columns that are not in the answer
 
@@ -128,11 +134,13 @@ class SqliteSql(Compiler):
         where = self.condition(plan.where)
         # LIMIT keeps the planner from evaluating the inner expressions anew for every step.
         return (
-            "steps AS (SELECT key AS step, json_extract(value, '$[0]') AS a, json_extract(value, '$[1]') AS b"  # noqa: S608 - quoted names
-            f" FROM json_each({steps}) LIMIT -1),"
-            f" ran AS (SELECT *, {self.run_start()} AS s, {self.run_end()} AS e FROM units WHERE {where} LIMIT -1),"
-            f" parts AS (SELECT *, e <= b OR b = {plan.end:d} AS here,"
-            " (min(e, b) - max(s, a)) * 1.0 / (e - s) AS share FROM ran JOIN steps ON s < b AND e > a)"
+            f"steps AS (SELECT key AS {self.quote(STEP)}, json_extract(value, '$[0]') AS `#a`,"  # noqa: S608 - quoted names
+            f" json_extract(value, '$[1]') AS `#b` FROM json_each({steps}) LIMIT -1),"
+            f" ran AS (SELECT *, {self.run_start()} AS `#s`, {self.run_end()} AS `#e`"
+            f" FROM units WHERE {where} LIMIT -1),"
+            f" parts AS (SELECT *, `#e` <= `#b` OR `#b` = {plan.end:d} AS {self.quote(LAST)},"
+            f" (min(`#e`, `#b`) - max(`#s`, `#a`)) * 1.0 / (`#e` - `#s`) AS {self.quote(SHARE)}"
+            " FROM ran JOIN steps ON `#s` < `#b` AND `#e` > `#a`)"
         )
 
     def keys(self, plan: KeyScan) -> str:
@@ -213,11 +221,18 @@ class SqliteSql(Compiler):
     def compare(self, operand: Operand, operator: str, value: float) -> str:
         """Write that an operand is a number in that relation to the value."""
         if isinstance(operand, str):
+            if operand not in DESCRIBED:
+                return f"({self._number_in(operand)} {operator} {self.value(value)})"
             if operand not in INTEGERS:
                 return self.never  # texts are no numbers
             return f"({self.quote(operand)} {operator} {self.value(value)} AND {self._is_usable(operand)})"
         number = f"typeof({self.operand(operand)}) {_NUMBER}"
         return f"({number} AND {self.operand(operand)} {operator} {self.value(value)})"
+
+    def _number_in(self, column: str) -> str:
+        """Write the number in a column that the schema does not describe, with the digits that its text has."""
+        name = self.quote(column)
+        return f"CASE WHEN typeof({name}) {_NUMBER} AND abs({name}) < 9e999 THEN CAST(CAST({name} AS TEXT) AS REAL) END"
 
     def holds(self, column: str, values: tuple[str, ...]) -> str:
         """Write that a JSON array holds one of the values."""

@@ -1,35 +1,40 @@
-"""The columns of a file that `ceems_grpc.schema` does not describe: which of them hold JSON objects.
+"""The columns of a file that `ceems_grpc.schema` does not describe, and their types.
 
-Only their values tell. Each reader looks again at a column that has had no value so far.
+Only the values of a column show whether it holds JSON objects. Each reader looks again at a column that has had no
+value so far.
 """
 
 import sqlite3
 from collections.abc import Mapping, Sequence
 
-from ceems_grpc.schema import METRIC_TABLES, is_new_column
+from ceems_grpc.schema import METRIC_TABLES, Type, declared_type, is_new_column
 from ceems_grpc.store.columnar.layout import quote
 from ceems_grpc.store.columnar.values import is_json_object
 
 _ROWS = 1_000
-_NO_COLUMNS: Mapping[str, Sequence[str]] = {}
+_NO_COLUMNS: Mapping[str, Mapping[str, str]] = {}
 
 
 class NewColumns:
-    """What is known of the new columns of the tables. ``columns``: all columns of each table, in the file's order."""
+    """What is known of the new columns of the tables.
 
-    def __init__(self, columns: Mapping[str, Sequence[str]] = _NO_COLUMNS) -> None:
+    ``columns``: all columns of each table with their declarations, in the file's order.
+    """
+
+    def __init__(self, columns: Mapping[str, Mapping[str, str]] = _NO_COLUMNS) -> None:
         self._unknown = {
             table: [name for name in columns[table] if is_new_column(table, name)]
             for table in METRIC_TABLES
             if table in columns
         }
-        self._found: dict[str, dict[str, bool]] = {
-            table: dict.fromkeys(names, False) for table, names in self._unknown.items()
+        self._found: dict[str, dict[str, Type]] = {
+            table: {name: declared_type(columns[table][name]) for name in names}
+            for table, names in self._unknown.items()
         }
 
     @property
-    def found(self) -> Mapping[str, Mapping[str, bool]]:
-        """The new columns of each table, and whether each holds JSON objects."""
+    def found(self) -> Mapping[str, Mapping[str, Type]]:
+        """The new columns of each table, and their types."""
         return self._found
 
     def look(self, connection: sqlite3.Connection) -> None:
@@ -49,7 +54,7 @@ class NewColumns:
         left = []
         for name, filled, objects in zip(names, counts[::2], counts[1::2], strict=True):
             if objects:
-                self._found[table] = self._found[table] | {name: True}
+                self._found[table] = self._found[table] | {name: Type.OBJECT}
             elif not filled:
                 left.append(name)
         return left

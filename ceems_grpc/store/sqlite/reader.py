@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from ceems_grpc.schema import COLUMNS
+from ceems_grpc.schema import COLUMNS, Type
 from ceems_grpc.store.columnar.assemble import type_of, type_of_measure
 from ceems_grpc.store.columnar.local_time import moment_of
 from ceems_grpc.store.columnar.values import unusable_counts
@@ -56,7 +56,7 @@ class SqliteReader:
         connection: sqlite3.Connection,
         zone: tzinfo,
         columns: Mapping[str, frozenset[str]],
-        new: Mapping[str, Mapping[str, bool]],
+        new: Mapping[str, Mapping[str, Type]],
     ) -> None:
         self._connection = connection
         self._zone = zone
@@ -72,8 +72,8 @@ class SqliteReader:
         """Return whether the file has the table (and the column)."""
         return table in self._columns and (column is None or column in self._columns[table])
 
-    def new_columns(self, table: Table) -> Mapping[str, bool]:
-        """Return the columns that the schema does not describe, and whether they hold JSON objects."""
+    def new_columns(self, table: Table) -> Mapping[str, Type]:
+        """Return the columns that the schema does not describe, and their types."""
         return self._new.get(table, {})
 
     async def table(self, scan: Scan) -> pa.Table:

@@ -16,7 +16,7 @@ from urllib.parse import quote as quote_url
 import msgspec
 import pyarrow as pa
 
-from ceems_grpc.schema import INTEGERS
+from ceems_grpc.schema import INTEGERS, Type, declared_type, is_new_column
 from ceems_grpc.store.columnar.file_version import Version
 from ceems_grpc.store.columnar.layout import ROW, CannotMirrorError, Layout, TableLayout
 from ceems_grpc.store.plan import Table
@@ -117,14 +117,17 @@ def read_layout(rows: Rows, zone: str) -> Layout:
     """Return the tables of the database with their columns; which keys there are is found by reading the rows."""
     tables: dict[str, TableLayout] = {}
     for table in Table:
-        listed = rows.one(f"SELECT json_group_array(name) FROM pragma_table_info('{table}')")  # noqa: S608 - a constant name
-        columns = tuple(msgspec.json.decode(listed, type=list[str]))
+        listed = rows.one(f"SELECT json_group_array(json_array(name, type)) FROM pragma_table_info('{table}')")  # noqa: S608 - a constant name
+        declared = dict(msgspec.json.decode(listed, type=list[tuple[str, str]]))
+        columns = tuple(declared)
         kind = rows.one(f"SELECT type FROM sqlite_master WHERE name = '{table}'")  # noqa: S608 - a constant name
         if not columns or kind is None:
             continue
         if kind != "table" or len({column.lower() for column in columns}) != len(columns):
             raise CannotMirrorError(f"{table} is a {kind}")
+        new = {name: declared_type(declared[name]) for name in columns if is_new_column(table, name)}
         tables[table] = TableLayout(columns)
+        tables[table].numbers.update((name, type_) for name, type_ in new.items() if type_ is not Type.TEXT)
     return Layout(zone, int(rows.one("PRAGMA schema_version")), tables)
 
 

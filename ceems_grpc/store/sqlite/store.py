@@ -131,12 +131,12 @@ class SqliteStore:
 
     def _read_schema(self, connection: sqlite3.Connection, file: DatabaseFile, number: int) -> _Schema:
         rows = connection.execute(
-            "SELECT m.name, c.name FROM sqlite_master AS m JOIN pragma_table_info(m.name) AS c WHERE m.type = 'table'"
-            " ORDER BY m.name, c.cid"
+            "SELECT m.name, c.name, c.type FROM sqlite_master AS m JOIN pragma_table_info(m.name) AS c"
+            " WHERE m.type = 'table' ORDER BY m.name, c.cid"
         ).fetchall()
-        columns: dict[str, list[str]] = {}
-        for table, column in rows:
-            columns.setdefault(table, []).append(column)
+        columns: dict[str, dict[str, str]] = {}
+        for table, column, declaration in rows:
+            columns.setdefault(table, {})[column] = declaration
         version = 0
         if "schema_migrations" in columns:
             ((newest,),) = connection.execute("SELECT max(version) FROM schema_migrations").fetchall()

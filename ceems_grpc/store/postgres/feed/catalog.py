@@ -5,12 +5,12 @@ from contextlib import contextmanager, suppress
 
 import msgspec
 
-from ceems_grpc.schema import is_metric
+from ceems_grpc.schema import Type, common_type, is_metric
 from ceems_grpc.store.columnar.layout import CannotMirrorError, TableLayout, quote, text
 from ceems_grpc.store.plan import Table
 from ceems_grpc.store.postgres.connection import Error, PostgresConnection
 from ceems_grpc.store.postgres.feed.rollups import rollup_columns
-from ceems_grpc.store.postgres.schema import DAILY, HOURLY, MOST_KEYS, TableCatalog, type_of
+from ceems_grpc.store.postgres.schema import DAILY, HOURLY, MOST_KEYS, TableCatalog, json_column, json_objects, type_of
 
 
 class Catalogs:
@@ -61,6 +61,7 @@ class Catalogs:
             and {catalog.keys[metric][key] for metric, key in coded} <= catalog.coded
             and layout.inexact.copy() <= catalog.inexact
             and layout.objects.copy() <= catalog.objects
+            and _numbers(catalog, layout) == catalog.numbers
             and (table is not Table.UNITS or catalog.weights == self._weights)
         )
 
@@ -75,6 +76,7 @@ class Catalogs:
             rollups = set(rollup_columns(catalog))
             fresh = [name for name in layout.columns if name not in catalog.columns]
             made = [(str(table), name, type_of(name)) for name in fresh if not is_metric(name)]
+            catalog.numbers = _numbers(catalog, layout)
             catalog.columns = (*catalog.columns, *fresh)
             for metric, key in keys:
                 if key in catalog.keys.get(metric, {}):
@@ -88,7 +90,9 @@ class Catalogs:
                 made += [(rollup, name, "double precision") for rollup in (HOURLY, DAILY) for name in new]
             catalog.coded |= {catalog.keys[metric][key] for metric, key in coded}
             catalog.inexact |= layout.inexact.copy()
-            catalog.objects |= layout.objects.copy()
+            found = layout.objects.copy() - catalog.objects
+            made += [(table, json_column(name), "jsonb") for name in found & set(json_objects(table, found))]
+            catalog.objects |= found
             self._add(made)
             encoded = text(msgspec.json.encode(catalog).decode())
             self._connection.run(
@@ -125,3 +129,14 @@ def transaction(connection: PostgresConnection) -> Iterator[None]:
         with suppress(Error):  # a connection that is gone has rolled back
             connection.run("ROLLBACK")
         raise
+
+
+def _numbers(catalog: TableCatalog, layout: TableLayout) -> dict[str, Type]:
+    """Return `TableCatalog.numbers` with the columns of another layout."""
+    found = dict(catalog.numbers)
+    for name in layout.columns:
+        declared = layout.numbers.get(name, Type.TEXT)
+        both = common_type(declared, found.pop(name, Type.TEXT)) if name in catalog.columns else declared
+        if both is not Type.TEXT:
+            found[name] = both
+    return found

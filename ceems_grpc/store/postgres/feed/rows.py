@@ -1,7 +1,7 @@
 """Convert typed rows of a CEEMS database (see `typed_rows`) to rows of the tables in PostgreSQL."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import duckdb
@@ -9,7 +9,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ceems_grpc.schema import OBJECTS, is_metric
+from ceems_grpc.schema import is_metric
 from ceems_grpc.store.columnar.layout import ROW, quote, text
 from ceems_grpc.store.plan import Table
 from ceems_grpc.store.postgres.schema import DIGEST, LARGE_TABLES, PART, SITE, json_column, part_of
@@ -26,8 +26,12 @@ class RowMaker:
         self._site = site
         self._duck = duckdb.connect(config={"memory_limit": "256MB", "threads": 1})
 
-    def make(self, table: Table, rows: pa.Table, places: Mapping[str, str]) -> pa.Table:
-        """Return the rows with PostgreSQL's columns. ``places``: {key column of the layout: column of PostgreSQL}."""
+    def make(self, table: Table, rows: pa.Table, places: Mapping[str, str], objects: Collection[str]) -> pa.Table:
+        """Return the rows with PostgreSQL's columns.
+
+        ``places``: {key column of the layout: column of PostgreSQL}. ``objects``: the columns that also have a
+        `json_column`.
+        """
         made: dict[str, Any] = {}
         for name in rows.column_names:
             column = rows.column(name)
@@ -39,8 +43,7 @@ class RowMaker:
                 made[name] = _lists_without_nul(column)
             elif not is_metric(name):
                 made[name] = column
-        if table is Table.UNITS:
-            made |= {json_column(name): _jsonb(made[name]) for name in OBJECTS if name in made}
+        made |= {json_column(name): _jsonb(made[name]) for name in objects if name in made}
         found = pa.table(made)
         found = found.append_column(DIGEST, self._digests(found))
         found = found.append_column(SITE, pa.array([self._site] * found.num_rows, pa.string()))

@@ -44,6 +44,7 @@ from ceems_grpc.store.postgres.schema import (
     PART,
     SITE,
     Placement,
+    json_objects,
 )
 
 _log = logging.getLogger(__name__)
@@ -319,7 +320,7 @@ class PostgresTarget:
             newest = pc.max(rows.column(MOMENT)).as_py()
             if newest is not None:
                 self._next.newest = max(newest, self._next.newest or newest)
-        return self._maker.make(table, rows, places)
+        return self._maker.make(table, rows, places, json_objects(table, layout.objects.copy()))
 
     def _note_clusters(self, table: Table, rows: pa.Table) -> None:
         clusters = set(pc.unique(rows.column("cluster_id")).to_pylist()) - {None, ""}
