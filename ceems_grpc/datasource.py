@@ -42,7 +42,7 @@ from ceems_grpc.telemetry.questions import failures_counted
 _log = logging.getLogger(__name__)
 
 _DEFAULT_ROW_LIMIT = 1_000_000
-_LIVE_RIGHTS = LiveRights()  # of the process: it outlives data sources, which change with their settings
+_LIVE_RIGHTS = LiveRights()  # of the process: they outlive data sources, which are replaced when settings change
 
 
 async def create_local_datasource(context: PluginContext, plugin: PluginSettings | None = None) -> "CeemsDataSource":
@@ -53,7 +53,7 @@ async def create_local_datasource(context: PluginContext, plugin: PluginSettings
 
 
 def scope_of(context: PluginContext) -> Scope:
-    """Return what names a configured data source whatever its settings are."""
+    """Return the identity of a configured data source, which does not depend on its settings."""
     return (context.org_id, context.data_source.uid if context.data_source else "")
 
 
@@ -121,14 +121,14 @@ class CeemsDataSource:
             return error_response(503, ErrorType.TIMEOUT, f"the question took longer than {self._seconds():g} s")
 
     async def _parts(self, context: PluginContext, body: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-        """Yield the parts of a body. A failure in the middle of it is reported, too."""
+        """Yield the parts of a body. A failure after the first part is reported too."""
         with self._failures(context):
             async with aclosing(body):
                 async for part in body:
                     yield part
 
     async def check_health(self, context: PluginContext) -> HealthResult:
-        """Open the database. Describe it to administrators; tell others only that it answers, and how fresh it is."""
+        """Open the database. Administrators get a description; others learn only whether it answers and is fresh."""
         try:
             facts = await self._ceems.facts()
         except StoreError as error:
@@ -141,7 +141,7 @@ class CeemsDataSource:
         return brief_health_result(facts, now=now)
 
     async def site_zone(self, context: PluginContext) -> tzinfo:
-        """Return the zone in which the site writes local times: the configured one, or a guess from the rows."""
+        """Return the zone in which the site writes local times: the configured one, or one guessed from the rows."""
         with self._failures(context):
             async with self._store.read() as reader:
                 return reader.zone
@@ -175,10 +175,10 @@ class CeemsDataSource:
         return True
 
     def _viewer(self, context: PluginContext, *, is_query: bool = False, is_run: bool = False) -> Viewer | None:
-        """Return the signed-in person, or the service user in the place of Grafana itself.
+        """Return the signed-in user, or the service user if Grafana itself asks.
 
-        Grafana itself only needs queries (rules, public dashboards); the settings may allow it more. ``is_run``: a live
-        channel runs, so the role may be an old one.
+        Grafana itself only needs queries (rules, public dashboards); settings can allow it more. ``is_run``: this is
+        the run of a live channel, so the role may be outdated.
         """
         settings = self._settings
         if context.user is not None:

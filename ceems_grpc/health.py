@@ -1,4 +1,4 @@
-"""The result of a health check of a database, or of each of several sources."""
+"""The result of a health check of one database or of several sources."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -14,10 +14,10 @@ _AHEAD = timedelta(minutes=5)
 
 
 def health_result(facts: Facts, *, full_path: bool, now: datetime) -> HealthResult:
-    """Describe a database, or each of several sources. A source that does not answer makes the result an error.
+    """Describe one database or each of several sources. If a source does not answer, the result is an error.
 
-    ``full_path``: for administrators, who may see paths. ``now``: in UTC. It is compared with times that the writers of
-    the databases wrote, so with their clocks.
+    ``full_path``: for administrators, who may see paths. ``now``: in UTC. It is compared with times from the clocks of
+    the databases' writers.
     """
     if facts.sources:
         return _several(facts, full_path=full_path, now=now)
@@ -30,7 +30,7 @@ def health_result(facts: Facts, *, full_path: bool, now: datetime) -> HealthResu
 
 
 def brief_health_result(facts: Facts, *, now: datetime) -> HealthResult:
-    """Say that a database answers and how fresh it is, to those who may not see what it holds. ``now``: in UTC."""
+    """Say that a database answers and how fresh it is, for users who may not see what it holds. ``now``: in UTC."""
     silent = sum(source.facts is None for source in facts.sources)
     said = "The database answers"
     if facts.newest_update is not None:

@@ -1,7 +1,7 @@
-"""The columns of the CEEMS database, each described once: where it is, what it holds, and how units sum it up.
+"""The columns of the CEEMS database, each described once: its tables, what it holds, and how it is aggregated.
 
-A new column of CEEMS is one more row here. What stores, questions and answers need to know of columns is derived from
-these rows. A column that has no row is understood by its name; see `column_named`.
+To add a column of CEEMS, add a row here. Everything that stores, questions and answers need to know about columns is
+derived from these rows. A column without a row is interpreted by its name; see `column_named`.
 
 The schema's version is the number of the last migration that ran (pkg/api/db/migrations of ceems-dev/ceems).
 """
@@ -14,7 +14,7 @@ from enum import StrEnum
 OLDEST_VERSION = 4
 """The oldest schema that can be read. Older ones have no projects, which decide who may see which rows."""
 NEWEST_VERSION = 9
-"""The newest schema that is described here. Newer ones are read too: their columns are looked up, not assumed."""
+"""The newest schema that is described here. Newer ones can be read too: their columns are looked up, not assumed."""
 
 
 class Table(StrEnum):
@@ -36,10 +36,10 @@ TABLE_VERSIONS = {
     Table.ADMIN_USERS: 5,
     Table.DAILY_USAGE: 7,
 }
-"""The version of the schema that each table came with."""
+"""The version of the schema that introduced each table."""
 
 METRIC_TABLES = (Table.UNITS, Table.USAGE, Table.DAILY_USAGE)
-"""The tables of metrics: the large ones, whose rows are looked for by the moment of their last update."""
+"""The tables of metrics. These are large, and their rows are found by the time of their last update."""
 _TOTALS = (Table.USAGE, Table.DAILY_USAGE)
 _CLUSTERED = (*METRIC_TABLES, Table.USERS, Table.PROJECTS)
 _ADMINS = (Table.ADMIN_USERS,)
@@ -56,16 +56,16 @@ class Type(StrEnum):
 
 
 class Kind(StrEnum):
-    """What a column means to those who read answers."""
+    """What a column means to the reader of an answer."""
 
     IDENTITY = "identity"  # who or what the row is about
     TIME = "time"  # a moment: local text with an offset, or milliseconds since 1970
     COUNT = "count"
-    METRIC = "metric"  # a number for each key; which keys there are differs between sites
-    DERIVED = "derived"  # as a metric, but computed from others: no column of the database
-    ALLOCATION = "allocation"  # a number for each resource that the unit was given
+    METRIC = "metric"  # a number for each key; the keys differ between sites
+    DERIVED = "derived"  # like a metric, but computed from other columns; the database does not have it
+    ALLOCATION = "allocation"  # a number for each resource allocated to the unit
     TAG = "tag"  # any value for each key
-    INTERNAL = "internal"  # what the writer keeps for itself; no answer shows it
+    INTERNAL = "internal"  # the writer's own data; no answer shows it
 
 
 class Unit(StrEnum):
@@ -81,7 +81,7 @@ class Unit(StrEnum):
     KWH_PER_HOUR = "kWh/h"
     GRAMS_PER_HOUR = "g/h"
     MOMENT = "moment"
-    CHANGE = "% change"  # of a value against an earlier one: any number, also below 0 and above 100
+    CHANGE = "% change"  # change against an earlier value: any number, even below 0 or above 100
 
 
 class Aggregation(StrEnum):
@@ -97,8 +97,8 @@ class Aggregation(StrEnum):
 class Column:
     """A column of the database, or of an answer.
 
-    ``tables``: which have it, none for a column of answers alone. ``since`` and ``until``: the first and the last
-    version of the schema that has it (None: the newest has it), for tables that the version has.
+    ``tables``: those that have it; none for a column that only answers have. ``since`` and ``until``: the first and the
+    last version of the schema that has it (None: the newest has it), for tables that exist in that version.
     ``aggregation``: of metrics. ``weight``: the key of `TIMES` that weighs a mean.
     """
 
@@ -115,7 +115,7 @@ class Column:
 
     @property
     def has_keys(self) -> bool:
-        """Return whether the column is an object that answers take apart by keys."""
+        """Return whether the column is an object that answers split by key."""
         return self.type is Type.OBJECT
 
     @property
@@ -124,24 +124,24 @@ class Column:
         return self.kind is not Kind.INTERNAL and self.until is None
 
     def key_in(self, name: str) -> str:
-        """Return the key in the name of an answer's column, ``column.key``; empty if the name is the column's own."""
+        """Return the key in the name of an answer's column, ``column.key``; empty for the plain name of the column."""
         return "" if name == self.name else name.partition(".")[2]
 
     def unit_of(self, key: str) -> Unit:
         """Return the unit of one key."""
         if self.name == TIMES and key == "alloc_cpumemtime":
-            return Unit.NONE  # memory times seconds: of mebibytes or of bytes, as the resource manager has it
+            return Unit.NONE  # memory times seconds, in mebibytes or bytes depending on the resource manager
         if self.name.endswith("_stats"):
             return Unit.BYTES if "bytes" in key else Unit.COUNT
         if self.kind is Kind.ALLOCATION and key == "mem":
-            return Unit.NONE  # bytes for Slurm, mebibytes for OpenStack: no unit fits all
+            return Unit.NONE  # bytes for Slurm, mebibytes for OpenStack: no unit fits both
         return self.unit
 
 
 # What a column's name says
 
 TIMES = "total_time_seconds"
-"""The metric of times: its keys weigh means."""
+"""The metric of times. Means are weighted by its keys."""
 WALL_TIME = "walltime"
 _WEIGHTS = {
     "cpu": "alloc_cputime",
@@ -205,15 +205,15 @@ def column_named(name: str, type_: Type = Type.OBJECT) -> Column:
 
 
 def is_new_column(table: Table, name: str) -> bool:
-    """Return whether a column of a database is one that answers show although no row describes it.
+    """Return whether answers show a column of a database that no row here describes.
 
-    Only tables of metrics have such columns. A name with other characters than letters, digits and _ is left out.
+    Only tables of metrics have such columns. Names with characters other than letters, digits and _ are left out.
     """
     return table in METRIC_TABLES and name not in COLUMNS[table] and _PLAIN_NAME.fullmatch(name) is not None
 
 
 def is_metric(name: str) -> bool:
-    """Return whether stores take a column apart into numbers: an object of numbers, by its name."""
+    """Return whether stores split a column into numbers because its name says that it is an object of numbers."""
     return name.startswith(_TAKEN_APART)
 
 
@@ -302,10 +302,10 @@ _ADMINISTRATORS = tuple(
 COLUMNS: Mapping[Table, Mapping[str, Column]] = {
     table: {column.name: column for column in (*_ROWS, *_ADMINISTRATORS) if table in column.tables} for table in Table
 }
-"""The columns of each table by name: all that any version of the schema has had."""
+"""The columns of each table by name, from all versions of the schema."""
 
 ADMINISTERED = "clusters"
-"""The clusters that an administrator is one of: a column of admin_users in stores that hold several sites."""
+"""The column of admin_users with the clusters that a name administers; only in stores that hold several sites."""
 
 METRICS = tuple(column for column in COLUMNS[Table.UNITS].values() if column.kind is Kind.METRIC and column.is_answered)
 
@@ -322,24 +322,24 @@ OBJECTS = tuple(
     for name, column in COLUMNS[Table.UNITS].items()
     if column.type is Type.OBJECT and column.kind is not Kind.METRIC
 )
-"""The columns of JSON objects that are no metrics."""
+"""The columns of JSON objects that are not metrics."""
 
 DESCRIBED = frozenset(name for columns in COLUMNS.values() for name in columns) | {ADMINISTERED}
-"""The names of all columns that have a row here."""
+"""The names of all columns that are described here."""
 
 LISTS = {
     table: names
     for table, columns in COLUMNS.items()
     if (names := tuple(name for name in columns if name in {Table.USERS, Table.PROJECTS}))
 }
-"""The columns of each table that hold a JSON array of names, in which users and projects are looked for."""
+"""The columns of each table with a JSON array of names, which are searched for users and projects."""
 
 
 def newer_schema(version: int) -> str | None:
-    """Return a sentence about a version that is newer than those described here; None for the others."""
+    """Return a sentence about a version that is newer than those described here; None for other versions."""
     if version <= NEWEST_VERSION:
         return None
     return (
         f"its schema version {version} is newer than the newest that this plugin knows ({NEWEST_VERSION}): new"
-        " columns are answered by what their names say; look for an update of the plugin"
+        " columns are interpreted by their names; look for an update of the plugin"
     )

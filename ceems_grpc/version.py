@@ -1,4 +1,4 @@
-"""The name and the version of the plugin: the one place that states them."""
+"""The name and the version of the plugin. No other file states them."""
 
 VERSION = "0.1.0"
 PLUGIN_ID = "ceems-ceems-datasource"

@@ -1,4 +1,4 @@
-"""Who may see what. Every answer goes through these rules.
+"""Who may see which rows. Every answer goes through these rules.
 
 Administrators are the names in table admin_users. If a store holds several sites, each row of that table names the
 clusters that it applies to (column ``clusters``); on other clusters its names are ordinary users.
@@ -42,7 +42,7 @@ Pairs = tuple[tuple[str, str], ...]
 
 
 class AdminScope(NamedTuple):
-    """Whether somebody is an administrator, and of which clusters (None: of all, also those to come)."""
+    """Whether a user is an administrator, and of which clusters (None: of all present and future clusters)."""
 
     is_admin: bool
     clusters: tuple[str, ...] | None = None
@@ -56,7 +56,7 @@ def service_account(project: str) -> str:
 class Rights:
     """A short-lived cache of who is an administrator, and of who is a member of which projects.
 
-    Every question needs these rights, and they change only when CEEMS writes. A revoked right is lost within
+    Every question needs these rights, and they change only when CEEMS writes. A revoked right takes effect within
     ``LIFETIME``.
     """
 
@@ -67,7 +67,7 @@ class Rights:
         self._pairs: TTLCache[str, Pairs] = TTLCache(_MOST_BYTES, self.LIFETIME, timer, _size_of_pairs)
 
     async def admin_scope(self, reader: Reader, login: str) -> AdminScope:
-        """Return what the login administers as table admin_users has it; older databases without it have nobody."""
+        """Return what the login administers, from table admin_users. Older databases lack it and have nobody."""
         known = self._admins.get(_key(login))
         if known is not None:
             return known
@@ -77,7 +77,7 @@ class Rights:
         return known
 
     def known(self, login: str) -> AdminScope | None:
-        """Return what the login administers if that is remembered."""
+        """Return what the login administers if the cache has it, otherwise None."""
         return self._admins.get(_key(login))
 
     async def memberships(self, reader: Reader, logins: tuple[str, ...]) -> Pairs:
@@ -96,7 +96,7 @@ class Rights:
 
 
 def _key(login: str) -> str:
-    # Questions may name users of any name: a long one takes no more memory than a short one.
+    # Questions may name users with long names. These must not take more memory than short ones.
     return login if len(login) <= _LONGEST_KEY else sha256(login.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -182,7 +182,7 @@ class Access:
         return self.either(all_, self._own(own, users))
 
     def unshared(self, groups: tuple[str, ...]) -> tuple[str, ...]:
-        """Return the groups that only count the viewer's own units; none for who sees all, or nothing of one's own."""
+        """Return the groups that count only the viewer's own units; none for viewers who see all units or own none."""
         if self._sees_all or (self.as_admin and not self.also_own):
             return ()
         return tuple(name for name in groups if name not in GROUPS and not self._is_shared(name))
@@ -192,7 +192,7 @@ class Access:
         return () if self.as_admin or not users else (In("username", users),)
 
     def either(self, all_: Condition, own: Condition) -> Condition:
-        """Return ``all_`` for the clusters that the viewer administers, and ``own`` for the others that are visible."""
+        """Return ``all_`` for the clusters that the viewer administers, and ``own`` for the other visible clusters."""
         if not self.as_admin:
             return own
         if self.clusters is None:
@@ -225,7 +225,7 @@ class Access:
 async def open_access(
     reader: Reader, viewer: Viewer, admin: AsAdmin, rights: Rights, shared: frozenset[str] = SHARED_TAGS
 ) -> Access:
-    """Return what the viewer may see. Asking as an administrator without being one is an error (403)."""
+    """Return what the viewer may see. Raises an error (403) if others ask as administrators."""
     if admin is False:
         return Access(reader, viewer, as_admin=False, rights=rights, shared=shared)
     scope = AdminScope(True) if viewer.admin_by_role else await rights.admin_scope(reader, viewer.login)

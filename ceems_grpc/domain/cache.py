@@ -18,13 +18,13 @@ from ceems_grpc.store.runtime.query_trace import TracedStatement, mark_kept, mer
 
 LIFETIME = 900.0  # seconds
 MOST_BYTES = 32 * 1024 * 1024
-_COLUMN_BYTES = 1024  # overhead of a column, which outweighs the few values of most answers: measured 700 to 1,000
+_COLUMN_BYTES = 1024  # overhead of a column (measured: 700 to 1,000), more than the values of most answers take
 _LOOKUPS = Counter("ceems_usage_cache_lookups", "Look-ups in the cache of usage answers", ["result"])
 _BYTES = Gauge("ceems_usage_cache_bytes", "Bytes that the kept usage answers take")
 
 
 def short_key(*parts: object) -> bytes:
-    """Return a key of 32 bytes for questions and rights of any length, by what their ``repr`` says."""
+    """Return a key of 32 bytes for questions and rights of any length: a digest of their ``repr``."""
     return sha256(repr(parts).encode("utf-8", "surrogatepass")).digest()
 
 
@@ -76,7 +76,7 @@ class UsageCache:
         self._reported = size
 
 
-_Kept = tuple[Answer, tuple[TracedStatement, ...]]  # an answer, and the statements that made it
+_Kept = tuple[Answer, tuple[TracedStatement, ...]]  # an answer, and the statements that computed it
 
 
 def _size(entry: _Kept) -> int:

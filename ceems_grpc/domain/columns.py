@@ -23,10 +23,10 @@ DERIVED: tuple[Column, ...] = (
     _derived("total_emissions_gms", Unit.GRAMS, "Emissions of CPUs, hosts and GPUs together, by provider"),
     _derived("energy_per_unit_hour_kwh", Unit.KWH_PER_HOUR, "Energy of CPUs and GPUs per hour that units ran"),
     _derived("emissions_per_unit_hour_gms", Unit.GRAMS_PER_HOUR, "Emissions per hour that units ran, by provider"),
-    _derived("used_cpu_time_seconds", Unit.SECONDS, "Allocated CPU time that was really used"),
+    _derived("used_cpu_time_seconds", Unit.SECONDS, "Allocated CPU time that was used"),
     _derived("idle_cpu_time_seconds", Unit.SECONDS, "Allocated CPU time that was not used"),
     _derived("used_cpu_time_percent", Unit.PERCENT, "Share of the allocated CPU time that was used"),
-    _derived("used_gpu_time_seconds", Unit.SECONDS, "Allocated GPU time that was really used"),
+    _derived("used_gpu_time_seconds", Unit.SECONDS, "Allocated GPU time that was used"),
     _derived("idle_gpu_time_seconds", Unit.SECONDS, "Allocated GPU time that was not used"),
     _derived("used_gpu_time_percent", Unit.PERCENT, "Share of the allocated GPU time that was used"),
 )
@@ -98,7 +98,7 @@ def metric_names(columns: Iterable[Column]) -> frozenset[str]:
 
 
 def object_names(columns: Iterable[Column]) -> frozenset[str]:
-    """Return the names of the columns that are taken apart by keys."""
+    """Return the names of the columns that answers split by key."""
     return frozenset(column.name for column in columns if column.has_keys)
 
 

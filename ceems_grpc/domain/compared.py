@@ -34,7 +34,7 @@ _STATS_KEYS = ("cluster_id",)
 async def compared(ceems: Ceems, viewer: Viewer | None, comparison: Comparison) -> Answer:
     """Return usage or stats with the columns X.previous and X.change_percent.
 
-    Rows that only the earlier range has come last, unless the question is ordered by one of these columns.
+    Rows that exist only in the earlier range come last, unless the question is ordered by one of these columns.
     """
     asked = comparison.question
     if isinstance(asked, UsageOverTimeQuestion):
@@ -87,7 +87,7 @@ def _is_daily(question: UsageOverTimeQuestion) -> bool:
 
 
 def _moved(table: pa.Table, places: list[int | None]) -> pa.Table:
-    """Return the rows at the steps that theirs are compared with, without the rows of other steps."""
+    """Return the rows at the steps that they are compared with. Rows without such a step are dropped."""
     steps = pa.array(places, pa.int64()).take(table.column("step").combine_chunks())
     moved = table.set_column(table.column_names.index("step"), "step", steps)
     return moved.filter(pc.is_valid(steps))
@@ -95,6 +95,6 @@ def _moved(table: pa.Table, places: list[int | None]) -> pa.Table:
 
 def _sorted(table: pa.Table, asked: UsageQuestion | StatsQuestion) -> pa.Table:
     if not any(item.field.endswith((PREVIOUS, CHANGE)) for item in asked.order):
-        return table  # the answer of now is sorted already
+        return table  # the current answer is sorted already
     groups = value_groups(asked.group_by, asked.classes) if isinstance(asked, UsageQuestion) else ()
     return sort_table(table, asked.order, ranked(table, groups))

@@ -1,4 +1,4 @@
-"""The cost class of a question: by the time range that it reads, and by how many people it is about."""
+"""The cost class of a question. It depends on the time range and on the number of people that the question is about."""
 
 from ceems_grpc.domain.questions.model import (
     Mode,

@@ -30,9 +30,9 @@ _LONGEST = 1_000  # characters
 
 
 class QuestionError(Exception):
-    """A question that cannot be answered. The message may be shown to the viewer.
+    """The question cannot be answered. The message may be shown to the viewer.
 
-    Messages quote the question. Long messages are cut, so that they stay readable and do not fill logs.
+    Messages quote the question. Long messages are cut so that they stay readable and do not fill logs.
     """
 
     def __init__(self, type_: ErrorType, message: str) -> None:

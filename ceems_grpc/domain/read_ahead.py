@@ -23,8 +23,8 @@ async def read_ahead(
 ) -> AsyncGenerator[Item, None]:
     """Yield the items of a source, which a separate task reads ahead, up to 16 MiB in memory.
 
-    The read waits 3 s at most for its consumer, all waiting taken together: a longer read would hold up the database's
-    writer. From then on the items are copied to a temporary file as fast as the source gives them. If the file gets too
+    The read waits for its consumer for at most 3 s in total, because a longer read would hold up the database's writer.
+    From then on the items are copied to a temporary file as fast as the source yields them. If the file becomes too
     large or cannot be written, the consumer gets an error (503).
     """
     buffer = _Buffer(ahead, patience)

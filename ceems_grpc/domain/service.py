@@ -43,7 +43,7 @@ from ceems_grpc.store.runtime.cancellation import NeedsLoopError, in_one_thread,
 from ceems_grpc.store.runtime.cost import CostClass
 from ceems_grpc.store.runtime.query_trace import QueryTrace, merge, trace_query
 
-_MOST_BYTES_AT_ONCE = 8 * 1024 * 1024  # of the text of a small question's units; more is read ahead bit by bit
+_MOST_BYTES_AT_ONCE = 8 * 1024 * 1024  # of the text of a small question's units; a longer text is read ahead in parts
 _Counted = TypeVar("_Counted", bound=UsageQuestion | StatsQuestion)
 _Limited = TypeVar("_Limited", bound=UnitsQuestion | UsageQuestion | StatsQuestion | DirectoryQuestion)
 
@@ -52,7 +52,7 @@ _Limited = TypeVar("_Limited", bound=UnitsQuestion | UsageQuestion | StatsQuesti
 class Limits:
     """``max_window``: the longest window of a question (None: any). ``rows``: the most rows of an answer.
 
-    ``shared_tags``: by what members may group each other's usage; see `access.SHARED_TAGS`.
+    ``shared_tags``: the tags by which members may group each other's usage; see `access.SHARED_TAGS`.
     """
 
     max_window: timedelta | None = None
@@ -182,7 +182,7 @@ class Ceems:
                 pass
 
         async with self._queue.turn(CostClass.SMALL):
-            await self._soon(work)
+            await self._run_small(work)
 
     async def facts(self) -> Facts:
         """Describe the database; see `Store.facts`."""
@@ -197,10 +197,10 @@ class Ceems:
                 pass
 
         async with self._queue.turn(CostClass.SMALL):
-            await self._soon(work)
+            await self._run_small(work)
 
     async def usage(self, viewer: Viewer | None, question: UsageQuestion, *, whole: bool = False) -> Answer:
-        """Return usage; see `usage.usage`. ``whole``: part of a question that is checked, and limited afterwards."""
+        """Return usage; see `usage.usage`. ``whole``: the caller checks and limits the whole question."""
         limited = usage.normalize(question if whole else self._admitted(question))
 
         async def begin() -> _UsageBegun:
@@ -210,10 +210,10 @@ class Ceems:
                 rights = await access.usage(selection.users, selection.projects, limited.group_by)
                 # An administrator of some clusters keeps the question's own choice.
                 own = replace(limited, admin=access.as_admin) if access.clusters is None else limited
-                # Only now: the first reader of a file in WAL mode creates an empty log next to it.
+                # Not earlier, because the first reader of a file in WAL mode creates an empty log next to it.
                 version = await self.store.version()
                 begun = _UsageBegun(access.as_admin, own, (short_key(viewer, rights, own), version))
-                # A few totals take no longer than the rights. The same reader answers if it has the moment of the key.
+                # A few totals take no longer than the rights. The same reader answers if it shows the key's version.
                 few = own.mode is Mode.GLOBAL and cost_of(own, as_admin=access.as_admin) is CostClass.SMALL
                 if few and before == version and not self._usage.keeps(begun.key):
                     with trace_query() as begun.trace:
@@ -222,12 +222,12 @@ class Ceems:
                 return begun
 
         async with self._queue.turn(CostClass.SMALL):
-            begun = await self._soon(begin)
+            begun = await self._run_small(begin)
 
         async def work() -> Answer:
             if begun.answer is not None:
                 merge(begun.trace)
-                return await self._told(begun.answer, as_admin=begun.as_admin)
+                return await self._with_database_notice(begun.answer, as_admin=begun.as_admin)
             cost = cost_of(begun.asked, as_admin=begun.as_admin)
             return await self._ask(
                 viewer, begun.asked.admin, lambda access: usage.usage(access, begun.asked, self.now()), cost
@@ -257,7 +257,7 @@ class Ceems:
                 return reader.zone
 
         async with self._queue.turn(CostClass.SMALL):
-            return await self._soon(work)
+            return await self._run_small(work)
 
     async def directory(self, viewer: Viewer | None, question: DirectoryQuestion) -> Answer:
         """Return users, projects, clusters or administrators; see `directory.directory`."""
@@ -273,7 +273,7 @@ class Ceems:
         """Suggest values for a drop-down; see `suggest.suggest`."""
         return await self._once(viewer, question, lambda access: suggest.suggest(access, question))
 
-    # What all questions share
+    # Shared by all questions
 
     @asynccontextmanager
     async def _access(self, viewer: Viewer | None, admin: AsAdmin) -> AsyncIterator[Access]:
@@ -286,14 +286,14 @@ class Ceems:
         store = self.store
         return store.read_here() if is_in_one_thread() and isinstance(store, ReadsInOneThread) else store.read()
 
-    async def _soon(self, work: Callable[[], Coroutine[Any, Any, "_Result"]]) -> "_Result":
-        """Do work that opens a reader for a small question: in one thread, where the store can answer there."""
+    async def _run_small(self, work: Callable[[], Coroutine[Any, Any, "_Result"]]) -> "_Result":
+        """Do the work of a small question, which opens a reader. It runs in one thread if the store supports that."""
         if isinstance(self.store, ReadsInOneThread):
             self.store.begin()
             try:
                 return await in_one_thread(work)
             except NeedsLoopError:
-                pass  # the mirror is behind: it may be waited for
+                pass  # the mirror is behind; `read` can wait for it
         return await work()
 
     async def _ask(
@@ -308,22 +308,22 @@ class Ceems:
                 return _with_missing(await answer(access), missing_of(access.reader)), access.as_admin
 
         async with self._queue.turn(cost):
-            result, as_admin = await (self._soon(work) if cost is CostClass.SMALL else work())
-        return await self._told(result, as_admin=as_admin)
+            result, as_admin = await (self._run_small(work) if cost is CostClass.SMALL else work())
+        return await self._with_database_notice(result, as_admin=as_admin)
 
-    async def _told(self, result: "_Result", *, as_admin: bool) -> "_Result":
+    async def _with_database_notice(self, result: "_Result", *, as_admin: bool) -> "_Result":
         """Add the notices about the database that administrators get."""
         return _with_notice(result, await self._unusable.notice()) if as_admin else result
 
     async def _version(self) -> Hashable:
-        """Return the version of a database that is read in this thread; None of another, or if it cannot be read."""
+        """Return the version of a database that this thread can read; None if it cannot, or if reading fails."""
         try:
             return await self.store.version() if is_in_one_thread() else None
         except StoreError:
             return None
 
     async def _cost(self, viewer: Viewer | None, question: "_Asked") -> CostClass:
-        """Return how much work a question is. A viewer who may not ask as an administrator gets the error at once."""
+        """Return the cost class of a question. Raises an error at once for viewers who may not ask as admin."""
         if isinstance(question, DirectoryQuestion | SuggestQuestion):
             return CostClass.SMALL
         own, everybody = (cost_of(question, as_admin=as_admin) for as_admin in (False, True))
@@ -331,7 +331,7 @@ class Ceems:
             return own if question.admin is False else everybody
         if viewer is not None:
             scope = AdminScope(True) if viewer.admin_by_role else self._rights.known(viewer.login)
-            if scope is not None and scope.is_admin:  # anybody else may get an error at once
+            if scope is not None and scope.is_admin:  # other viewers may get an error at once
                 return everybody
 
         async def is_admin() -> bool:
@@ -339,7 +339,7 @@ class Ceems:
                 return access.as_admin
 
         async with self._queue.turn(CostClass.SMALL):
-            return everybody if await self._soon(is_admin) else own
+            return everybody if await self._run_small(is_admin) else own
 
     async def _facts(self) -> Facts:
         async with self._queue.turn(CostClass.SMALL):
@@ -351,7 +351,7 @@ class Ceems:
         question: "_Asked",
         answer: Callable[[Access], Awaitable["_Result"]],
     ) -> "_Result":
-        """Ask. If the same viewer asks the same question while it runs, the two share the answer."""
+        """Run a question. If the same viewer asks it again while it runs, both get the same answer."""
 
         async def work() -> _Result:
             return await self._ask(viewer, question.admin, answer, await self._cost(viewer, question))
@@ -375,14 +375,14 @@ class Ceems:
         check_window(window, self.limits.max_window)
 
     def limited(self, question: _Limited) -> _Limited:
-        """Return the question with the most rows that it and the limits allow."""
+        """Return the question with the largest row limit that it and the limits allow."""
         limits = [limit for limit in (question.limit, self.limits.rows) if limit is not None]
         return replace(question, limit=min(limits)) if limits else question
 
 
 @dataclass(slots=True)
 class _UsageBegun:
-    """A question of usage once the rights are known, and its answer where the same reader has given it."""
+    """A question of usage with known rights, and its answer if the same reader has already computed it."""
 
     as_admin: bool
     asked: UsageQuestion
@@ -392,7 +392,7 @@ class _UsageBegun:
 
 
 def _with_missing(result: "_Result", missing: tuple[Missing, ...]) -> "_Result":
-    """Add to an answer what it lacks because a source could not be asked."""
+    """Add to an answer the sources that are missing from it."""
     told: Any = result
     match told if missing else None:
         case Answer() | Suggestions():

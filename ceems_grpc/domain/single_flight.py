@@ -10,16 +10,16 @@ _Result = TypeVar("_Result")
 
 
 class SingleFlight(Generic[_Result]):
-    """Runs a piece of work for all who ask for it while it runs.
+    """Runs a piece of work once for all callers who ask for it while it runs.
 
-    The work goes on while anybody waits for it, and is cancelled when the last of them leaves.
+    The work continues as long as a caller waits for it, and is cancelled when the last one leaves.
     """
 
     def __init__(self) -> None:
         self._running: dict[Hashable, tuple[asyncio.Task[_Result], list[int], QueryTrace]] = {}
 
     async def run(self, key: Hashable, work: Callable[[], Awaitable[_Result]]) -> _Result:
-        """Return the result of the work, or raise what it raised; equal keys mean equal work."""
+        """Return the result of the work, or raise its error. Equal keys mean equal work."""
         found = twin = self._running.get(key)
         if found is None:
             with trace_query() as trace:  # everyone who waits gets the trace of the work
@@ -42,7 +42,7 @@ class SingleFlight(Generic[_Result]):
         if found is not None and found[0] is task:
             del self._running[key]
         if task.done() and not task.cancelled():
-            task.exception()  # callers have it already; otherwise asyncio logs it as never retrieved
+            task.exception()  # callers have the error; without this, asyncio logs it as never retrieved
 
 
 async def _as_coroutine(work: Callable[[], Awaitable[_Result]]) -> _Result:

@@ -1,4 +1,4 @@
-"""A temporary file for the rows of an answer whose reader is slow. It has no name, and ends with the process."""
+"""A temporary file for the rows of an answer whose reader is slow. It has no name and disappears with the process."""
 
 import os
 import tempfile
@@ -19,7 +19,7 @@ _together = 0
 
 
 class SpillFullError(Exception):
-    """The file, or all files together, would get too large."""
+    """The file, or all files together, would become too large."""
 
 
 class _Place(NamedTuple):
@@ -49,13 +49,13 @@ class SpillFile:
         data, rows = (item.text, item.num_rows) if isinstance(item, JsonText) else (_packed(item), _BATCH)
         _reserve(len(data), self._size + len(data))
         view, offset = memoryview(data), self._size
-        while view:  # one call may write a part only
+        while view:  # one call may write only a part
             view = view[os.pwrite(self._file.fileno(), view, offset + len(data) - len(view)) :]
         self._size += len(data)
         self._places.append(_Place(offset, len(data), rows))
 
     def read(self) -> pa.RecordBatch | JsonText:
-        """Return the first item that was not read yet. There must be one; see `waiting`."""
+        """Return the first item that has not been read yet. There must be one; see `waiting`."""
         place = self._places.popleft()
         data = os.pread(self._file.fileno(), place.length, place.offset)
         if place.rows != _BATCH:

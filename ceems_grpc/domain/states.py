@@ -1,7 +1,7 @@
 """The states of units as questions name them.
 
-Slurm keeps who cancelled a job in its state, as ``CANCELLED by 1001``. Questions and suggestions take all of these for
-the one state ``CANCELLED``; rows keep the text.
+Slurm writes who cancelled a job into the job's state, as in ``CANCELLED by 1001``. Questions and suggestions treat all
+of these as the one state ``CANCELLED``; rows keep the text.
 """
 
 from collections.abc import Sequence

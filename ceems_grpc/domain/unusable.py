@@ -1,6 +1,6 @@
 """The notice for administrators about values that are shown as empty because their columns may not hold them.
 
-To count such values takes reading many rows, so they are counted in the background, at most every ten minutes.
+Counting such values means reading many rows, so they are counted in the background, at most every ten minutes.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ _PATIENCE = 0.1  # seconds that an answer waits for the count that it has starte
 
 
 class UnusableValues:
-    """What is known of such values. ``clock``: in seconds."""
+    """Counts such values and keeps the result. ``clock``: returns seconds."""
 
     def __init__(self, facts: Callable[[], Awaitable[Facts]], clock: Callable[[], float]) -> None:
         self._facts = facts
@@ -26,7 +26,7 @@ class UnusableValues:
         self._task: asyncio.Task[None] | None = None
 
     async def notice(self) -> tuple[str, ...]:
-        """Return the sentence that was last made, or nothing. Start another count if that is long ago."""
+        """Return the sentence of the last count, or "". Start another count if the last one is too old."""
         now = self._clock()
         if self._task is None and (self._counted is None or not 0 <= now - self._counted < _LASTS):
             self._counted = now
@@ -45,7 +45,7 @@ class UnusableValues:
         try:
             facts = await self._facts()
         except StoreError:
-            return  # the question itself says so
+            return  # the question itself reports the error
         finally:
             self._task = None
         named = [

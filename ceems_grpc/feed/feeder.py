@@ -25,11 +25,11 @@ from ceems_grpc.store.sqlite.source_rows import AdbcRows, Rows
 from ceems_grpc.store.sqlite.store import SqliteStore
 
 _log = logging.getLogger(__name__)
-_OF_THE_FILE = "[SQLite]"  # in messages of the driver that reads the file, whose errors have the same class
+_OF_THE_FILE = "[SQLite]"  # in messages of the driver that reads the file; its errors have the same class
 
 
 class FeedError(Exception):
-    """The feeder needs a change by an administrator. The message says which."""
+    """An administrator must change something before the feeder can continue. The message says what."""
 
 
 class SiteConflictError(FeedError):
@@ -42,7 +42,7 @@ class FedTwiceError(FeedError):
 
 @dataclass(frozen=True, slots=True)
 class FeedSettings:
-    """The source and the target. ``zone``: the zone of local times in the file; None guesses it as data sources do."""
+    """The source and the target. ``zone``: the zone of local times in the file; if None, it is guessed."""
 
     path: Path
     address: Address
@@ -55,8 +55,8 @@ class FeedSettings:
 class Feeder:
     """Feeds one site, from one thread. A site has one feeder: `open` raises `FedTwiceError` for a second one.
 
-    ``open_rows``: opens the file for reading; see `SourceFollower`. ``progress``: called with the number of rows that
-    were compared so far.
+    ``open_rows``: opens the file for reading; see `SourceFollower`. ``progress``: called with the number of rows
+    compared so far.
     """
 
     def __init__(

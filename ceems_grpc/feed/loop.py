@@ -24,7 +24,7 @@ _CLOCKS_DIFFER = 120.0  # seconds in the future from which the newest update cau
 class Pace:
     """The options of the loop.
 
-    ``interval``: seconds between checks of the file. ``once``: end when PostgreSQL is up to date. ``wait``: retry also
+    ``interval``: seconds between checks of the file. ``once``: end when PostgreSQL is up to date. ``wait``: retry even
     if the first attempt fails, and wait for another feeder of the site to end.
     """
 

@@ -1,7 +1,7 @@
-"""Columns of a batch as pieces of JSON objects, made by Arrow and not cell by cell.
+"""Columns of a batch as pieces of JSON objects, made by Arrow instead of cell by cell.
 
-Each column becomes an array of texts ``"name":value``, null if the row leaves the key out. Rows are joined from these.
-Arrow cannot write texts that need escapes, or metrics in another form than the API's: the caller writes these.
+Each column becomes an array of texts ``"name":value``, null if the row leaves out the key. Rows are joined from these.
+Arrow cannot write texts that need escapes, or metrics that are not in the API's form; the caller writes these.
 """
 
 from functools import lru_cache

@@ -19,14 +19,14 @@ _encode = msgspec.json.encode
 _objects_only = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _EMPTY_TEXTS = {None, *EMPTY_VALUES}
 _ROWS_A_PIECE = 512
-_ROWS_BY_CELL = 256  # Arrow compiles its expressions anew for each column, which takes longer than so many cells
+_ROWS_BY_CELL = 256  # Arrow compiles expressions for each column, which takes longer than this many cells
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
     """How rows of one kind are written. ``always``: keys that stay even if empty.
 
-    ``same_keys``: each object of a metric has every key that it has in any row, with 0 where the row has no value.
+    ``same_keys``: each object of a metric has every key that the metric has in any row, 0 if the row has no value.
     """
 
     columns: tuple[Column, ...]
@@ -35,7 +35,7 @@ class Shape:
 
 
 def with_new_columns(shape: Shape, columns: Iterable[Column]) -> Shape:
-    """Return the shape with the columns that it lacks, at its end; those that are computed from others stay out."""
+    """Return the shape with the columns that it lacks at its end, except derived columns."""
     known = {column.name for column in shape.columns}
     new = [column for column in columns if column.name not in known and column.kind is not Kind.DERIVED]
     return replace(shape, columns=(*shape.columns, *new)) if new else shape
@@ -158,7 +158,7 @@ def _metric(text: str) -> bytes:
 def _object(text: str) -> bytes:
     if text in _EMPTY_TEXTS:
         return b""
-    try:  # the text of an object is used unchanged
+    try:  # the text of an object is not changed
         return text.encode() if _objects_only.decode(text) else b""
     except msgspec.DecodeError:
         values = decode_object(text, numeric=False)

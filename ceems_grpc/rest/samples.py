@@ -1,4 +1,4 @@
-"""Random units and usage that show what the responses of the API look like."""
+"""Random units and usage, as examples of the API's responses."""
 
 import random
 import uuid

@@ -1,7 +1,7 @@
 """The state of the mirrors of all data sources, for Prometheus.
 
 The state is read whenever metrics are collected. Only the list of open stores is kept, so the metrics of a data source
-disappear together with it.
+disappear when it closes.
 """
 
 from collections.abc import Iterable
@@ -16,18 +16,18 @@ _LABELS = ("datasource", "source")
 
 
 class MirrorMetrics(Collector):
-    """Collects from the watched stores. Collecting reads files and may happen in any thread."""
+    """Collects the state of the watched stores. Collecting reads files and may happen in any thread."""
 
     def __init__(self) -> None:
         self._stores: dict[int, tuple[str, HasMirrors]] = {}
 
     def watch(self, uid: str, store: Store) -> None:
-        """Start to collect from the store of a data source."""
+        """Start to collect the state of a data source's store."""
         if isinstance(store, HasMirrors):
             self._stores[id(store)] = (uid, store)
 
     def forget(self, store: Store) -> None:
-        """Stop collecting from the store."""
+        """Stop collecting the state of a store."""
         self._stores.pop(id(store), None)
 
     def describe(self) -> Iterable[Metric]:
@@ -39,12 +39,10 @@ class MirrorMetrics(Collector):
         found: dict[tuple[str, str], MirrorStatus] = {}
         for uid, store in list(self._stores.values()):
             found |= {(uid, source): status for source, status in store.mirrors().items()}
-        fresh = GaugeMetricFamily(
-            "ceems_mirror_fresh", "1 while the mirror shows the database as it is, else 0.", labels=_LABELS
-        )
+        fresh = GaugeMetricFamily("ceems_mirror_fresh", "1 while the mirror is current, otherwise 0.", labels=_LABELS)
         age = GaugeMetricFamily(
             "ceems_mirror_age_seconds",
-            "Time since the mirror was last seen to show the database as it is; absent while there is no mirror yet.",
+            "Time since the mirror was last known to be current; absent until there is a mirror.",
             labels=_LABELS,
         )
         for labels, status in found.items():

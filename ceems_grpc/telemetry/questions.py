@@ -34,7 +34,7 @@ STREAMS = Gauge("ceems_open_streams", "Live channels that run.")
 def counted(kind: str, *, spans: bool = True) -> Iterator[QueryTrace]:
     """Provide the trace of a question, count the question when it is answered, and add spans of its statements.
 
-    ``kind``: the metric label, one of few. Without ``spans`` the caller adds them when the statements have ended.
+    ``kind``: the metric label, one of a few. Without ``spans``, the caller adds them when the statements have ended.
     """
     began = time.perf_counter()
     with trace_query() as trace:
@@ -62,7 +62,7 @@ def add_spans(trace: QueryTrace) -> None:
 
 @contextmanager
 def failures_counted() -> Iterator[None]:
-    """Count exceptions that are raised within, except cancellations, which mean that the client has left."""
+    """Count exceptions that the block raises, except cancellations, which mean that the client has left."""
     try:
         yield
     except Exception as error:
@@ -90,7 +90,7 @@ def failure_kind(error: BaseException) -> str:
 
 
 def _store(trace: QueryTrace) -> str:
-    """Return the source of the answer. Statements alone do not tell: rights are read for cached answers, too."""
+    """Return the source of the answer. Statements do not show it, because rights are read for cached answers too."""
     if trace.kept_for is not None:
         return "kept"
     if trace.shared:

@@ -202,7 +202,7 @@ async def test_the_api_of_ceems_has_no_such_groups(opened: Callable[..., Ceems])
 
 async def test_a_tag_that_no_unit_has_is_told(opened: Callable[..., Ceems]) -> None:
     answer = await opened().usage(ROOT, by("tags.partitoin"))
-    assert answer.notices == ("No unit here has a value of 'tags.partitoin'.",)
+    assert answer.notices == ("No unit here has a value for 'tags.partitoin'.",)
 
 
 async def test_too_many_different_tags_are_refused(

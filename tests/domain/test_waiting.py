@@ -126,7 +126,7 @@ async def test_no_units_have_no_waits(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("other", [{"mode": Mode.GLOBAL}, {"source": Source.DAILY}])
 async def test_waits_of_other_tables_are_refused(tmp_path: Path, other: dict[str, Any]) -> None:
-    with pytest.raises(QuestionError, match='known of units only: use the mode "current" with the source "units"'):
+    with pytest.raises(QuestionError, match='known only for units: use the mode "current" with the source "units"'):
         await usage_of(tmp_path, UNITS, **other)
 
 

@@ -11,7 +11,7 @@ from ceems_grpc.store.missing import Missing
 from ceems_grpc.store.runtime.cancellation import run_cancellable
 
 _Written = TypeVar("_Written")
-# Writing more than this takes longer than the change to a thread and back.
+# Writing more than this takes longer than switching to a thread and back.
 _CELLS_WRITTEN_AT_ONCE = 512
 _BYTES_WRITTEN_AT_ONCE = 16 * 1024
 

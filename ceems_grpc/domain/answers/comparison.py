@@ -1,4 +1,4 @@
-"""Answers of two time ranges side by side: the same groups then and now, and by how many percent they changed."""
+"""Answers of two time ranges side by side: the same groups then and now, and the change in percent."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,15 +12,15 @@ from ceems_grpc.schema import Column, Kind, Type, Unit
 from ceems_grpc.store.runtime.cancellation import check_cancelled, until_cancelled
 
 PREVIOUS, CHANGE = ".previous", ".change_percent"
-"""What the names of the columns end with that a comparison adds."""
+"""The endings of the names of the columns that a comparison adds."""
 _ZERO, _HUNDRED, _NONE = pa.scalar(0.0), pa.scalar(100.0), pa.scalar(None, pa.float64())
 
 
 def side_by_side(now: Answer, then: Answer, keys: Sequence[str], *, change: bool) -> Answer:
-    """Return an answer with the columns X and X.previous for each column of numbers that is no key.
+    """Return an answer with the columns X and X.previous for each column of numbers that is not a key.
 
-    ``keys``: the columns that tell rows apart, which both answers have. Rows that only ``then`` has come last, without
-    values of now. ``change``: add X.change_percent too, which is null where X.previous is 0 or one of the two is null.
+    ``keys``: the columns that identify a row, which both answers have. Rows that exist only in ``then`` come last,
+    without current values. ``change``: also add X.change_percent, which is null if X.previous is 0 or either is null.
     """
     left, right = _places(now.table, then.table, keys)
     names = _names(now.table, then.table)
@@ -45,7 +45,7 @@ def side_by_side(now: Answer, then: Answer, keys: Sequence[str], *, change: bool
 
 
 def _places(now: pa.Table, then: pa.Table, keys: Sequence[str]) -> tuple[pa.Int64Array, pa.Int64Array]:
-    """Return the row of both tables for each row of the answer, null where a table lacks it."""
+    """Return for each row of the answer its index in both tables; null if a table lacks the row."""
     rows = {group: row for row, group in enumerate(until_cancelled(groups_of_rows(then, keys)))}
     right = [rows.pop(group, None) for group in until_cancelled(groups_of_rows(now, keys))]
     left: list[int | None] = [*range(now.num_rows), *([None] * len(rows))]
@@ -53,7 +53,7 @@ def _places(now: pa.Table, then: pa.Table, keys: Sequence[str]) -> tuple[pa.Int6
 
 
 def _names(now: pa.Table, then: pa.Table) -> list[str]:
-    """Return the names of all columns in the order of ``now``; what only ``then`` has follows its metric."""
+    """Return the names of all columns in the order of ``now``. Keys that only ``then`` has follow their metric."""
     more: dict[str, list[str]] = {}
     known = set(now.column_names)
     for name in then.column_names:

@@ -41,8 +41,8 @@ _BY_NAME = (Order("cluster_id"), Order("name"))
 async def directory(access: Access, question: DirectoryQuestion) -> Answer:
     """Answer with a list. JSON columns (projects, users, tags) keep the database's JSON text.
 
-    Without administrator's rights, the answer holds the user's own rows, the projects that the user is a member of, and
-    the clusters of these projects.
+    Without administrator rights, the answer holds the user's own rows, the user's projects, and the clusters of these
+    projects.
     """
     source, columns = _TABLES[question.directory]
     by_name: dict[str, Column] = {column.name: column for column in columns}

@@ -18,7 +18,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def labels_of(texts: Sequence[str | None], groups: Sequence[ValueGroup]) -> list[list[str | None]]:
-    """Return for each group of one column the label of each text of the column; None where there is no value."""
+    """Return for each group of one column the label of each text of the column; None for a text without a value."""
     if groups[0].key is None:
         state = groups[0].column == STATE
         return [[state_of(text) if state and text is not None else text for text in until_cancelled(texts)]]
@@ -67,7 +67,7 @@ def _power_class(number: float) -> str:
 
 
 def rank(label: str) -> tuple[float, bool, str]:
-    """Return what a label is sorted by: classes by their bounds, then other texts."""
+    """Return the sort key of a label: classes by their bounds, then other texts."""
     low = label.partition(_TO)[0]
     is_below = low.startswith("<")
     try:

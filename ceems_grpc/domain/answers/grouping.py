@@ -1,7 +1,7 @@
 """Sums by values that only units have, such as tags and classes of job size.
 
-A store sums by the column that holds the values. Here each different text of the column gets its group, and the sums of
-a group become one. So every store has the same groups.
+A store sums by the column that holds the values. This module maps each distinct text of the column to its group and
+adds up the sums of each group. So every store has the same groups.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,7 +26,7 @@ _UNITS = "units"
 
 
 def described(groups: Iterable[ValueGroup]) -> dict[str, Described]:
-    """Return the columns of an answer that the groups become."""
+    """Return the columns that show the groups in an answer."""
     return {group.name: Described(group.name, Kind.IDENTITY, _description(group)) for group in groups}
 
 
@@ -62,7 +62,7 @@ async def spread(reader: Reader, plan: Spread, groups: Sequence[ValueGroup]) -> 
 
 
 def ranked(table: pa.Table, groups: Iterable[ValueGroup]) -> pa.Table:
-    """Return a table whose groups of classes are numbers that sort as the classes do, instead of labels."""
+    """Return a table in which numbers that sort like the classes replace the labels of classes."""
     for group in groups:
         if group.bounds is not None and group.name in table.column_names:
             labels = table.column(group.name)
@@ -73,10 +73,10 @@ def ranked(table: pa.Table, groups: Iterable[ValueGroup]) -> pa.Table:
 
 
 def notices(table: pa.Table, groups: Iterable[ValueGroup]) -> tuple[str, ...]:
-    """Return a sentence for each group of which no row has a value."""
+    """Return a sentence for each group for which no row has a value."""
     rows = table.num_rows
     empty = [group.name for group in groups if rows and table.column(group.name).null_count == rows]
-    return tuple(f"No unit here has a value of '{name[:50]}'." for name in empty)
+    return tuple(f"No unit here has a value for '{name[:50]}'." for name in empty)
 
 
 def _description(group: ValueGroup) -> str:
@@ -93,7 +93,7 @@ def _columns(by: Sequence[str], groups: Iterable[ValueGroup]) -> tuple[str, ...]
 
 
 async def _check_size(reader: Reader, by: tuple[str, ...], where: Condition, columns: int) -> None:
-    """Raise a bad_data error for sums of too many cells: nearly every unit can have tags of its own."""
+    """Raise a bad_data error for sums of too many cells, because nearly every unit can have tags of its own."""
     most = MOST_CELLS // columns
     counted = await reader.aggregate(Aggregate(Table.UNITS, (), (Count(_UNITS),), where))
     if counted.column(_UNITS)[0].as_py() <= most:

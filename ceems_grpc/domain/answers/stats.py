@@ -67,7 +67,7 @@ async def stats(access: Access, question: StatsQuestion) -> Answer:
 def _by_cluster(groups: pa.Table) -> pa.Table:
     """Return one row per cluster, in order, nulls last: the sums of its groups' counts, and their distinct names.
 
-    The database finds the groups once. To count distinct names there would take much longer than it takes here.
+    The database finds the groups once. Counting distinct names there would take much longer than it takes here.
     """
     groups = groups.set_column(1, "resource_manager", pc.fill_null(groups.column("resource_manager"), ""))
     counts = [count.name for count in _COUNTS]

@@ -1,6 +1,6 @@
 """Suggestions for drop-downs: names, values and keys that the viewer may see.
 
-Values that only units hold (states, keys) are searched in the units that were added last, so that a suggestion is cheap
+Values that only units hold (states, keys) are searched in the most recently added units, so that a suggestion is cheap
 in a table of any size. Metric keys are also searched in table usage, which holds every key that was ever used.
 """
 
@@ -224,7 +224,7 @@ async def _uuids(access: Access, question: SuggestQuestion) -> list[Suggestion]:
 
 
 def _since(start: int, zone: tzinfo) -> str:
-    """Write the day of a start (milliseconds): a uuid may have been that of another unit years ago."""
+    """Write the day of a start (milliseconds), because another unit may have had the same uuid years ago."""
     return f", started {datetime.fromtimestamp(start / 1000, zone):%Y-%m-%d}" if start > 0 else ""
 
 

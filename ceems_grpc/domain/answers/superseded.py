@@ -1,8 +1,8 @@
 """Rows of units that never started and that a later row of the same unit replaces.
 
-CEEMS knows a row by cluster, uuid and start. A pod or job that was first seen while it waited therefore has two rows
-once it has started: one without a start, which is never updated again and never ends, and one with a start. Panels
-leave the first one out. The REST API answers both, as recorded.
+CEEMS identifies a row by cluster, uuid and start. A pod or job that was first seen while it waited therefore has two
+rows once it has started: one without a start, which is never updated again and never ends, and one with a start. Panels
+leave out the first one. The REST API returns both, as recorded.
 
 A uuid may be used again years later, so the row with a start replaces only what was created before that start.
 """
@@ -31,7 +31,7 @@ from ceems_grpc.store.runtime.cancellation import run_cancellable, until_cancell
 
 _COUNT = "num_units"
 _FOUND = "superseded units"
-_MOST_WAITING = 10_000  # rows without a start that are looked at once for all questions
+_MOST_WAITING = 10_000  # rows without a start that are examined once for all questions
 _MOST_NAMED = 200  # units that each statement names
 _STARTED = Compare("started_at_ts", ">", 0)
 _UNIT = ("cluster_id", "uuid")
@@ -72,7 +72,7 @@ def _subtracted(table: pa.Table, less: pa.Table, by: Sequence[str], counts: Sequ
 
 
 async def _superseded(reader: Reader, where: Condition) -> Units:
-    """Return units with a superseded row: all that fulfil the condition, and perhaps others."""
+    """Return the units with a superseded row: all that meet the condition, and perhaps others."""
     if isinstance(reader, SharesMoment):
         if _FOUND not in reader.found:
             reader.found[_FOUND] = await _all_superseded(reader)
@@ -83,7 +83,7 @@ async def _superseded(reader: Reader, where: Condition) -> Units:
 
 
 async def _all_superseded(reader: Reader) -> Units | None:
-    """Return all units that have a row that is superseded; None if they are too many to be named in statements."""
+    """Return all units with a superseded row; None if they are too many to be named in statements."""
     counted = await reader.aggregate(Aggregate(Table.UNITS, (), (Count(_COUNT),), Waiting()))
     if sum(counted.column(_COUNT).to_pylist()) > _MOST_WAITING:
         return None
@@ -92,7 +92,7 @@ async def _all_superseded(reader: Reader) -> Units | None:
 
 
 async def _superseded_among(reader: Reader, where: Condition) -> Units:
-    """Return the units that fulfil the condition and have a row that is superseded."""
+    """Return the units that meet the condition and have a superseded row."""
     waiting = await _times(reader, AllOf((where, Waiting())))
     if not waiting:
         return {}
@@ -108,7 +108,7 @@ async def _superseded_among(reader: Reader, where: Condition) -> Units:
 
 
 async def _times(reader: Reader, where: Condition) -> dict[tuple[str, str], tuple[int, int]]:
-    """Return when units were created, and when they started last, in milliseconds; 0 if unknown."""
+    """Return when units were created and when they last started, in milliseconds; 0 if unknown."""
     columns = (*_UNIT, *(name for name in _TIMES if reader.has(Table.UNITS, name)))
     table = await reader.table(Scan(Table.UNITS, columns, where))
     return await run_cancellable(lambda: _times_of(table))
@@ -130,7 +130,7 @@ def _any_of(units: Units) -> Condition:
 
 
 def _other_than(units: Units) -> list[Condition]:
-    """Return the conditions for rows that started, or are of none of the units."""
+    """Return the conditions for rows that have a start or belong to none of the units."""
     return [
         AnyOf(
             (

@@ -52,7 +52,7 @@ from ceems_grpc.store.protocols import Reader
 from ceems_grpc.store.runtime.cancellation import run_cancellable, until_cancelled
 
 _ORDER = (Order("cluster_id"), Order("uuid"), Order("started_at_ts"), Order("id"))
-# The time fields once more, as numbers, and what follows from them.
+# The time fields again as numbers, and the field that is computed from them.
 _ON_REQUEST = {"created_at_ts", "started_at_ts", "ended_at_ts", WAIT_SECONDS}
 _MOMENTS = {"created_at": "created_at_ts", "started_at": "started_at_ts", "ended_at": "ended_at_ts"}
 _TIME_LAYOUT = "%Y-%m-%dT%H:%M:%S%z"
@@ -179,7 +179,7 @@ def _columns_to_read(reader: Reader, fields: Fields, order: tuple[OrderBy, ...])
 
 
 def _nested(column: Column, fields: Fields, order: tuple[OrderBy, ...]) -> tuple[str, ...]:
-    """Return the names that may mean a value within an object of the column: they have a dot."""
+    """Return the names that may mean a value nested in an object of the column: those with a dot."""
     named = [key for found, key in fields.wanted if found == column and key is not None]
     named += [item.field.partition(".")[2] for item in order if item.column == column.name]
     return tuple(dict.fromkeys(name for name in named if len(paths_of(name)) > 1))
@@ -196,7 +196,7 @@ def _database_order(
         if head in objects and key:
             orders.append(Order(Key(head, key), item.descending, numeric=head in metrics))
         elif item.field in plain and (item.descending or item.field not in _MOMENTS):
-            # In the database a missing moment is 0, which would come first.
+            # In the database a missing moment is 0, which would sort first.
             named = _MOMENTS.get(item.field, item.field)
             orders.append(Order(named, item.descending, numeric=named in numbers))
         else:

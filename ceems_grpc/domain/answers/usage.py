@@ -1,8 +1,8 @@
-"""Answers about usage: what users and projects have used, summed from units or days, or read from table usage.
+"""Answers about usage: the consumption of users and projects, summed from units or days, or read from table usage.
 
 Totals are sums per key. Averages are weighted means over the units that have the value, with the weights that CEEMS
 itself uses. If no unit of a group has a value, the group has no value either (not 0). Prorated usage, and usage over
-time from units, count the share of each unit's totals and weights that the time has of the unit's whole run.
+time from units, scale each unit's totals and weights by the fraction of its run that lies within the time.
 """
 
 from dataclasses import replace
@@ -65,7 +65,7 @@ Keys = dict[str, tuple[str, ...]]
 
 
 def normalize(question: UsageQuestion) -> UsageQuestion:
-    """Return the form that equivalent questions share: its window is the window that is summed."""
+    """Return the form that equivalent questions share. Its window is the one that is summed."""
     if question.mode is Mode.GLOBAL:
         return replace(question, window=Window(0, 0), source=Source.UNITS, rounds_window=False)
     if question.source is Source.UNITS or question.rounds_window:
@@ -188,7 +188,7 @@ async def _from_units(
     starts = (
         window.start,
         *steps.starts[1:],
-    )  # the first and the last step only count as far as they lie in the window
+    )  # of the first and the last step, only the part within the window counts
     values = value_groups(groups, question.classes)
     table = await spread(reader, Spread(groups, measures, where, starts, window.end + 1), values)
     return await run_cancellable(lambda: _without_absent(table, keys)) if known else (table, keys)
@@ -247,7 +247,7 @@ def _how_days_add_up(measure: Measure) -> str:
 
 def _default_columns(question: UsageQuestion, columns: dict[str, Column]) -> tuple[Column, ...]:
     hidden = set(GROUPS) - set(question.group_by) if question.exact_groups else set()
-    hidden |= {column.name for column in WAITS}  # only where a question names them
+    hidden |= {column.name for column in WAITS}  # only if a question names them
     return tuple(column for name, column in columns.items() if name not in hidden)
 
 
@@ -276,7 +276,7 @@ async def _summed_once(
     """Sum the rows; of a unit that has a row from before its start, leave that row out."""
     if question.every_row or question.mode is Mode.GLOBAL or question.source is Source.DAILY:
         return await _summed(reader, question, values, where, metrics)
-    # Such a row could be the first of its group, which shows its cluster; and it can have tags of its own.
+    # Such a row could be the first of its group, which then shows its cluster. It can also have other tags.
     if not question.exact_groups or values:
         return await _summed(reader, question, values, await without_superseded(reader, where), metrics)
     table = await _summed(reader, question, values, where, metrics)
@@ -308,16 +308,16 @@ async def _summed(
 
 
 def _with_means(table: pa.Table, keys: Keys, *, known: bool) -> pa.Table:
-    """Divide weighted sums into means. ``known``: the keys were not looked for among the rows; absent ones go."""
+    """Divide weighted sums into means. ``known``: the keys are not from the rows, so absent ones are removed."""
     if table.num_rows == 1 and table.column(_ROWS)[0].as_py() == 0:
-        table = table.slice(0, 0)  # a sum over nothing is no row
+        table = table.slice(0, 0)  # a sum over no rows is not an answer row
     if known:
         table, keys = _without_absent(table, keys)
     return _finished(table, keys)
 
 
 async def _keys(reader: Reader, table: Table, metrics: tuple[str, ...], where: Condition) -> tuple[bool, Keys]:
-    """Return keys of the metrics: those of the rows, or, where it costs nothing (True), those of all rows."""
+    """Return the metrics' keys: those of the selected rows or, if the store knows them (True), those of all rows."""
     readable = _readable(reader, table, metrics)
     known = reader.known_keys(table, readable) if isinstance(reader, KnowsKeys) else None
     if known is not None:
@@ -349,7 +349,7 @@ def _is_mean(metric: str) -> bool:
 
 
 def _without_absent(table: pa.Table, keys: Keys) -> tuple[pa.Table, Keys]:
-    """Return sums without those of keys that have no value in any row, and the other keys."""
+    """Return the sums without keys that have no value in any row, and the remaining keys."""
     present = _present(keys, table)
     absent = {measure.name for measure in _measures(keys)} - {measure.name for measure in _measures(present)}
     return table.drop_columns(list(absent)), present

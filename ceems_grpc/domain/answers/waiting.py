@@ -26,8 +26,8 @@ _ZERO = pa.scalar(0, pa.int64())
 def wait_seconds(units: pa.Table, now: int) -> pa.ChunkedArray:
     """Return the seconds that each unit waited, as float64.
 
-    A unit without a start has waited until ``now`` (seconds since the epoch) if it has not ended. Null where the moment
-    of creation is unknown, where a unit ended without a start, and where it was created after that moment.
+    A unit without a start has waited until ``now`` (seconds since the epoch) if it has not ended. The wait is null if
+    the time of creation is unknown, if the unit ended without a start, or if it was created after that moment.
 
     ``units``: a table with the columns of `WAIT_COLUMNS` that the database has.
     """
@@ -39,11 +39,11 @@ def wait_seconds(units: pa.Table, now: int) -> pa.ChunkedArray:
 
 
 def mentioned_waits(mentioned: set[str], question: UsageQuestion) -> tuple[str, ...]:
-    """Return the names of `WAITS` among these. Usage that is not summed from units has none, which is an error."""
+    """Return the names of `WAITS` among these. Raises an error if the usage is not summed from units, so has none."""
     names = tuple(column.name for column in WAITS if column.name in mentioned)
     if names and (question.mode is Mode.GLOBAL or question.source is Source.DAILY):
         raise bad_data(
-            f'{names[0]} is known of units only: use the mode "current" with the source "units" or "prorated"'
+            f'{names[0]} is known only for units: use the mode "current" with the source "units" or "prorated"'
         )
     return names
 
@@ -59,8 +59,8 @@ async def add_waits(
 ) -> pa.Table:
     """Append the columns of `WAITS`, as float64, to a table of groups ``by``.
 
-    Prorated usage only counts the waits of units that started within the window. ``where``: the condition for the
-    units that the table sums, without rows that are superseded. ``now``: seconds since the epoch.
+    Prorated usage counts only the waits of units that started within the window. ``where``: the condition for the
+    units that the table sums, without superseded rows. ``now``: seconds since the epoch.
     """
     if not all(reader.has(Table.UNITS, name) for name in WAIT_COLUMNS):
         nothing = pa.nulls(table.num_rows, pa.float64())
@@ -84,7 +84,7 @@ async def add_waits(
 
 
 def _moments(units: pa.Table, name: str) -> pa.ChunkedArray:
-    """Return milliseconds since the epoch; null where there is no moment."""
+    """Return milliseconds since the epoch; null if a unit does not have the moment."""
     if name not in units.column_names:
         return pa.chunked_array([pa.nulls(units.num_rows, pa.int64())])
     values = units.column(name)

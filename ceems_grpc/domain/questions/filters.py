@@ -84,7 +84,7 @@ def _moment_filter(filter_: Filter, milliseconds: str, zone: tzinfo) -> Conditio
             f"filter on '{filter_.key}': '{operator}' needs one time, such as 2026-01-31T08:00:00Z, or milliseconds"
             " since 1970"
         )
-    # 0 stands for no moment.
+    # 0 means that there is no moment.
     return AllOf((Compare(milliseconds, operator, float(moments[0])), Compare(milliseconds, ">", 0)))
 
 

@@ -1,4 +1,4 @@
-"""What usage can be grouped by: the columns of every table of usage, and values that only units have."""
+"""The columns and values that usage can be grouped by: columns of every table of usage, and values of units."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -21,8 +21,8 @@ POWERS_OF_TWO: tuple[float, ...] = ()
 class ValueGroup:
     """A group by a value that only units have.
 
-    ``key``: of the JSON object in ``column``; None where the column itself is meant. ``bounds``: of the classes that
-    numbers are put into; None puts each number into a group of its own.
+    ``key``: a key of the JSON object in ``column``; None means the column itself. ``bounds``: of the classes into which
+    numbers are sorted; None gives each number a group of its own.
     """
 
     name: str
@@ -32,7 +32,7 @@ class ValueGroup:
 
 
 def check_groups(names: Iterable[str], *, values: bool = True) -> tuple[str, ...]:
-    """Return the names to group by, each once. A name that nothing is grouped by is an error.
+    """Return the names to group by, each once. Raises an error for a name by which nothing can be grouped.
 
     ``values``: groups by values that only units have are allowed too.
     """
@@ -45,7 +45,7 @@ def check_groups(names: Iterable[str], *, values: bool = True) -> tuple[str, ...
 
 
 def value_groups(names: Sequence[str], classes: Sequence[Classes] = ()) -> tuple[ValueGroup, ...]:
-    """Return the groups that only units have. Classes of any other group are an error."""
+    """Return the groups that only units have. Raises an error for classes of any other group."""
     bounds = {each.key: _checked(each) for each in classes}
     for each in classes:
         if each.key not in names or not _is_in_object(each.key):
@@ -62,7 +62,7 @@ def value_groups(names: Sequence[str], classes: Sequence[Classes] = ()) -> tuple
 
 
 def check_source(groups: Sequence[ValueGroup], mode: Mode, source: Source) -> None:
-    """Raise a bad_data error for groups that the table of the source does not have."""
+    """Raise a bad_data error for groups that the table of the source lacks."""
     if groups and (mode is Mode.GLOBAL or source is Source.DAILY):
         what = "usage of all time" if mode is Mode.GLOBAL else 'the source "daily"'
         use = 'the mode "current" with ' if mode is Mode.GLOBAL else ""

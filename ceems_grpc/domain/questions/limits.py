@@ -1,4 +1,4 @@
-"""How much a question may name, and how large an answer may be. Docs: docs/query.md, "Limits".
+"""Limits on how much a question may name and how large an answer may be; see docs/query.md, "Limits".
 
 The limits are far above what a dashboard needs. They keep one user's question from taking the time or the memory of
 all others. Every question is checked here before any work is done.
@@ -49,7 +49,7 @@ def check_limits(question: LimitedQuestion) -> None:
 
 
 def distinct_orders(order: Iterable[OrderBy]) -> tuple[OrderBy, ...]:
-    """Return the criteria without those that a former one decides: a field sorts once."""
+    """Return the criteria without repetitions: only the first one with a given field has an effect."""
     first: dict[str, OrderBy] = {}
     for item in order:
         first.setdefault(item.field, item)
@@ -93,7 +93,7 @@ def _selection_characters(selection: Selection) -> int:
 
 
 def _characters(what: str, texts: tuple[str, ...]) -> int:
-    """Return the number of characters. Too many or too long texts are an error."""
+    """Return the number of characters. Raises an error for too many or too long texts."""
     _check_count(what, texts, MOST_VALUES)
     if max(map(len, texts), default=0) > MOST_CHARACTERS:
         raise bad_data(f"{what}: a text is longer than {MOST_CHARACTERS} characters; shorten it")

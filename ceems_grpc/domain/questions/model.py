@@ -1,4 +1,4 @@
-"""The questions that can be asked, independent of who asks and of the form of the request."""
+"""The questions that can be asked, whoever asks and whatever the form of the request."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -19,7 +19,7 @@ class Viewer:
 
 
 AsAdmin = bool | Literal["auto"]
-"""True: as an administrator (an error for others). False: as the user. "auto": as whichever of both the user is."""
+"""True: as an administrator (an error for others). False: as a user. "auto": as an administrator if the user is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which rows: all kinds must match, each by one of its values. An empty kind matches every row."""
+    """The rows of a question: every field must match by one of its values. An empty field matches every row."""
 
     clusters: tuple[str, ...] = ()
     projects: tuple[str, ...] = ()
@@ -60,7 +60,7 @@ class OrderBy:
 
 @dataclass(frozen=True, slots=True)
 class Classes:
-    """The classes that the numbers of a group are put into: ``bounds`` are ascending, each starts a class."""
+    """The classes into which the numbers of a group are sorted. ``bounds`` are ascending, and each starts a class."""
 
     key: str
     bounds: tuple[float, ...]
@@ -76,14 +76,14 @@ class Mode(StrEnum):
 class Source(StrEnum):
     """What usage is summed from."""
 
-    UNITS = "units"  # units that were last updated within the window, each with all that it used since its start
-    PRORATED = "prorated"  # units that ran within the window, each with the share of its run that lies in it
+    UNITS = "units"  # units last updated within the window, each with its whole consumption since its start
+    PRORATED = "prorated"  # units that ran within the window, each with the share of its run that lies in the window
     DAILY = "daily"  # rows of daily_usage
 
 
 @dataclass(frozen=True, slots=True)
 class UnitsQuestion:
-    """Units that ended within the window; with ``running`` also those that run; with uuids those units at any time."""
+    """Units that ended within the window; with ``running`` also running units; with uuids these units at any time."""
 
     window: Window
     selection: Selection = field(default_factory=Selection)
@@ -101,7 +101,7 @@ class UsageQuestion:
     """Usage by user, project and the columns of ``group_by``; with ``exact_groups`` only by those columns.
 
     ``rounds_window``: the window is widened to multiples of a quarter of an hour, which `Source.UNITS` always does.
-    ``every_row``: count rows too that a later row of the same unit replaces, as the REST API does.
+    ``every_row``: also count rows that a later row of the same unit replaces, as the REST API does.
     """
 
     window: Window
@@ -123,7 +123,7 @@ class UsageQuestion:
 class UsageOverTimeQuestion:
     """Usage per time step and group. ``zone``: the zone of the steps (None: UTC, or the site's zone for hours).
 
-    The steps of `Source.UNITS` and `Source.PRORATED` are the same: a step only has what was used in it.
+    The steps of `Source.UNITS` and `Source.PRORATED` are the same: a step holds only what was used in it.
     """
 
     window: Window
@@ -155,7 +155,7 @@ class StatsQuestion:
 class Comparison:
     """A question that is also asked about an earlier time range.
 
-    ``zone``: the zone of whole days and months; None means the site's. Usage over time has the zone of its steps.
+    ``zone``: the zone of whole days and months; None means the site's. Usage over time uses the zone of its steps.
     """
 
     question: UsageQuestion | StatsQuestion | UsageOverTimeQuestion

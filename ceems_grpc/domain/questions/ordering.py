@@ -8,9 +8,9 @@ from ceems_grpc.domain.questions.model import OrderBy
 
 
 def sort_table(table: pa.Table, order: tuple[OrderBy, ...], by: pa.Table | None = None) -> pa.Table:
-    """Sort a table by its fields, rows without a value last. A metric without a key stands for its first key.
+    """Sort a table by its fields, rows without a value last. A metric without a key means its first key.
 
-    ``by``: the same rows with the values that are compared, if these are not those of the table.
+    ``by``: the same rows with other values to compare, if the values of the table do not sort as intended.
     """
     directions: dict[str, str] = {}
     for item in order:

@@ -21,7 +21,7 @@ class Period(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """An earlier time range. ``by_calendar``: it was moved in local time, so its hours are hours of the same days."""
+    """An earlier time range. ``by_calendar``: it was moved in local time, so hours are matched by day and hour."""
 
     window: Window
     by_calendar: bool
@@ -30,7 +30,7 @@ class Earlier:
 def earlier(window: Window, period: Period, zone: tzinfo) -> Earlier:
     """Return the time range to compare with.
 
-    The one before a window ends a second before the window starts. No range starts before 1970.
+    The range before a window ends one second before the window starts. No range starts before 1970.
     """
     try:
         start, end = (_local(moment, zone) for moment in (window.start, window.end + 1))  # the end is not included
@@ -40,11 +40,11 @@ def earlier(window: Window, period: Period, zone: tzinfo) -> Earlier:
             months = (end.year - start.year) * 12 + end.month - start.month
             return _between(_months_before(start, months), start, by_calendar=True)
         days = _whole_days(start, end)
-        if days is None:  # "now-7d to now": the last second is a second too many
+        if days is None:  # "now-7d to now" is one second longer than seven days
             days = _whole_days(start, _local(window.end, zone))
         if days:
             return _between(start - timedelta(days=days), start, by_calendar=True)
-    except (OverflowError, ValueError):  # dates have no year 0 and no year 10000
+    except (OverflowError, ValueError):  # the year 0 or 10000, which dates cannot have
         pass
     length = window.end + 1 - window.start
     before = Window(clamp_to_dates(window.start - length), clamp_to_dates(window.start - 1))
@@ -54,10 +54,10 @@ def earlier(window: Window, period: Period, zone: tzinfo) -> Earlier:
 def matching_steps(
     now: TimeSteps, then: TimeSteps, step: TimeStep, zone: tzinfo, *, by_calendar: bool
 ) -> list[int | None]:
-    """Return for each step of the earlier range the step that it is compared with; None where there is none.
+    """Return for each step of the earlier range the step that it is compared with; None if there is none.
 
-    The first step is compared with the first one, and so on. Hours that are moved by the calendar are compared by the
-    day and the hour, so that a day with 23 or 25 hours does not shift the days after it.
+    The first steps are compared with each other, and so on. Hours of a range that was moved by the calendar are matched
+    by day and hour, so that a day with 23 or 25 hours does not shift the days after it.
     """
     if step is not TimeStep.HOUR or not by_calendar:
         count = len(now.starts)
@@ -81,12 +81,12 @@ def _is_month(moment: datetime) -> bool:
 
 
 def _whole_days(start: datetime, end: datetime) -> int | None:
-    """Return the days between two moments that have the same time of day; None for other moments."""
+    """Return the number of days between two moments with the same time of day; None for other moments."""
     return (end.date() - start.date()).days if start.time() == end.time() and end > start else None
 
 
 def _months_before(moment: datetime, months: int) -> datetime:
-    """Return the same day and time so many months earlier; the last day of a month that has no such day."""
+    """Return the same day and time so many months earlier. A month without such a day gives its last day."""
     year, month = divmod(moment.year * 12 + moment.month - 1 - months, 12)
     first_of_next = date(year + (month + 1) // 12, (month + 1) % 12 + 1, 1)
     last = (first_of_next - timedelta(days=1)).day

@@ -38,8 +38,8 @@ def steps_of(window: Window, step: TimeStep, zone: tzinfo) -> TimeSteps:
         raise bad_data("the window ends before it starts")
     try:
         return _steps_of(window, step, zone)
-    except (OverflowError, ValueError):  # there is no year 10000
-        raise bad_data("the window reaches beyond the years that dates have") from None
+    except (OverflowError, ValueError):  # the year 10000, which dates cannot have
+        raise bad_data("the window extends beyond the year 9999") from None
 
 
 def _steps_of(window: Window, step: TimeStep, zone: tzinfo) -> TimeSteps:

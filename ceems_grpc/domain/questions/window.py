@@ -24,12 +24,12 @@ class Window:
 
 
 def seconds_of(value: int) -> int:
-    """Return the seconds of a timestamp of the API, which is in seconds or milliseconds; see `clamp_to_dates`."""
+    """Convert a timestamp of the API, in seconds or milliseconds, to seconds; see `clamp_to_dates`."""
     return clamp_to_dates(value // 1000 if abs(value) >= _MILLISECONDS_FROM else value)
 
 
 def clamp_to_dates(seconds: int) -> int:
-    """Return the nearest moment of the years 1970 to 9999, which all rows and all dates lie in."""
+    """Return the nearest moment of the years 1970 to 9999, which contain all rows and all dates."""
     return min(max(seconds, 0), LAST_SECOND)
 
 

@@ -1,4 +1,4 @@
-"""Units. Few come in one piece; many are streamed, so rows are written while the database is read."""
+"""Units. A few units are one body; many units are streamed, so rows are written while the database is read."""
 
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
@@ -18,7 +18,7 @@ from ceems_grpc.store.columnar.json_rows import JsonText
 from ceems_grpc.store.runtime.cancellation import check_cancelled
 
 _ROWS_A_PART = 2048
-_BYTES_A_PART = 128 * 1024  # a larger message is held up until its reader has taken half of it
+_BYTES_A_PART = 128 * 1024  # gRPC holds back a larger message until its reader has taken half of it
 
 
 async def units(call: ApiCall) -> ResourceResponse:
@@ -77,7 +77,7 @@ def _json(rows: pa.RecordBatch) -> bytes:
 def _type_of(values: pa.Array) -> Type:
     if not pa.types.is_string(values.type):
         return Type.INTEGER if pa.types.is_integer(values.type) else Type.NUMBER
-    # A text of a new column that is an object is written as one, whatever other rows hold.
+    # If a text of a new column is an object, it is written as one, whatever other rows hold.
     return Type.OBJECT if any((text or "").startswith("{") for text in values.to_pylist()) else Type.TEXT
 
 
