@@ -43,7 +43,7 @@ def test_right_addresses(text: str) -> None:
 
 @pytest.mark.parametrize("text", _all("addresses", "wrong"))
 def test_wrong_addresses(text: str) -> None:
-    with pytest.raises(SettingsError, match="is no address of a server"):
+    with pytest.raises(SettingsError, match="is not a server address"):
         _read(address=text)
 
 
