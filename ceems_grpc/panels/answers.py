@@ -20,6 +20,7 @@ from ceems_grpc.domain.questions.window import Window, clamp_to_dates
 from ceems_grpc.domain.service import Ceems
 from ceems_grpc.grafana.backend.query import DataQuery
 from ceems_grpc.grafana.data.frame import Frame
+from ceems_grpc.panels.display_names import Naming, beside, with_display_names
 from ceems_grpc.panels.frames import numeric_frame, series_frames, table_frame
 from ceems_grpc.panels.query_keys import unknown_keys
 from ceems_grpc.panels.query_model import QueryModel, QueryType, TableQuestion, comparison_of, question_of, read_query
@@ -49,19 +50,23 @@ class Panels:
         )
         question = question_of(model, kind, window)
         comparison = comparison_of(model, kind, question)
+        groups = question.group_by if isinstance(question, UsageOverTimeQuestion) else ()
+        naming = Naming(model.legend_or_default, query.ref_id, groups, beside(question.fields, query.others))
         with counted(kind) as trace:
             if isinstance(question, UsageOverTimeQuestion):
                 answer, steps = await self._over_time(viewer, question, comparison)
                 answer = answer.with_warnings(unknown)
                 answered = time.perf_counter()
-                groups, wide = question.group_by, shape == "wide"
-                frames = await run_cancellable(lambda: series_frames(kind, answer, groups, steps, wide=wide))
+                wide = shape == "wide"
+                frames = await run_cancellable(
+                    lambda: with_display_names(series_frames(kind, answer, groups, steps, wide=wide), answer, naming)
+                )
             else:
                 question = _with_labels(question) if shape == "numeric" else question
                 answer = (await self._ask(viewer, question, comparison)).with_warnings(unknown)
                 answered = time.perf_counter()
                 frame = numeric_frame if shape == "numeric" else table_frame
-                frames = [await answer.written(lambda whole: frame(kind, whole))]
+                frames = await answer.written(lambda whole: with_display_names([frame(kind, whole)], whole, naming))
         now = time.perf_counter()
         described = comparison or question
         return reported(frames, kind, described, trace, Times(now - began, now - answered), statements=statements)

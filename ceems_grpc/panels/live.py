@@ -17,6 +17,7 @@ from ceems_grpc.domain.questions.window import Window, make_window
 from ceems_grpc.domain.service import Ceems
 from ceems_grpc.domain.single_flight import SingleFlight
 from ceems_grpc.grafana.data.frame import Frame
+from ceems_grpc.panels.display_names import Naming, with_display_names
 from ceems_grpc.panels.frames import table_frame
 from ceems_grpc.panels.live_rights import LiveRights, Scope
 from ceems_grpc.panels.query_keys import unknown_keys
@@ -109,7 +110,9 @@ class Live:
             assert isinstance(question, StatsQuestion)  # noqa: S101 - there are two kinds of channels
             answer = await self._ceems.stats(viewer, question)
         told = answer.with_warnings(unknown_keys(json))
-        return await run_cancellable(lambda: table_frame(kind, told))
+        naming = Naming(model.legend_or_default)
+        (frame,) = await run_cancellable(lambda: with_display_names([table_frame(kind, told)], told, naming))
+        return frame
 
 
 def _split(path: str) -> tuple[str, str]:

@@ -7,7 +7,7 @@ import msgspec
 
 from ceems_grpc.domain.errors import bad_data
 from ceems_grpc.domain.questions.groups import MOST_BOUNDS
-from ceems_grpc.domain.questions.limits import MOST_FILTERS, MOST_GROUPS, MOST_VALUES, distinct_orders
+from ceems_grpc.domain.questions.limits import MOST_CHARACTERS, MOST_FILTERS, MOST_GROUPS, MOST_VALUES, distinct_orders
 from ceems_grpc.domain.questions.model import (
     AsAdmin,
     Classes,
@@ -100,6 +100,7 @@ class QueryModel(msgspec.Struct, rename="camel"):
     timezone: str = ""
     compare: Literal["", "previous", "year"] = ""
     format: Format = ""
+    legend: Annotated[str, msgspec.Meta(max_length=MOST_CHARACTERS)] = ""
 
     def shape(self, query_type: QueryType) -> Format:
         """Return the format of the frames. A format that the query type does not have is an error."""
@@ -113,6 +114,11 @@ class QueryModel(msgspec.Struct, rename="camel"):
         """Whether to ask as an administrator."""
         admin = default_of("admin", self.version) if self.admin is msgspec.UNSET else self.admin
         return cast("AsAdmin", admin)
+
+    @property
+    def legend_or_default(self) -> str:
+        """The legend: "names", "auto" or a template; see `display_names`."""
+        return self.legend or str(default_of("legend", self.version))
 
     @property
     def exact_groups(self) -> bool:

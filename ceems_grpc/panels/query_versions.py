@@ -37,6 +37,7 @@ STEPS = (
             Default("exactGroupBy", before=False, after=True, query_types=("usage",)),
         ),
     ),
+    VersionStep(3, (Default("legend", before="names", after="auto"),)),
 )
 OLDEST = 1
 """The version of a query that names none."""

@@ -41,8 +41,8 @@ describe('query', () => {
 
   it('gives the same queries to Explore as to the backend', () => {
     const { datasource } = startGrafana({ variables: { user: 'a' } });
-    expect(datasource.interpolateVariablesInQueries([{ refId: 'A', version: 2, users: ['$user'] }], {})).toEqual([
-      { refId: 'A', version: 2, users: ['a'] },
+    expect(datasource.interpolateVariablesInQueries([{ refId: 'A', version: 3, users: ['$user'] }], {})).toEqual([
+      { refId: 'A', version: 3, users: ['a'] },
     ]);
   });
 

@@ -62,6 +62,8 @@ export interface CeemsQuery extends DataQuery {
   /** The earlier time range that is shown too; docs/query.md, "Comparison". */
   compare?: Period | (string & {});
   format?: Format | (string & {});
+  /** auto, names, or a template of display names; docs/query.md, "Legends". */
+  legend?: string;
   /** Used only in the browser: whether answers follow the database through Grafana Live. */
   live?: boolean | string;
 }

@@ -10,7 +10,7 @@ COUNTED = "ended_at_ts > 0 AND ignore = 0"
 
 def test_a_filter_searches_the_database_as_one_types(editors: Editors, database: Database) -> None:
     projects = sorted(database.column("SELECT DISTINCT project FROM units"))
-    editors.open("query", stored={"version": 2, "queryType": "units", "admin": True})
+    editors.open("query", stored={"version": 3, "queryType": "units", "admin": True})
     editors.drop_down("Projects")
     assert sorted(editors.options()) == projects
 
@@ -19,7 +19,7 @@ def test_a_filter_searches_the_database_as_one_types(editors: Editors, database:
     editors.screenshot("query-suggestions")
     editors.take("climate")
     editors.close_menu()
-    editors.model_becomes(version=2, queryType="units", admin=True, projects=["climate"])
+    editors.model_becomes(version=3, queryType="units", admin=True, projects=["climate"])
 
     result = editors.run()
     assert result.total == database.value(f"SELECT count(*) FROM units WHERE project = 'climate' AND {COUNTED}")
@@ -29,7 +29,7 @@ def test_a_filter_searches_the_database_as_one_types(editors: Editors, database:
 
 def test_filters_narrow_each_other(editors: Editors, database: Database) -> None:
     members = "SELECT DISTINCT username FROM units WHERE project = 'fusion' AND cluster_id = 'k8s-0' ORDER BY 1"
-    editors.open("query", stored={"version": 2, "queryType": "units", "admin": True, "projects": ["fusion"]})
+    editors.open("query", stored={"version": 3, "queryType": "units", "admin": True, "projects": ["fusion"]})
     editors.choose("Clusters", "k8s-0")
     editors.close_menu()
     editors.drop_down("Users")
@@ -37,7 +37,7 @@ def test_filters_narrow_each_other(editors: Editors, database: Database) -> None
 
 
 def test_the_fields_picker_groups_and_describes_and_the_answer_has_what_was_picked(editors: Editors) -> None:
-    editors.open("query", stored={"version": 2, "queryType": "units", "admin": True, "limit": 5})
+    editors.open("query", stored={"version": 3, "queryType": "units", "admin": True, "limit": 5})
     editors.drop_down("Fields")
     menu = editors.menu_text()
     for words in ("Who and what", "Times", "Measured", "Computed", "Allocation", "Tags", "Unit: kWh."):
@@ -47,7 +47,7 @@ def test_the_fields_picker_groups_and_describes_and_the_answer_has_what_was_pick
     for field in picked:
         editors.take(field)
     editors.close_menu()
-    editors.model_becomes(version=2, queryType="units", admin=True, limit=5, fields=picked)
+    editors.model_becomes(version=3, queryType="units", admin=True, limit=5, fields=picked)
 
     result = editors.run()
     assert [name for name in result.columns if not name.startswith("link_")] == picked
@@ -60,11 +60,11 @@ def test_the_fields_picker_groups_and_describes_and_the_answer_has_what_was_pick
 def test_another_query_type_has_other_parts(editors: Editors, database: Database) -> None:
     editors.open(
         "query",
-        stored={"version": 2, "queryType": "units", "admin": True, "uuids": ["1"], "projects": ["climate", "fusion"]},
+        stored={"version": 3, "queryType": "units", "admin": True, "uuids": ["1"], "projects": ["climate", "fusion"]},
     )
     editors.tab.find("combobox", "Unit IDs")
     editors.choose("Query type", "Usage")
-    editors.model_becomes(version=2, queryType="usage", admin=True, projects=["climate", "fusion"], source="prorated")
+    editors.model_becomes(version=3, queryType="usage", admin=True, projects=["climate", "fusion"], source="prorated")
     assert not editors.tab.has("combobox", "Unit IDs")
 
     editors.click("radio", "All time")
@@ -75,7 +75,7 @@ def test_another_query_type_has_other_parts(editors: Editors, database: Database
     editors.take("num_units")
     editors.close_menu()
     editors.model_becomes(
-        version=2,
+        version=3,
         queryType="usage",
         admin=True,
         projects=["climate", "fusion"],
@@ -92,7 +92,7 @@ def test_another_query_type_has_other_parts(editors: Editors, database: Database
 
 def test_usage_over_time_has_a_series_for_each_group(editors: Editors, database: Database) -> None:
     editors.open(
-        "query", stored={"version": 2, "queryType": "units", "admin": True, "fields": ["total_energy_usage_kwh.total"]}
+        "query", stored={"version": 3, "queryType": "units", "admin": True, "fields": ["total_energy_usage_kwh.total"]}
     )
     editors.choose("Query type", "Usage over time")
     editors.choose("Group by", "Cluster")
@@ -106,7 +106,7 @@ def test_usage_over_time_has_a_series_for_each_group(editors: Editors, database:
 
 
 def test_a_condition_is_put_together_from_suggestions_and_a_typed_value(editors: Editors, database: Database) -> None:
-    editors.open("query", stored={"version": 2, "queryType": "units", "admin": True})
+    editors.open("query", stored={"version": 3, "queryType": "units", "admin": True})
     editors.click("button", "Add a condition")
     editors.drop_down("Condition 1: column")
     editors.tab.type("avg_cpu_u")
@@ -117,7 +117,7 @@ def test_a_condition_is_put_together_from_suggestions_and_a_typed_value(editors:
     editors.tab.type("25")
     editors.tab.press("Enter")
     editors.model_becomes(
-        version=2,
+        version=3,
         queryType="units",
         admin=True,
         filters=[{"key": "avg_cpu_usage.global", "operator": "<", "value": "25"}],
@@ -131,12 +131,12 @@ def test_a_condition_is_put_together_from_suggestions_and_a_typed_value(editors:
 def test_a_variable_is_stored_by_name_and_asked_with_its_values(editors: Editors, database: Database) -> None:
     editors.open(
         "query",
-        stored={"version": 2, "queryType": "units", "admin": True},
+        stored={"version": 3, "queryType": "units", "admin": True},
         variables={"project": ["climate", "fusion"]},
     )
     editors.choose("Projects", "$project")
     editors.close_menu()
-    editors.model_becomes(version=2, queryType="units", admin=True, projects=["$project"])
+    editors.model_becomes(version=3, queryType="units", admin=True, projects=["$project"])
     result = editors.run()
     assert editors.grafana.queries[-1]["projects"] == ["climate", "fusion"]
     assert result.total == database.value(
@@ -152,13 +152,13 @@ def test_users_see_their_own_units_and_are_refused_those_of_others(editors: Edit
         )
     )
     editors.grafana.login = user
-    editors.open("query", stored={"version": 2, "queryType": "units", "admin": False, "clusters": ["slurm-cpu"]})
+    editors.open("query", stored={"version": 3, "queryType": "units", "admin": False, "clusters": ["slurm-cpu"]})
     result = editors.run()
     assert result.total == count
     assert set(result.column("username")) == {user}
 
     editors.choose("As admin", "Yes")
-    editors.model_becomes(version=2, queryType="units", clusters=["slurm-cpu"], admin=True)
+    editors.model_becomes(version=3, queryType="units", clusters=["slurm-cpu"], admin=True)
     editors.allowed.append(r"^40[03] .*/api/ds/query")
     editors.click("button", "Run query")
     kind, words = editors.alert()
@@ -178,18 +178,18 @@ def test_the_examples_of_explore_are_a_start(editors: Editors) -> None:
 
 
 def test_alert_rules_are_offered_what_has_numbers(editors: Editors) -> None:
-    editors.open("query", app="unified-alerting", stored={"version": 2, "queryType": "usage", "admin": True})
+    editors.open("query", app="unified-alerting", stored={"version": 3, "queryType": "usage", "admin": True})
     editors.drop_down("Query type")
     assert editors.options() == ["Usage", "Usage over time", "Statistics"]
     editors.take("Statistics")
-    editors.model_becomes(version=2, queryType="stats", admin=True, format="numeric")
+    editors.model_becomes(version=3, queryType="stats", admin=True, format="numeric")
     assert editors.run().rows
     editors.screenshot("alerting")
 
 
 def test_a_new_query_is_stored_as_it_is_shown_and_has_few_rows(editors: Editors) -> None:
     editors.open("query", app="panel-editor")
-    editors.tab.until(lambda: editors.model().get("version") == 2, "a complete query")
+    editors.tab.until(lambda: editors.model().get("version") == 3, "a complete query")
     model = editors.model()
     assert (model["queryType"], model["limit"], model["admin"], model["orderBy"]) == (
         "units", 1000, "auto", ["-started_at"],
@@ -200,6 +200,6 @@ def test_a_new_query_is_stored_as_it_is_shown_and_has_few_rows(editors: Editors)
 
 def test_a_new_rule_asks_for_the_numbers_that_it_shows(editors: Editors) -> None:
     editors.open("query", app="unified-alerting")
-    editors.tab.until(lambda: editors.model().get("version") == 2, "a complete query")
+    editors.tab.until(lambda: editors.model().get("version") == 3, "a complete query")
     assert editors.model()["groupBy"] == ["project"]
     assert editors.run().columns == ["project", "total_energy_usage_kwh.total"]

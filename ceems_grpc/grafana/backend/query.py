@@ -38,6 +38,7 @@ class DataQuery:
     """A query. ``json`` is the plugin's own query model as the editor saved it; ``ref_id`` names it in its request.
 
     ``max_data_points`` and ``interval`` tell how many points the panel can show, and how far apart; both may be 0.
+    ``others``: the JSON of the other queries in the request.
     """
 
     ref_id: str
@@ -46,9 +47,10 @@ class DataQuery:
     interval: timedelta
     time_range: TimeRange
     json: bytes
+    others: tuple[bytes, ...] = ()
 
     @classmethod
-    def from_proto(cls, message: pb.DataQuery) -> Self:
+    def from_proto(cls, message: pb.DataQuery, others: tuple[bytes, ...] = ()) -> Self:
         """Read the wire message. An interval too long for a timedelta becomes the longest."""
         try:
             interval = timedelta(milliseconds=message.intervalMS)
@@ -61,4 +63,5 @@ class DataQuery:
             interval=interval,
             time_range=TimeRange.from_proto(message.timeRange),
             json=message.json,
+            others=others,
         )

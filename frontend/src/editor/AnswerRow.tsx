@@ -7,6 +7,7 @@ import { CeemsQuery, Format } from '../types';
 import { ChoiceSelect } from '../fields/ChoiceSelect';
 import { groupedFields, groupOptions, orderOptions } from '../fields/fieldOptions';
 import { LimitField } from '../fields/LimitField';
+import { LegendSelect } from './LegendSelect';
 import { ApiGroupsSwitch } from './QueryFlags';
 import { SuggestedValues } from '../fields/SuggestedValues';
 
@@ -101,6 +102,7 @@ export function AnswerRow({ datasource, query, scope, alerting, onChange }: Prop
         isClearable={!alerting}
         placeholder={FORMATS[formats[0] ?? 'table'].label}
       />
+      {!alerting && <LegendSelect value={query.legend} onChange={(legend) => onChange({ legend })} />}
     </>
   );
 }

@@ -76,20 +76,28 @@ it('changes the type of the query, and shows what that type has', async () => {
   const { user, current, onRunQuery } = edit({ running: true, uuids: ['1'] });
   expect(screen.queryByLabelText('Group by')).not.toBeInTheDocument();
   await choose(user, 'Query type', 'Usage');
-  expect(current()).toEqual({ refId: 'A', version: 2, queryType: 'usage', source: 'prorated' });
+  expect(current()).toEqual({ refId: 'A', version: CURRENT_VERSION, queryType: 'usage', source: 'prorated' });
   expect(onRunQuery).toHaveBeenCalledTimes(1);
   expect(screen.queryByLabelText('Unit IDs')).not.toBeInTheDocument();
   await choose(user, 'Group by', 'Cluster');
   await user.click(screen.getByLabelText('All time'));
   expect(current()).toEqual({
     refId: 'A',
-    version: 2,
+    version: CURRENT_VERSION,
     queryType: 'usage',
     source: 'prorated',
     groupBy: ['cluster_id'],
     mode: 'global',
   });
   expect(screen.queryByLabelText('Summed from')).not.toBeInTheDocument();
+});
+
+it('names series by a template', async () => {
+  const { user, current } = edit({ queryType: 'usage-over-time' });
+  await typeValue(user, 'Legend', '{{project}} {{metric}}');
+  expect(current().legend).toBe('{{project}} {{metric}}');
+  await choose(user, 'Legend', 'Names of columns');
+  expect(current().legend).toBe('names');
 });
 
 describe('a filter', () => {
@@ -276,7 +284,7 @@ describe('the rest', () => {
   it.each(['units', 'stats'])('follows the database with %s, as a table', async (queryType) => {
     const { user, current } = edit({ queryType, format: 'numeric' });
     await user.click(field('Live'));
-    expect(current()).toEqual({ refId: 'A', version: 2, queryType, live: true });
+    expect(current()).toEqual({ refId: 'A', version: CURRENT_VERSION, queryType, live: true });
     expect(screen.getByText(/is running now|last 24 hours/)).toBeInTheDocument();
     expect(screen.queryByLabelText('Time range')).not.toBeInTheDocument();
     // They are always shown, so there is nothing to switch.

@@ -1,6 +1,7 @@
 import { DataFrame, DataQueryResponse } from '@grafana/data';
 import { config } from '@grafana/runtime';
 import { frameJson, Grafana, panelRequest, RANGE, startGrafana, World } from '../test/grafana';
+import { CURRENT_VERSION } from '../query/versions';
 import { CeemsQuery } from '../types';
 import { CONFIRM } from './live';
 
@@ -50,7 +51,8 @@ it('asks the channel and the backend the same: units that run now, in a table', 
     expect.objectContaining({ scope: 'ds', namespace: 'ceems', stream: 'ceems' }),
   ]);
   expect(channels[0]?.address.data).toEqual({
-    version: 2,
+    version: CURRENT_VERSION,
+    legend: 'names',
     queryType: 'units',
     admin: false,
     users: ['a', 'b'],
@@ -64,7 +66,8 @@ it('asks for statistics of the last day', async () => {
   const { requests, channels } = watch([{ refId: 'A', queryType: 'stats', live: true, limit: 5, mode: 'global' }]);
   expect(channels[0]?.address.path).toMatch(/^stats\//);
   expect(channels[0]?.address.data).toEqual({
-    version: 2,
+    version: CURRENT_VERSION,
+    legend: 'names',
     queryType: 'stats',
     admin: false,
     limit: 5,

@@ -11,6 +11,7 @@ const PARTS = [
   'clusters',
   'fields',
   'filters',
+  'legend',
   'limit',
   'mode',
   'orderBy',

@@ -11,13 +11,13 @@ export const EXAMPLES: Example[] = [
   {
     title: 'My units',
     sentence: 'Units that ran within the time range or are still running, latest first.',
-    query: { version: 2, queryType: 'units', admin: false, running: true, orderBy: ['-started_at'], limit: 500 },
+    query: { version: 3, queryType: 'units', admin: false, running: true, orderBy: ['-started_at'], limit: 500 },
   },
   {
     title: 'Running now',
     sentence: 'Running units, updated live: your own, or for administrators those of all users.',
     query: {
-      version: 2,
+      version: 3,
       queryType: 'units',
       live: true,
       admin: 'auto',
@@ -29,7 +29,7 @@ export const EXAMPLES: Example[] = [
     title: 'Energy and emissions of my projects',
     sentence: 'One row per member and project, CPU and GPU together.',
     query: {
-      version: 2,
+      version: 3,
       queryType: 'usage',
       admin: false,
       source: 'prorated',
@@ -41,7 +41,7 @@ export const EXAMPLES: Example[] = [
     title: 'Energy of each day',
     sentence: 'One time series per project.',
     query: {
-      version: 2,
+      version: 3,
       queryType: 'usage-over-time',
       admin: 'auto',
       timezone: '$__timezone',
@@ -53,7 +53,7 @@ export const EXAMPLES: Example[] = [
     title: 'Top users by energy',
     sentence: 'For administrators, all users; for others, the members of their projects.',
     query: {
-      version: 2,
+      version: 3,
       queryType: 'usage',
       source: 'prorated',
       admin: 'auto',
@@ -67,7 +67,7 @@ export const EXAMPLES: Example[] = [
     title: 'Low-use units',
     sentence: 'Units that used less than a tenth of their CPU time: resources that others could have used.',
     query: {
-      version: 2,
+      version: 3,
       queryType: 'units',
       admin: 'auto',
       fields: [
@@ -88,6 +88,6 @@ export const EXAMPLES: Example[] = [
   {
     title: 'Clusters at a glance',
     sentence: 'Numbers of running and ended units, projects and users per cluster. For administrators.',
-    query: { version: 2, queryType: 'stats', admin: 'auto' },
+    query: { version: 3, queryType: 'stats', admin: 'auto' },
   },
 ];

@@ -14,8 +14,14 @@ describe('a query without a version', () => {
     ['a type that a variable sets', { queryType: '$type' }, { admin: false, exactGroupBy: false }],
     ['no type, which is units', { users: ['alice'] }, { admin: false }],
   ])('keeps its meaning: %s', (_name, query, added) => {
-    expect(complete(query)).toEqual({ refId: 'A', ...query, ...added, version: CURRENT_VERSION });
+    expect(complete(query)).toEqual({ refId: 'A', ...query, ...added, legend: 'names', version: CURRENT_VERSION });
   });
+});
+
+it('keeps the names that a query of version 2 shows', () => {
+  const query: CeemsQuery = { refId: 'A', version: 2, queryType: 'usage', groupBy: ['project'] };
+  expect(migrateQuery(query)).toEqual({ ...query, version: CURRENT_VERSION, legend: 'names' });
+  expect(migrateQuery({ ...query, legend: '{{project}}' }).legend).toBe('{{project}}');
 });
 
 it('leaves a query of the current version, and of a newer one, alone', () => {
@@ -53,7 +59,7 @@ it('gives Grafana nothing to fill stored queries with, but starts Explore', () =
 });
 
 it('starts another type with its defaults, and keeps what is chosen', () => {
-  const usage: CeemsQuery = { refId: 'A', version: 2, queryType: 'usage', users: ['u'], limit: 5 };
+  const usage: CeemsQuery = { refId: 'A', version: CURRENT_VERSION, queryType: 'usage', users: ['u'], limit: 5 };
   expect(startQueryType(usage, 'units')).toMatchObject({ users: ['u'], limit: 5, orderBy: ['-started_at'] });
   expect(startQueryType(usage, 'usage-over-time')).toMatchObject({ timezone: '$__timezone' });
   expect(startQueryType(usage, 'usage-over-time', CoreApp.UnifiedAlerting).timezone).toBeUndefined();

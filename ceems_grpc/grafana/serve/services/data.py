@@ -54,10 +54,10 @@ class DataService:
             request = _Request(call, context, message.format)
             async with asyncio.TaskGroup() as group:
                 tasks = {
-                    query.refId: group.create_task(self._answer(request, DataQuery.from_proto(query)))
-                    for query in message.queries[:MOST_QUERIES]
+                    query.ref_id: group.create_task(self._answer(request, query))
+                    for query in _queries_of(message.queries)
                 }
-            refusals = {query.refId: _refusal(request) for query in message.queries[MOST_QUERIES:]}
+            refusals = {refused.refId: _refusal(request) for refused in message.queries[MOST_QUERIES:]}
             return pb.QueryDataResponse(responses=refusals | {ref_id: task.result() for ref_id, task in tasks.items()})
 
     async def query_chunked_data(self, message: pb.QueryChunkedDataRequest, rpc: _Rpc) -> None:
@@ -78,10 +78,10 @@ class DataService:
         with answering("queryChunkedData", context, rpc, message.headers) as call:
             request = _Request(call, context, message.format)
             async with asyncio.TaskGroup() as group:
-                for query in message.queries[:MOST_QUERIES]:
-                    group.create_task(self._send(request, DataQuery.from_proto(query), send))
-            for query in message.queries[MOST_QUERIES:]:
-                await send(_about(_chunk_of(_too_many_queries()), request, DataQuery.from_proto(query)))
+                for query in _queries_of(message.queries):
+                    group.create_task(self._send(request, query, send))
+            for refused in message.queries[MOST_QUERIES:]:
+                await send(_about(_chunk_of(_too_many_queries()), request, DataQuery.from_proto(refused)))
 
     async def _answer(self, request: "_Request", query: DataQuery) -> pb.DataResponse:
         with _query_span(query) as opened:
@@ -140,6 +140,13 @@ class _Request:
         metrics.BYTES.labels(self.call.endpoint).inc(size)
         memory.answered(size)
         return written
+
+
+def _queries_of(messages: Sequence[pb.DataQuery]) -> "Iterator[DataQuery]":
+    """Yield the queries that are answered, each with the JSON of the others."""
+    texts = [message.json for message in messages[:MOST_QUERIES]]
+    for place, message in enumerate(messages[:MOST_QUERIES]):
+        yield DataQuery.from_proto(message, (*texts[:place], *texts[place + 1 :]))
 
 
 @contextmanager
