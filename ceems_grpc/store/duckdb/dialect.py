@@ -182,13 +182,13 @@ class DuckSql(ColumnCompiler):
     # Conditions
 
     def is_in(self, operand: Operand, values: tuple[str, ...]) -> str:
-        """Write that an operand is one of the values."""
+        """Write the condition that an operand is one of the values."""
         if isinstance(operand, Key) and any(abs(number) >= _LEAST_INEXACT for number in numbers_of(values)):
             raise NotInMirror("integers share floats")
         return super().is_in(operand, values)
 
     def is_listed(self, column: str, values: Sequence[str | float], kind: str) -> str:
-        """Write that a column is one of the values."""
+        """Write the condition that a column is one of the values."""
         if not values:
             return self.never
         if len(values) <= _MOST_CONSTANTS:
@@ -196,7 +196,7 @@ class DuckSql(ColumnCompiler):
         return f"{column} IN (SELECT unnest({self.values(values, kind)}))"
 
     def number_is_in(self, place: str, numbers: list[float]) -> str:
-        """Write that a metric's value is one of the numbers.
+        """Write the condition that a metric's value is one of the numbers.
 
         SQLite also compares texts, of 15 digits: what differs only in later digits is not known here.
         """
@@ -211,12 +211,12 @@ class DuckSql(ColumnCompiler):
         )
 
     def object_is_in(self, key: Key, values: tuple[str, ...]) -> str:
-        """Write that a value in a JSON object is one of the values."""
+        """Write the condition that a value in a JSON object is one of the values."""
         self._require_object(key, values)
         return f"({is_one_of(key.column, key.name, values, numbers_of(values), self.parameters)})"
 
     def pair_is_listed(self, first: str, second: str, pairs: Sequence[tuple[str, str]]) -> str:
-        """Write that two columns are one of the pairs."""
+        """Write the condition that two columns are one of the pairs."""
         firsts, seconds = (self.values(values, self.text_type) for values in zip(*pairs, strict=True))
         return f"(({first}, {second}) IN (SELECT unnest({firsts}), unnest({seconds})))"
 
@@ -225,12 +225,12 @@ class DuckSql(ColumnCompiler):
         return f"CASE WHEN regexp_full_match({column}, {text(NUMBER_FORM)}) THEN TRY_CAST({column} AS DOUBLE) END"
 
     def compare_object(self, key: Key, operator: str, value: float) -> str:
-        """Write that a value in a JSON object is a number in that relation to the value."""
+        """Write the condition that a value in a JSON object is a number in that relation to the value."""
         self._require_object(key)
         return f"({as_number(key.column, key.name)} {operator} {self.value(value)})"
 
     def starts_with(self, operand: Operand, prefix: str) -> str:
-        """Write that an operand starts with the prefix."""
+        """Write the condition that an operand starts with the prefix."""
         if "\0" in prefix:
             raise NotInMirror("SQLite ends patterns at a null character")
         return super().starts_with(operand, prefix)

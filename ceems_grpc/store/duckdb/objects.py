@@ -1,7 +1,7 @@
-r"""Values in the JSON texts that the mirror keeps (allocation, tags) by DuckDB's functions, exactly as SQLite has them.
+r"""Read values in the JSON texts of the mirror (allocation, tags) with DuckDB's functions, exactly as SQLite does.
 
-Both mean the same by plain texts: objects without escapes, numbers of at most 15 digits, and not many objects within
-objects. A row with another text that could matter fails the statement with `NOT_IN_MIRROR`, and the live file answers.
+Both engines agree about plain texts: objects without escapes, with numbers of at most 15 digits and little nesting. A
+row with another text that could matter makes the statement fail with `NOT_IN_MIRROR`, and the live file answers.
 """
 
 from ceems_grpc.store.columnar.json_paths import AS_PATH
@@ -29,17 +29,17 @@ _MOST_NEEDLES = 4
 
 
 def can_tell(key: str, values: tuple[str, ...] = ()) -> bool:
-    """Return whether the key, and equality with the texts, can be told here at all."""
+    """Return whether this module can look up the key and compare its value with the texts."""
     # Texts of objects depend on how an engine writes them.
     return AS_PATH.fullmatch(key) is not None and not any(value[:1] in {"{", "["} or "\0" in value for value in values)
 
 
 def is_one_of(column: str, key: str, values: tuple[str, ...], numbers: list[float], parameters: list[object]) -> str:
-    """Write that the value of a key is one of the texts, or a number that is one of the numbers; absent: false."""
+    """Write the condition that the value of a key is one of the texts or numbers. It is false for an absent key."""
     needles = [f'"{value}"' for value in values]
     true, false = booleans_of(values)
     if numbers or true or false or len(values) > _MOST_NEEDLES:
-        needles = [f'"{key}"']  # a key that is not written so is escaped
+        needles = [f'"{key}"']  # a key that is written differently has an escape
     plain = _plain(column, needles)
     parameters += [list(values), list(values), numbers, numbers]  # in the order of the statement
     truth = f"CASE WHEN {_value(plain, key)} = 'true' THEN {true} ELSE {false} END"
@@ -60,20 +60,20 @@ def is_one_of(column: str, key: str, values: tuple[str, ...], numbers: list[floa
 
 
 def as_number(column: str, key: str) -> str:
-    """Write the value of a key as a DOUBLE; null where it is no number. True is 1, as SQLite has it."""
+    """Write the value of a key as a DOUBLE; null if it is not a number. True is 1, as in SQLite."""
     needles = [f'"{key}"']
     return _guarded(column, needles, _number(_plain(column, needles), key), "NULL")
 
 
 def lists_of_keys(column: str) -> str:
-    """Write an aggregate: a list of the different lists of keys that rows have."""
+    """Write an aggregate: a list of the distinct lists of keys that rows have."""
     every = [""]
     return f"list(DISTINCT {_guarded(column, every, f'json_keys({_plain(column, every)})', 'NULL')})"
 
 
 def _guarded(column: str, needles: list[str], value: str, otherwise: str) -> str:
     name = quote(column)
-    # The failure is written with the column so that it is not worked out before there are rows.
+    # The error refers to the column so that the engine does not evaluate it before there are rows.
     return (
         f"CASE WHEN {_is_irrelevant(name, needles)} THEN {otherwise}"
         f" WHEN {_plain(column, needles)} IS NOT NULL THEN {value}"
@@ -82,7 +82,7 @@ def _guarded(column: str, needles: list[str], value: str, otherwise: str) -> str
 
 
 def _plain(column: str, needles: list[str]) -> str:
-    """Write the text if it matters and is plain, else null: DuckDB may take apart what stands in a branch for all."""
+    """Write the text if it matters and is plain, otherwise null. DuckDB may evaluate a branch of a CASE for all rows."""
     name = quote(column)
     return (
         f"(CASE WHEN NOT {_is_irrelevant(name, needles)} AND regexp_full_match({name}, {text(_PLAIN)}) THEN {name} END)"
@@ -90,7 +90,7 @@ def _plain(column: str, needles: list[str]) -> str:
 
 
 def _is_irrelevant(name: str, needles: list[str]) -> str:
-    """Write that there is no value, or none that holds what is looked for; what is escaped may hold anything."""
+    """Write the condition that the text is empty or cannot contain a needle. An escape may hide any needle."""
     may = " OR ".join(f"contains({name}, {text(needle)})" for needle in (*needles, "\\"))
     return f"({name} IS NULL OR {name} IN {_EMPTY} OR NOT ({may}))"
 

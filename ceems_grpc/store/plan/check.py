@@ -11,7 +11,7 @@ _DEEPEST = 100
 
 
 def check_plan(plan: Plan, columns: Mapping[Table, Collection[str]]) -> None:
-    """Raise `ValueError` for an unknown column or operator, an integer of over 64 bits, and too many levels.
+    """Raise `ValueError` for an unknown column or operator, an integer of more than 64 bits, or too many levels.
 
     ``columns``: those that each table can have. An aggregate can also be ordered by the columns of its answer.
     """

@@ -1,7 +1,7 @@
 """Plans as MessagePack, for stores on other hosts.
 
-A part of a plan is a map with the name of its class under ``is``. MessagePack is used, not JSON, since a plan can
-compare with infinity.
+A part of a plan is a map with the name of its class under ``is``. MessagePack is used instead of JSON, because a plan
+can compare with infinity, which JSON cannot express.
 """
 
 from collections.abc import Callable, Collection
@@ -17,7 +17,7 @@ COLUMNS: dict[Table, tuple[str, ...]] = {
     table: (*columns, ADMINISTERED) if table is Table.ADMIN_USERS else tuple(columns)
     for table, columns in schema.COLUMNS.items()
 }
-"""The columns that a plan may name: all that any version of CEEMS has had, and the one that stores add."""
+"""The columns that a plan may name: those of all versions of CEEMS, and the one that stores add."""
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(Plan)
@@ -31,7 +31,7 @@ def encode_plan(plan: Plan) -> bytes:
 def decode_plan(data: bytes, new_columns: Callable[[Table], Collection[str]] | None = None) -> Plan:
     """Decode a plan. Raises `ValueError` for anything that is not a plan about the CEEMS schema; see `check_plan`.
 
-    ``new_columns``: returns the columns that a table of the database has beside those of `COLUMNS`.
+    ``new_columns``: returns the columns that a table of the database has in addition to those of `COLUMNS`.
     """
     try:
         plan: Plan = _DECODER.decode(data)

@@ -53,7 +53,7 @@ def clusters_of(condition: Condition) -> frozenset[str] | None:
 def without_missing(
     condition: Condition, has: Callable[[str], bool], lists: Mapping[str, frozenset[str]] = _NO_LISTS
 ) -> Condition:
-    """Return the condition for a database that lacks columns, as if these were null in every row.
+    """Return the condition for a database that lacks columns, as if they were null in every row.
 
     ``lists``: missing columns that are known to hold the same list in every row.
     """

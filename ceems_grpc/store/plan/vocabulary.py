@@ -1,4 +1,4 @@
-"""The vocabulary in which the domain asks a store: which rows to read, on which condition, and how to sum them.
+"""The vocabulary in which the domain asks a store: which rows to read, which condition they meet, how to sum them.
 
 A plan names tables and columns of the CEEMS schema and never holds SQL, so that every engine can answer it in its own
 way. `Key` names a value inside a JSON column (metrics, allocation, tags). Times are whole seconds since 1970-01-01 UTC.
@@ -12,7 +12,7 @@ from ceems_grpc.schema import Table
 
 
 class PlanPart(msgspec.Struct, frozen=True, tag=True, tag_field="is", forbid_unknown_fields=True):
-    """Base of all parts of a plan: immutable, hashable, and tagged with its class name where a plan is encoded."""
+    """Base of all parts of a plan: immutable, hashable, and tagged with its class name in an encoded plan."""
 
 
 class Key(PlanPart, frozen=True):
@@ -60,7 +60,7 @@ OPERATORS = {"<": "<", "<=": "<=", ">": ">", ">=": ">=", "=": "=", "!=": "<>"}
 
 
 class Compare(PlanPart, frozen=True):
-    """The operand, as a number, compares so to the value. Rows without the operand do not match."""
+    """The operand, as a number, is in this relation to the value. Rows without the operand do not match."""
 
     operand: Operand
     operator: str  # one of < <= > >= = !=
@@ -77,8 +77,8 @@ class Holds(PlanPart, frozen=True):
 class StartsWith(PlanPart, frozen=True, omit_defaults=True):
     """A text starts with the prefix. Case is ignored for ASCII letters only.
 
-    ``negate``: it does not, or the row has none. Older versions of the plugin do not know this field, so it is left out
-    of an encoded plan where it is false.
+    ``negate``: it does not, or the row has no text. Older versions of the plugin do not know this field, so it is left
+    out of an encoded plan if it is false.
     """
 
     operand: Operand
@@ -106,8 +106,8 @@ class RanWithin(PlanPart, frozen=True):
     """The unit's run touches [start, end], both in whole seconds since 1970 and both included.
 
     A unit runs from its start until its end, or until its last update while it is running. A unit without a start, or
-    whose run ends at its start or before it, ran in the second of its last update. A unit without a readable last
-    update did not run within any time, unless its start and end are known.
+    with an end at or before its start, ran in the second of its last update. A unit without a readable last update did
+    not run within any time, unless its start and end are known.
     """
 
     start: int
@@ -119,7 +119,7 @@ class Running(PlanPart, frozen=True):
 
 
 class Waiting(PlanPart, frozen=True):
-    """The unit has neither started nor ended. A start that its column may not hold is none."""
+    """The unit has neither started nor ended. A start that its column may not hold counts as no start."""
 
 
 class AllOf(PlanPart, frozen=True):
@@ -141,7 +141,7 @@ NEVER = AnyOf(())
 
 
 def ended_or_running(where: Condition) -> tuple[Within, tuple[Condition, ...]] | None:
-    """Split a condition that has a part "ended within a window, or is running" into the window and the other parts.
+    """Split a condition that includes "ended within a window, or is running" into the window and the other parts.
 
     Returns None when the condition has no such part.
     """
@@ -166,7 +166,7 @@ class Order(PlanPart, frozen=True):
 
 
 class AllKeys(PlanPart, frozen=True):
-    """Every key that the answered rows have in a JSON column, each as a column of the answer (``column.key``).
+    """Every key that the selected rows have in a JSON column, each as a column of the answer (``column.key``).
 
     ``numeric``: the columns are float64, and text such as ``NaN`` or ``+Inf`` counts as 0, as in the CEEMS API.
     Otherwise (allocation, tags) each is int64, float64 or text, depending on its values. Nested values are JSON text.
@@ -249,9 +249,9 @@ class Statistic(StrEnum):
 class Waits(PlanPart, frozen=True):
     """A statistic of how long units waited: from their creation to their start.
 
-    A unit that has neither started nor ended has waited until ``until`` (seconds since 1970). The wait is unknown where
-    the moment of creation is unknown, where a unit ended without a start, and where it was created after that moment.
-    A wait counts as a whole in a prorated plan too.
+    A unit that has neither started nor ended has waited until ``until`` (seconds since 1970). The wait is unknown if
+    the time of creation is unknown, if the unit ended without a start, or if it was created after that moment. A wait
+    counts in full in a prorated plan too.
     """
 
     name: str
@@ -260,7 +260,7 @@ class Waits(PlanPart, frozen=True):
 
 
 WAIT_COLUMNS = ("created_at_ts", "started_at_ts", "ended_at_ts")
-"""The columns that waits are computed from."""
+"""The columns from which waits are computed."""
 
 
 class FirstBy(PlanPart, frozen=True):
@@ -278,9 +278,9 @@ class Aggregate(PlanPart, frozen=True):
     """One row per group, with its measures. Without groups: one row over all rows, even if there are none.
 
     ``day``: also group by the UTC day of the row (`Instant.UPDATED`); the int64 column ``day`` is its start in seconds.
-    ``prorated``: the table is that of units, and each unit's values and weights count by the share of its run that
-    lies within that time; see `RanWithin`. The share is 0 for a unit that did not run within it. Counts stay counts,
-    and sums of integer columns are not allowed.
+    ``prorated``: the table is units, and each unit's values and weights are multiplied by the share of its run that
+    lies within that time; see `RanWithin`. The share is 0 for a unit that did not run within it. Counts are not
+    multiplied, and sums of integer columns are not allowed.
     """
 
     table: Table
@@ -296,9 +296,9 @@ class Spread(PlanPart, frozen=True):
     """Measures of units per group and time step, where each unit is spread evenly over its run; see `RanWithin`.
 
     ``starts`` are the starts of the steps in seconds, ascending. A step ends where the next starts; the last ends at
-    ``end``, which is not included. A step gets the share of the unit's sums that it has of the unit's whole run. What a
-    unit ran outside the steps does not count. A `Count` counts a unit once, in the last of the steps that it ran in.
-    The answer has an int64 column ``step``, the index of the step.
+    ``end``, which is not included. A step gets the same share of the unit's sums as of the unit's run. The part of a
+    run outside the steps does not count. A `Count` counts a unit once, in the last step in which it ran. The answer has
+    an int64 column ``step``, the index of the step.
     """
 
     by: tuple[str, ...]

@@ -191,7 +191,7 @@ class PostgresSql(ColumnCompiler):
     # Conditions
 
     def is_not_in(self, operand: Operand, values: tuple[str, ...]) -> str:
-        """Write that an operand is none of the values, or has no value."""
+        """Write the condition that an operand is none of the values, or has no value."""
         within = self.is_in(operand, values)
         if within == self.never:
             return self.always
@@ -204,11 +204,11 @@ class PostgresSql(ColumnCompiler):
         return f"({known} IS NULL OR NOT {within})"
 
     def is_listed(self, column: str, values: Sequence[str | float], kind: str) -> str:
-        """Write that a column is one of the values."""
+        """Write the condition that a column is one of the values."""
         return f"({column} = ANY ({self.values(values, kind)}))" if values else self.never
 
     def object_is_in(self, key: Key, values: tuple[str, ...]) -> str:
-        """Write that a value in a JSON object is one of the values."""
+        """Write the condition that a value in a JSON object is one of the values."""
         value = self._value(key)
         if value is None:
             return self.never
@@ -237,7 +237,7 @@ class PostgresSql(ColumnCompiler):
         return f"({found})"
 
     def pair_is_listed(self, first: str, second: str, pairs: Sequence[tuple[str, str]]) -> str:
-        """Write that two columns are one of the pairs."""
+        """Write the condition that two columns are one of the pairs."""
         by_first: dict[str, list[str]] = {}
         for one, two in pairs:
             if len(self.storable((one, two))) == 2:
@@ -254,7 +254,7 @@ class PostgresSql(ColumnCompiler):
         return f"(CASE WHEN {column} ~ {text(f'^(?:{NUMBER_FORM})$')} THEN {column}::float8 END)"
 
     def compare_object(self, key: Key, operator: str, value: float) -> str:
-        """Write that a value in a JSON object is a number in that relation to the value."""
+        """Write the condition that a value in a JSON object is a number in that relation to the value."""
         found = self._value(key)
         if found is None:
             return self.never
@@ -265,7 +265,7 @@ class PostgresSql(ColumnCompiler):
         )
 
     def holds(self, column: str, values: tuple[str, ...]) -> str:
-        """Write that a JSON array holds one of the values."""
+        """Write the condition that a JSON array holds one of the values."""
         if column != ADMINISTERED:
             return super().holds(column, values)
         wanted = self.storable(values)

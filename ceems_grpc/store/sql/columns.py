@@ -1,7 +1,7 @@
-"""Plans for engines that keep the column layout: each key of a metric is a column of numbers.
+"""Plans for engines with the column layout, in which each key of a metric is a column of numbers.
 
 See `ceems_grpc.store.columnar.layout` for the layout. PostgreSQL and DuckDB understand the same SQL for most of it,
-also the names of types and the order of numbers, in which NaN is greater than Infinity.
+including the names of types and the order of numbers, in which NaN is greater than Infinity.
 """
 
 from abc import abstractmethod
@@ -17,12 +17,12 @@ from ceems_grpc.store.plan import AllKeys, Key, KeyScan, Operand, Order, Scan, T
 from ceems_grpc.store.sql.base import Compiler, SortKey
 from ceems_grpc.store.sql.values import LOWER, UPPER, ascii_lower, integers_meant, json_key, numbers_of
 
-_NAN, _INFINITY = "'NaN'::float8", "'Infinity'::float8"  # the codes for no number, and for JSON's null
-_MOST_ARGUMENTS = 50  # functions of PostgreSQL have at most 100, and each key takes one
+_NAN, _INFINITY = "'NaN'::float8", "'Infinity'::float8"  # the codes: not a number, and JSON's null
+_MOST_ARGUMENTS = 50  # PostgreSQL functions take at most 100 arguments, and each key takes one
 
 
 def without_codes(column: str) -> str:
-    """Write a column of numbers with its codes resolved: 0 for what is no number, null for JSON's null."""
+    """Write a column of numbers with its codes resolved: 0 for a value that is not a number, null for JSON's null."""
     return f"(CASE WHEN {column} < {_INFINITY} THEN {column} WHEN {column} = {_NAN} THEN 0 END)"
 
 
@@ -36,7 +36,7 @@ class KeptColumns(Protocol):
 
     @property
     def keys(self) -> Mapping[str, Mapping[str, str]]:
-        """From metric to {key: column of the copy}."""
+        """For each metric, {key: column of the copy}."""
         ...
 
     @property
@@ -48,8 +48,8 @@ class KeptColumns(Protocol):
 class ColumnCompiler(Compiler):
     """Compiles plans for the column layout.
 
-    ``layout``: None where the database has no such table. Raises `StoreSchemaError` for that, and `StoreError` for
-    columns that are not there.
+    ``layout``: None if the database has no such table. Raises `StoreSchemaError` in that case, and `StoreError` for
+    columns that the table lacks.
     """
 
     def __init__(self, table: Table, layout: KeptColumns | None) -> None:
@@ -65,19 +65,19 @@ class ColumnCompiler(Compiler):
         return quote(place)
 
     def column(self, name: str) -> str:
-        """Write a column that holds no metric."""
+        """Write a column that is not a metric."""
         self.require(name)
         if is_metric(name):
             raise self.unsupported(f"{name} is a JSON object: name one of its keys")
         return self.named(name)
 
     def require(self, name: str) -> None:
-        """Raise `StoreError` where the table has no such column."""
+        """Raise `StoreError` if the table has no such column."""
         if name not in self.kept.columns:
             raise lacking(f"column {name}")
 
     def require_exact(self, name: str) -> None:
-        """Raise where the copy cannot tell exactly what the column holds."""
+        """Raise an error if the copy does not hold the column's values exactly."""
 
     def keys_of(self, metric: str) -> list[tuple[str, str]]:
         """Return the keys of a metric and their columns, in order of the keys."""
@@ -86,7 +86,7 @@ class ColumnCompiler(Compiler):
         return sorted(self.kept.keys.get(metric, {}).items())
 
     def place_of(self, key: Key) -> str | None:
-        """Return the column of a metric's key, or None where no row has it."""
+        """Return the column of a metric's key, or None if no row has the key."""
         self.require(key.column)
         if not is_metric(key.column):
             raise self.unsupported(f"{key.column} holds no numbers")
@@ -94,7 +94,7 @@ class ColumnCompiler(Compiler):
         return self.kept.keys.get(key.column, {}).get(key.name)
 
     def number(self, key: Key) -> str:
-        """Write the value that counts in sums: null where there is none, 0 for what is no finite number."""
+        """Write the value that counts in sums: null if there is none, 0 for a value that is not a finite number."""
         place = self.place_of(key)
         return f"NULL::{self.float_type}" if place is None else self.decoded(place)
 
@@ -106,7 +106,7 @@ class ColumnCompiler(Compiler):
         return without_codes(name)
 
     def json_text(self, metric: str) -> str:
-        """Write a metric as JSON text again: the same keys with the same numbers, in order of the keys."""
+        """Write a metric as JSON text: the same keys with the same numbers, in order of the keys."""
         parts = []
         for key, place in self.keys_of(metric):
             name = self.named(place)
@@ -150,7 +150,7 @@ class ColumnCompiler(Compiler):
     # Scans
 
     def scanned(self, plan: Scan) -> Iterator[tuple[str, str]]:
-        """Yield the columns of a scan; `AllKeys` of numbers are one column a key."""
+        """Yield the columns of a scan. `AllKeys` of numbers become one column per key."""
         for column in plan.columns:
             if isinstance(column, AllKeys) and is_metric(column.column) and column.numeric:
                 for key, place in self.keys_of(column.column):
@@ -160,11 +160,11 @@ class ColumnCompiler(Compiler):
                 yield name, self.json_text(name) if is_metric(name) else self.column(name)
 
     def listed(self, columns: Sequence[str]) -> str:
-        """Write what a scan selects, under names of which none comes twice."""
+        """Write the select list of a scan, under unique names."""
         return ", ".join(f"{column} AS c{index}" for index, column in enumerate(columns)) or "1 AS nothing"
 
     def sort_key(self, item: Order) -> Iterator[SortKey]:
-        """Yield what rows of the table are sorted by; nothing where no row has the value."""
+        """Yield the sort keys for rows of the table; none if no row has the value."""
         if isinstance(item.operand, str):
             text_ = self.comparable(item.operand)
             yield self.number_in_text(text_) if item.numeric else text_, item.descending
@@ -175,21 +175,21 @@ class ColumnCompiler(Compiler):
             yield self.decoded(place) if resolved else self.undecoded(place), item.descending
 
     def object_sort_key(self, key: Key, item: Order) -> Iterator[SortKey]:
-        """Yield what rows are sorted by that is a value in a JSON object, other than a metric's."""
+        """Yield the sort keys for a value in a JSON object that is not a metric."""
         raise self.unsupported(f"{key} cannot be sorted by")
 
     def undecoded(self, place: str) -> str:
-        """Write a column of numbers with which what is no number is sorted as SQLite sorts its text."""
+        """Write a column of numbers so that values that are not numbers sort as SQLite sorts their texts."""
         return f"nullif({self.named(place)}, {_INFINITY})"
 
     def ties(self) -> Iterator[SortKey]:
-        """Yield what decides between rows that are equal in the order of a scan: SQLite's row ids."""
+        """Yield the last sort keys, which order rows that are otherwise equal: SQLite's row ids."""
         yield quote(ROW), False
 
     # Conditions
 
     def is_in(self, operand: Operand, values: tuple[str, ...]) -> str:
-        """Write that an operand is one of the values."""
+        """Write the condition that an operand is one of the values."""
         if isinstance(operand, str):
             if operand in INTEGERS:  # a text that reads as a number is that number
                 return self.is_listed(self.column(operand), integers_meant(values), self.integer_type)
@@ -201,18 +201,18 @@ class ColumnCompiler(Compiler):
 
     @abstractmethod
     def is_listed(self, column: str, values: Sequence[str | float], kind: str) -> str:
-        """Write that a column is one of the values, which may be none; ``kind``: their type."""
+        """Write the condition that a column is one of the values, which may be none; ``kind``: their type."""
 
     @abstractmethod
     def object_is_in(self, key: Key, values: tuple[str, ...]) -> str:
-        """Write that a value in a JSON object, other than a metric's, is one of the values."""
+        """Write the condition that a value in a JSON object that is not a metric is one of the values."""
 
     def number_is_in(self, place: str, numbers: list[float]) -> str:
-        """Write that a metric's value is one of the numbers."""
+        """Write the condition that a metric's value is one of the numbers."""
         return self.is_listed(self.named(place), numbers, self.float_type)
 
     def pair_is_in(self, first: str, second: str, pairs: tuple[tuple[str, str], ...]) -> str:
-        """Write that two text columns are one of the pairs."""
+        """Write the condition that two text columns are one of the pairs."""
         left, right = self.column(first), self.column(second)
         if INTEGERS & {first, second}:
             raise self.unsupported("pairs are of texts")
@@ -220,10 +220,10 @@ class ColumnCompiler(Compiler):
 
     @abstractmethod
     def pair_is_listed(self, first: str, second: str, pairs: Sequence[tuple[str, str]]) -> str:
-        """Write that two columns are one of the pairs, of which there is at least one."""
+        """Write the condition that two columns are one of the pairs, of which there is at least one."""
 
     def compare(self, operand: Operand, operator: str, value: float) -> str:
-        """Write that an operand is a number in that relation to the value."""
+        """Write the condition that an operand is a number in that relation to the value."""
         if isinstance(operand, str):
             return self._compare_column(operand, operator, value)
         if not is_metric(operand.column):
@@ -239,7 +239,7 @@ class ColumnCompiler(Compiler):
         if name not in DESCRIBED:
             return f"({self.number_in_text(column)} {operator} {self.value(float(value))})"
         if name not in INTEGERS:
-            return self.never  # texts are no numbers
+            return self.never  # texts are not numbers
         if float(value).is_integer() and int(value) in INT64:
             return f"({column} {operator} {self.value(int(value))})"
         return f"(CAST({column} AS {self.float_type}) {operator} {self.value(float(value))})"
@@ -250,10 +250,10 @@ class ColumnCompiler(Compiler):
 
     @abstractmethod
     def compare_object(self, key: Key, operator: str, value: float) -> str:
-        """Write that a value in a JSON object, other than a metric's, is a number in that relation to the value."""
+        """Write the condition that a value in a JSON object that is not a metric is a number in that relation."""
 
     def holds(self, column: str, values: tuple[str, ...]) -> str:
-        """Write that a JSON array holds one of the values."""
+        """Write the condition that a JSON array holds one of the values."""
         self.column(column)
         if column not in LISTS.get(self.table, ()):
             raise self.unsupported(f"column {column} holds no lists")
@@ -261,7 +261,7 @@ class ColumnCompiler(Compiler):
         return f"({self.named(list_column(column))} && {self.values(wanted, self.text_type)})" if wanted else self.never
 
     def starts_with(self, operand: Operand, prefix: str) -> str:
-        """Write that an operand starts with the prefix."""
+        """Write the condition that an operand starts with the prefix."""
         if not self.storable((prefix,)):
             return self.never
         folded = f"translate({self.operand_text(operand)}, '{UPPER}', '{LOWER}')"
@@ -274,11 +274,11 @@ class ColumnCompiler(Compiler):
         raise self.unsupported(f"{operand} holds no texts")
 
     def updated_within(self, start: int, end: int) -> str:
-        """Write that the row was updated from one moment to the other, both included."""
+        """Write the condition that the row was updated between two moments, both included."""
         return f"{self.moment()} BETWEEN {self.value(start)} AND {self.value(end)}"
 
     def storable(self, values: Sequence[str]) -> list[str]:
-        """Return the texts that the engine can hold: others equal no value of it."""
+        """Return the texts that the engine can store. Other texts equal none of its values."""
         return list(values)
 
     def values(self, values: Sequence[object], kind: str) -> str:
@@ -288,6 +288,6 @@ class ColumnCompiler(Compiler):
     # Keys
 
     def keys_asked(self, plan: KeyScan) -> list[tuple[str, str, str]]:
-        """Return the metrics' keys that a scan looks for: column, key, and the key's column."""
+        """Return the keys of metrics that a scan asks for: column, key, and the key's column."""
         metrics = dict.fromkeys(filter(is_metric, plan.columns))
         return [(column, key, place) for column in metrics for key, place in self.keys_of(column)]

@@ -1,4 +1,4 @@
-"""Conditions of a plan as SQL. Which rows pass is defined by `ceems_grpc.store.plan`; null never passes."""
+"""Conditions of a plan as SQL. `ceems_grpc.store.plan` defines which rows match; null never matches."""
 
 from abc import abstractmethod
 
@@ -25,7 +25,7 @@ _STARTED, _ENDED = "started_at_ts", "ended_at_ts"
 
 
 class Conditions(Runs):
-    """Writes conditions; the methods below `condition` are what an engine writes in its own way."""
+    """Writes conditions. An engine overrides the methods below `condition` to write them in its own way."""
 
     def condition(self, condition: Condition) -> str:
         """Write a condition."""
@@ -65,29 +65,29 @@ class Conditions(Runs):
                 return f"({self.column(_ENDED)} = 0 AND {unstarted})"
 
     def is_not_in(self, operand: Operand, values: tuple[str, ...]) -> str:
-        """Write that an operand is none of the values, or has no value."""
+        """Write the condition that an operand is none of the values, or has no value."""
         within = self.is_in(operand, values)
         return self.always if within == self.never else f"coalesce(NOT {within}, {self.always})"
 
     @abstractmethod
     def is_in(self, operand: Operand, values: tuple[str, ...]) -> str:
-        """Write that an operand is one of the values, of which there is at least one."""
+        """Write the condition that an operand is one of the values. There is at least one value."""
 
     @abstractmethod
     def pair_is_in(self, first: str, second: str, pairs: tuple[tuple[str, str], ...]) -> str:
-        """Write that two text columns are one of the pairs, of which there is at least one."""
+        """Write the condition that two text columns are one of the pairs. There is at least one pair."""
 
     @abstractmethod
     def compare(self, operand: Operand, operator: str, value: float) -> str:
-        """Write that an operand is a number in that relation (SQL's operator) to the value."""
+        """Write the condition that an operand is a number in that relation (SQL's operator) to the value."""
 
     @abstractmethod
     def holds(self, column: str, values: tuple[str, ...]) -> str:
-        """Write that a JSON array holds one of the values."""
+        """Write the condition that a JSON array holds one of the values."""
 
     @abstractmethod
     def starts_with(self, operand: Operand, prefix: str) -> str:
-        """Write that an operand starts with the prefix; only ASCII letters have a case, as in SQLite's LIKE."""
+        """Write the condition that an operand starts with the prefix, ignoring the case of ASCII letters only, as LIKE does."""
 
     def _joined(self, parts: tuple[Condition, ...], operator: str, neutral: str) -> str:
         written = [text for text in map(self.condition, parts) if text != neutral]

@@ -1,4 +1,4 @@
-"""Measures of a plan as SQL: over rows, over the shares of rows that fall into a time, and over sums of rows."""
+"""Measures of a plan as SQL: over rows, over the shares of rows that lie within a time, and over sums of rows."""
 
 from ceems_grpc.store.columnar.group_merge import BETWEEN
 from ceems_grpc.store.plan import (
@@ -24,7 +24,7 @@ LAST = "#last"  # whether a part of a spread is the last of its unit
 class Measures(Conditions):
     """Writes measures.
 
-    ``share``: what each value and weight of a row is multiplied by, such as ``" * share"``; "" for whole rows.
+    ``share``: the factor of each value and weight of a row, such as ``" * share"``; "" for whole rows.
     """
 
     share = ""
@@ -41,7 +41,7 @@ class Measures(Conditions):
         return self.sum_of(measure)
 
     def added_up(self, measure: Measure, part: str) -> str:
-        """Write a measure over rows that are sums already, in column ``part``."""
+        """Write a measure over rows that are already sums, in column ``part``."""
         match measure:
             case FirstBy(_, column, by):
                 return self._first_by(column, by)
@@ -54,7 +54,7 @@ class Measures(Conditions):
         return f"sum({part})"
 
     def sum_of(self, measure: Measure) -> str:
-        """Write the sum that a measure is."""
+        """Write the sum of a measure."""
         share = self.share
         match measure:
             case Count():
@@ -75,10 +75,10 @@ class Measures(Conditions):
                 return f"max({self.number(value)})"
             case Waits(_, statistic, until):
                 return f"{statistic}({self.wait(until)})"
-        raise self.unsupported(f"{measure} is no sum")
+        raise self.unsupported(f"{measure} is not a sum")
 
     def part_of(self, measure: Measure) -> str:
-        """Write a measure over `parts` of a spread, of which only the last of each unit counts as a unit."""
+        """Write a measure over `parts` of a spread. Only the last part of each unit counts as a unit."""
         match measure:
             case Count():
                 return f"count(*) FILTER (WHERE {self.quote(LAST)})"
@@ -87,7 +87,7 @@ class Measures(Conditions):
         raise self.unsupported(f"{measure} cannot be spread over steps")
 
     def wait(self, until: int) -> str:
-        """Write the seconds that a unit waited, null where they are unknown; see `Waits`."""
+        """Write the seconds that a unit waited, null if unknown; see `Waits`."""
         created, started, ended = map(self.column, WAIT_COLUMNS)
         now = f"CASE WHEN {ended} > 0 THEN NULL ELSE {until * 1000:d} END"
         finish = f"(CASE WHEN {started} > 0 THEN {started} ELSE {now} END)"
@@ -95,7 +95,7 @@ class Measures(Conditions):
         return f"CASE WHEN {created} > 0 AND {finish} >= {created} THEN {milliseconds} / 1000 END"
 
     def weight(self, key: Key) -> str:
-        """Write a weight: 0 where a row has none."""
+        """Write a weight: 0 if a row has none."""
         return f"coalesce({self.number(key)}, 0.0)"
 
     def integer_column(self, name: str) -> str:
@@ -103,11 +103,11 @@ class Measures(Conditions):
         return self.column(name)
 
     def _integer(self, total: str) -> str:
-        """Write a sum of integers: 64 bits, and 0 where there are no rows."""
+        """Write a sum of integers of 64 bits, 0 if there are no rows."""
         return f"CAST(coalesce({total}, 0) AS {self.integer_type})"
 
     def _first_by(self, column: str, by: str) -> str:
-        # The least pair, as one text.
+        # the least pair, as one text
         between = f"{self.character}({ord(BETWEEN)})"
         pair = f"min({self.as_text(by)} || {between} || coalesce({self.as_text(column)}, ''))"
         return f"substr({pair}, {self.position}({pair}, {between}) + 1)"

@@ -13,10 +13,10 @@ from ceems_grpc.store.sql.statement import Statement
 
 @dataclass(frozen=True, slots=True)
 class RunKind:
-    """A kind of units: what writes whether such a unit ran within a time, and when its run starts and ends.
+    """A kind of units: the functions that write whether such a unit ran within a time, and its start and end.
 
-    The condition limits columns to ranges: an engine with an index, or with the least and greatest values of parts of
-    the table, can use it.
+    The condition limits columns to ranges, so that an engine can use an index, or the least and greatest values of
+    parts of the table.
     """
 
     within: Callable[[RanWithin], str]
@@ -31,7 +31,7 @@ class Runs(Statement):
 
     @property
     def run_kinds(self) -> tuple[RunKind, ...]:
-        """The kinds of units, of which each unit is one: ended, running, and without a run that lasts."""
+        """The kinds of units: ended, running, and without a run of any length. Each unit is of exactly one kind."""
         started, moment = self._seconds("started_at_ts"), self.moment()
         return (
             RunKind(self._ended_within, started, self._seconds("ended_at_ts")),
@@ -44,15 +44,15 @@ class Runs(Statement):
         return f"(CASE WHEN {self._is_run()} THEN {self._seconds('started_at_ts')} ELSE {self.moment()} END)"
 
     def run_end(self) -> str:
-        """Write when a unit's run ended: of a unit that ran in one second only, one second later."""
+        """Write when a unit's run ended. The run of a unit that ran in a single second ends one second later."""
         return f"(CASE WHEN {self._is_run()} THEN {self._finish()} ELSE {self.moment()} + 1 END)"
 
     def ran_within(self, condition: RanWithin) -> str:
-        """Write that a unit's run touches the time."""
+        """Write the condition that a unit's run touches the time."""
         return f"({' OR '.join(kind.within(condition) for kind in self.run_kinds)})"
 
     def share_of_run(self, condition: RanWithin, start: str, end: str) -> str:
-        """Write the share of a run, of which start and end are given, that lies within the time; 0 for none."""
+        """Write the share of a run with this start and end that lies within the time; 0 if none does."""
         first, last = condition.start, condition.end + 1
         if first >= last:
             return "0.0"
@@ -63,11 +63,11 @@ class Runs(Statement):
 
     @abstractmethod
     def moment(self) -> str:
-        """Write when the row was updated, in seconds since 1970; null where that cannot be read."""
+        """Write when the row was updated, in seconds since 1970; null if that cannot be read."""
 
     @abstractmethod
     def updated_within(self, start: int, end: int) -> str:
-        """Write that the row was updated from one moment to the other, in seconds since 1970, both included."""
+        """Write the condition that the row was updated between two moments (seconds since 1970), both included."""
 
     def _ended_within(self, condition: RanWithin) -> str:
         started, ended = self._seconds("started_at_ts"), self._seconds("ended_at_ts")

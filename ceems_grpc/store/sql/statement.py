@@ -1,4 +1,4 @@
-"""A statement while it is written: its table, its parameters, and how names, columns and numbers are written."""
+"""A statement that is being written: its table, its parameters, and how names, columns and numbers are written."""
 
 from abc import ABC, abstractmethod
 
@@ -9,7 +9,7 @@ from ceems_grpc.store.plan import Key, Table
 class Statement(ABC):
     """One statement. Column names come from plans and are quoted; values are always parameters.
 
-    Placeholders are positional, so the parts of a statement must be written in the order of its text.
+    Placeholders are positional, so the parts of a statement must be written in the order in which they appear in it.
     """
 
     always, never = "TRUE", "FALSE"
@@ -21,7 +21,7 @@ class Statement(ABC):
 
     @property
     def place(self) -> str:
-        """The table, as statements name it."""
+        """The table, as a statement names it."""
         return self.quote(self.table)
 
     def quote(self, name: str) -> str:
@@ -39,11 +39,11 @@ class Statement(ABC):
 
     @abstractmethod
     def column(self, name: str) -> str:
-        """Write a column that holds no metric."""
+        """Write a column that is not a metric."""
 
     @abstractmethod
     def number(self, key: Key) -> str:
-        """Write the value that counts in sums: null where there is none, 0 for what is no finite number."""
+        """Write the value that counts in sums: null if there is none, 0 for a value that is not a finite number."""
 
     def as_text(self, name: str) -> str:
         """Write a column by which rows are grouped, as the text that the answer shows."""

@@ -1,4 +1,4 @@
-"""What the values in a plan mean to SQLite, for engines that have to give the same answer."""
+"""The meaning that SQLite gives to the values in a plan, for engines that must give the same answer."""
 
 import math
 import re
@@ -14,12 +14,12 @@ _WHOLE = re.compile(r"[ \t\n\v\f\r]*[-+]?[0-9]+[ \t\n\v\f\r]*")
 
 
 def ascii_lower(text: str) -> str:
-    """Make ASCII letters lower case, and only those, as SQLite's LIKE does."""
+    """Make only ASCII letters lower case, as SQLite's LIKE does."""
     return text.translate(_ASCII_LOWER)
 
 
 def integers_meant(texts: Iterable[str]) -> list[int]:
-    """Return the 64-bit integers that SQLite takes the texts for when it compares them with an integer column.
+    """Return the 64-bit integers as which SQLite reads the texts when it compares them with an integer column.
 
     Texts that are not integers equal no integer and are left out.
     """
@@ -43,7 +43,7 @@ def numbers_of(texts: Iterable[str]) -> list[float]:
 
 
 def booleans_of(texts: Iterable[str]) -> tuple[bool, bool]:
-    """Return whether JSON's true, and whether its false, is one of the texts: 1 is also true, and 0 is also false."""
+    """Return whether JSON's true, and whether its false, is one of the texts. "1" also means true, "0" also false."""
     listed = list(texts)
     numbers = numbers_of(listed)
     return "true" in listed or 1.0 in numbers, "false" in listed or 0.0 in numbers

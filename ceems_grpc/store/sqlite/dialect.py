@@ -166,7 +166,7 @@ class SqliteSql(Compiler):
     # Conditions
 
     def is_in(self, operand: Operand, values: tuple[str, ...]) -> str:
-        """Write that an operand is one of the values."""
+        """Write the condition that an operand is one of the values."""
         if isinstance(operand, str):
             if operand not in DESCRIBED:
                 return f"({self.column(operand)} IN ({self._values(values)}))"
@@ -196,7 +196,7 @@ class SqliteSql(Compiler):
         return f"({within} OR ({number} IN (SELECT value FROM json_each({self._list(numbers)}))))"  # noqa: S608 - quoted names
 
     def _member_is_in(self, key: Key, values: tuple[str, ...]) -> str:
-        """Write that a list, which may be a list of lists, has one of the values as a member."""
+        """Write the condition that a list, which may be a list of lists, has one of the values as a member."""
         true, false = (self.always if found else self.never for found in booleans_of(values))
         source = f"json_each({self.operand(key)})"
         texts = self._values(values)
@@ -208,18 +208,18 @@ class SqliteSql(Compiler):
         return f"EXISTS (SELECT 1 FROM {source} AS m WHERE {member})"  # noqa: S608 - quoted names
 
     def _same(self, key: Key, nested: list[str]) -> str:
-        """Write that an object or a list equals one of those, which are canonical."""
+        """Write the condition that an object or a list equals one of those, which are canonical."""
         return f"{CANONICAL_FUNCTION}({self.operand(key)}) IN ({self._values(nested)})" if nested else self.never
 
     def pair_is_in(self, first: str, second: str, pairs: tuple[tuple[str, str], ...]) -> str:
-        """Write that two columns are one of the pairs."""
+        """Write the condition that two columns are one of the pairs."""
         values = f"json_each({self._list(pairs)})"
         chosen = f"SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM {values}"  # noqa: S608 - a parameter
         listed = f"({self.quote(first)}, {self.quote(second)}) IN ({chosen})"
         return f"({listed} AND {self._is_usable(first)} AND {self._is_usable(second)})"
 
     def compare(self, operand: Operand, operator: str, value: float) -> str:
-        """Write that an operand is a number in that relation to the value."""
+        """Write the condition that an operand is a number in that relation to the value."""
         if isinstance(operand, str):
             if operand not in DESCRIBED:
                 return f"({self._number_in(operand)} {operator} {self.value(value)})"
@@ -235,7 +235,7 @@ class SqliteSql(Compiler):
         return f"CASE WHEN typeof({name}) {_NUMBER} AND abs({name}) < 9e999 THEN CAST(CAST({name} AS TEXT) AS REAL) END"
 
     def holds(self, column: str, values: tuple[str, ...]) -> str:
-        """Write that a JSON array holds one of the values."""
+        """Write the condition that a JSON array holds one of the values."""
         may_hold = self._may_hold(column, values)
         array = self._json(column, "[", " ELSE '[]'")
         holds = f"EXISTS (SELECT 1 FROM json_each({array}) AS j WHERE j.value IN ({self._values(values)}))"  # noqa: S608 - quoted names
@@ -251,12 +251,12 @@ class SqliteSql(Compiler):
         return f"instr({name}, '\\') OR {found}"
 
     def starts_with(self, operand: Operand, prefix: str) -> str:
-        """Write that an operand starts with the prefix."""
+        """Write the condition that an operand starts with the prefix."""
         escaped = prefix.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
         return f"{self.operand(operand)} LIKE {self.value(escaped + '%')} ESCAPE '\\'"
 
     def updated_within(self, start: int, end: int) -> str:
-        """Write that the row was updated from one moment to the other, both included."""
+        """Write the condition that the row was updated from one moment to the other, both included."""
 
         def texts(first: int, last: int) -> str:
             first_text, last_text = local_text(first, self.zone), local_text(last, self.zone)
