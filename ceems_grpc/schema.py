@@ -157,7 +157,7 @@ _AGGREGATIONS = {
     "min_": Aggregation.MIN,
     "max_": Aggregation.MAX,
 }
-_TAKEN_APART = tuple(_AGGREGATIONS)
+_METRIC_PREFIXES = tuple(_AGGREGATIONS)
 _NUMBERS = ("REAL", "FLOA", "DOUB", "NUM", "DEC", "BOOL")
 
 
@@ -214,7 +214,7 @@ def is_new_column(table: Table, name: str) -> bool:
 
 def is_metric(name: str) -> bool:
     """Return whether stores split a column into numbers because its name says that it is an object of numbers."""
-    return name.startswith(_TAKEN_APART)
+    return name.startswith(_METRIC_PREFIXES)
 
 
 # The columns, in the order in which the API shows them

@@ -22,8 +22,8 @@ class StoreOptions:
 
     ``mirror_mode``: whether a database file gets a mirror, and whether it is in memory. ``mirror_folder``: the folder
     of mirrors; None means the cache folder of the process's user. ``source_timeout``: how long each of several sources
-    may take; None means as long as the question. ``fail_on_missing_source``: whether a question fails if one of several
-    sources does not answer.
+    may take; None means as long as the question. ``fail_on_missing_source``: whether a question fails if one of
+    several sources does not answer.
     """
 
     mirror_mode: MirrorMode = "auto"

@@ -21,8 +21,8 @@ class Facts:
     mirror that answers heavy questions: ``fresh``, ``behind`` (being made or updated) or ``none``. ``mirror_problem``:
     for administrators, why the mirror could not be made or updated; otherwise empty. ``sources``: the facts of each
     source if several are merged.
-    ``unusable``: how many values each column has that it may not hold, among the newest rows of each table, as
-    ``table.column``; see `ceems_grpc.store.columnar.values`. Columns without such values are left out.
+    ``unusable``: for each ``table.column``, the number of values that it may not hold, among the newest rows of the
+    table; see `ceems_grpc.store.columnar.values`. Columns without such values are left out.
     """
 
     location: str
@@ -131,11 +131,11 @@ class KnowsKeys(Protocol):
 
 @runtime_checkable
 class SharesMoment(Protocol):
-    """A reader of a moment that other readers see too. What depends on the moment alone need be found only once."""
+    """A reader of a moment that other readers share. Results that depend only on the moment are computed once."""
 
     @property
     def found(self) -> dict[str, Any]:
-        """What readers of the moment have found, by name. They share it until the database changes."""
+        """Results that readers of the moment have computed, by name. They are shared until the database changes."""
         ...
 
 
@@ -164,12 +164,12 @@ class ReadsInOneThread(Protocol):
     """A store that can answer a question in one thread; see `ceems_grpc.store.runtime.cancellation.in_one_thread`."""
 
     def begin(self) -> None:
-        """Start what runs beside questions. Call it in the event loop, before `read_here`."""
+        """Start background work. Call it in the event loop, before `read_here`."""
         ...
 
     def read_here(self) -> AbstractAsyncContextManager[Reader]:
         """Open a reader in the thread of the caller.
 
-        It raises `NeedsLoopError` where the answer has to wait; then the question is asked of `Store.read`.
+        Raises `NeedsLoopError` if the answer has to wait. The question then goes to `Store.read`.
         """
         ...

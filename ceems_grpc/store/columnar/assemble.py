@@ -50,7 +50,7 @@ def put_together(scan: Scan, names: list[str], rows: pa.Table) -> pa.Table:
 
 
 def _flat(texts: pa.ChunkedArray, asked: AllKeys) -> dict[str, pa.ChunkedArray]:
-    """Take JSON texts apart, equal texts once."""
+    """Split JSON texts by key. Equal texts are parsed once."""
     encoded = texts.combine_chunks()
     if isinstance(encoded, pa.ChunkedArray):
         encoded = pa.concat_arrays(encoded.chunks) if encoded.num_chunks else pa.array([], pa.string())

@@ -1,4 +1,4 @@
-"""JSON objects in text columns, taken apart into one Arrow column per key."""
+"""Splits JSON objects in text columns into one Arrow column per key."""
 
 import json
 import math
@@ -31,7 +31,7 @@ def flatten(texts: Sequence[str | None], *, numeric: bool, nested: Sequence[str]
         _NOTHING if text in _EMPTY else decode_object(text or "", numeric=numeric) for text in until_cancelled(texts)
     ]
     keys: set[str] = set().union(*objects)
-    # To look up a missing key is faster than to find out which rows have it.
+    # Looking up a missing key is faster than finding out which rows have it.
     values = {key: [each.get(key) for each in until_cancelled(objects)] for key in keys}
     for name in nested:
         found = [value_at(each, name) for each in until_cancelled(objects)]
@@ -87,7 +87,7 @@ def _array(values: list[Any], *, numeric: bool) -> pa.Array:
                 return pa.array(values, type_)
             except (pa.ArrowInvalid, OverflowError):  # an integer beyond 64 bits
                 continue
-    # Different values count, since equal rows may be taken apart once.
+    # Distinct values count, because equal rows may be split only once.
     numbers = {value for value in values if type(value) in {int, float}}
     others = {_text(value) for value in values if value is not None and type(value) not in {int, float}}
     if len(numbers) > len(others):

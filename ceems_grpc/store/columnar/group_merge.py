@@ -34,7 +34,7 @@ _JOINED = "#joined."  # prefixes of helper columns
 _BY = "#by."
 _ROWS = "#rows"
 BETWEEN = "\x01"
-"""Stands between the two texts of `FirstBy` where they are one text; no text of the database holds it."""
+"""Separates the two texts of `FirstBy` if they are joined into one; no text of the database contains it."""
 _SUM = pc.ScalarAggregateOptions(skip_nulls=True, min_count=1)
 
 

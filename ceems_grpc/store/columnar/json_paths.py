@@ -1,4 +1,4 @@
-"""Which values of JSON objects a name can mean, and which keys an engine's path can name."""
+"""The values of JSON objects that a name can mean, and the keys that an engine's path can name."""
 
 import json
 import re
@@ -12,7 +12,7 @@ _MOST_PATHS = 9  # each is a part of a statement
 
 
 def paths_of(name: str) -> tuple[tuple[str, ...], ...]:
-    """Return the paths that a name in an object can mean, the first with a value wins: null is no value.
+    """Return the paths that a name in an object can mean. The first one with a value wins; null is not a value.
 
     The exact key comes first. Then each dot can end a key whose value is an object that has the rest of the name as a
     key: ``labels.app.io/name`` also means ``labels``, ``app.io/name``.
@@ -23,7 +23,7 @@ def paths_of(name: str) -> tuple[tuple[str, ...], ...]:
 
 
 def value_at(found: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 - any JSON value
-    """Return the value that a name means in an object; None where there is none."""
+    """Return the value that a name means in an object; None if there is none."""
     for first, *rest in paths_of(name):
         value = found.get(first)
         if rest:
@@ -34,7 +34,7 @@ def value_at(found: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 - any 
 
 
 def canonical(text: str | None) -> str | None:
-    """Write a JSON object or array in one way: equal ones are equal texts. None for anything else."""
+    """Write a JSON object or array so that equal values give equal texts. None for other values."""
     if text is None or text[:1] not in {"{", "["}:
         return None
     try:

@@ -6,7 +6,7 @@ the time that reading them as columns takes. This form is checked, not assumed: 
 column has a text of another form, the joined text is matched with an expression that matches only the API's form, and
 rows that do not match are returned as columns.
 
-Empty values are left out of a row. Which values are left is the row's *shape*: one bit for each column that the row
+Empty values are left out of a row. The *shape* of a row says which values remain: one bit for each column that the row
 shows, or -1 for a row with invalid JSON in a JSON column.
 """
 
@@ -71,10 +71,10 @@ class WritesJson(Protocol):
     """A reader that can return rows as JSON."""
 
     def json_rows(self, plan: JsonScan) -> AsyncIterator[JsonText | pa.RecordBatch]:
-        """Yield the rows of a scan in order: as JSON, or as columns where they do not have the API's form.
+        """Yield the rows of a scan in order: as JSON, or as columns if they do not have the API's form.
 
         Batches are those of `Reader.batches`. There is at least one item. If a scan finds as many rows as its limit,
-        the last row is an item of its own. A caller that asks for one row more than it wants can so leave it out.
+        the last row is an item of its own. So a caller that asks for one row more than it wants can leave it out.
         """
         ...
 
@@ -95,7 +95,7 @@ def note_texts(layout: TableLayout, rows: pa.Table) -> None:
 
 
 def fits_metric(texts: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Tell which texts are objects of numbers that have the API's form."""
+    """Return which texts are objects of numbers in the API's form."""
     return pc.match_substring_regex(texts, f"^{API_METRIC}$")
 
 
@@ -179,7 +179,7 @@ class RowTexts:
             place = "%d" if name in INTEGERS else "%s"
             if name not in INTEGERS | self._plan.metrics | self._plan.objects:
                 place = '"%s"' if self.fit else "%s"
-                column = column if self.fit else f"json_quote({column})"  # half of the time goes into json_quote
+                column = column if self.fit else f"json_quote({column})"  # json_quote takes half of the time
             pieces.append(f'"{name}":{place}')
             values.append(column)
         return f"printf({', '.join([text('{' + ','.join(pieces) + '}'), *values])})"
@@ -194,7 +194,7 @@ def is_own_form(plan: JsonScan, rows: bytes) -> bool:
 
 @lru_cache(32)
 def _own_form(plan: JsonScan) -> str:
-    # Pieces match in any order. The order is known to be right, and to match it too takes three times as long.
+    # The pieces match in any order. The order is known to be right, and checking it takes three times as long.
     forms: dict[str, list[str]] = {}
     for name in plan.names:
         if name in INTEGERS:

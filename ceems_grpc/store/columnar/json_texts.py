@@ -1,4 +1,4 @@
-"""Forms of the texts in JSON columns: which hold nothing, and how the API writes the others."""
+"""Forms of the texts in JSON columns: the empty ones, and the form in which the API writes the others."""
 
 EMPTY_OBJECTS = ("{}", "", "null")
 """The texts of JSON columns that hold no keys, besides no text at all."""

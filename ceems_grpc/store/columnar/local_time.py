@@ -1,7 +1,7 @@
 """Convert between moments and the local times without an offset that CEEMS writes (``2026-11-23T10:37:30``).
 
-Once a year, a local hour occurs twice, and a text in it can mean two moments. It means the first one, unless the unit
-ended after that: the last update of a unit that has ended is at its end or later.
+Once a year, a local hour occurs twice, and a text in that hour can mean two moments. It means the first one unless the
+unit ended after it, because the last update of an ended unit is not before its end.
 """
 
 from collections.abc import Callable
@@ -42,7 +42,7 @@ def local_text(moment: int, zone: tzinfo) -> str:
 def moment_of(zone: tzinfo) -> Callable[[str | None, int | None], int | None]:
     """Return a function from (local text, end of the unit in ms or 0) to seconds since the epoch.
 
-    It returns None for a text that is no time, and for a time before 1970.
+    It returns None for a text that is not a time, and for a time before 1970.
     """
 
     @lru_cache(maxsize=100_000)
@@ -66,7 +66,7 @@ def moment_of(zone: tzinfo) -> Callable[[str | None, int | None], int | None]:
 
 
 def is_ambiguous_bound(moment: int, zone: tzinfo) -> bool:
-    """Return whether clocks go back near a moment, so that local texts do not sort in the order of the moments."""
+    """Return whether clocks go back near a moment, so that local texts do not sort in the order of their moments."""
     around = (datetime.fromtimestamp(_within_years(moment + shift), zone) for shift in (-_DAY, _DAY))
     before, after = (local.utcoffset() or timedelta() for local in around)
     return after < before
@@ -85,8 +85,8 @@ def zone_fits(zone: tzinfo, samples: list[tuple[int, str]]) -> bool:
 def guess_zone(samples: list[tuple[int, str]]) -> tzinfo:
     """Guess the site's zone from (moment, offset) pairs of its rows.
 
-    The first zone that fits is taken: that of this machine, which is usually at the same site; a well-known one; the
-    fixed offset, if all pairs have the same; else UTC.
+    The first zone that fits is taken: that of this machine, which is usually at the same site; a well-known zone; the
+    fixed offset if all pairs have the same one; otherwise UTC.
     """
     samples = [sample for sample in samples if _FIRST <= sample[0] <= _LAST]
     if not samples:
@@ -103,7 +103,7 @@ def guess_zone(samples: list[tuple[int, str]]) -> tzinfo:
 
 
 def _machine_zone() -> tzinfo | None:
-    """Return the zone of /etc/localtime, or None if it is missing, or UTC, which says nothing about the site."""
+    """Return the zone of /etc/localtime. None if it is missing or is UTC, which says nothing about the site."""
     try:
         with open("/etc/localtime", "rb") as file:  # noqa: PTH123 - a fixed file, read once
             zone = ZoneInfo.from_file(file, key="machine")

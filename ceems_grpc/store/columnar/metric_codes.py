@@ -18,7 +18,7 @@ _numbers = msgspec.json.Decoder(dict[str, float])
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class EncodedTexts:
     """The encoded texts.
 
     ``texts``: for each text, a JSON object of numbers and codes. ``keys``: all keys of these objects. ``coded``: keys
@@ -31,8 +31,8 @@ class Told:
     exact: bool
 
 
-def take_apart(texts: Sequence[str | None]) -> tuple[dict[str, list[float | None]], set[str]]:
-    """Return the values of each key of plain JSON objects of finite numbers, and the other texts, for `tell`."""
+def split_plain(texts: Sequence[str | None]) -> tuple[dict[str, list[float | None]], set[str]]:
+    """Return the values of each key of plain JSON objects of finite numbers, and the other texts, for `encode`."""
     values: dict[str, list[float | None]] = {}
     unusual: set[str] = set()
     for row, text in enumerate(texts):
@@ -57,13 +57,13 @@ def _plain_object(text: str) -> dict[str, float] | None:
         found = _numbers.decode(text)
     except (msgspec.DecodeError, UnicodeEncodeError):
         return None
-    # A key that occurs twice leaves quotes over. Infinite numbers do not decode.
+    # A text with a repeated key has more quotes than its keys account for. Infinite numbers do not decode.
     return found if found and 2 * len(found) == text.count('"') else None
 
 
-def tell(texts: Iterable[str]) -> Told:
-    """Encode unusual texts by what SQLite (in sums) and Python (in tables) make of them."""
-    told: dict[str, str] = {}
+def encode(texts: Iterable[str]) -> EncodedTexts:
+    """Encode unusual texts by the values that SQLite (in sums) and Python (in tables) read from them."""
+    encoded: dict[str, str] = {}
     keys: set[str] = set()
     coded: set[str] = set()
     exact = True
@@ -74,12 +74,12 @@ def tell(texts: Iterable[str]) -> Told:
             if values is None:
                 exact = False
                 values = {}
-            told[text] = "{" + ",".join(f"{json.dumps(key)}:{value}" for key, value in values.items()) + "}"
+            encoded[text] = "{" + ",".join(f"{json.dumps(key)}:{value}" for key, value in values.items()) + "}"
             keys.update(values)
             coded.update(key for key, value in values.items() if value in {NO_NUMBER, NULL})
     finally:
         sqlite.close()
-    return Told(told, frozenset(keys), frozenset(coded), exact)
+    return EncodedTexts(encoded, frozenset(keys), frozenset(coded), exact)
 
 
 def _values(sqlite: sqlite3.Connection, text: str) -> dict[str, str] | None:
@@ -93,7 +93,7 @@ def _values(sqlite: sqlite3.Connection, text: str) -> dict[str, str] | None:
         return None if shown else {}
     names = [key for key, *_ in sums]
     if len(set(names)) != len(names) or _has_escaped_key(text, names):
-        return None  # a key occurs twice, or is escaped so that SQLite does not find it
+        return None  # a key is repeated, or has an escape so that SQLite does not find it
     if {key for key, kind, _ in sums if kind != "null"} != shown.keys():
         return None
     values: dict[str, str] = {}
@@ -122,5 +122,5 @@ def _in_sums(sqlite: sqlite3.Connection, text: str) -> tuple[bool, list[tuple[st
 
 
 def _has_escaped_key(text: str, keys: list[str]) -> bool:
-    # SQLite compares keys that look like a path in their written form; it decodes others.
+    # SQLite compares the written form of keys that look like a path, and decodes other keys.
     return "\\" in text and any(AS_PATH.fullmatch(key) and f'"{key}"' not in text for key in keys)

@@ -52,4 +52,4 @@ class Moments:
         first, second = (int(naive.replace(tzinfo=self._zone, fold=fold).timestamp()) for fold in (0, 1))
         if first < 0:  # such texts do not sort in the order of the moments
             return None, None, False
-        return first, second, first <= second  # texts in an hour that the clocks skip do not sort so either
+        return first, second, first <= second  # neither do texts in an hour that the clocks skip

@@ -1,6 +1,6 @@
 """Convert rows of the database to the columns that `layout` describes: metrics to numbers, local times to moments.
 
-Every store of such columns (the mirror, PostgreSQL) gets them from here, so that all stores agree.
+Every store with such columns (the mirror, PostgreSQL) gets them from here, so that all stores agree.
 """
 
 import json
@@ -28,7 +28,7 @@ from ceems_grpc.store.columnar.layout import (
     quote,
     text,
 )
-from ceems_grpc.store.columnar.metric_codes import Told, take_apart, tell
+from ceems_grpc.store.columnar.metric_codes import EncodedTexts, encode, split_plain
 from ceems_grpc.store.columnar.moments import Moments
 from ceems_grpc.store.columnar.values import is_usable, usable
 from ceems_grpc.store.plan import Table
@@ -132,7 +132,7 @@ class TypedRows:
             if objects:
                 self._layout.objects.add(name)
             if is_metric(name) and not objects.issuperset(text for text in different if text not in EMPTY_OBJECTS):
-                self._layout.inexact.add(name)  # such a text is no number of any key
+                self._layout.inexact.add(name)  # such a text has no number for any key
 
     def _large(self, rows: pa.Table) -> pa.ChunkedArray:
         size: Any = pc.multiply(pc.fill_null(rows.column(ROW), 0), 0)
@@ -144,28 +144,28 @@ class TypedRows:
     def _metrics(self, rows: pa.Table) -> dict[str, pa.ChunkedArray]:
         if rows.num_rows <= _FEW:
             return self._metrics_of_few(rows)
-        values = self._take_apart(rows, check=True)
+        values = self._split(rows, check=True)
         if self._unusual(rows, values) and self._find_keys(rows, values):
-            values = self._take_apart(rows, check=True)
+            values = self._split(rows, check=True)
         unusual = self._unusual(rows, values)
         for name in unusual:
-            rows = self._tell(rows, name, values.column(f"bad:{name}"))
+            rows = self._encode_column(rows, name, values.column(f"bad:{name}"))
         if unusual:
-            values = self._take_apart(rows, check=False)
+            values = self._split(rows, check=False)
         return {name: values.column(name) for name in values.column_names if not name.startswith("bad:")}
 
     def _metrics_of_few(self, rows: pa.Table) -> dict[str, pa.ChunkedArray]:
-        """Do the same in Python: for a few rows that takes less time than DuckDB needs to plan its statements."""
+        """Do the same in Python. For a few rows this takes less time than DuckDB needs to plan its statements."""
         arrays: dict[str, pa.ChunkedArray] = {}
         for name in rows.column_names:
             self._only_regular(name, rows.column(name))  # notes irregular texts
             texts = rows.column(name).to_pylist()
-            values, unusual = take_apart(texts)
+            values, unusual = split_plain(texts)
             if unusual:
-                told = self._told(name, unusual)
+                encoded = self._encode(name, unusual)
                 for index, text in enumerate(texts):
-                    if text in told.texts:
-                        for key, value in _numbers.decode(told.texts[text]).items():
+                    if text in encoded.texts:
+                        for key, value in _numbers.decode(encoded.texts[text]).items():
                             values.setdefault(key, [None] * len(texts))[index] = float(value)
             self._add_keys(name, values)
             nothing = [None] * len(texts)
@@ -177,7 +177,7 @@ class TypedRows:
         return [name for name in rows.column_names if pc.any(values.column(f"bad:{name}")).as_py()]
 
     def _find_keys(self, rows: pa.Table, values: pa.Table) -> bool:
-        """Add the keys of plain objects of numbers, and tell whether any key is new."""
+        """Add the keys of plain objects of numbers. Return whether any key is new."""
         before = self._layout.count_keys()
         for name in self._unusual(rows, values):
             texts = pa.table({"text": pc.unique(rows.column(name).filter(values.column(f"bad:{name}")))})
@@ -201,29 +201,29 @@ class TypedRows:
                 raise CannotMirrorError(f"table {self._table} has more than {_MOST_KEYS} different keys of metrics")
             self._layout.add_key(column, key)
 
-    def _tell(self, rows: pa.Table, name: str, bad: pa.ChunkedArray) -> pa.Table:
+    def _encode_column(self, rows: pa.Table, name: str, bad: pa.ChunkedArray) -> pa.Table:
         column = rows.column(name)
-        told = self._told(name, pc.unique(column.filter(bad)).to_pylist())
-        places = pc.index_in(column, pa.array(list(told.texts), pa.string()))
+        encoded = self._encode(name, pc.unique(column.filter(bad)).to_pylist())
+        places = pc.index_in(column, pa.array(list(encoded.texts), pa.string()))
         nowhere = pa.scalar(None, pa.int32())
-        texts = pc.take(pa.array(list(told.texts.values()), pa.string()), pc.if_else(bad, places, nowhere))
+        texts = pc.take(pa.array(list(encoded.texts.values()), pa.string()), pc.if_else(bad, places, nowhere))
         return rows.set_column(rows.column_names.index(name), name, pc.coalesce(texts, column))
 
-    def _told(self, name: str, texts: Iterable[str]) -> Told:
-        told = tell(texts)
+    def _encode(self, name: str, texts: Iterable[str]) -> EncodedTexts:
+        encoded = encode(texts)
         self._layout.unfit.add(name)
-        if not told.exact:
+        if not encoded.exact:
             self._layout.inexact.add(name)
-        self._add_keys(name, told.keys)
+        self._add_keys(name, encoded.keys)
         known = self._layout.keys.get(name, {})
-        self._layout.coded |= {known[key] for key in told.coded if key in known}
-        return told
+        self._layout.coded |= {known[key] for key in encoded.coded if key in known}
+        return encoded
 
-    def _take_apart(self, rows: pa.Table, *, check: bool) -> pa.Table:
+    def _split(self, rows: pa.Table, *, check: bool) -> pa.Table:
         """Return the values of the known keys.
 
-        With ``check``, columns ``bad:...`` tell which texts these values do not represent completely. The check takes
-        Arrow half of the time that it would take DuckDB.
+        With ``check``, columns ``bad:...`` mark the texts that these values do not represent completely. Arrow takes
+        half as long as DuckDB for the check.
         """
         texts, shown = {}, []
         for name in rows.column_names:
@@ -266,7 +266,7 @@ class TypedRows:
 
 
 def _fields(keys: Iterable[str]) -> set[str]:
-    """Return the keys that can be fields of one DuckDB struct: they differ by more than case, and none is empty."""
+    """Return the keys that can be fields of one DuckDB struct: not empty, and different even if case is ignored."""
     fields: dict[str, str] = {}
     for key in keys:
         if key:
@@ -279,7 +279,7 @@ def _only_filled(texts: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _bad(texts: pa.ChunkedArray, values: list[pa.ChunkedArray]) -> pa.ChunkedArray:
-    """Return which texts hold anything besides these values. Each key of a text has two quotes."""
+    """Return which texts hold anything besides these values. A text has two quotes for each key."""
     present: Any = pa.chunked_array([pa.repeat(pa.scalar(0, pa.int32()), len(texts))])
     for value in values:
         present = pc.add(present, pc.fill_null(pc.is_finite(value), False).cast(pa.int32()))
@@ -297,4 +297,4 @@ def _lists(texts: pa.ChunkedArray) -> pa.ChunkedArray:
     try:
         return pa.chunked_array([pa.array(map(_texts.decode, texts.to_pylist()), pa.list_(pa.string()))])
     except (msgspec.DecodeError, UnicodeError) as error:
-        raise CannotMirrorError(f"a list holds texts that are none: {error}") from error
+        raise CannotMirrorError(f"a column of lists holds texts that are not lists: {error}") from error

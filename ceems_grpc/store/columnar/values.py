@@ -1,6 +1,6 @@
-"""Which values a column may hold. Any other value is empty: every store answers null in its place.
+"""The values that a column may hold. Every store answers null in place of any other value.
 
-SQLite keeps whatever is written into a column, whatever type the column is declared with. The rule, by the types and
+SQLite stores any value in any column, whatever type the column is declared with. These are the rules, by the types and
 kinds of `ceems_grpc.schema`:
 
 - a column of texts, lists or JSON objects holds texts
@@ -39,7 +39,7 @@ _BOUNDS = {
 
 
 def is_usable(column: str, written: str) -> str:
-    """Write the condition, in SQLite's SQL, that a row holds a value that the column may hold.
+    """Write the condition, in SQLite's SQL, that the value of a row is one that the column may hold.
 
     ``written``: the column as the statement names it. The condition is never null.
     """
@@ -99,7 +99,7 @@ def unusable_counts(columns: Sequence[str], quote: Callable[[str], str]) -> str:
 
 
 def unusable_values(counts: Sequence[tuple[str, int]]) -> str:
-    """Say how many values are shown as empty because their columns may not hold them; see `Facts.unusable`."""
+    """Return a sentence about the values that are shown as empty because of these rules; see `Facts.unusable`."""
     total = sum(count for _, count in counts)
     listed = ", ".join(f"{count} in {name}" for name, count in counts[:_MOST_NAMED])
     more = f" and {len(counts) - _MOST_NAMED} more columns" if len(counts) > _MOST_NAMED else ""

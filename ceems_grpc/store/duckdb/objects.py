@@ -82,7 +82,7 @@ def _guarded(column: str, needles: list[str], value: str, otherwise: str) -> str
 
 
 def _plain(column: str, needles: list[str]) -> str:
-    """Write the text if it matters and is plain, otherwise null. DuckDB may evaluate a branch of a CASE for all rows."""
+    """Write the text if it matters and is plain, otherwise null. DuckDB may evaluate a CASE branch for all rows."""
     name = quote(column)
     return (
         f"(CASE WHEN NOT {_is_irrelevant(name, needles)} AND regexp_full_match({name}, {text(_PLAIN)}) THEN {name} END)"

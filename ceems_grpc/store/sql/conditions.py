@@ -87,7 +87,7 @@ class Conditions(Runs):
 
     @abstractmethod
     def starts_with(self, operand: Operand, prefix: str) -> str:
-        """Write the condition that an operand starts with the prefix, ignoring the case of ASCII letters only, as LIKE does."""
+        """Write the condition that an operand starts with the prefix. Case matters except for ASCII letters."""
 
     def _joined(self, parts: tuple[Condition, ...], operator: str, neutral: str) -> str:
         written = [text for text in map(self.condition, parts) if text != neutral]
