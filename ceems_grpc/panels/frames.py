@@ -86,7 +86,7 @@ def series_frames(name: str, answer: Answer, groups: tuple[str, ...], steps: Tim
 def _rows_of_series(
     table: pa.Table, groups: tuple[str, ...], count: int
 ) -> dict[tuple[str | None, ...], pa.Int64Array]:
-    """Return for each group the row of each step, null where there is none."""
+    """Return for each group the row of each step, null if there is none."""
     rows: dict[tuple[str | None, ...], list[int | None]] = {}
     for start in range(0, table.num_rows, _ROWS_AT_ONCE):
         check_cancelled()

@@ -21,7 +21,7 @@ _ZERO, _NO_NUMBER = pa.scalar(0, pa.int64()), pa.scalar(None, pa.int64())
 
 
 def text_pieces(name: str, values: pa.Array) -> pa.Array | None:
-    """Return the pieces of a text column, null where it is empty; None if a text has to be escaped."""
+    """Return the pieces of a text column, null if it is empty; None if a text has to be escaped."""
     if pc.any(pc.match_substring_regex(values, _TO_ESCAPE)).as_py():
         return None
     shown = pc.if_else(pc.equal(values, _NOTHING), _NONE, values)
@@ -29,7 +29,7 @@ def text_pieces(name: str, values: pa.Array) -> pa.Array | None:
 
 
 def integer_pieces(name: str, values: pa.Array) -> pa.Array:
-    """Return the pieces of an integer column, null where it is 0."""
+    """Return the pieces of an integer column, null if it is 0."""
     shown = pc.if_else(pc.equal(values, _ZERO), _NO_NUMBER, values)
     return pc.binary_join_element_wise(_scalar(f'"{name}":'), shown.cast(pa.string()), _NOTHING)
 

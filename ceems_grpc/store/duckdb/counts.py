@@ -56,7 +56,7 @@ class Counting:
 
 
 def counting_of(plan: Aggregate) -> Counting | None:
-    """Return what a plan about units counts; None where it asks for something else."""
+    """Return what a plan about units counts; None if it asks for something else."""
     split = ended_or_running(plan.where)
     kinds = {measure.name: kind for measure in plan.measures if (kind := _kind(measure)) is not None}
     if split is None or plan.order or plan.prorated or len(kinds) < len(plan.measures):
@@ -91,7 +91,7 @@ class UnitCounts:
     def by_group(self, counting: Counting, groups: pa.Table) -> pa.Table | None:
         """Return the counts by the groups' numbers, of which each may have several rows, as `DuckSql.by_group` does.
 
-        ``groups``: the texts of all groups. None where they do not tell which units fulfil a condition.
+        ``groups``: the texts of all groups. None if they do not tell which units fulfil a condition.
         """
         began, window = time.perf_counter(), counting.window
         chosen = _chosen(AllOf(counting.others), groups)
@@ -108,7 +108,7 @@ class UnitCounts:
         return found
 
     def few_rows(self, where: Condition, groups: pa.Table) -> list[int] | None:
-        """Return the numbers of few rows among which all are that fulfil a condition; None where they are many.
+        """Return the numbers of few rows among which all are that fulfil a condition; None if they are many.
 
         ``groups``: the texts of all groups. Only units that ended in a window are found.
         """
@@ -126,7 +126,7 @@ class UnitCounts:
 
 
 def read_counts(connection: duckdb.DuckDBPyConnection, layout: Layout) -> UnitCounts | None:
-    """Return the counts of the moment that the connection sees; None where they cannot be kept. Raises duckdb.Error."""
+    """Return the counts of the moment that the connection sees; None if they cannot be kept. Raises duckdb.Error."""
     units = layout.tables.get(Table.UNITS)
     if units is None or not {_ENDED, "id"} <= set(units.columns):
         return None
@@ -158,7 +158,7 @@ def _counted(counts: pa.StructArray, state: _Kind, kinds: Mapping[str, _Kind]) -
 
 
 def _chosen(condition: Condition, groups: pa.Table) -> pa.BooleanArray | None:
-    """Tell for each group whether its units fulfil a condition; None where the group's texts do not tell."""
+    """Tell for each group whether its units fulfil a condition; None if the group's texts do not tell."""
     match condition:
         case AllOf(parts) | AnyOf(parts):
             together, chosen = (pc.and_, True) if isinstance(condition, AllOf) else (pc.or_, False)

@@ -135,7 +135,7 @@ class Mirror:
     def few_rows(self, version: Version, where: Condition) -> list[int] | None:
         """Return the numbers of few rows of units among which all are that fulfil a condition, at a database's version.
 
-        None where they are many, or where the mirror does not tell.
+        None if they are many, or where the mirror does not tell.
         """
         meta, (moment, counts), groups = self.meta, self.counts, self.groups
         if counts is None or moment != meta.id or meta.version != version or counts.highest >= groups.num_rows:

@@ -63,7 +63,7 @@ class Follower:
 
     @property
     def problem(self) -> str:
-        """Why the newest try to make the mirror, or to bring it up to date, failed; empty where it did not."""
+        """Why the newest try to make the mirror, or to bring it up to date, failed; empty if it did not."""
         return self._problem
 
     def start(self) -> None:

@@ -79,7 +79,7 @@ class MirrorReader:
         return {} if found is None else found.new_columns(table)
 
     async def table(self, scan: Scan) -> pa.Table:
-        """Return all rows of a scan, JSON columns taken apart where `AllKeys` asks for it."""
+        """Return all rows of a scan, JSON columns split by key if `AllKeys` asks for it."""
 
         def work(sql: DuckSql) -> pa.Table:
             statement, names = sql.scan(scan)
@@ -93,7 +93,7 @@ class MirrorReader:
         return await self._answer(scan.table, work, lambda live: live.table(scan))
 
     async def batches(self, scan: Scan) -> AsyncIterator[pa.RecordBatch]:
-        """Return the rows of a scan bit by bit."""
+        """Return the rows of a scan in batches."""
         if not all(isinstance(column, str) for column in scan.columns):
             raise ValueError("batches() gives JSON columns as text; use table() for AllKeys")
         try:
@@ -258,7 +258,7 @@ class MirrorReader:
     def _fetch_and_sort(self, scan: Scan) -> pa.Table | None:
         """Fetch rows in any order and sort them: Arrow does it faster than the engine, and outside of its memory limit.
 
-        None where there are more than the scan's limit, so that the engine has to tell which.
+        None if there are more than the scan's limit, so that the engine has to tell which.
         """
         sql = DuckSql(scan.table, self._layout)
         statement, order = sql.unsorted(scan)

@@ -63,7 +63,7 @@ class FileFirstReader:
 
     ``mirror``: opens a reader of the mirror at the moment of the file's reader. It raises `NeedsLoopError` where the
     mirror does not show that moment yet. ``few_rows``: returns the numbers of few rows of units among which all are
-    that fulfil a condition; None where they are many, or not known.
+    that fulfil a condition; None if they are many, or not known.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class FileFirstReader:
         return await (self._of_mirror().table(scan) if for_file is None else self._file.table(for_file))
 
     def batches(self, scan: Scan) -> AsyncIterator[pa.RecordBatch]:
-        """Return the rows of a scan bit by bit."""
+        """Return the rows of a scan in batches."""
         for_file = self._for_file(scan)
         return self._of_mirror().batches(scan) if for_file is None else self._file.batches(for_file)
 
@@ -140,7 +140,7 @@ class FileFirstReader:
         await self._stack.aclose()
 
     def _for_file(self, scan: Scan) -> Scan | None:
-        """Return the scan by which the file answers; None where the mirror answers sooner."""
+        """Return the scan by which the file answers; None if the mirror answers sooner."""
         if is_for_file(scan):
             return scan
         rows = self._few_rows(scan.where) if scan.table is Table.UNITS else None

@@ -79,7 +79,7 @@ class PostgresReader:
         await self._ask(work)
 
     async def table(self, scan: Scan) -> pa.Table:
-        """Return all rows of a scan, JSON columns taken apart where `AllKeys` asks for it."""
+        """Return all rows of a scan, JSON columns split by key if `AllKeys` asks for it."""
 
         def work(connection: PostgresConnection) -> pa.Table:
             sql = self._sql(scan.table)
@@ -89,7 +89,7 @@ class PostgresReader:
         return await self._ask(work)
 
     async def batches(self, scan: Scan) -> AsyncIterator[pa.RecordBatch]:
-        """Return the rows of a scan bit by bit."""
+        """Return the rows of a scan in batches."""
         if not all(isinstance(column, str) for column in scan.columns):
             raise ValueError("batches() gives JSON columns as text; use table() for AllKeys")
 

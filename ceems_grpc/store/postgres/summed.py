@@ -58,7 +58,7 @@ class Pieces:
 
 
 def pieces_of(catalog: Catalog, table: Table, where: Condition) -> Pieces | None:
-    """Return the window of a condition in pieces, or None where the sums cannot answer."""
+    """Return the window of a condition in pieces, or None if the sums cannot answer."""
     if table is not Table.UNITS or not catalog.rollups:
         return None
     parts = list(_flat(where))
@@ -82,7 +82,7 @@ def pieces_of(catalog: Catalog, table: Table, where: Condition) -> Pieces | None
 
 
 def can_sum(catalog: Catalog, plan: Aggregate) -> Pieces | None:
-    """Return the pieces of an aggregation's window, or None where only the units can answer."""
+    """Return the pieces of an aggregation's window, or None if only the units can answer."""
     pieces = pieces_of(catalog, plan.table, plan.where)
     if pieces is None or plan.day or plan.prorated or not set(plan.by) <= set(GROUPS):
         return None

@@ -39,7 +39,7 @@ def _coerce(value: object, type_: pa.DataType) -> object:
 
 
 def flat_table(scan: Scan, rows: list[tuple[Any, ...]]) -> pa.Table:
-    """Return the answer of a scan: JSON columns as one column a key where `AllKeys` asks for it."""
+    """Return the answer of a scan. JSON columns become one column per key if `AllKeys` asks for it."""
     arrays: dict[str, pa.Array] = {}
     for index, column in enumerate(scan.columns):
         values = [row[index] for row in until_cancelled(rows)]

@@ -27,12 +27,12 @@ from ceems_grpc.store.sqlite.shm_guard import (
     unregister_connection,
 )
 
-_CLOSING = 5.0  # seconds for which to wait for readers to leave
+_CLOSING = 5.0  # seconds to wait for readers to leave
 _Seen = TypeVar("_Seen")
 
 
 class DatabaseFile(NamedTuple):
-    """What the file system says of a database; another value after it was written or replaced."""
+    """The identity and state of a database in the file system. It changes when the file is written or replaced."""
 
     file: FileIdentity
     size: int
@@ -40,12 +40,12 @@ class DatabaseFile(NamedTuple):
 
 
 class ConnectionPool:
-    """Connections to a database file. A file that was replaced is noticed and opened again.
+    """Connections to a database file. A replaced file is detected and opened again.
 
-    ``size``: how many idle connections are kept; how many are in use at once is limited elsewhere.
+    ``size``: how many idle connections are kept. The number of connections in use is limited elsewhere.
     ``busy_timeout``: seconds to wait for a writer.
 
-    The threads of questions use the pool, each connection by one of them at a time.
+    Questions use the pool from their threads. Only one thread at a time uses a connection.
     """
 
     def __init__(self, path: Path, size: int, busy_timeout: float) -> None:
@@ -63,10 +63,10 @@ class ConnectionPool:
     async def transaction(
         self, look: Callable[[GuardedConnection, DatabaseFile], _Seen]
     ) -> AsyncIterator[tuple[GuardedConnection, _Seen]]:
-        """Open a read transaction on the file as it is now; it ends with the block.
+        """Open a read transaction on the current state of the file. It ends with the block.
 
         ``look`` reads from the new transaction, in the same thread that opens it; the block gets what it returns.
-        Raises `StoreError` where the file cannot be opened, and for errors of SQLite within the block.
+        Raises `StoreError` if the file cannot be opened, and for errors of SQLite within the block.
         """
         taken: list[GuardedConnection] = []
 
@@ -95,7 +95,7 @@ class ConnectionPool:
             raise
 
     async def close(self) -> None:
-        """Close idle connections, and wait some seconds for those in use, which close when their reader does."""
+        """Close idle connections, and wait some seconds for the others, which close when their readers do."""
         self._closed = True
         await _finish(self._drop_idle)
         ends = time.monotonic() + _CLOSING
@@ -120,7 +120,7 @@ class ConnectionPool:
         return found, idle or self._connect(found.file)
 
     def _give_back(self, connection: GuardedConnection, found: DatabaseFile) -> None:
-        """Keep a connection, unless the pool is closed or full, or the file was written or replaced meanwhile."""
+        """Keep a connection unless the pool is closed or full, or the file has been written or replaced."""
         with self._lock:
             keep = not self._closed and found == self._newest and len(self._idle) < self._size
             if keep:
@@ -147,7 +147,7 @@ class ConnectionPool:
         return DatabaseFile(file, status.st_size, status.st_mtime_ns)
 
     def _register(self, file: FileIdentity) -> FileIdentity:
-        """Register a connection, once those that use a WAL-index that no longer exists have been closed.
+        """Register a connection after closing all connections that use a WAL-index that no longer exists.
 
         Return the identity that was registered: another connection may have created the index meanwhile.
         """
@@ -208,7 +208,7 @@ class ConnectionPool:
 
 
 async def _finish(work: Callable[[], None]) -> None:
-    """Do blocking work to its end, also if the caller is cancelled."""
+    """Finish blocking work even if the caller is cancelled."""
     if is_in_one_thread():
         work()
     else:

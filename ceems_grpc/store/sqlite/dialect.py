@@ -27,8 +27,8 @@ CANONICAL_FUNCTION = "ceems_canonical"
 
 _NUMBER = "IN ('integer', 'real')"
 _MOST_CONSTANTS = 8  # short lists let the planner see constants
-# Steps from one cluster to the next along an index, instead of reading all of it. SQLite sorts numbers before texts,
-# and BLOBs after them: both are no names of clusters, see `columnar.values`.
+# Steps from one cluster to the next along an index instead of reading all of it. SQLite sorts numbers before texts and
+# BLOBs after them. Neither are names of clusters, see `columnar.values`.
 _CLUSTERS = """
 WITH RECURSIVE clusters(id) AS (
   SELECT min(cluster_id) FROM {table} WHERE cluster_id >= '' AND cluster_id < x''
@@ -44,7 +44,7 @@ UNION ALL SELECT id FROM clusters WHERE id NOT NULL ORDER BY 1
 class SqliteSql(Compiler):
     """Compiles a plan for a database file. ``zone``: in which the site writes its local times."""
 
-    always, never = "1", "0"  # TRUE would be the name of a column, if a table had one
+    always, never = "1", "0"  # TRUE would be a column if a table had one with this name
     integer_type, float_type = "INTEGER", "REAL"
     character, position = "char", "instr"
 
@@ -56,15 +56,15 @@ class SqliteSql(Compiler):
 
     def quote(self, name: str) -> str:
         """Quote a name."""
-        # Not in double quotes: SQLite takes those for a text where no such column exists.
+        # Not in double quotes, which SQLite reads as a text if no such column exists.
         return "`" + name.replace("`", "``") + "`"
 
     def column(self, name: str) -> str:
-        """Write a column with null for what it may not hold; SQLite says where there is no such column."""
+        """Write a column with null for values that it may not hold. SQLite reports columns that do not exist."""
         return usable(name, self.quote(name))
 
     def operand(self, operand: Operand) -> str:
-        """Write a column, or the value of a key, null where the row has none."""
+        """Write a column or the value of a key, null if the row has none."""
         if isinstance(operand, str):
             return self.column(operand)
         return _first([self._at(operand.column, path, "value") for path in paths_of(operand.name)])
@@ -92,7 +92,7 @@ class SqliteSql(Compiler):
         return f"CAST({self.operand(key)} AS REAL)"
 
     def moment(self) -> str:
-        """Write when the row was updated; of two that a text can mean, the one that fits the unit's end."""
+        """Write when the row was updated. If a text can mean two moments, the unit's end decides."""
         ended = self.column("ended_at_ts") if self.table is Table.UNITS else "0"
         return f"{MOMENT_FUNCTION}(last_updated_at, {ended})"
 
@@ -101,7 +101,7 @@ class SqliteSql(Compiler):
         return f"{MOMENT_FUNCTION}(last_updated_at, 0) / 86400 * 86400"
 
     def _json(self, column: str, opening: str, otherwise: str) -> str:
-        # Text that is no JSON object or array (null, an empty string, something torn) has no keys or values.
+        # Text that is not a JSON object or array (null, an empty string, a torn write) has no keys or values.
         name = self.quote(column)
         is_json = f"{is_usable(column, name)} AND json_valid({name}) AND substr({name}, 1, 1) = '{opening}'"
         return f"CASE WHEN {is_json} THEN {name}{otherwise} END"
@@ -112,13 +112,13 @@ class SqliteSql(Compiler):
     # Plans
 
     def scanned(self, plan: Scan) -> Iterator[tuple[str, str]]:
-        """Yield the columns of a scan; `AllKeys` columns come as their JSON text."""
+        """Yield the columns of a scan. `AllKeys` columns are read as JSON text."""
         for column in plan.columns:
             name = column.column if isinstance(column, AllKeys) else column
             yield name, self.column(name)
 
     def sort_key(self, item: Order) -> Iterator[SortKey]:
-        """Yield what rows of the table are sorted by."""
+        """Yield the sort keys for rows of the table."""
         if not item.numeric:
             yield self.operand(item.operand), item.descending
         elif isinstance(item.operand, str):
@@ -129,10 +129,10 @@ class SqliteSql(Compiler):
     unanswered_sort_key = sort_key  # groups have columns that are not in the answer
 
     def parts(self, plan: Spread) -> str:
-        """Write the units of a spread, a row for each step that they ran in."""
+        """Write the units of a spread, with a row for each step in which they ran."""
         steps = self._list(list(pairwise((*plan.starts, plan.end))))
         where = self.condition(plan.where)
-        # LIMIT keeps the planner from evaluating the inner expressions anew for every step.
+        # LIMIT keeps the planner from evaluating the inner expressions again for every step.
         return (
             f"steps AS (SELECT key AS {self.quote(STEP)}, json_extract(value, '$[0]') AS `#a`,"  # noqa: S608 - quoted names
             f" json_extract(value, '$[1]') AS `#b` FROM json_each({steps}) LIMIT -1),"
@@ -144,7 +144,7 @@ class SqliteSql(Compiler):
         )
 
     def keys(self, plan: KeyScan) -> str:
-        """Return a statement that gives (index of the column, key)."""
+        """Return a statement that returns (index of the column, key)."""
         parts = []
         for index, column in enumerate(plan.columns):
             rows = self.place if plan.recent is None else self.recent_rows(plan.recent)
@@ -154,13 +154,13 @@ class SqliteSql(Compiler):
         return " UNION ALL ".join(parts)
 
     def distinct(self, plan: Distinct) -> str:
-        """Return the statement of a look-up of different values."""
+        """Return the statement that looks up distinct values."""
         if plan == Distinct(plan.table, ("cluster_id",)):
             return _CLUSTERS.format(table=self.place)
         return super().distinct(plan)
 
     def recent_rows(self, count: int) -> str:
-        """Write the rows that were added last."""
+        """Write the most recently added rows."""
         return f"(SELECT * FROM {self.place} ORDER BY id DESC LIMIT {self.value(count)})"  # noqa: S608 - a quoted name
 
     # Conditions
@@ -170,7 +170,7 @@ class SqliteSql(Compiler):
         if isinstance(operand, str):
             if operand not in DESCRIBED:
                 return f"({self.column(operand)} IN ({self._values(values)}))"
-            # A text that reads as a number is that number. The bare column comes first: an index can find it.
+            # A text that reads as a number means that number. The bare column comes first so that an index can be used.
             wanted = integers_meant(values) if operand in INTEGERS else values
             within = f"({self.quote(operand)} IN ({self._values(wanted)}) AND {self._is_usable(operand)})"
             return within if wanted else self.never
@@ -179,7 +179,7 @@ class SqliteSql(Compiler):
         kind = self._kind(operand)
         true, false = (self.always if found else self.never for found in booleans_of(values))
         nested = [text for text in map(canonical, values) if text is not None]
-        # Parameters have no numbers: the parts are written in the order in which they stand.
+        # Parameters have no numbers, so the parts must be written in the order in which they appear.
         return (
             f"(CASE {kind} WHEN 'true' THEN {true} WHEN 'false' THEN {false}"
             f" WHEN 'array' THEN {self._member_is_in(operand, values)} OR {self._same(operand, nested)}"
@@ -191,7 +191,7 @@ class SqliteSql(Compiler):
         numbers = numbers_of(values)
         if not numbers:
             return within
-        # 50 is also 50.0
+        # 50 also means 50.0
         number = f"typeof({self.operand(operand)}) {_NUMBER} AND {self.operand(operand)}"
         return f"({within} OR ({number} IN (SELECT value FROM json_each({self._list(numbers)}))))"  # noqa: S608 - quoted names
 
@@ -208,7 +208,7 @@ class SqliteSql(Compiler):
         return f"EXISTS (SELECT 1 FROM {source} AS m WHERE {member})"  # noqa: S608 - quoted names
 
     def _same(self, key: Key, nested: list[str]) -> str:
-        """Write the condition that an object or a list equals one of those, which are canonical."""
+        """Write the condition that an object or a list equals one of these canonical texts."""
         return f"{CANONICAL_FUNCTION}({self.operand(key)}) IN ({self._values(nested)})" if nested else self.never
 
     def pair_is_in(self, first: str, second: str, pairs: tuple[tuple[str, str], ...]) -> str:
@@ -224,7 +224,7 @@ class SqliteSql(Compiler):
             if operand not in DESCRIBED:
                 return f"({self._number_in(operand)} {operator} {self.value(value)})"
             if operand not in INTEGERS:
-                return self.never  # texts are no numbers
+                return self.never  # texts are not numbers
             return f"({self.quote(operand)} {operator} {self.value(value)} AND {self._is_usable(operand)})"
         number = f"typeof({self.operand(operand)}) {_NUMBER}"
         return f"({number} AND {self.operand(operand)} {operator} {self.value(value)})"
@@ -242,7 +242,7 @@ class SqliteSql(Compiler):
         return f"(CASE WHEN {may_hold} THEN {holds} ELSE 0 END)" if may_hold else holds
 
     def _may_hold(self, column: str, values: tuple[str, ...]) -> str:
-        """Write a quick test that most arrays without the values fail, or nothing where there is none."""
+        """Write a quick test that most arrays without the values fail; "" if there is no such test."""
         if not 0 < len(values) <= _MOST_CONSTANTS or any(value.startswith(("[", "{")) for value in values):
             return ""  # an array within the array is compared as its text
         # JSON without a backslash has each text as it is, in quotes.
@@ -256,7 +256,7 @@ class SqliteSql(Compiler):
         return f"{self.operand(operand)} LIKE {self.value(escaped + '%')} ESCAPE '\\'"
 
     def updated_within(self, start: int, end: int) -> str:
-        """Write the condition that the row was updated from one moment to the other, both included."""
+        """Write the condition that the row was updated between two moments, both included."""
 
         def texts(first: int, last: int) -> str:
             first_text, last_text = local_text(first, self.zone), local_text(last, self.zone)
@@ -264,7 +264,7 @@ class SqliteSql(Compiler):
 
         if not (is_ambiguous_bound(start, self.zone) or is_ambiguous_bound(end, self.zone)):
             return texts(start, end)
-        # Clocks go back near a bound: texts narrow the search down by a margin, the function decides.
+        # Clocks go back near a bound: the texts narrow the search with a margin, then the function decides.
         near = texts(start - 86_400, end + 86_400)
         return f"({near} AND {self.moment()} BETWEEN {self.value(start)} AND {self.value(end)})"
 

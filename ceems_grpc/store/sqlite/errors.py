@@ -23,7 +23,7 @@ _MISSING = re.compile(r"no such (table|column): [`\"']?(?:\w+\.)?(\w+)")
 def explain(path: Path, error: sqlite3.Error | UnicodeDecodeError) -> StoreError:
     """Turn an error of SQLite on this file into one that says what to do.
 
-    A damaged schema can have names that are not UTF-8. Python cannot decode SQLite's message about them.
+    A damaged schema can have names that are not UTF-8. Python cannot decode SQLite's messages about them.
     """
     if isinstance(error, UnicodeDecodeError):
         return StoreCorruptError(
@@ -51,7 +51,7 @@ def explain(path: Path, error: sqlite3.Error | UnicodeDecodeError) -> StoreError
 
 
 def explain_path(path: Path, error: OSError) -> StoreError:
-    """Say which part of the path causes the error."""
+    """Return an error that says which part of the path is the cause."""
     part = first_failing_part(path)
     if error.errno in {errno.EACCES, errno.EPERM}:
         return StorePermissionError(
@@ -65,9 +65,9 @@ def explain_path(path: Path, error: OSError) -> StoreError:
 
 
 def first_failing_part(path: Path) -> Path:
-    """Return the first folder (or the file) on the way down the path that is not there or may not be entered.
+    """Return the first part of the path, from the top, that does not exist or may not be entered.
 
-    Links are followed: the answer is a part of the real path.
+    Links are followed, so the result is a part of the real path.
     """
     full = Path(os.path.realpath(path))
     for part in [*reversed(full.parents), full]:
@@ -91,10 +91,10 @@ def _explain_open(path: Path, error: sqlite3.Error, name: str) -> StoreError:
 
 
 def check_wal(path: Path) -> None:
-    """Refuse to open a database in WAL mode when that would leave files of another owner beside it.
+    """Refuse to open a database in WAL mode if that would create files of another owner beside it.
 
-    While nobody has the database open, SQLite makes its -wal and -shm files anew, owned by whoever opens it first: a
-    reader that is not the owner would lock out the writer.
+    If no process has the database open, the first one that opens it creates the -wal and -shm files and owns them. A
+    reader with another owner would thus lock out the writer.
     """
     foreign = os.geteuid() not in {0, path.stat().st_uid}  # files made by root are given to the database's owner
     if foreign and read_version(path).wal_mode and not path.with_name(path.name + "-shm").exists():

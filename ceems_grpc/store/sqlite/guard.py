@@ -1,18 +1,18 @@
-"""A connection to an SQLite file that is not trusted: it reaches no other file, and takes no value without measure."""
+"""A connection to an untrusted SQLite file. It reaches no other file and limits the size of values."""
 
 import sqlite3
 from datetime import tzinfo
 from typing import Any
 
 LARGEST_VALUE = 8 * 1024 * 1024
-"""Bytes of a text, row or statement. CEEMS writes a few KiB; the longest list in a question is 3 MiB as JSON."""
+"""The most bytes of a text, row or statement. CEEMS writes a few KiB; the longest list of a question 3 MiB of JSON."""
 
 
 class GuardedConnection(sqlite3.Connection):
-    """For the ``factory`` of `sqlite3.connect`; nothing in the file is looked at before the limits hold.
+    """For the ``factory`` of `sqlite3.connect`. The limits apply before anything in the file is read.
 
-    Schemas are not trusted: functions in views, triggers, defaults and generated columns must be innocent ones
-    (https://www.sqlite.org/pragma.html#pragma_trusted_schema). Nothing can be attached.
+    Schemas are not trusted: views, triggers, defaults and generated columns can only use innocuous functions
+    (https://www.sqlite.org/pragma.html#pragma_trusted_schema). No other file can be attached.
     """
 
     zone: tzinfo | None = None
@@ -24,4 +24,4 @@ class GuardedConnection(sqlite3.Connection):
         self.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST_VALUE)
         self.execute("PRAGMA trusted_schema = OFF").close()
         self.execute("PRAGMA query_only = ON").close()
-        self.execute("PRAGMA mmap_size = 0").close()  # a file that is cut short would end the process
+        self.execute("PRAGMA mmap_size = 0").close()  # with it, a file that is cut short would end the process

@@ -1,8 +1,8 @@
-"""Open files that are never closed while they exist on the disk.
+"""Files that are kept open as long as they exist on the disk.
 
 SQLite locks files with POSIX locks, and a process loses all its locks on a file when it closes any descriptor of it
 (https://www.sqlite.org/howtocorrupt.html, section 2.2). So a file that SQLite uses in this process must not be opened
-and closed by anything else.
+and closed by any other code.
 """
 
 import fcntl
@@ -22,7 +22,7 @@ class KeptFiles:
         self._files: dict[tuple[int, int], int] = {}
 
     def read(self, path: Path, count: int) -> tuple[os.stat_result, bytes] | None:
-        """Return the status of a regular file and its first bytes, or None where it cannot be read."""
+        """Return the status of a regular file and its first bytes, or None if it cannot be read."""
         with self._lock:
             try:
                 found = path.stat()
@@ -30,11 +30,11 @@ class KeptFiles:
                 if not stat.S_ISREG(found.st_mode):
                     return None
                 if not may_read(path):
-                    return None  # the open file could still be read, against the file's new mode
+                    return None  # the open file could still be read although the file's new mode forbids it
                 file = self._files.get((found.st_dev, found.st_ino))
                 if file is None:
                     self._forget_deleted()
-                    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # it may be a pipe by now
+                    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # it may have become a pipe
                     found = os.fstat(file)
                     self._files[found.st_dev, found.st_ino] = file
                 return found, os.pread(file, count, 0)
@@ -42,9 +42,9 @@ class KeptFiles:
                 return None
 
     def is_locked(self, path: Path, place: int) -> bool:
-        """Return whether another process locks that byte of a file that is kept open; False where that is unknown."""
+        """Return whether another process locks that byte of a file that is kept open; False if that is unknown."""
         if not sys.platform.startswith("linux"):
-            return False  # the structure below is that of Linux
+            return False  # the structure below is specific to Linux
         with self._lock:
             try:
                 found = path.stat()

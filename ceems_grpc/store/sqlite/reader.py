@@ -28,8 +28,8 @@ _ROWS_A_FETCH = 4096
 _BYTES_A_FETCH = 4 * 1024 * 1024
 _ROWS_AT_ONCE = 16  # rows that are fetched before their bytes are counted
 MOST_BYTES = 192 * 1024 * 1024
-"""Bytes of texts that an answer holds at once. About 150,000 units with all columns have as much."""
-_ROWS_LOOKED_AT = 50_000  # of each table, for values that its columns may not hold
+"""The most bytes of texts that an answer holds at once, about those of 150,000 units with all columns."""
+_ROWS_LOOKED_AT = 50_000  # of each table, to find values that its columns may not hold
 # Steps from one cluster to the next along the index instead of reading all of it.
 _CLUSTERS = """
 WITH RECURSIVE c(id) AS (
@@ -43,8 +43,8 @@ FROM c WHERE c.id IS NOT NULL
 
 
 def version_of(value: object) -> int:
-    """Return the schema's version as table schema_migrations has it, 0 for what is no version."""
-    # Other programs have a table of this name, too: what it holds there is not for everybody's eyes.
+    """Return the schema's version from table schema_migrations, 0 if the value is not a version."""
+    # Other programs have a table of this name too. Its content there must not be shown to everybody.
     return value if isinstance(value, int) else 0
 
 
@@ -77,12 +77,12 @@ class SqliteReader:
         return self._new.get(table, {})
 
     async def table(self, scan: Scan) -> pa.Table:
-        """Return all rows of a scan, JSON columns taken apart where `AllKeys` asks for it."""
+        """Return all rows of a scan, JSON columns split by key if `AllKeys` asks for it."""
         statement, parameters = self._write(scan.table, lambda sql: sql.scan(scan)[0])
         return await self._run(lambda: flat_table(scan, self._rows(statement, parameters)))
 
     async def batches(self, scan: Scan) -> AsyncIterator[pa.RecordBatch]:
-        """Return the rows of a scan bit by bit."""
+        """Return the rows of a scan in batches."""
         names = [column for column in scan.columns if isinstance(column, str)]
         if len(names) != len(scan.columns):
             raise ValueError("batches() gives JSON columns as text; use table() for AllKeys")
@@ -129,9 +129,9 @@ class SqliteReader:
         return await self._table_of(schema, self._write(plan.table, lambda sql: sql.distinct(plan)))
 
     async def values(self, statement: str, parameters: Iterable[str]) -> AsyncGenerator[Any, None]:
-        """Yield the one value that a statement with one parameter answers, for each of the parameters.
+        """Yield the single value that a statement with one parameter returns, for each of the parameters.
 
-        The next one is worked out while the one before is used.
+        The next value is computed while the previous one is used.
         """
         recorded = record("database", "sqlite", statement, [])
 
@@ -168,7 +168,7 @@ class SqliteReader:
             await stop_tasks(asked, self._connection.interrupt)
 
     async def rows(self, statement: str, parameter: str, schema: pa.Schema) -> pa.RecordBatch:
-        """Return what a statement with one parameter answers, as columns."""
+        """Return the rows of a statement with one parameter, as columns."""
         return await self._run(lambda: batch_of(schema, self._rows(statement, [parameter])))
 
     async def facts(self, location: str, *, guessed: bool) -> Facts:
@@ -283,7 +283,7 @@ _Chunks = Generator[_Chunk, None, None]
 
 
 def _fetch_chunk(cursor: sqlite3.Cursor) -> _Chunk:
-    """Return the next rows: not too many, and not too large ones."""
+    """Return the next rows, limited in number and in bytes."""
     rows: list[tuple[Any, ...]] = []
     size = 0
     while len(rows) < _ROWS_A_FETCH and size < _BYTES_A_FETCH:

@@ -1,4 +1,4 @@
-"""Which WAL-index the connections of this process to a database use.
+"""The WAL-index that the connections of this process to a database use.
 
 SQLite opens the WAL-index once for all connections of a process to a file. It keeps the index open as long as any
 connection is open, even if another program has deleted and recreated it, as restoring a backup into the same file does.

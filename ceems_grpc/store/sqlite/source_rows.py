@@ -1,8 +1,8 @@
 """Reads rows of the database to copy them: in one transaction, as Arrow, through one of two SQLite libraries.
 
-Two SQLites in one process lose each other's locks on a file (section 2.2.1 of
-https://www.sqlite.org/howtocorrupt.html). So ADBC, which brings its own, is only for a process that opens the file in
-no other way.
+Two SQLite libraries in one process lose each other's locks on a file (section 2.2.1 of
+https://www.sqlite.org/howtocorrupt.html). So ADBC, which brings its own library, is only for a process that opens the
+file in no other way.
 """
 
 import os
@@ -86,7 +86,7 @@ class AdbcRows:
         """Open the database read-only. Raises the driver's errors."""
         from adbc_driver_sqlite import dbapi  # noqa: PLC0415 - see the head of this file
 
-        # The driver's module, and so its types, are only loaded where it is used.
+        # The driver's module, and so its types, are loaded only when it is used.
         self._connection: Any = dbapi.connect(_uri(source), autocommit=True)
         self.one("PRAGMA query_only = ON")
         self.one("PRAGMA busy_timeout = 5000")
@@ -99,7 +99,7 @@ class AdbcRows:
         return row[0] if row else None
 
     def batches(self, statement: str) -> Iterator[pa.RecordBatch]:
-        """Return rows as Arrow, of the types that the first rows have."""
+        """Return rows as Arrow, with the types of the first rows."""
         with self._connection.cursor() as cursor:
             cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": str(_ROWS_A_BATCH)})
             try:
@@ -114,7 +114,7 @@ class AdbcRows:
 
 
 def read_layout(rows: Rows, zone: str) -> Layout:
-    """Return the tables of the database with their columns; which keys there are is found by reading the rows."""
+    """Return the tables of the database with their columns. Their keys are found later by reading the rows."""
     tables: dict[str, TableLayout] = {}
     for table in Table:
         listed = rows.one(f"SELECT json_group_array(json_array(name, type)) FROM pragma_table_info('{table}')")  # noqa: S608 - a constant name
@@ -132,9 +132,9 @@ def read_layout(rows: Rows, zone: str) -> Layout:
 
 
 def consistent_version(source: Path, rows: Rows) -> Version:
-    """Start to read in the transaction, and return the version of the database that it sees.
+    """Start reading in the transaction, and return the version of the database that it sees.
 
-    The connection must have begun a transaction and not have read anything in it; it may have to begin it again.
+    The connection must have begun a transaction without reading anything in it. The transaction may be restarted.
     """
     for _ in range(_TRIES):
         before = read_version(source)
@@ -144,7 +144,7 @@ def consistent_version(source: Path, rows: Rows) -> Version:
         rows.one("ROLLBACK")
         rows.one("BEGIN")
         time.sleep(0.01)
-    raise CannotMirrorError("the database changes all the time")
+    raise CannotMirrorError("the database changes too often")
 
 
 def connect_sqlite(source: Path) -> sqlite3.Connection:

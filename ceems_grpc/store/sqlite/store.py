@@ -33,7 +33,7 @@ from ceems_grpc.store.sqlite.wal import read_version, wants_gap
 
 _log = logging.getLogger(__name__)
 
-_LARGE_LOG = 8 * 1024 * 1024  # bytes; SQLite begins to fold the log in at 4 MiB
+_LARGE_LOG = 8 * 1024 * 1024  # bytes; SQLite begins to fold the log at 4 MiB
 _GAP = 5.0  # seconds that a question waits for a writer while the log is large
 _HAS_START = f"{is_usable('started_at_ts', 'started_at_ts')} AND {is_usable('started_at', 'started_at')}"
 # A few hundred rows spread over all ids: cheap in a table of any size.
@@ -47,7 +47,7 @@ _STARTS = (
 
 
 class _Schema(NamedTuple):
-    """The columns of the tables of a file, which hold while the file and its schema's version stay the same."""
+    """The columns of the tables of a file. They are valid as long as the file and its schema version stay the same."""
 
     file: DatabaseFile
     version: int
@@ -58,7 +58,7 @@ class _Schema(NamedTuple):
 class SqliteStore:
     """A CEEMS database in a file.
 
-    ``zone``: the zone in which the site writes local times; None guesses it from what rows hold.
+    ``zone``: the zone in which the site writes local times; if None, it is guessed from the rows.
     ``busy_timeout``: seconds to wait for a writer; ``connections``: how many are kept open for the next readers. How
     many read at once is limited by `ceems_grpc.store.runtime.admission`.
     """
@@ -81,7 +81,7 @@ class SqliteStore:
             yield SqliteReader(connection, zone, schema.columns, schema.new.found)
 
     def begin(self) -> None:
-        """Do nothing: nothing runs beside questions."""
+        """Do nothing, because this store has no background work."""
 
     def read_here(self) -> AbstractAsyncContextManager[SqliteReader]:
         """Open a reader in the thread of the caller; see `ceems_grpc.store.protocols.ReadsInOneThread`."""
@@ -98,7 +98,7 @@ class SqliteStore:
         return self._path
 
     async def version(self) -> Version:
-        """Return the state of the file and its write-ahead log, which every commit changes."""
+        """Return the state of the file and its write-ahead log. Every commit changes it."""
         return await run_cancellable(lambda: read_version(self._path))
 
     async def close(self) -> None:
@@ -106,7 +106,7 @@ class SqliteStore:
         await self._pool.close()
 
     async def _give_way(self) -> None:
-        """Wait for a writer that is working while readers keep its large log from being folded in."""
+        """Wait for a writer that is at work if readers keep its large log from being folded."""
         ends = time.monotonic() + _GAP
         with waiting():
             while await run_cancellable(lambda: wants_gap(self._path, _LARGE_LOG)):
@@ -122,7 +122,7 @@ class SqliteStore:
         return self._zone_of(connection, file.file), schema
 
     def _schema_of(self, connection: sqlite3.Connection, file: DatabaseFile) -> _Schema:
-        # The schema's version changes with every migration, also of a file that stays in its place.
+        # The schema's version changes with every migration, even if the file stays in its place.
         ((version,),) = connection.execute("PRAGMA schema_version").fetchall()
         known = self._schema
         if known is None or known[:2] != (file, version):
@@ -167,7 +167,7 @@ class SqliteStore:
             rows = connection.execute(_STARTS).fetchall()
             samples = [(int(moment), str(offset)) for moment, offset in rows]
             zone = guess_zone(samples)
-            self._guessed = (file, zone) if samples else None  # a database without units is asked again
+            self._guessed = (file, zone) if samples else None  # if there are no units yet, guess again later
         if connection.zone != zone:
             connection.create_function(MOMENT_FUNCTION, 2, moment_of(zone), deterministic=True)
             connection.create_function(CANONICAL_FUNCTION, 1, canonical, deterministic=True)

@@ -12,14 +12,14 @@ from ceems_grpc.store.columnar.file_version import FileState, Version, WalState
 from ceems_grpc.store.sqlite.kept_files import KeptFiles
 
 _SHM_HEADER = 48
-_SHM_FOLDED = 96  # where the index says how many frames are in the database already
+_SHM_FOLDED = 96  # where the index stores how many frames are already in the database
 _SHM_WRITE_LOCK = 120  # the byte that a writer locks from its first change until it has committed
 
 _kept = KeptFiles()
 
 
 def read_version(path: Path) -> Version:
-    """Return the state of the database; cheap, and without a lock. Files that cannot be read count as absent."""
+    """Return the state of the database, cheaply and without a lock. Files that cannot be read count as absent."""
     header = _kept.read(path, 100)
     status, start = header if header is not None else (None, b"")
     is_sqlite = len(start) == 100
@@ -33,11 +33,12 @@ def read_version(path: Path) -> Version:
 
 
 def wants_gap(path: Path, least: int) -> bool:
-    """Return whether a writer is at work now and would be helped if nobody were reading when it commits.
+    """Return whether a writer is at work that needs a moment without readers when it commits.
 
-    With a commit, SQLite folds the log into the database, and only then may the log start again from its beginning:
-    up to what the oldest reader sees (https://www.sqlite.org/wal.html#ckpt, on checkpoint starvation). Readers that
-    overlap all the time would let it grow forever. ``least``: bytes in the log from which that matters.
+    After a commit, SQLite folds the log into the database, but only up to the state that the oldest reader sees. The
+    log can restart from its beginning only when it is folded completely (https://www.sqlite.org/wal.html#ckpt, on
+    checkpoint starvation). Readers that overlap all the time would let it grow forever. ``least``: the bytes of the log
+    from which this matters.
     """
     read = _kept.read(companion(path, "-shm"), _SHM_FOLDED + 4)
     if read is None or len(read[1]) < _SHM_FOLDED + 4:
@@ -50,8 +51,8 @@ def wants_gap(path: Path, least: int) -> bool:
 
 
 def read_wal_state(path: Path) -> WalState | None:
-    """Return the newest commit in the log, or None where there is no WAL-index that can be read."""
-    for _ in range(100):  # the two copies differ while a commit is being written
+    """Return the newest commit in the log, or None if there is no WAL-index that can be read."""
+    for _ in range(100):  # the two copies differ during a commit
         read = _kept.read(companion(path, "-shm"), _SHM_FOLDED + 4)
         if read is None or len(read[1]) < _SHM_FOLDED + 4:
             return None

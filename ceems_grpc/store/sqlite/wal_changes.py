@@ -1,4 +1,4 @@
-"""Which rows the newest commits in the write-ahead log touched. Only whole, committed frames are looked at.
+"""The rows that the newest commits in the write-ahead log touched. Only complete, committed frames are read.
 
 The formats are those of https://www.sqlite.org/fileformat2.html.
 """
@@ -23,11 +23,11 @@ _COUNT = 1 << 32  # counters wrap at 32 bits
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Row ids that stand on changed pages of tables: more than changed, not less.
+    """Row ids on changed pages of tables: all changed rows, and others on the same pages.
 
     ``rows`` is {number of columns of a row on the page: ids}; a row may hold fewer columns than its table, never more.
-    Rows that `SeenRows` knows to be the same as before are left out. ``other_pages``: pages were written that are no
-    tree pages, such as the rest of rows that are larger than a page. ``digests``: for `SeenRows.remember`.
+    Rows that `SeenRows` knows to be unchanged are left out. ``other_pages``: pages were written that are not tree
+    pages, such as overflow pages of rows that are larger than a page. ``digests``: for `SeenRows.remember`.
     """
 
     rows: Mapping[int, frozenset[int]]
@@ -36,11 +36,11 @@ class Changes:
 
 
 class SeenRows:
-    """What rows on changed pages were like, so that of a page with one changed row only that row is read.
+    """Digests of rows on changed pages, so that only the changed rows of a page are read.
 
-    Most of an update goes to the same pages as the one before: those of units that run, among others that have ended.
-    Kept is a digest of a row and the number of its page, by the number of its columns and its id. It tells that the row
-    is the same only while the row is in the copy, so ids that leave the copy must be forgotten.
+    An update mostly writes the same pages as the previous one: those of running units, which also hold ended units. A
+    digest covers a row and the number of its page, and is stored by the row's number of columns and id. It proves that
+    the row is unchanged only while the row is in the copy, so ids that leave the copy must be forgotten.
     """
 
     def __init__(self, most: int = 30_000) -> None:
@@ -53,7 +53,7 @@ class SeenRows:
         return self._digests if version == self._version else {}
 
     def remember(self, changes: Changes, old: Version, new: Version) -> None:
-        """Add what rows are like in the new state, which a copy that showed the old one is about to show."""
+        """Add the digests of rows in the new state, which a copy with the old state is about to show."""
         if old != self._version:
             self._digests.clear()
         self._version = new
@@ -65,35 +65,35 @@ class SeenRows:
             del self._digests[row]
 
     def forget(self, columns: int, ids: Iterable[int]) -> None:
-        """Forget rows with so many columns."""
+        """Forget these rows with this number of columns."""
         for row in ids:
             self._digests.pop((columns, row), None)
 
     def keep(self, columns: int, ids: Collection[int]) -> None:
-        """Forget rows with at most so many columns and none of these ids."""
+        """Forget rows with at most this number of columns, except these ids."""
         kept = frozenset(ids)
         gone = [key for key in self._digests if key[0] <= columns and key[1] not in kept]
         for key in gone:
             del self._digests[key]
 
     def forget_up_to(self, last: int | None) -> None:
-        """Forget rows with ids up to the last, or all."""
+        """Forget rows with ids up to ``last``, or all rows."""
         self._digests = {} if last is None else {key: kept for key, kept in self._digests.items() if key[1] > last}
 
 
 def changes_since(
     path: Path, old: Version, new: Version, *, across_restarts: bool, seen: SeenRows | None = None
 ) -> Changes | None:
-    """Return what commits after ``old`` up to ``new`` touched, or None where the log does not hold all of them.
+    """Return the rows that commits after ``old`` up to ``new`` touched, or None if the log does not hold all of them.
 
     ``new`` must be what `read_version` returned within the read transaction that is going to read the rows.
-    ``across_restarts``: also where the log was started again from its beginning since. That is proven by counting
-    commits, and needs a connection that was open all the time: without one the count may have begun anew.
-    ``seen``: what rows were like in the old state; nothing is remembered here.
+    ``across_restarts``: also read a log that has restarted from its beginning. The commits are counted to prove that
+    none is missing. This needs a connection that was open all the time, otherwise the count may have restarted.
+    ``seen``: the digests of the old state, which are not changed.
 
-    None also where the log was deleted since, as SQLite does when the last process closes the database, and in rollback
-    mode: the file itself does not say which of its pages changed. Telling it from digests of all pages would cost a
-    read of the whole file with each look that the log cannot answer, and one more with each filling.
+    The result is also None in rollback mode, and if the log was deleted, as SQLite does when the last process closes
+    the database: the file itself does not say which of its pages changed. Digests of all pages would show it, but would
+    cost one read of the whole file for each look that the log cannot answer, and one for each filling.
     """
     before, after = old.wal, new.wal
     if before is None or after is None or old.database is None or new.database is None:
@@ -104,21 +104,21 @@ def changes_since(
     if identity != (new.database.device, new.database.inode):
         return None
     if (before.device, before.inode) != (after.device, after.inode):
-        return None  # a new WAL-index counts anew
+        return None  # a new WAL-index restarts the count
     if before.commits == after.commits and before.folded == before.frames and old.database != new.database:
-        return None  # nothing was left to be folded in: others than SQLite have written to the file
+        return None  # the log was folded completely, so another program has written to the file
     first = before.frames if before.salts == after.salts else 0
     if first > after.frames or (before.salts != after.salts and not across_restarts):
         return None
     pages = _read_frames(companion(path, "-wal"), first, after)
     if pages is None or pages.commits != (after.commits - before.commits) % _COUNT:
-        return None  # commits are missing: the log was started again more than once since
+        return None  # commits are missing: the log has restarted more than once
     now = read_wal_state(path)
     if now is None or now.salts != after.salts:
-        return None  # the log was started again while it was read
+        return None  # the log restarted while it was read
     try:
         return _rows_of(pages.newest, {} if seen is None else seen.at(old))
-    except (IndexError, struct.error):  # not what the format says
+    except (IndexError, struct.error):  # contradicts the format
         return None
 
 
@@ -155,13 +155,13 @@ def _rows_of(pages: Mapping[int, bytes], known: Mapping[tuple[int, int], bytes])
     other = False
     for number, page in pages.items():
         if number == 1:
-            continue  # the list of tables: a change of it shows in the schema's version
+            continue  # the list of tables; if it changes, so does the schema's version
         if page[0] == _TABLE_LEAF:
             columns, found = _leaf(page, number)
             changed = rows.setdefault(columns, set())
             for row, digest in found.items():
                 key = (columns, row)
-                if key in digests:  # also on a page that is free by now, or of another table
+                if key in digests:  # also on a page that is now free or belongs to another table
                     digests[key] = None
                     changed.add(row)
                     continue
@@ -174,15 +174,15 @@ def _rows_of(pages: Mapping[int, bytes], known: Mapping[tuple[int, int], bytes])
 
 
 def _leaf(page: bytes, number: int) -> tuple[int, dict[int, bytes | None]]:
-    """Return how many columns the first row of a table's leaf page holds, and a digest of each row by its id.
+    """Return the number of columns of the first row of a table's leaf page, and a digest of each row by its id.
 
-    There is no digest of rows that may have parts on other pages.
+    Rows that may have parts on other pages have no digest.
     """
     count = int.from_bytes(page[3:5], "big")
     salt = number.to_bytes(8, "big")
     found: dict[int, bytes | None] = {}
     columns = 0
-    most = len(page) - 35 - 255  # bytes of a row that stay on its page: section 1.6; some of a page may be reserved
+    most = len(page) - 35 - 255  # bytes of a row that stay on its page (section 1.6); part of a page may be reserved
     for place in struct.unpack_from(f">{count}H", page, 8):
         length, position = _varint(page, place)
         rowid, position = _varint(page, position)
