@@ -62,6 +62,7 @@ class FilterModel(msgspec.Struct, rename="camel"):
     key: str
     operator: str = "="
     value: str | int | float | bool | Texts = ""
+    ad_hoc: bool = False
 
 
 class ClassesModel(msgspec.Struct, rename="camel"):
@@ -230,16 +231,17 @@ def _distinct(texts: list[str]) -> tuple[str, ...]:
 
 
 def _filter(model: FilterModel) -> Filter:
-    value = model.value
+    return Filter(model.key, model.operator, _texts(model.value), model.ad_hoc)
+
+
+def _texts(value: str | float | Texts) -> tuple[str, ...]:
     if isinstance(value, list):
-        return Filter(model.key, model.operator, tuple(value))
+        return tuple(value)
     if isinstance(value, bool):
-        return Filter(model.key, model.operator, ("true" if value else "false",))
-    if isinstance(value, int):
-        return Filter(model.key, model.operator, (str(value),))  # all digits, even more than a float has
+        return ("true" if value else "false",)
     if isinstance(value, float):
-        return Filter(model.key, model.operator, (str(int(value)) if value.is_integer() else str(value),))
-    return Filter(model.key, model.operator, (value,))
+        return (str(int(value)) if value.is_integer() else str(value),)
+    return (str(value),)  # all digits of an integer, even more than a float has
 
 
 def _order(text: str) -> OrderBy:

@@ -33,7 +33,7 @@ describe('query', () => {
         refId: 'A',
         queryType: 'usage',
         users: ['a', 'b'],
-        filters: [{ key: 'project', operator: '=', value: 'p' }],
+        filters: [{ key: 'project', operator: '=', value: 'p', adHoc: true }],
         datasource: { uid: 'ceems', type: 'ceems-ceems-datasource' },
       }),
     ]);

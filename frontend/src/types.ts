@@ -12,13 +12,15 @@ export type Step = 'hour' | 'day' | 'week' | 'month';
 /** Query as an administrator: yes, no, or if the user is one. */
 export type AsAdmin = boolean | 'auto';
 
-export type Operator = '=' | '!=' | '=|' | '!=|' | '<' | '<=' | '>' | '>=';
+export type Operator = '=' | '!=' | '=|' | '!=|' | '=~' | '!~' | '<' | '<=' | '>' | '>=';
 
 /** A condition on a column (`elapsed`) or one key of it (`avg_cpu_usage.global`). Without a value it is incomplete. */
 export interface Condition {
   key: string;
   operator: string;
   value?: string | number | string[];
+  /** The condition is an ad hoc filter of the dashboard: a query type without the column passes it over. */
+  adHoc?: boolean;
 }
 
 /** Classes of numbers: each bound starts one. */

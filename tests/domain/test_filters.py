@@ -4,13 +4,27 @@ from pathlib import Path
 
 import pytest
 
+from ceems_grpc.domain.answers import filtering
 from ceems_grpc.domain.errors import QuestionError
-from ceems_grpc.domain.questions.model import Filter, Selection, UnitsQuestion, Viewer
+from ceems_grpc.domain.questions.model import (
+    Directory,
+    DirectoryQuestion,
+    Filter,
+    Selection,
+    Source,
+    UnitsQuestion,
+    UsageOverTimeQuestion,
+    UsageQuestion,
+    Viewer,
+)
+from ceems_grpc.domain.questions.steps import TimeStep
 from ceems_grpc.domain.questions.window import Window
 from ceems_grpc.domain.service import Ceems
 from ceems_grpc.store.sqlite.store import SqliteStore
+from tests.store.new_columns import make_old
 from tests.support.databases import PARIS, SUMMER, make, stamp, unit
 
+PASSED_OVER = "Filters of the dashboard on columns that are not here are passed over:"
 STARTS = (SUMMER - 1, SUMMER, SUMMER + 3600)
 
 ROWS = [
@@ -59,6 +73,19 @@ async def found(path: Path, key: str, operator: str, *values: str) -> str:
         ("tags.qos", "<", ("50",), ""),  # text is not a number
         ("name", ">", ("0",), ""),
         ("ended_at_ts", ">", ("0",), "0123"),
+        ("name", "=~", ("a",), "0"),
+        ("name", "=~", ("a|b",), "01"),
+        ("name", "=~", ("^[ab]$",), "01"),
+        ("name", "=~", ("5",), ""),  # a pattern matches the whole text
+        ("name", "=~", ("5..",), "3"),
+        ("name", "=~", (".*",), "013"),  # a unit without a name has nothing to match
+        ("name", "!~", ("a|b",), "23"),
+        ("name", "=~", ("(?i)A",), "0"),
+        ("name", "=~", ("(a*)*b",), "1"),
+        ("tags.qos", "=~", ("h.*|l.*",), "01"),
+        ("tags.n", "=~", ("[0-9]",), "01"),
+        ("tags.nothing", "!~", (".*",), "0123"),
+        ("uuid", "=~", ("[1-3]",), "123"),
         ("uuid", "=|", tuple(str(n) for n in range(1, 3000)), "123"),
     ],
 )
@@ -75,7 +102,15 @@ async def test_filters(tmp_path: Path, key: str, operator: str, values: tuple[st
         ("tags", "=", ("1",), "no such column"),
         ("tags.", "=", ("1",), "no such column"),
         ("uuid.a", "=", ("1",), "no such column"),
-        ("name", "=~", ("a",), "unknown operator"),
+        ("name", "~", ("a",), "unknown operator"),
+        ("name", "=~", ("(",), "no regular expression"),
+        ("name", "=~", ("(a{1000}){1000}",), "no regular expression"),
+        ("name", "=~", (r"(a)\1",), "no regular expression"),
+        ("name", "=~", (), "needs one regular expression"),
+        ("name", "!~", ("a", "b"), "needs one regular expression"),
+        ("nope", "=~", ("a",), "no such column"),
+        ("avg_cpu_usage.global", "=~", ("5",), "compares texts"),
+        ("ended_at", "=~", ("2.*",), "compares texts"),
         ("name", "", ("a",), "unknown operator"),
         ("name", "<", ("a",), "needs one number"),
         ("name", "<", (), "needs one number"),
@@ -136,3 +171,41 @@ async def test_cancelled_is_one_state(tmp_path: Path, operator: str, values: tup
     states = ("CANCELLED", "CANCELLED by 1001", "FAILED", None, "CANCELLED+")
     path = make(tmp_path / "ceems.db", [unit(index, state=state) for index, state in enumerate(states)])
     assert await found(path, "state", operator, *values) == uuids
+
+
+async def test_filters_of_the_dashboard_on_other_columns_are_passed_over(tmp_path: Path) -> None:
+    ceems = Ceems(SqliteStore(make_old(tmp_path / "ceems.db"), zone=PARIS))
+    window, viewer = Window(0, 2**33), Viewer("ann")
+    filters = (
+        Filter("uuid", "=~", ("[12]",), ad_hoc=True),
+        Filter("nope", "=", ("a",), ad_hoc=True),
+        Filter("name", "!=", ("nobody",), ad_hoc=True),
+    )
+    selection = Selection(filters=filters)
+    try:
+        units = await ceems.units(viewer, UnitsQuestion(window, selection, fields=("uuid",)))
+        assert units.table.column("uuid").to_pylist() == ["1", "2"]
+        assert units.warnings == (f"{PASSED_OVER} nope.",)
+        for directory in (Directory.USERS, Directory.PROJECTS):
+            answer = await ceems.directory(viewer, DirectoryQuestion(directory, selection))
+            assert answer.table.num_rows == 1
+            assert answer.warnings == (f"{PASSED_OVER} uuid, nope, name.",)
+        for source in Source:
+            usage = await ceems.usage(viewer, UsageQuestion(window, source=source, selection=selection))
+            assert usage.warnings == (f"{PASSED_OVER} uuid, nope, name.",)
+            asked = UsageOverTimeQuestion(Window(SUMMER, SUMMER), TimeStep.DAY, source=source, selection=selection)
+            over_time, _ = await ceems.usage_over_time(viewer, asked)
+            assert over_time.warnings == (f"{PASSED_OVER} uuid, nope, name.",)
+        own = Selection(filters=(Filter("uuid", "=", ("1",)),))
+        with pytest.raises(QuestionError, match="no such column"):
+            await ceems.usage(viewer, UsageQuestion(window, selection=own))
+    finally:
+        await ceems.close()
+
+
+async def test_a_pattern_looks_at_a_bounded_number_of_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(filtering, "MOST_MATCHED", 3)
+    path = make(tmp_path / "ceems.db", ROWS)
+    with pytest.raises(QuestionError, match="looks at most at 3 different values"):
+        await found(path, "uuid", "=~", ".*")
+    assert await found(path, "username", "=~", "a.*") == "0123"

@@ -5,6 +5,7 @@ as dicts of the keys that have a value.
 """
 
 import json
+import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -369,6 +370,10 @@ def passes(condition: Filter, row: Row) -> bool:
             case ">":
                 return value > bound
         return value >= bound
+    if condition.operator in {"=~", "!~"}:
+        text = value if value is None or isinstance(value, str) else json.dumps(value)
+        matches = text is not None and re.fullmatch(condition.values[0], text) is not None
+        return matches is (condition.operator == "=~")
     one_of = any(same(value, wanted) for wanted in condition.values)
     return not one_of if condition.operator.startswith("!") else one_of
 

@@ -80,6 +80,15 @@ _text_filters = st.builds(
     st.sampled_from(["=", "!=", "=|", "!=|"]),
     st.lists(st.sampled_from(["one", "x", "é", "5", "1.5", "COMPLETED", "ann", ""]), max_size=10).map(tuple),
 )
+_patterns = st.builds(
+    Filter,
+    st.sampled_from(["state", "name", "username", "groupname", "project"])
+    | st.builds("tags.{}".format, st.sampled_from(_NAMED_KEYS)),
+    st.sampled_from(["=~", "!~"]),
+    st.sampled_from(["on", "on.*", "x|é", "5", ".*", "[a-c].+", "(?i)completed", "", "[^0-9]*"]).map(
+        lambda text: (text,)
+    ),
+)
 
 
 @st.composite
@@ -112,7 +121,7 @@ def unit_questions(draw: st.DrawFn, turn: int) -> UnitsQuestion:
     """Return a question about units."""
     return UnitsQuestion(
         draw(windows(turn)),
-        draw(selections(_numeric_filters | _text_filters)),
+        draw(selections(_numeric_filters | _text_filters | _patterns)),
         draw(some(UUIDS, 3)),
         draw(some(STATES)),
         draw(st.booleans()),

@@ -6,10 +6,11 @@ import pyarrow as pa
 
 from ceems_grpc.domain.access import Access
 from ceems_grpc.domain.answers.answer import Answer, truncate
+from ceems_grpc.domain.answers.filtering import rows_of
 from ceems_grpc.domain.columns import CLUSTER_COLUMNS, PROJECT_COLUMNS, USER_COLUMNS
 from ceems_grpc.domain.errors import ErrorType, QuestionError, bad_data
 from ceems_grpc.domain.questions.fields import choose_fields
-from ceems_grpc.domain.questions.filters import selected_rows
+from ceems_grpc.domain.questions.filters import Filterable
 from ceems_grpc.domain.questions.model import Directory, DirectoryQuestion, VerifyQuestion
 from ceems_grpc.domain.questions.ordering import check_order, sort_table
 from ceems_grpc.schema import ADMINISTERED, Column
@@ -35,6 +36,8 @@ _TABLES = {
     Directory.ADMINS: (Table.ADMIN_USERS, USER_COLUMNS),
     Directory.CLUSTERS: (Table.UNITS, CLUSTER_COLUMNS),
 }
+_CLUSTERED = Filterable(frozenset({"cluster_id", "resource_manager"}))
+_NAMED = Filterable(_CLUSTERED.plain | {"name", "uid"}, renamed=frozenset({"name", "uid"}))
 _BY_NAME = (Order("cluster_id"), Order("name"))
 
 
@@ -48,11 +51,12 @@ async def directory(access: Access, question: DirectoryQuestion) -> Answer:
     by_name: dict[str, Column] = {column.name: column for column in columns}
     fields = choose_fields(question.fields, columns)
     check_order(question.order, frozenset(by_name))
-    found = await (_clusters(access, question) if source is Table.UNITS else _rows(access, question, source, columns))
+    asked = _clusters(access, question) if source is Table.UNITS else _rows(access, question, source, columns)
+    found, told = await asked
 
     def finish() -> Answer:
         table, warnings = truncate(sort_table(found, question.order), question.limit, str(question.directory))
-        return Answer(fields.select(table), by_name, warnings + fields.warnings())
+        return Answer(fields.select(table), by_name, (*warnings, *fields.warnings(), *told))
 
     return await run_cancellable(finish)
 
@@ -79,14 +83,12 @@ async def verify(access: Access, question: VerifyQuestion) -> None:
         raise QuestionError(ErrorType.FORBIDDEN, "user do not have permissions on uuids")
 
 
-async def _rows(access: Access, question: DirectoryQuestion, source: Table, columns: tuple[Column, ...]) -> pa.Table:
+async def _rows(
+    access: Access, question: DirectoryQuestion, source: Table, columns: tuple[Column, ...]
+) -> tuple[pa.Table, tuple[str, ...]]:
+    """Return the rows, and sentences for the reader."""
     selection = question.selection
-    conditions: list[Condition] = [
-        # In these tables the project or user is the name.
-        selected_rows(
-            replace(selection, projects=()), frozenset({"cluster_id", "resource_manager", "name", "uid"}), frozenset()
-        )
-    ]
+    conditions: list[Condition] = []
     login = access.viewer.login
     if source is Table.PROJECTS:
         conditions += [In("name", selection.projects)] if selection.projects else []
@@ -104,18 +106,22 @@ async def _rows(access: Access, question: DirectoryQuestion, source: Table, colu
             conditions.append(access.either(ALWAYS, own))
     order = () if source is Table.ADMIN_USERS else _BY_NAME
     names = tuple(column.name for column in columns)
-    return await access.reader.table(Scan(source, names, AllOf(tuple(conditions)), order))
+    # In these tables the project or user is the name.
+    where, told = await rows_of(access.reader, source, replace(selection, projects=()), _NAMED, conditions)
+    return await access.reader.table(Scan(source, names, where, order)), told
 
 
-async def _clusters(access: Access, question: DirectoryQuestion) -> pa.Table:
-    names = frozenset({"cluster_id", "resource_manager"})
-    where = selected_rows(replace(question.selection, projects=(), users=()), names, frozenset())
+async def _clusters(access: Access, question: DirectoryQuestion) -> tuple[pa.Table, tuple[str, ...]]:
+    """Return the rows, and sentences for the reader."""
     source = Table.UNITS
+    conditions: list[Condition] = []
     if not access.as_admin:
         source = Table.PROJECTS
-        where = AllOf((where, Holds("users", (access.viewer.login,))))
+        conditions.append(Holds("users", (access.viewer.login,)))
     elif access.clusters is not None:
         own = {cluster for cluster, _ in await access.memberships((access.viewer.login,))} if access.also_own else set()
-        where = AllOf((where, In("cluster_id", tuple(sorted({*access.clusters, *own})))))
+        conditions.append(In("cluster_id", tuple(sorted({*access.clusters, *own}))))
+    selection = replace(question.selection, projects=(), users=())
+    where, told = await rows_of(access.reader, source, selection, _CLUSTERED, conditions)
     found = await access.reader.distinct(Distinct(source, ("cluster_id", "resource_manager"), where))
-    return found.rename_columns(["id", "manager"])
+    return found.rename_columns(["id", "manager"]), told

@@ -5,16 +5,16 @@ import pyarrow.compute as pc
 
 from ceems_grpc.domain.access import Access
 from ceems_grpc.domain.answers.answer import Answer, truncate
+from ceems_grpc.domain.answers.filtering import rows_of
 from ceems_grpc.domain.answers.superseded import counted_without_superseded
 from ceems_grpc.domain.columns import STATS_COLUMNS
 from ceems_grpc.domain.questions.fields import choose_fields
-from ceems_grpc.domain.questions.filters import selected_rows
+from ceems_grpc.domain.questions.filters import Filterable
 from ceems_grpc.domain.questions.model import Mode, StatsQuestion
 from ceems_grpc.domain.questions.ordering import check_order, sort_table
 from ceems_grpc.store.plan import (
     ALWAYS,
     Aggregate,
-    AllOf,
     AnyOf,
     Compare,
     Condition,
@@ -29,7 +29,7 @@ from ceems_grpc.store.plan import (
 from ceems_grpc.store.runtime.cancellation import run_cancellable
 
 _COLUMNS = {column.name: column for column in STATS_COLUMNS}
-_PLAIN = frozenset({"cluster_id", "resource_manager", "project", "groupname", "username", "state"})
+_FILTERABLE = Filterable(frozenset({"cluster_id", "resource_manager", "project", "groupname", "username", "state"}))
 _GROUPS = ("cluster_id", "resource_manager", "project", "username")
 _COUNTS: tuple[Count | CountIf, ...] = (
     Count("num_units"),
@@ -44,14 +44,13 @@ async def stats(access: Access, question: StatsQuestion) -> Answer:
     """Answer with one row per cluster: over all units for administrators, over their own units for other users."""
     fields = choose_fields(question.fields, STATS_COLUMNS)
     check_order(question.order, frozenset(_COLUMNS))
-    conditions: list[Condition] = [selected_rows(question.selection, _PLAIN, frozenset())]
-    conditions.append(access.either(ALWAYS, In("username", (access.viewer.login,))))
+    conditions: list[Condition] = [access.either(ALWAYS, In("username", (access.viewer.login,)))]
     if question.selection.users:
         conditions.append(In("username", question.selection.users))
     if question.mode is Mode.CURRENT:
         window = question.window
         conditions.append(AnyOf((Within(Instant.ENDED, window.start, window.end), Running())))
-    where = AllOf(tuple(conditions))
+    where, told = await rows_of(access.reader, Table.UNITS, question.selection, _FILTERABLE, conditions)
     groups = await access.reader.aggregate(Aggregate(Table.UNITS, _GROUPS, _COUNTS, where))
     if not question.every_row:
         groups = await counted_without_superseded(access.reader, where, _GROUPS, groups, _OF_WAITING)
@@ -59,7 +58,7 @@ async def stats(access: Access, question: StatsQuestion) -> Answer:
     def finish() -> Answer:
         table = sort_table(_by_cluster(groups), question.order)
         table, warnings = truncate(table, question.limit, "clusters")
-        return Answer(fields.select(table), _COLUMNS, warnings + fields.warnings())
+        return Answer(fields.select(table), _COLUMNS, (*warnings, *fields.warnings(), *told))
 
     return await run_cancellable(finish)
 

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from ceems_grpc.domain.access import Access
 from ceems_grpc.domain.answers.answer import Answer, limit_warning, truncate
 from ceems_grpc.domain.answers.derived import add_derived, derived_among, with_needs
+from ceems_grpc.domain.answers.filtering import rows_of
 from ceems_grpc.domain.answers.superseded import without_superseded
 from ceems_grpc.domain.answers.waiting import WAIT_SECONDS, wait_seconds
 from ceems_grpc.domain.columns import (
@@ -23,7 +24,7 @@ from ceems_grpc.domain.columns import (
     unit_columns,
 )
 from ceems_grpc.domain.questions.fields import Fields, choose_fields
-from ceems_grpc.domain.questions.filters import selected_rows
+from ceems_grpc.domain.questions.filters import Filterable
 from ceems_grpc.domain.questions.model import OrderBy, UnitsQuestion
 from ceems_grpc.domain.questions.ordering import check_order, sort_table
 from ceems_grpc.domain.states import is_in_state
@@ -35,7 +36,6 @@ from ceems_grpc.store.columnar.values import numbers_of_texts
 from ceems_grpc.store.plan import (
     WAIT_COLUMNS,
     AllKeys,
-    AllOf,
     AnyOf,
     Compare,
     Condition,
@@ -74,7 +74,7 @@ async def units_table(access: Access, question: UnitsQuestion, now: int) -> Answ
     check_order(question.order, frozenset(columns))
     numbers = new_numbers(access.reader, Table.UNITS)
     by_database = _database_order(known, question.order, numbers)
-    scan = await _scan(access, question, _columns_to_read(access.reader, fields, question.order))
+    scan, told = await _scan(access, question, _columns_to_read(access.reader, fields, question.order))
     if question.running or question.uuids:
         scan = replace(scan, where=await without_superseded(access.reader, scan.where))
     limit = question.limit
@@ -93,7 +93,7 @@ async def units_table(access: Access, question: UnitsQuestion, now: int) -> Answ
         if by_database is None:
             table = sort_table(table, question.order)
         table, warnings = truncate(table, limit, "units")
-        return Answer(fields.select(table), columns, warnings + fields.warnings())
+        return Answer(fields.select(table), columns, (*warnings, *fields.warnings(), *told))
 
     return await run_cancellable(finish)
 
@@ -109,7 +109,9 @@ async def units_batches(
     fields = choose_fields(question.fields, unit_columns(access.reader))
     names = tuple(column.name for column in fields.columns if access.reader.has(Table.UNITS, column.name))
     left = question.limit
-    scan = replace(await _scan(access, question, names), order=_ORDER, limit=None if left is None else left + 1)
+    scan, told = await _scan(access, question, names)
+    warnings += told
+    scan = replace(scan, order=_ORDER, limit=None if left is None else left + 1)
     numbers = {name: type_ for name, type_ in new_numbers(access.reader, Table.UNITS).items() if name in names}
     render = _renderer(timezone, access.reader.zone)
     async for batch in _batches(access.reader, scan, render, numbers):
@@ -134,19 +136,17 @@ def _batches(
     return reader.batches(scan)
 
 
-async def _scan(access: Access, question: UnitsQuestion, columns: tuple[str | AllKeys, ...]) -> Scan:
-    known = unit_columns(access.reader)
+async def _scan(
+    access: Access, question: UnitsQuestion, columns: tuple[str | AllKeys, ...]
+) -> tuple[Scan, tuple[str, ...]]:
+    """Return the scan, and sentences for the reader."""
+    reader = access.reader
+    known = unit_columns(reader)
+    numbers = new_numbers(reader, Table.UNITS)
+    among = Filterable(plain_names(known), object_names(known), _MOMENTS, reader.zone, numbers)
     conditions: list[Condition] = [
         Compare("ignore", "=", 0),
         await access.units(question.selection.users, question.selection.projects),
-        selected_rows(
-            question.selection,
-            plain_names(known),
-            object_names(known),
-            _MOMENTS,
-            access.reader.zone,
-            numbers=new_numbers(access.reader, Table.UNITS),
-        ),
         *access.named(question.selection.users),
     ]
     if question.states:
@@ -156,7 +156,8 @@ async def _scan(access: Access, question: UnitsQuestion, columns: tuple[str | Al
     else:
         ended = Within(Instant.ENDED, question.window.start, question.window.end)
         conditions.append(AnyOf((ended, Running())) if question.running else ended)
-    return Scan(Table.UNITS, columns, AllOf(tuple(conditions)))
+    where, told = await rows_of(reader, Table.UNITS, question.selection, among, conditions)
+    return Scan(Table.UNITS, columns, where), told
 
 
 def _columns_to_read(reader: Reader, fields: Fields, order: tuple[OrderBy, ...]) -> tuple[str | AllKeys, ...]:

@@ -14,12 +14,13 @@ import pyarrow.compute as pc
 from ceems_grpc.domain.access import Access
 from ceems_grpc.domain.answers.answer import Answer, truncate
 from ceems_grpc.domain.answers.derived import WEIGHTED_SUM, add_derived, derived_among, with_needs
+from ceems_grpc.domain.answers.filtering import rows_of
 from ceems_grpc.domain.answers.grouping import aggregate, described, notices, ranked, spread
 from ceems_grpc.domain.answers.superseded import counted_without_superseded, without_superseded
 from ceems_grpc.domain.answers.waiting import add_waits, mentioned_waits
 from ceems_grpc.domain.columns import DERIVED, USAGE_COLUMNS, WAITS, metric_names, usage_columns
 from ceems_grpc.domain.questions.fields import choose_fields
-from ceems_grpc.domain.questions.filters import selected_rows
+from ceems_grpc.domain.questions.filters import Filterable
 from ceems_grpc.domain.questions.groups import ValueGroup, check_groups, check_source, value_groups
 from ceems_grpc.domain.questions.model import Mode, Selection, Source, UsageOverTimeQuestion, UsageQuestion
 from ceems_grpc.domain.questions.ordering import check_order, sort_table
@@ -29,7 +30,6 @@ from ceems_grpc.schema import GROUPS, TIMES, Aggregation, Column, Kind, column_n
 from ceems_grpc.store.plan import (
     Aggregate,
     AllKeys,
-    AllOf,
     Condition,
     Count,
     FirstBy,
@@ -87,7 +87,9 @@ async def usage(access: Access, question: UsageQuestion, now: int) -> Answer:
     check_order(question.order, frozenset(columns))
     current = question.mode is Mode.CURRENT
     timely = _timely(question) if current else None
-    where = await _where(access, question.selection, by, timely, metrics if current else frozenset())
+    conditions = await _conditions(access, question.selection, by, timely)
+    among = Filterable(_PLAIN, metrics if current else frozenset())
+    where, passed = await rows_of(access.reader, _table_of(question), question.selection, among, conditions)
     mentioned = fields.mentioned(question.order)
     needed = _metrics_of(mentioned, columns)
     waits = mentioned_waits(mentioned, question)
@@ -104,7 +106,7 @@ async def usage(access: Access, question: UsageQuestion, now: int) -> Answer:
         derived = add_derived(table, derived_among(mentioned))
         ordered = sort_table(derived, question.order, ranked(derived, values))
         cut, warnings = truncate(ordered, question.limit, "rows")
-        told = (*notices(table, values), *_own_only(access, by))
+        told = (*notices(table, values), *_own_only(access, by), *passed)
         return Answer(fields.select(cut), columns, (*warnings, *fields.warnings(), *told))
 
     return await run_cancellable(finish)
@@ -128,14 +130,14 @@ async def usage_over_time(access: Access, question: UsageOverTimeQuestion) -> tu
     steps = steps_of(question.window, question.step, UTC if daily else zone)
     read = _from_days if daily else _from_units
     mentioned = fields.mentioned(())
-    table, keys = await read(access, question, groups, _metrics_of(mentioned, columns), steps)
+    table, keys, passed = await read(access, question, groups, _metrics_of(mentioned, columns), steps)
 
     def finish() -> Answer:
         derived = add_derived(_finished(table, keys), derived_among(mentioned))
         shown = fields.select(derived)
         for name in ("step", *reversed(groups)):
             shown = shown.add_column(0, name, derived.column(name))
-        told = (*notices(table, values), *_own_only(access, groups))
+        told = (*notices(table, values), *_own_only(access, groups), *passed)
         return Answer(shown, columns, (*fields.warnings(), *told))
 
     answer = await run_cancellable(finish)
@@ -156,10 +158,11 @@ def _asks_days(question: UsageOverTimeQuestion) -> bool:
 
 async def _from_days(
     access: Access, question: UsageOverTimeQuestion, groups: tuple[str, ...], metrics: tuple[str, ...], steps: TimeSteps
-) -> tuple[pa.Table, Keys]:
+) -> tuple[pa.Table, Keys, tuple[str, ...]]:
     reader = access.reader
     days = Within(Instant.UPDATED, question.window.start // DAY * DAY, question.window.end)
-    where = await _where(access, question.selection, groups, days, frozenset())
+    conditions = await _conditions(access, question.selection, groups, days)
+    where, passed = await rows_of(reader, Table.DAILY_USAGE, question.selection, Filterable(_PLAIN), conditions)
     keys = await reader.keys(KeyScan(Table.DAILY_USAGE, _readable(reader, Table.DAILY_USAGE, metrics), where))
     measures = (Sum("num_units", "num_units"), *_measures(keys))
     by_day = await reader.aggregate(Aggregate(Table.DAILY_USAGE, groups, measures, where, day=True))
@@ -172,16 +175,17 @@ async def _from_days(
         summed = summed.rename_columns([*groups, "step", *names])
         return summed.sort_by([(name, "ascending") for name in (*groups, "step")])
 
-    return await run_cancellable(by_step), keys
+    return await run_cancellable(by_step), keys, passed
 
 
 async def _from_units(
     access: Access, question: UsageOverTimeQuestion, groups: tuple[str, ...], metrics: tuple[str, ...], steps: TimeSteps
-) -> tuple[pa.Table, Keys]:
+) -> tuple[pa.Table, Keys, tuple[str, ...]]:
     reader = access.reader
     window = question.window
     objects = metric_names(usage_columns(reader))
-    where = await _where(access, question.selection, groups, RanWithin(window.start, window.end), objects)
+    conditions = await _conditions(access, question.selection, groups, RanWithin(window.start, window.end))
+    where, passed = await rows_of(reader, Table.UNITS, question.selection, Filterable(_PLAIN, objects), conditions)
     where = await without_superseded(reader, where)
     known, keys = await _keys(reader, Table.UNITS, metrics, where)
     measures = (Count("num_units"), *_measures(keys))
@@ -191,7 +195,9 @@ async def _from_units(
     )  # of the first and the last step, only the part within the window counts
     values = value_groups(groups, question.classes)
     table = await spread(reader, Spread(groups, measures, where, starts, window.end + 1), values)
-    return await run_cancellable(lambda: _without_absent(table, keys)) if known else (table, keys)
+    if known:
+        table, keys = await run_cancellable(lambda: _without_absent(table, keys))
+    return table, keys, passed
 
 
 def groups_of(question: UsageQuestion) -> tuple[str, ...]:
@@ -212,21 +218,18 @@ def _timely(question: UsageQuestion) -> Within | RanWithin:
     return Within(Instant.UPDATED, window.start, window.end)
 
 
-async def _where(
-    access: Access,
-    selection: Selection,
-    groups: tuple[str, ...],
-    timely: Within | RanWithin | None,
-    objects: frozenset[str],
-) -> Condition:
-    conditions: list[Condition] = [
-        await access.usage(selection.users, selection.projects, groups),
-        selected_rows(selection, _PLAIN, objects),
-        *access.named(selection.users),
-    ]
-    if timely is not None:
-        conditions.append(timely)
-    return AllOf(tuple(conditions))
+async def _conditions(
+    access: Access, selection: Selection, groups: tuple[str, ...], timely: Within | RanWithin | None
+) -> list[Condition]:
+    """Return the conditions besides those of the selection."""
+    rights = await access.usage(selection.users, selection.projects, groups)
+    return [rights, *access.named(selection.users), *(() if timely is None else (timely,))]
+
+
+def _table_of(question: UsageQuestion) -> Table:
+    if question.mode is Mode.GLOBAL:
+        return Table.USAGE
+    return Table.DAILY_USAGE if question.source is Source.DAILY else Table.UNITS
 
 
 def _own_only(access: Access, groups: tuple[str, ...]) -> tuple[str, ...]:
@@ -290,10 +293,7 @@ async def _summed(
     where: Condition,
     metrics: tuple[str, ...],
 ) -> pa.Table:
-    if question.mode is Mode.GLOBAL:
-        source = Table.USAGE
-    else:
-        source = Table.DAILY_USAGE if question.source is Source.DAILY else Table.UNITS
+    source = _table_of(question)
     known, keys = await _keys(reader, source, metrics, where)
     by = groups_of(question)
     count: Measure = Count("num_units") if source is Table.UNITS else Sum("num_units", "num_units")

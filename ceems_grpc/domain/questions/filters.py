@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, tzinfo
 
 from ceems_grpc.domain.errors import QuestionError, bad_data
@@ -13,25 +13,45 @@ from ceems_grpc.store.plan import AllOf, AnyOf, Compare, Condition, In, Key, Ope
 
 _NUMBERS = {"<", "<=", ">", ">="}
 _TEXTS = {"=", "!=", "=|", "!=|"}
+_PATTERNS = {"=~", "!~"}
 
 
-_NO_MOMENTS: Mapping[str, str] = {}
+@dataclass(frozen=True, slots=True)
+class Filterable:
+    """The columns of a table that filters may name.
+
+    ``plain``: the plain columns. ``objects``: the JSON columns; filters name keys of these. ``moments``: columns of
+    local times, each with the column that has the same moment in milliseconds. ``zone``: that of times without an
+    offset in filters on these. ``numbers``: plain columns whose texts are read as numbers.
+    ``renamed``: plain columns that units have too, with another meaning; filters of a dashboard do not mean these.
+    """
+
+    plain: frozenset[str]
+    objects: frozenset[str] = frozenset()
+    moments: Mapping[str, str] = field(default_factory=dict)
+    zone: tzinfo = UTC
+    numbers: Collection[str] = ()
+    renamed: frozenset[str] = frozenset()
+
+    def has(self, key: str) -> bool:
+        """Return whether a filter may name the key."""
+        head, _, name = key.partition(".")
+        return key in self.plain or key in self.moments or bool(name and head in self.objects)
+
+    def is_meant(self, filter_: Filter) -> bool:
+        """Return whether a filter counts here: one of the dashboard only if the column means what it means there."""
+        return not filter_.ad_hoc or (self.has(filter_.key) and filter_.key not in self.renamed)
 
 
-def selected_rows(
-    selection: Selection,
-    columns: frozenset[str],
-    objects: frozenset[str],
-    moments: Mapping[str, str] = _NO_MOMENTS,
-    zone: tzinfo = UTC,
-    *,
-    numbers: Collection[str] = (),
-) -> Condition:
+def is_pattern(filter_: Filter) -> bool:
+    """Return whether the filter matches texts with a regular expression."""
+    return filter_.operator in _PATTERNS
+
+
+def selected_rows(selection: Selection, among: Filterable) -> Condition:
     """Return the condition for clusters, projects, resource managers and filters; `Access` handles users.
 
-    ``columns``: the plain columns of the table. ``objects``: its JSON columns; filters may name keys of these.
-    ``moments``: columns of local times, each with the column that has the same moment in milliseconds. ``zone``: that
-    of times without an offset in filters on these. ``numbers``: plain columns whose texts are read as numbers.
+    Patterns are only checked, since they need values: see `ceems_grpc.domain.answers.filtering`.
     """
     parts: list[Condition] = []
     for column, values in (
@@ -42,17 +62,35 @@ def selected_rows(
         if values:
             parts.append(In(column, values))
     for filter_ in selection.filters:
-        if filter_.key in moments:
-            parts.append(_moment_filter(filter_, moments[filter_.key], zone))
-        elif filter_.key in numbers and filter_.operator in _TEXTS:
-            parts.append(_filter(replace(filter_, values=numbers_as_texts(filter_.values)), columns, objects))
+        if is_pattern(filter_):
+            _check_pattern(filter_, among)
+        elif filter_.key in among.moments:
+            parts.append(_moment_filter(filter_, among.moments[filter_.key], among.zone))
+        elif filter_.key in among.numbers and filter_.operator in _TEXTS:
+            parts.append(_filter(replace(filter_, values=numbers_as_texts(filter_.values)), among))
         else:
-            parts.append(_filter(filter_, columns, objects))
+            parts.append(_filter(filter_, among))
     return AllOf(tuple(parts))
 
 
-def _filter(filter_: Filter, columns: frozenset[str], objects: frozenset[str]) -> Condition:
-    operand = _operand(filter_.key, columns, objects)
+def operand_of(key: str, among: Filterable) -> Operand:
+    """Return the column or the key of a column that a filter names. Raises a bad_data error if there is none."""
+    if not among.has(key):
+        raise bad_data(f"filter on '{key}': there is no such column here")
+    if key in among.plain or key in among.moments:
+        return key
+    head, _, name = key.partition(".")
+    return Key(head, name)
+
+
+def _check_pattern(filter_: Filter, among: Filterable) -> None:
+    operand_of(filter_.key, among)
+    if len(filter_.values) != 1:
+        raise bad_data(f"filter on '{filter_.key}': '{filter_.operator}' needs one regular expression")
+
+
+def _filter(filter_: Filter, among: Filterable) -> Condition:
+    operand = operand_of(filter_.key, among)
     operator, values = filter_.operator, filter_.values
     if operator in _NUMBERS:
         try:
@@ -103,13 +141,6 @@ def _milliseconds(value: str, zone: tzinfo) -> int | None:
 
 
 def _unknown_operator(filter_: Filter) -> QuestionError:
-    return bad_data(f"filter on '{filter_.key}': unknown operator '{filter_.operator}'; use = != =| !=| < <= > >=")
-
-
-def _operand(key: str, columns: frozenset[str], objects: frozenset[str]) -> Operand:
-    if key in columns:
-        return key
-    head, _, name = key.partition(".")
-    if name and head in objects:
-        return Key(head, name)
-    raise bad_data(f"filter on '{key}': there is no such column here")
+    return bad_data(
+        f"filter on '{filter_.key}': unknown operator '{filter_.operator}'; use = != =| !=| =~ !~ < <= > >="
+    )

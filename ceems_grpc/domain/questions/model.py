@@ -26,12 +26,15 @@ AsAdmin = bool | Literal["auto"]
 class Filter:
     """A condition on a column or key.
 
-    Operators: ``=`` and ``!=`` with one value, ``=|`` and ``!=|`` with a list, ``<`` ``<=`` ``>`` ``>=`` with a number.
+    Operators: ``=`` and ``!=`` with one value, ``=|`` and ``!=|`` with a list, ``<`` ``<=`` ``>`` ``>=`` with a number,
+    ``=~`` and ``!~`` with a regular expression that matches the whole text. ``ad_hoc``: the filter is of the dashboard;
+    an answer without the column passes it over.
     """
 
     key: str
     operator: str
     values: tuple[str, ...]
+    ad_hoc: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,8 @@ const OPERATORS: Array<{ value: Operator; label: string; description: string }> 
   { value: '!=', label: '!=', description: 'is not' },
   { value: '=|', label: '=|', description: 'is one of (a list, or a variable with several values)' },
   { value: '!=|', label: '!=|', description: 'is none of' },
+  { value: '=~', label: '=~', description: 'matches a regular expression, as a whole' },
+  { value: '!~', label: '!~', description: 'does not match a regular expression' },
   { value: '<', label: '<', description: 'is less than' },
   { value: '<=', label: '<=', description: 'is at most' },
   { value: '>', label: '>', description: 'is more than' },

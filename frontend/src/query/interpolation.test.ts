@@ -159,6 +159,8 @@ describe('conditions', () => {
       '$users',
       [{ key: 'state', operator: '<', value: 'alice,bob' }],
     ],
+    ['a regular expression', '=~', 'a.*', [{ key: 'state', operator: '=~', value: 'a.*' }]],
+    ['several values are alternatives', '!~', '$users', [{ key: 'state', operator: '!~', value: 'alice|bob' }]],
     ['All is no condition', '=', '$star', undefined],
     ['All in a list neither', '!=|', ['$all'], undefined],
     ['an empty variable neither', '=', '$empty', undefined],
@@ -184,21 +186,17 @@ describe('conditions', () => {
     const query = texts.query({ refId: 'A', filters: [{ key: 'elapsed', operator: '=', value: '1' }] }, adHoc);
     expect(query.filters).toEqual([
       { key: 'elapsed', operator: '=', value: '1' },
-      { key: 'project', operator: '=', value: 'p1' },
-      { key: 'username', operator: '=|', value: ['a', 'b'] },
-      { key: 'state', operator: '=~', value: 'C.*' },
+      { key: 'project', operator: '=', value: 'p1', adHoc: true },
+      { key: 'username', operator: '=|', value: ['a', 'b'], adHoc: true },
+      { key: 'state', operator: '=~', value: 'C.*', adHoc: true },
     ]);
   });
 
-  it('adds to a query only those ad hoc filters that its columns know', () => {
+  it('leaves it to the backend which ad hoc filters a query type can answer', () => {
     const adHoc = [
       { key: 'username', operator: '=', value: 'a' },
       { key: 'cluster_id', operator: '=', value: 'c' },
     ];
-    expect(texts.query({ refId: 'A', queryType: 'stats' }, adHoc).filters).toEqual([
-      { key: 'cluster_id', operator: '=', value: 'c' },
-    ]);
-    expect(texts.query({ refId: 'A', queryType: 'clusters' }, adHoc).filters).toBeUndefined();
-    expect(texts.query({ refId: 'A', queryType: '$type' }, adHoc).filters).toHaveLength(2);
+    expect(texts.query({ refId: 'A', queryType: 'clusters' }, adHoc).filters).toHaveLength(2);
   });
 });

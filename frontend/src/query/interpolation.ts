@@ -1,12 +1,14 @@
 import { AdHocVariableFilter, ScopedVars } from '@grafana/data';
 import { TemplateSrv } from '@grafana/runtime';
-import { queryTypeInfo } from './queryTypes';
+import { matchingRegex } from '../links/regexes';
 import { ianaZone } from './timezone';
 import { CeemsQuery, Condition, ListFilter } from '../types';
 
 /** The value of a variable that is set to All, which means no condition. */
 const EVERYTHING = new Set(['$__all', '*', '.*', '.+']);
 const LISTS: ListFilter[] = ['clusters', 'resourceManagers', 'projects', 'users', 'uuids', 'states'];
+/** Operators of regular expressions: several values of a variable are alternatives. */
+const PATTERNS = new Set(['=~', '!~']);
 const LIST_OPERATORS: Record<string, string> = { '=': '=|', '!=': '!=|', '=|': '=|', '!=|': '!=|' };
 
 /** Replaces template variables in the parts of a query. */
@@ -35,8 +37,7 @@ export class Interpolation {
     setOrDrop(next, 'exactGroupBy', flag(query.exactGroupBy, this));
     setOrDrop(next, 'live', flag(query.live, this));
     setOrDrop(next, 'limit', this.limit(query.limit));
-    const adHoc = adHocFilters.filter((filter) => isAbout(next.queryType, filter.key)).map(fromAdHoc);
-    setOrDrop(next, 'filters', this.conditions([...(query.filters ?? []), ...adHoc]));
+    setOrDrop(next, 'filters', this.conditions([...(query.filters ?? []), ...adHocFilters.map(fromAdHoc)]));
     return next;
   }
 
@@ -98,14 +99,18 @@ export class Interpolation {
         return [];
       }
       const operator = this.word(condition.operator) ?? '=';
+      const next = { ...condition, key, operator };
       const listOperator = LIST_OPERATORS[operator];
       if (listOperator === operator) {
-        return [{ key, operator, value: Array.isArray(value) ? value : [String(value)] }];
+        return [{ ...next, value: Array.isArray(value) ? value : [String(value)] }];
       }
       if (!Array.isArray(value)) {
-        return [{ key, operator, value }];
+        return [{ ...next, value }];
       }
-      return [listOperator ? { key, operator: listOperator, value } : { key, operator, value: value.join(',') }];
+      if (PATTERNS.has(operator)) {
+        return [{ ...next, value: value.map(matchingRegex).join('|') }];
+      }
+      return [listOperator ? { ...next, operator: listOperator, value } : { ...next, value: value.join(',') }];
     });
   }
 
@@ -145,12 +150,8 @@ export function fromAdHoc(filter: AdHocVariableFilter): Condition {
     key: filter.key,
     operator: filter.operator,
     value: isList ? (filter.values ?? [filter.value]) : filter.value,
+    adHoc: true,
   };
-}
-
-function isAbout(queryType: string | undefined, key: string): boolean {
-  const columns = queryTypeInfo(queryType).adHocColumns;
-  return columns === 'any' || columns.includes(key);
 }
 
 function flag<T extends boolean | string>(value: T | undefined, texts: Interpolation): boolean | string | undefined {

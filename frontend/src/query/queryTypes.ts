@@ -30,8 +30,6 @@ export interface QueryTypeInfo {
   parts: Array<(typeof PARTS)[number]>;
   /** Formats of the answer; the first is the default of the backend. */
   formats: Format[];
-  /** Columns that a dashboard's ad hoc filters can use; 'any' lets the backend decide. */
-  adHocColumns: 'any' | string[];
 }
 
 export const QUERY_TYPES: Record<QueryType, QueryTypeInfo> = {
@@ -43,7 +41,6 @@ export const QUERY_TYPES: Record<QueryType, QueryTypeInfo> = {
     lists: ['clusters', 'resourceManagers', 'projects', 'users', 'uuids', 'states'],
     parts: ['running', 'live', 'filters', 'orderBy', 'limit'],
     formats: ['table'],
-    adHocColumns: 'any',
   },
   usage: {
     label: 'Usage',
@@ -63,7 +60,6 @@ export const QUERY_TYPES: Record<QueryType, QueryTypeInfo> = {
       'limit',
     ],
     formats: ['table', 'numeric'],
-    adHocColumns: 'any',
   },
   'usage-over-time': {
     label: 'Usage over time',
@@ -71,7 +67,6 @@ export const QUERY_TYPES: Record<QueryType, QueryTypeInfo> = {
     lists: ['clusters', 'resourceManagers', 'projects', 'users'],
     parts: ['step', 'source', 'timezone', 'compare', 'filters', 'groupBy', 'classes'],
     formats: ['wide', 'multi'],
-    adHocColumns: 'any',
   },
   stats: {
     label: 'Statistics',
@@ -81,7 +76,6 @@ export const QUERY_TYPES: Record<QueryType, QueryTypeInfo> = {
     lists: ['clusters', 'resourceManagers'],
     parts: ['mode', 'live', 'timezone', 'compare', 'filters', 'orderBy', 'limit'],
     formats: ['table', 'numeric'],
-    adHocColumns: ['cluster_id', 'resource_manager'],
   },
   users: {
     label: 'Users',
@@ -89,7 +83,6 @@ export const QUERY_TYPES: Record<QueryType, QueryTypeInfo> = {
     lists: ['clusters', 'resourceManagers', 'projects', 'users'],
     parts: ['filters', 'orderBy', 'limit'],
     formats: ['table'],
-    adHocColumns: ['cluster_id', 'resource_manager'],
   },
   projects: {
     label: 'Projects',
@@ -97,7 +90,6 @@ export const QUERY_TYPES: Record<QueryType, QueryTypeInfo> = {
     lists: ['clusters', 'resourceManagers', 'projects', 'users'],
     parts: ['filters', 'orderBy', 'limit'],
     formats: ['table'],
-    adHocColumns: ['cluster_id', 'resource_manager'],
   },
   clusters: {
     label: 'Clusters',
@@ -105,7 +97,6 @@ export const QUERY_TYPES: Record<QueryType, QueryTypeInfo> = {
     lists: ['clusters', 'resourceManagers'],
     parts: ['orderBy', 'limit'],
     formats: ['table'],
-    adHocColumns: [],
   },
 };
 
