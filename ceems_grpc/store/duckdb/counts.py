@@ -1,8 +1,8 @@
-"""Units counted in memory: of which groups those are that ended in a window or run, without a statement.
+"""Counts units in memory: by group, those that ended in a window or are running, without a statement.
 
-Stats ask just that, again and again. Counting a month of a million units takes less than a millisecond here; the engine
-takes several times as long to plan a statement. The rows of the few units that a user had in a window are found in the
-same way, for the file to read them by their numbers.
+Stats ask for exactly this, again and again. Counting a month of a million units takes less than a millisecond here. The
+engine takes several times as long just to plan a statement. The few units that a user had in a window are found in the
+same way, and the file reads their rows by id.
 """
 
 import time
@@ -36,11 +36,11 @@ from ceems_grpc.store.plan import (
 from ceems_grpc.store.runtime.query_trace import record
 
 MOST_UNITS = 4_000_000
-"""Of more, the engine counts: each takes 12 bytes for as long as the mirror is open."""
+"""With more units, the engine counts: each unit takes 12 bytes as long as the mirror is open."""
 
 MOST_ROWS = 200
-"""Rows that the file reads by their numbers sooner than the engine finds them."""
-_MOST_LOOKED_AT = 200_000  # units of a window; a longer one is no small question
+"""Number of rows up to which reading them from the file by id is faster than the engine."""
+_MOST_LOOKED_AT = 200_000  # units of a window; a question about more of them is not small
 
 _ENDED = "ended_at_ts"
 _Kind = Literal["all", "ended", "running"]
@@ -48,7 +48,7 @@ _Kind = Literal["all", "ended", "running"]
 
 @dataclass(frozen=True, slots=True)
 class Counting:
-    """What to count: units that ended in the window or run, and fulfil the others; which of them by measure."""
+    """What to count: units that ended in the window or run, and meet ``others``; for each measure, which of the two."""
 
     window: Within
     others: tuple[Condition, ...]
@@ -56,7 +56,7 @@ class Counting:
 
 
 def counting_of(plan: Aggregate) -> Counting | None:
-    """Return what a plan about units counts; None if it asks for something else."""
+    """Return what a plan about units counts; None if it asks for anything else."""
     split = ended_or_running(plan.where)
     kinds = {measure.name: kind for measure in plan.measures if (kind := _kind(measure)) is not None}
     if split is None or plan.order or plan.prorated or len(kinds) < len(plan.measures):
@@ -65,13 +65,13 @@ def counting_of(plan: Aggregate) -> Counting | None:
 
 
 class UnitCounts:
-    """When the units of one moment of a mirror ended, and of which group each is.
+    """The ends and the groups of all units at one moment of a mirror.
 
     ``highest``: the highest number of a group, or -1.
     """
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Read them, which takes some 30 ms for a million. Raises duckdb.Error."""
+        """Read the units, which takes about 30 ms for a million. Raises duckdb.Error."""
         ended, group, units = quote(_ENDED), quote(GROUP), quote(Table.UNITS)
         found = connection.sql(
             f"SELECT CAST({ended} // 1000 AS UINTEGER) AS ended, {group}, TRY_CAST(id AS UINTEGER) AS id FROM {units}"  # noqa: S608 - quoted names
@@ -89,9 +89,9 @@ class UnitCounts:
         self.highest: int = -1 if highest is None else highest
 
     def by_group(self, counting: Counting, groups: pa.Table) -> pa.Table | None:
-        """Return the counts by the groups' numbers, of which each may have several rows, as `DuckSql.by_group` does.
+        """Return the counts by group number, like `DuckSql.by_group`. A group may have several rows.
 
-        ``groups``: the texts of all groups. None if they do not tell which units fulfil a condition.
+        ``groups``: the texts of all groups. The result is None if the groups do not show which units meet a condition.
         """
         began, window = time.perf_counter(), counting.window
         chosen = _chosen(AllOf(counting.others), groups)
@@ -108,7 +108,7 @@ class UnitCounts:
         return found
 
     def few_rows(self, where: Condition, groups: pa.Table) -> list[int] | None:
-        """Return the numbers of few rows among which all are that fulfil a condition; None if they are many.
+        """Return the ids of a few rows that include all rows that meet a condition; None if there are many.
 
         ``groups``: the texts of all groups. Only units that ended in a window are found.
         """
@@ -126,7 +126,7 @@ class UnitCounts:
 
 
 def read_counts(connection: duckdb.DuckDBPyConnection, layout: Layout) -> UnitCounts | None:
-    """Return the counts of the moment that the connection sees; None if they cannot be kept. Raises duckdb.Error."""
+    """Return the counts of the moment that the connection sees; None if they cannot be stored. Raises duckdb.Error."""
     units = layout.tables.get(Table.UNITS)
     if units is None or not {_ENDED, "id"} <= set(units.columns):
         return None
@@ -151,14 +151,14 @@ def _kind(measure: Measure) -> _Kind | None:
 
 
 def _counted(counts: pa.StructArray, state: _Kind, kinds: Mapping[str, _Kind]) -> pa.Table:
-    """Return the measures of groups whose units are all in one state."""
+    """Return the measures of groups, counting only units in one state."""
     numbers, rows = counts.flatten()
     none = pa.repeat(pa.scalar(0, pa.int64()), len(counts))
     return pa.table({GROUP: numbers} | {name: rows if kind in {"all", state} else none for name, kind in kinds.items()})
 
 
 def _chosen(condition: Condition, groups: pa.Table) -> pa.BooleanArray | None:
-    """Tell for each group whether its units fulfil a condition; None if the group's texts do not tell."""
+    """Return for each group whether its units meet a condition; None if the texts of the group do not show it."""
     match condition:
         case AllOf(parts) | AnyOf(parts):
             together, chosen = (pc.and_, True) if isinstance(condition, AllOf) else (pc.or_, False)
@@ -176,7 +176,7 @@ def _chosen(condition: Condition, groups: pa.Table) -> pa.BooleanArray | None:
 
 
 def _may_fulfil(condition: Condition, groups: pa.Table) -> pa.BooleanArray:
-    """Tell for each group whether any of its units may fulfil a condition."""
+    """Return for each group whether any of its units may meet a condition."""
     match condition:
         case AllOf(parts) | AnyOf(parts):
             together, start = (pc.and_, True) if isinstance(condition, AllOf) else (pc.or_, False)

@@ -1,6 +1,6 @@
 """Plans as SQL for the tables of the mirror.
 
-What the columns cannot tell exactly raises `NotInMirror`.
+A plan that the columns cannot answer exactly raises `NotInMirror`.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -34,11 +34,11 @@ from ceems_grpc.store.sql.measures import LAST
 from ceems_grpc.store.sql.values import numbers_of
 
 _MOST_CONSTANTS = 8
-_LEAST_INEXACT = 2**53  # integers from here on share floats
+_LEAST_INEXACT = 2**53  # from here on, several integers have the same float
 
 
 class NotInMirror(Exception):  # noqa: N818 - no failure: the database file answers
-    """The mirror cannot tell the exact answer of a plan; the database file can."""
+    """The mirror cannot answer a plan exactly; the database file can."""
 
 
 class DuckSql(ColumnCompiler):
@@ -58,11 +58,11 @@ class DuckSql(ColumnCompiler):
         return name
 
     def unsupported(self, what: str) -> NotInMirror:
-        """Return what says that the database file must answer."""
+        """Return the error that makes the database file answer."""
         return NotInMirror(what)
 
     def require_exact(self, name: str) -> None:
-        """Raise `NotInMirror` where some row holds a text that the mirror does not keep exactly."""
+        """Raise `NotInMirror` if any row holds a text that the mirror does not keep exactly."""
         if name in self.layout.inexact:
             raise NotInMirror(f"column {name} is not exact")
 
@@ -76,13 +76,13 @@ class DuckSql(ColumnCompiler):
         return super().scanned(plan)
 
     def undecoded(self, place: str) -> str:
-        """Raise `NotInMirror`: the texts that codes stand for are not kept."""
+        """Raise `NotInMirror`, because the mirror does not keep the texts behind the codes."""
         raise NotInMirror(f"{place} holds codes")
 
     def unsorted(self, plan: Scan) -> tuple[str, list[tuple[str, str]]]:
-        """Return the statement of a scan whose rows come in any order, up to its limit, and how to sort them.
+        """Return a statement for the rows of a scan in any order, up to its limit, and how to sort them.
 
-        The order is given as Arrow's ``sort_indices`` takes it. Columns that are only sorted by come last.
+        The order has the form of Arrow's ``sort_indices``. Columns that serve only to sort come last.
         """
         columns = [column for _, column in self.scanned(plan)]
         keys: list[tuple[str, str]] = []
@@ -95,21 +95,21 @@ class DuckSql(ColumnCompiler):
     # Aggregations
 
     def takes_two_steps(self, plan: Aggregate) -> bool:
-        """Return whether an inner aggregation pays.
+        """Return whether an inner aggregation makes the statement faster.
 
-        Looking for the first among the groups' values is several times cheaper than among all rows. Without that, an
-        inner aggregation only costs: planning takes longer than some of these statements.
+        Finding the first value among the groups is several times cheaper than among all rows. Without such a measure,
+        an inner aggregation only adds planning time, which exceeds the run time of some of these statements.
         """
         return any(isinstance(measure, FirstBy) for measure in plan.measures)
 
     def by_group(self, plan: Aggregate) -> str:
-        """Return the statement of the sums of an aggregation by the numbers of groups; see `duckdb.groups`."""
+        """Return the statement that computes the sums of an aggregation by group number; see `duckdb.groups`."""
         self.multiply_by_share(plan)
-        list(self.answer_sort_keys(plan))  # what the groups cannot be sorted by is not in the mirror
+        list(self.answer_sort_keys(plan))  # raises `NotInMirror` for an order that groups do not have
         split = ended_or_running(plan.where)
         if split is None:
             return self._by_group(plan, lambda: self.shared_rows(plan))
-        # The engine skips parts of the table where it looks for one range, but not where it looks for one of two.
+        # The engine skips parts of the table for a condition on one range, but not for an OR of two ranges.
         window, others = split
         kinds = [replace(plan, where=AllOf((*others, kind))) for kind in (window, Running())]
         return " UNION ALL ".join(self._by_group(kind, partial(self.shared_rows, kind)) for kind in kinds)
@@ -120,15 +120,15 @@ class DuckSql(ColumnCompiler):
         return f"SELECT {', '.join(shown)} FROM {rows()} GROUP BY {quote(GROUP)}"  # noqa: S608 - quoted names
 
     def shared_rows(self, plan: Aggregate) -> str:
-        """Write the rows of an aggregation; where it is prorated, with a column for the share of each."""
+        """Write the rows of an aggregation; if it is prorated, with a column for the share of each row."""
         parts = plan.where.parts if isinstance(plan.where, AllOf) else (plan.where,)
         ran = next((part for part in parts if isinstance(part, RanWithin)), None)
         if plan.prorated is None or ran is None or ran.start > ran.end:
             return super().shared_rows(plan)
-        # One range for each kind, as in `by_group`. The many sums are planned once, over all kinds.
+        # One range for each kind, as in `by_group`. The many sums are planned once, for all kinds together.
         others = AllOf(tuple(part for part in parts if part is not ran))
-        self.inner_groups(plan)  # which writes their columns; those of the measures are written already
-        columns = ", ".join([*self._used, ""])  # all would take the engine longer to plan than to sum
+        self.inner_groups(plan)  # this records their columns; those of the measures are recorded already
+        columns = ", ".join([*self._used, ""])  # with all columns, planning would take longer than summing
         kinds = []
         for kind in self.run_kinds:
             share = self.share_of_run(plan.prorated, kind.start, kind.end)
@@ -139,7 +139,7 @@ class DuckSql(ColumnCompiler):
     # Spreads
 
     def parts(self, plan: Spread) -> str:
-        """Write the units of a spread, a row for each step that they ran in."""
+        """Write the units of a spread, with a row for each step in which they ran."""
         starts = self.values(plan.starts, self.integer_type)
         ends = self.values([*plan.starts[1:], plan.end], self.integer_type)
         return (
@@ -154,9 +154,9 @@ class DuckSql(ColumnCompiler):
     # Keys and rows
 
     def keys(self, plan: KeyScan) -> tuple[str, list[tuple[str, str | None]]]:
-        """Return a statement that answers one row, and the column and key that each of its values is about.
+        """Return a statement that returns one row, and the column and key to which each of its values refers.
 
-        A value tells whether the key is there. Where there is no key, it is the lists of keys that the texts hold.
+        A value says whether the key exists. If the key is None, the value is the lists of keys that the texts hold.
         """
         found: list[tuple[str, str | None]] = []
         shown: list[str] = []
@@ -167,7 +167,7 @@ class DuckSql(ColumnCompiler):
                 shown.append(lists_of_keys(column))
                 continue
             if not is_metric(column):
-                raise NotInMirror(f"{column} is no JSON object")
+                raise NotInMirror(f"{column} is not a JSON object")
             for key, place in self.keys_of(column):
                 found.append((column, key))
                 shown.append(f"count({self.named(place)}) > 0")
@@ -175,7 +175,7 @@ class DuckSql(ColumnCompiler):
         return f"SELECT {', '.join(shown) or 'count(*)'} FROM {rows}", found  # noqa: S608 - quoted names
 
     def recent_rows(self, count: int) -> str:
-        """Write the rows that were added last; only ids are sorted."""
+        """Write the most recently added rows. Only ids are sorted."""
         newest = f"SELECT id FROM {self.place} ORDER BY id DESC LIMIT {self.value(max(count, 0))}"  # noqa: S608 - a quoted name
         return f"(SELECT * FROM {self.place} WHERE id >= (SELECT min(id) FROM ({newest})))"  # noqa: S608 - a quoted name
 
@@ -184,7 +184,7 @@ class DuckSql(ColumnCompiler):
     def is_in(self, operand: Operand, values: tuple[str, ...]) -> str:
         """Write the condition that an operand is one of the values."""
         if isinstance(operand, Key) and any(abs(number) >= _LEAST_INEXACT for number in numbers_of(values)):
-            raise NotInMirror("integers share floats")
+            raise NotInMirror("several integers have the same float")
         return super().is_in(operand, values)
 
     def is_listed(self, column: str, values: Sequence[str | float], kind: str) -> str:
@@ -198,7 +198,7 @@ class DuckSql(ColumnCompiler):
     def number_is_in(self, place: str, numbers: list[float]) -> str:
         """Write the condition that a metric's value is one of the numbers.
 
-        SQLite also compares texts, of 15 digits: what differs only in later digits is not known here.
+        SQLite also compares texts, which have 15 digits. The mirror does not know whether only later digits differ.
         """
         number = self.named(place)
         exact = f"list_contains({self.values(numbers, self.float_type)}, {number})"
@@ -238,4 +238,4 @@ class DuckSql(ColumnCompiler):
     def _require_object(self, key: Key, values: tuple[str, ...] = ()) -> None:
         self.require(key.column)
         if key.column not in OBJECTS or len(paths_of(key.name)) > 1 or not can_tell(key.name, values):
-            raise NotInMirror(f"{key} cannot be told from its text")
+            raise NotInMirror(f"{key} cannot be read exactly from its text")

@@ -41,7 +41,7 @@ class Snapshot:
         self.found = mirror.found_at(meta.id)
 
     def groups(self, numbers: pa.ChunkedArray) -> pa.Table:
-        """Return the texts of the groups of units up to the highest of these numbers; see `duckdb.groups`."""
+        """Return the texts of the groups of units up to the highest of these group numbers; see `duckdb.groups`."""
         highest = pc.max(numbers).as_py()
         return self._groups(-1 if highest is None else highest)
 
@@ -51,7 +51,7 @@ class Snapshot:
         return self.mirror.groups
 
     def counted(self, plan: Aggregate) -> pa.Table | None:
-        """Return what an aggregation of units sums by group, where that is counted in memory; see `mirror_counts`."""
+        """Return the sums of an aggregation of units by group, if they can be counted in memory; see `counts`."""
         moment, counts = self._counts
         counting = counting_of(plan)
         if counting is None or counts is None or moment != self.meta.id:
@@ -74,7 +74,7 @@ class Mirror:
         self._users = 1
         self._delete = False
         self.changing = threading.Lock()
-        """Held while another moment begins: the meta, and what new snapshots see, change together."""
+        """Held while the moment changes, so that the meta and the view of new snapshots change together."""
         self.duck = open_duck(path, memory_limit, threads)
         try:
             self.meta = read_meta(self.duck)
@@ -82,10 +82,10 @@ class Mirror:
             self.duck.close()
             raise
         self.zone = zone_of_text(self.meta.layout.zone)
-        self.groups = read_groups(self.duck)  # as far as they were needed; none ever changes
-        self.counts: tuple[str, UnitCounts | None] = ("", None)  # of which moment; None: not of this one
+        self.groups = read_groups(self.duck)  # those that were needed so far; a group never changes
+        self.counts: tuple[str, UnitCounts | None] = ("", None)  # the moment of the counts; None: not the current one
         self._found: tuple[str, dict[str, Any]] = ("", {})
-        self.rewritten = 0  # rows that catching up has replaced, each of which leaves a hole
+        self.rewritten = 0  # rows that updates have replaced; each leaves a hole
         ((rows,),) = self.duck.execute("SELECT count(*) FROM units").fetchall()
         self.most_rewritten = 200_000 + int(rows)
 
@@ -110,16 +110,16 @@ class Mirror:
             raise
 
     def found_at(self, moment: str) -> dict[str, Any]:
-        """Return what readers have found at the moment; see `ceems_grpc.store.protocols.SharesMoment`."""
+        """Return what readers of the moment have computed; see `ceems_grpc.store.protocols.SharesMoment`."""
         if self._found[0] != moment:
             self._found = (moment, {})
         return self._found[1]
 
     def count(self) -> None:
-        """Count the units of this moment in memory, unless they are. Raises duckdb.Error, once a moment."""
+        """Load the units of this moment for counting, if not done yet. Raises duckdb.Error at most once per moment."""
         if self.counts[0] == self.meta.id:
             return
-        self.counts = ("", None)  # memory for one of them is enough
+        self.counts = ("", None)  # so that memory is needed for one of them only
         snapshot = self.snapshot()
         if snapshot is None:
             return
@@ -133,9 +133,9 @@ class Mirror:
             snapshot.close()
 
     def few_rows(self, version: Version, where: Condition) -> list[int] | None:
-        """Return the numbers of few rows of units among which all are that fulfil a condition, at a database's version.
+        """Return the ids of a few units that include all that meet a condition, at a version of the database.
 
-        None if they are many, or where the mirror does not tell.
+        None if there are many, or if the mirror cannot find them.
         """
         meta, (moment, counts), groups = self.meta, self.counts, self.groups
         if counts is None or moment != meta.id or meta.version != version or counts.highest >= groups.num_rows:
@@ -148,7 +148,7 @@ class Mirror:
         self.release()
 
     def release(self) -> None:
-        """Count one user less."""
+        """Count one user fewer."""
         with self._lock:
             self._users -= 1
             if self._users:
@@ -172,7 +172,7 @@ def open_duck(path: Path, memory_limit: str, threads: int, *, read_only: bool = 
             "threads": threads,
             "temp_directory": os.fspath(path.with_name(path.name + ".tmp")),
             "max_temp_directory_size": "2GB",
-            # What an answer has used goes back to the system; DuckDB's allocator would keep it for the next.
+            # Returns the memory of an answer to the system. DuckDB's allocator would keep it for the next answer.
             "allocator_background_threads": True,
             "allocator_flush_threshold": "16MB",
             "autoinstall_known_extensions": False,
@@ -188,7 +188,7 @@ def open_duck(path: Path, memory_limit: str, threads: int, *, read_only: bool = 
         },
     )
     for file in (path, path.with_name(path.name + ".wal")):
-        with suppress(OSError):  # there need be none
+        with suppress(OSError):  # there may be none
             file.chmod(0o600)
     return duck
 
@@ -253,9 +253,9 @@ class Place:
 
 
 def _make_private(folder: Path) -> None:
-    """Make a folder for this user only, also one that is there, unless it holds other things than mirrors.
+    """Create a folder for this user only, or make an existing one private unless it holds anything but mirrors.
 
-    Raises OSError with what to do for a folder of another user.
+    Raises OSError that says what to do about a folder of another user.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     status = folder.stat()
@@ -287,7 +287,7 @@ def cache_folders() -> tuple[Path, ...]:
     if Path(cache).is_absolute():
         folders.append(Path(cache))
     else:
-        with contextlib.suppress(RuntimeError):  # users without a home
+        with contextlib.suppress(RuntimeError):  # users without a home folder
             folders.append(Path.home() / ".cache")
     folders.append(Path(tempfile.gettempdir()))
     name = f"ceems-grpc-{os.geteuid()}"

@@ -1,6 +1,6 @@
-"""Makes a new mirror: reads the whole database in one read transaction and writes a DuckDB file.
+"""Builds a new mirror: reads the whole database in one read transaction and writes a DuckDB file.
 
-A large database is read by ADBC, in a process of its own, which keeps memory and work apart from answering.
+A large database is read through ADBC in a separate process, so that this work and its memory do not affect answers.
 ``python -m ceems_grpc.store.duckdb.fill`` is that process.
 """
 
@@ -33,14 +33,14 @@ class FillJob(msgspec.Struct, frozen=True):
 
 
 def fill(job: FillJob, *, adbc: bool = False) -> Meta:
-    """Write the mirror to ``job.target``, which must not exist, and return what it says of itself.
+    """Write the mirror to ``job.target``, which must not exist, and return the mirror's state.
 
-    Raises `CannotMirrorError` where the database cannot be mirrored, and sqlite3.Error, OSError or duckdb.Error where
-    a file cannot be read or written. A target that was not finished has no table state.
+    Raises `CannotMirrorError` if the database cannot be mirrored, and sqlite3.Error, OSError or duckdb.Error if a file
+    cannot be read or written. An unfinished target has no table ``state``.
     """
     source = Path(job.source)
     rows: Rows = AdbcRows(source) if adbc else PythonRows(source)
-    # One thread writes whole row groups; several write parts, which are then put together: twice the work.
+    # One thread writes whole row groups. Several threads would write parts and then join them: twice the work.
     with closing(rows), closing(open_duck(Path(job.target), job.memory_limit, 1)) as duck:
         return fill_target(NewMirror(duck), rows, source, job.zone, threads=adbc, duck=duck)
 
@@ -51,12 +51,12 @@ def _leave_with_parent() -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Fill a mirror as the one argument, a `FillJob` as JSON, says. Lives no longer than its standard input is open."""
+    """Fill a mirror as the argument, a `FillJob` as JSON, describes. Ends when standard input is closed."""
     (text,) = sys.argv[1:] if arguments is None else arguments
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     keep_new_files_private()
     with contextlib.suppress(OSError):
-        os.nice(5)  # who waits for an answer goes first
+        os.nice(5)  # answers have priority
     try:
         fill(msgspec.json.decode(text, type=FillJob), adbc=True)
     except (CannotMirrorError, sqlite3.Error, OSError, duckdb.Error) as error:
@@ -68,4 +68,4 @@ def main(arguments: list[str] | None = None) -> int:
 if __name__ == "__main__":
     status = main()
     sys.stderr.flush()
-    os._exit(status)  # the thread that waits for the parent must not keep the process
+    os._exit(status)  # the thread that waits for the parent must not keep the process alive

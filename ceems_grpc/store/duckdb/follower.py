@@ -1,4 +1,4 @@
-"""Keeps a mirror of a live database: makes it, brings it up to date, and makes it anew when in doubt."""
+"""Maintains a mirror of a live database: builds it, updates it, and rebuilds it in case of doubt."""
 
 import asyncio
 import logging
@@ -58,33 +58,33 @@ class Follower:
 
     @property
     def mirror(self) -> Mirror | None:
-        """The mirror, if there is one; it may be behind the database."""
+        """The mirror, if there is one. It may be behind the database."""
         return self._mirror
 
     @property
     def problem(self) -> str:
-        """Why the newest try to make the mirror, or to bring it up to date, failed; empty if it did not."""
+        """Why the last attempt to build or update the mirror failed; empty if it succeeded."""
         return self._problem
 
     def start(self) -> None:
-        """Begin to follow; called with each question."""
+        """Start following the database. Called with each question."""
         self._used = time.monotonic()
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run())
             self._wake.set()
 
     def wake(self) -> None:
-        """Look at the database now."""
+        """Check the database now."""
         self._wake.set()
 
     def discard(self, mirror: Mirror) -> None:
-        """Give up a mirror that cannot be read."""
+        """Discard a mirror that cannot be read."""
         if self._mirror is mirror:
             self._mirror = None
             mirror.retire(delete=True)
 
     async def caught_up(self, seconds: float) -> None:
-        """Wait until the present or next look at the database has ended, for so long; not while a mirror is made."""
+        """Wait for the end of the current or next check of the database, for a limited time; not while filling."""
         if self._mirror is None or self._refilling:
             return
         wanted = self._steps + 1
@@ -94,9 +94,9 @@ class Follower:
                 await self._stepped.wait_for(lambda: self._steps >= wanted)
 
     async def settled(self) -> bool:
-        """Wait for a look at the database that begins after this call; tell whether the mirror is up to date then."""
+        """Wait for a check of the database that begins after this call. Return whether the mirror is then current."""
         self.start()
-        wanted = self._steps + 2  # the look that is under way may have begun before
+        wanted = self._steps + 2  # the check in progress may have begun before
         async with self._stepped:
             while self._steps < wanted:
                 self._wake.set()
@@ -107,7 +107,7 @@ class Follower:
         return self._mirror is not None and self._mirror.meta.version == version
 
     async def close(self) -> None:
-        """Stop; the mirror's file stays for the next time."""
+        """Stop following. The mirror's file stays for the next start."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -164,7 +164,7 @@ class Follower:
         version = await asyncio.to_thread(read_version, self._live.path)
         if version == self._refused or (self._mirror is not None and self._mirror.meta.version == version):
             return
-        async with self._live.read() as reader:  # also tells whether there is a database at all
+        async with self._live.read() as reader:  # also fails if there is no database
             zone = reader.zone
         if self._place is None:
             await self._finish(self._open_place)
@@ -223,7 +223,7 @@ class Follower:
         process = await asyncio.create_subprocess_exec(
             *self._settings.helper,
             msgspec.json.encode(job).decode(),
-            stdin=asyncio.subprocess.PIPE,  # the helper ends when this is closed
+            stdin=asyncio.subprocess.PIPE,  # the process ends when this is closed
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
         )
@@ -243,7 +243,7 @@ class Follower:
             raise OSError(f"the process that fills the mirror ended with {status}: {said}")
 
     async def _finish(self, work: Callable[[], _Result]) -> _Result:
-        """Run blocking work; wait for its end also when cancelled, since it uses what closing closes."""
+        """Run blocking work and wait for its end even if cancelled, because it uses objects that `close` closes."""
         return await run_cancellable(work, self._source.interrupt)
 
     # In threads

@@ -1,7 +1,7 @@
-"""Numbers for the groups of units: each combination of cluster, project, user and so on that units have.
+"""Numbers for the groups of units. A group is a combination of cluster, project, user and so on.
 
-A mirror's units carry the number of theirs, and a table of the mirror says what the numbers stand for. The engine sums
-by such a number several times faster than by texts; what it has summed is then put together by the texts.
+Each unit of a mirror holds the number of its group, and a table of the mirror maps numbers to texts. The engine sums by
+number several times faster than by texts. The sums are then merged by the texts.
 """
 
 from typing import Any
@@ -20,19 +20,19 @@ _Texts = tuple[str | None, ...]
 
 
 def grouped_columns(layout: TableLayout) -> tuple[str, ...]:
-    """Return the columns by which the table's rows are grouped: those that it has of the usual ones."""
+    """Return the columns that define the groups: those of `GROUPS` that the table has."""
     return tuple(name for name in GROUPS if name in layout.columns)
 
 
 def can_group(layout: TableLayout, plan: Aggregate) -> bool:
-    """Return whether all that the plan groups by, and looks for, is told by the groups' numbers."""
+    """Return whether the group numbers determine all columns by which the plan groups or finds first values."""
     looked_for = [measure for measure in plan.measures if isinstance(measure, FirstBy)]
     needed = {*plan.by, *(name for measure in looked_for for name in (measure.column, measure.by))}
     return bool(plan.by) and not plan.day and needed <= set(grouped_columns(layout))
 
 
 def create_groups(duck: duckdb.DuckDBPyConnection, layout: TableLayout) -> None:
-    """Make the table of groups."""
+    """Create the table of groups."""
     texts = ", ".join(f"{quote(name)} VARCHAR" for name in grouped_columns(layout))
     duck.execute(f"CREATE TABLE {_TABLE} ({quote(GROUP)} INTEGER, {texts})")
 
@@ -40,7 +40,7 @@ def create_groups(duck: duckdb.DuckDBPyConnection, layout: TableLayout) -> None:
 def number_groups(duck: duckdb.DuckDBPyConnection, layout: TableLayout, rows: pa.Table) -> pa.Table:
     """Return the rows with the numbers of their groups. New groups are recorded.
 
-    Numbers count from 0, and keep their meaning for as long as the mirror is.
+    Numbers start at 0 and keep their meaning as long as the mirror exists.
     """
     names = grouped_columns(layout)
     groups, places = _different(rows.select(list(names)))
@@ -63,13 +63,13 @@ def number_groups(duck: duckdb.DuckDBPyConnection, layout: TableLayout, rows: pa
 
 
 def read_groups(connection: duckdb.DuckDBPyConnection) -> pa.Table:
-    """Return the texts of all groups; the row is the number."""
+    """Return the texts of all groups. The row index is the group's number."""
     rows: pa.Table = connection.sql(f"SELECT * FROM {_TABLE} ORDER BY {quote(GROUP)}").to_arrow_table()  # noqa: S608
     return rows
 
 
 def put_together(plan: Aggregate, sums: pa.Table, groups: pa.Table) -> pa.Table:
-    """Return the answer of an aggregation from sums by number, of which a group may have several rows."""
+    """Return the answer of an aggregation from sums by group number. A group may have several rows."""
     numbers = sums.column(GROUP)
     columns = {name: groups.column(name).take(numbers) for name in plan.by}
     for measure in part_measures(plan.measures, _has):
@@ -80,7 +80,7 @@ def put_together(plan: Aggregate, sums: pa.Table, groups: pa.Table) -> pa.Table:
 
 
 def _has(_column: str) -> bool:
-    return True  # what a column lacks is null in the sums already
+    return True  # a column that the table lacks is already null in the sums
 
 
 def _different(rows: pa.Table) -> tuple[list[_Texts], pa.Int64Array]:
@@ -89,7 +89,7 @@ def _different(rows: pa.Table) -> tuple[list[_Texts], pa.Int64Array]:
     places = pa.repeat(pa.scalar(0, pa.int64()), rows.num_rows)
     for column in rows.columns:
         texts, codes = _coded(column)
-        # Column by column: the numbers stay small.
+        # Column by column, so that the numbers stay small.
         both, places = _coded(pc.add(pc.multiply(places, len(texts)), codes))
         found = [(*found[code // len(texts)], texts[code % len(texts)]) for code in both]
     return found, places

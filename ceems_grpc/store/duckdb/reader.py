@@ -41,7 +41,7 @@ _log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
 _ROWS_A_BATCH = 8_192
 FEW_ROWS = 10_000
-"""A limit up to which the engine finds the first rows without sorting all."""
+"""The largest limit at which the engine finds the first rows without sorting all rows."""
 
 
 class MirrorReader:
@@ -50,7 +50,7 @@ class MirrorReader:
     def __init__(
         self, live: SqliteStore, follower: Follower, snapshot: Snapshot, file: SqliteReader | None = None
     ) -> None:
-        """Read a snapshot. ``file``: a reader of the file at the same moment, if it is open; the caller closes it."""
+        """Read a snapshot. ``file``: a reader of the file at the same moment, if one is open. The caller closes it."""
         self._live_store = live
         self._follower = follower
         self._snapshot = snapshot
@@ -118,7 +118,7 @@ class MirrorReader:
                 began = time.perf_counter()
         except (duckdb.Error, pa.ArrowException, OSError) as error:
             self._failed(error)
-            if empty:  # nothing is given yet: the file can still answer all of it
+            if empty:  # no rows have been returned yet, so the file can still answer all of it
                 async for batch in (await self._ask_live()).batches(scan):
                     yield batch
                 return
@@ -127,7 +127,7 @@ class MirrorReader:
             yield pa.RecordBatch.from_arrays([pa.array([], field.type) for field in schema], schema=schema)
 
     async def json_rows(self, plan: JsonScan) -> AsyncGenerator[JsonText | pa.RecordBatch, None]:
-        """Yield rows as JSON; see `json_rows.WritesJson`. The mirror finds them, the file holds their texts."""
+        """Yield rows as JSON; see `json_rows.WritesJson`. The mirror finds the rows, the file holds their texts."""
 
         def find(sql: DuckSql) -> RowTexts:
             statement, marks = json_rows(sql, plan)
@@ -136,7 +136,7 @@ class MirrorReader:
         try:
             texts = await self._run(lambda: find(DuckSql(plan.scan.table, self._layout)))
             live = await self._ask_live()
-        except (NotInMirror, StoreBusyError, duckdb.Error):  # the mirror can tell more slowly, or says what is wrong
+        except (NotInMirror, StoreBusyError, duckdb.Error):  # the slower way either works or reports the error
             async for batch in self.batches(plan.scan):
                 yield batch
             return
@@ -207,13 +207,13 @@ class MirrorReader:
         )
 
     async def close(self) -> None:
-        """Close what this reader has opened of the live file."""
+        """Close the reader of the live file if this reader has opened it."""
         await self._live.aclose()
 
     # Asking
 
     async def _ask_live(self) -> SqliteReader:
-        """Open the live file, which must still be what the mirror shows: one reader has one moment."""
+        """Open the live file. It must still be in the state that the mirror shows, because a reader has one moment."""
         if self._live_reader is None:
             reader = await self._live.enter_async_context(self._live_store.read())
             if await self._live_store.version() != self._snapshot.meta.version:
@@ -249,16 +249,16 @@ class MirrorReader:
         return rows
 
     def _fetch_few(self, statement: str, sql: DuckSql) -> pa.Table:
-        """Fetch rows of which there are few for the work that finds them: a relation would be planned twice."""
+        """Fetch few rows that take much work to find. A relation would plan the statement twice."""
         recorded, began = record("mirror", "duckdb", statement, sql.parameters), time.perf_counter()
         rows: pa.Table = self._snapshot.connection.execute(statement, sql.parameters).to_arrow_table()
         recorded.ran(began, rows.num_rows)
         return rows
 
     def _fetch_and_sort(self, scan: Scan) -> pa.Table | None:
-        """Fetch rows in any order and sort them: Arrow does it faster than the engine, and outside of its memory limit.
+        """Fetch rows in any order and sort them with Arrow, which is faster and not under the engine's memory limit.
 
-        None if there are more than the scan's limit, so that the engine has to tell which.
+        None if there are more rows than the scan's limit, because then the engine must choose the first ones.
         """
         sql = DuckSql(scan.table, self._layout)
         statement, order = sql.unsorted(scan)

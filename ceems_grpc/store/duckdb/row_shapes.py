@@ -1,4 +1,4 @@
-"""The statement by which the mirror finds rows that the database file then writes as JSON.
+"""The statement with which the mirror finds rows that the database file then writes as JSON.
 
 See `ceems_grpc.store.columnar.json_rows`.
 """
@@ -16,8 +16,8 @@ _EMPTY = ", ".join(map(text, EMPTY_VALUES))
 def json_rows(sql: DuckSql, plan: JsonScan) -> tuple[str, list[str]]:
     """Return the statement that finds the ids and shapes of rows, and the columns that have a bit in a shape.
 
-    A row that cannot be joined from its texts has the shape -1. Texts that differ from row to row are looked at only
-    where some of them is empty, since reading them takes long.
+    A row that cannot be joined from its texts has the shape -1. Columns whose texts differ from row to row are read
+    only if any of their texts is empty, because reading them takes long.
     """
     bits: list[tuple[str, str]] = []
     odd: list[str] = []
@@ -37,7 +37,7 @@ def json_rows(sql: DuckSql, plan: JsonScan) -> tuple[str, list[str]]:
         elif name in sql.layout.gappy:
             bits.append((name, f"coalesce({column} <> '', FALSE)"))
     shape = " + ".join(f"(({filled})::BIGINT << {bit})" for bit, (_, filled) in enumerate(bits)) or "0::BIGINT"
-    if odd:  # what is no JSON could be taken for a part of the row
+    if odd:  # invalid JSON could break the JSON of the row
         shape = f"CASE WHEN {' OR '.join(odd)} THEN -1 ELSE {shape} END"
     scan = plan.scan
     found = Scan(scan.table, (), scan.where, scan.order, scan.limit)

@@ -1,7 +1,7 @@
 """A reader for small questions: the file answers what its indexes find at once, the mirror answers the rest.
 
-A statement of SQLite takes some 0.02 ms to begin, one of the mirror's engine 1 ms or more, whatever it finds. So the
-file is quicker where few rows are read, and the mirror where many are.
+Starting a statement takes SQLite about 0.02 ms and the mirror's engine 1 ms or more, whatever it finds. So the file is
+faster if few rows are read, and the mirror if many are.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -18,11 +18,11 @@ from ceems_grpc.store.plan import Aggregate, AllOf, Condition, Distinct, In, Key
 from ceems_grpc.store.sqlite.reader import SqliteReader
 
 _MOST_UNITS = 64
-"""Units that a question may name for the file to find them one by one."""
+"""The most units that a question may name if the file is to find them one by one."""
 
 
 def is_for_file(plan: Scan | Aggregate | Distinct | KeyScan) -> bool:
-    """Return whether the file answers a plan sooner than the mirror."""
+    """Return whether the file answers a plan faster than the mirror."""
     if plan.table in {Table.USERS, Table.PROJECTS, Table.ADMIN_USERS}:
         return True
     if plan.table is Table.USAGE:
@@ -31,7 +31,7 @@ def is_for_file(plan: Scan | Aggregate | Distinct | KeyScan) -> bool:
 
 
 def _names_units(where: Condition) -> bool:
-    """Return whether a condition names few units and their clusters, which an index of the file finds."""
+    """Return whether a condition names a few units and their clusters, which an index of the file finds."""
     parts = where.parts if isinstance(where, AllOf) else (where,)
     few = any(isinstance(part, In) and _is_of(part, "uuid") and len(part.values) <= _MOST_UNITS for part in parts)
     return few and any(_holds(part, "cluster_id") for part in parts)
@@ -59,11 +59,11 @@ def _names(where: Condition, columns: tuple[str, ...]) -> bool:
 
 
 class FileFirstReader:
-    """Reads the file, and opens the mirror for the first plan that the mirror answers sooner.
+    """Reads the file, and opens the mirror for the first plan that the mirror answers faster.
 
-    ``mirror``: opens a reader of the mirror at the moment of the file's reader. It raises `NeedsLoopError` where the
-    mirror does not show that moment yet. ``few_rows``: returns the numbers of few rows of units among which all are
-    that fulfil a condition; None if they are many, or not known.
+    ``mirror``: opens a reader of the mirror at the moment of the file's reader. It raises `NeedsLoopError` if the
+    mirror does not show that moment yet. ``few_rows``: returns the ids of a few units that include all that meet a
+    condition; None if there are many, or if it cannot find them.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class FileFirstReader:
         return self._of_mirror().known_keys(table, columns)
 
     async def distinct(self, plan: Distinct) -> pa.Table:
-        """Return the different values of the columns, ordered by them."""
+        """Return the distinct values of the columns, sorted."""
         return await self._for(plan).distinct(plan)
 
     async def close(self) -> None:
@@ -140,7 +140,7 @@ class FileFirstReader:
         await self._stack.aclose()
 
     def _for_file(self, scan: Scan) -> Scan | None:
-        """Return the scan by which the file answers; None if the mirror answers sooner."""
+        """Return the scan with which the file answers; None if the mirror is faster."""
         if is_for_file(scan):
             return scan
         rows = self._few_rows(scan.where) if scan.table is Table.UNITS else None

@@ -1,4 +1,4 @@
-"""Where a mirror lies, how much it may take, and how it is filled."""
+"""Where a mirror is stored, how much it may use, and how it is filled."""
 
 import sys
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from ceems_grpc.store.duckdb.files import cache_folders, memory_folders
 
 
 def helper_command() -> tuple[str, ...]:
-    """Return the command of the process that fills large mirrors; one argument is added, a `FillJob` as JSON."""
+    """Return the command of the process that fills large mirrors. The caller adds an argument, a `FillJob` as JSON."""
     if getattr(sys, "frozen", False):  # a self-contained executable is its own interpreter
         return (sys.executable, "fill-mirror")
     return (sys.executable, "-m", "ceems_grpc.store.duckdb.fill")
@@ -17,13 +17,13 @@ def helper_command() -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class MirrorSettings:
-    """Where the mirror lies and how much it may take.
+    """Where the mirror is stored and how much it may use.
 
-    ``folders``: tried in this order; where none can be written there is no mirror. ``memory_limit``: of DuckDB, while
-    it answers and while it fills. ``interval``: seconds between looks at the database. ``idle``: seconds without a
-    question after which nobody looks. ``least``: bytes of the database below which there is no mirror, since the live
-    file answers as fast. ``retry``: most seconds from a failure to the next try; the first comes sooner.
-    ``helper_above``: bytes of the database above which a process of its own fills the mirror.
+    ``folders``: tried in this order; if none can be written, there is no mirror. ``memory_limit``: of DuckDB, for
+    answering and for filling. ``interval``: seconds between checks of the database. ``idle``: seconds without a
+    question after which checks stop. ``least``: bytes of the database below which there is no mirror, because the live
+    file answers as fast. ``retry``: the most seconds from a failure to the next attempt; the first attempt comes
+    sooner. ``helper_above``: bytes of the database above which a separate process fills the mirror.
     """
 
     folders: tuple[Path, ...] = field(default_factory=cache_folders)
@@ -38,5 +38,5 @@ class MirrorSettings:
 
     @classmethod
     def in_memory(cls) -> "MirrorSettings":
-        """Return settings of a mirror that is never on a disk."""
+        """Return settings of a mirror that is never stored on a disk."""
         return cls(folders=memory_folders())

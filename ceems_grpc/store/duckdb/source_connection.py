@@ -1,6 +1,6 @@
 """The follower's own connection to the database file.
 
-It stays open between two looks at the file. Otherwise a log that was restarted does not prove which commits it holds.
+It stays open between two checks of the file. Otherwise a restarted log does not prove which commits it holds.
 """
 
 import sqlite3
@@ -18,7 +18,7 @@ from ceems_grpc.store.sqlite.source_rows import PythonRows
 
 
 class SourceConnection:
-    """A connection to the database file; it is closed when the file or the WAL-index that it uses is gone."""
+    """A connection to the database file. It is closed when the file or the WAL-index that it uses no longer exists."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

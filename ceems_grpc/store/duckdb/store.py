@@ -1,7 +1,7 @@
 """A store that answers from a column mirror of the live database when it is current, otherwise from the file.
 
-The same question at the same moment has the same answer from both. What the mirror cannot tell exactly goes to the
-file, as does every question while the mirror is being made or brought up to date.
+The same question at the same moment has the same answer from both. Questions that the mirror cannot answer exactly go
+to the file, as does every question while the mirror is being built or updated.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ _PATIENCE, _LARGE_PATIENCE = 0.5, 5.0  # seconds that a question waits for the m
 
 
 class MirroredStore:
-    """Answers from the mirror of a live store, made and followed in the background.
+    """Answers from the mirror of a live store. The mirror is built and updated in the background.
 
     Nothing happens before the first question. ``close`` also closes the live store.
     """
@@ -43,11 +43,11 @@ class MirroredStore:
         self._live = live
         self._settings = settings or MirrorSettings()
         self._follower = Follower(live, self._settings)
-        self._seen: tuple[Mirror | None, float] = (None, 0.0)  # which mirror was fresh when, of the monotonic clock
+        self._seen: tuple[Mirror | None, float] = (None, 0.0)  # the mirror last seen fresh, and when (monotonic)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Reader]:
-        """Open a reader on the mirror if it shows the file as it is now, otherwise on the file."""
+        """Open a reader on the mirror if it is current, otherwise on the file."""
         if await self._is_needless():
             async with self._live.read() as reader:
                 yield reader
@@ -56,7 +56,7 @@ class MirroredStore:
         async with AsyncExitStack() as stack:
             mirrored = await self._mirror_reader(stack)
             if mirrored is None:
-                # Catching up takes a moment; the file may take much longer to answer, and would slow all others.
+                # Catching up takes a moment. The file may take much longer to answer and slow down other questions.
                 await self._follower.caught_up(_LARGE_PATIENCE if is_large() else _PATIENCE)
                 mirrored = await self._mirror_reader(stack)
             if mirrored is not None:
@@ -66,7 +66,7 @@ class MirroredStore:
             yield await stack.enter_async_context(self._live.read())
 
     def begin(self) -> None:
-        """Start to follow the database, unless it is too small for a mirror."""
+        """Start following the database unless it is too small for a mirror."""
         if self._follower.mirror is not None or not self._is_small():
             self._follower.start()
 
@@ -87,7 +87,7 @@ class MirroredStore:
                 await reader.close()
 
     async def facts(self) -> Facts:
-        """Describe the live database. This also starts the making of the mirror."""
+        """Describe the live database. This also starts building the mirror."""
         facts = await self._live.facts()
         if await self._is_needless():
             return facts
@@ -99,7 +99,7 @@ class MirroredStore:
         )
 
     def mirrors(self) -> dict[str, MirrorStatus]:
-        """Return how the mirror is, under no name; nothing for databases that are too small for one."""
+        """Return the state of the mirror under the name ""; nothing for databases that are too small for a mirror."""
         mirror = self._follower.mirror
         if mirror is None:
             return {} if self._is_small() else {"": MirrorStatus(fresh=False, age=None)}
@@ -122,18 +122,18 @@ class MirroredStore:
         await self._live.close()
 
     async def settled(self) -> bool:
-        """Wait until the follower has nothing to do; tell whether the mirror now shows the database as it is."""
+        """Wait until the follower has nothing to do. Return whether the mirror is then current."""
         return await self._follower.settled()
 
     async def _is_needless(self) -> bool:
-        """Return whether there is no mirror, and the database is too small to want one."""
+        """Return whether there is no mirror and the database is too small to need one."""
         return self._follower.mirror is None and await asyncio.to_thread(self._is_small)
 
     def _is_small(self) -> bool:
         try:
             return self._live.path.stat().st_size < self._settings.least
         except OSError:
-            return True  # the live store says what is wrong
+            return True  # the live store reports the error
 
     async def _mirror_reader(self, stack: AsyncExitStack) -> "MirrorReader | None":
         mirror = self._follower.mirror
@@ -168,7 +168,7 @@ class MirroredStore:
         try:
             snapshot = mirror.snapshot()
         except duckdb.Error as error:
-            _log.warning("the mirror cannot be read and is made anew", extra={"detail": str(error)})
+            _log.warning("the mirror cannot be read and is rebuilt", extra={"detail": str(error)})
             self._follower.discard(mirror)
             return None
         if snapshot is not None and snapshot.meta.version != version:

@@ -13,21 +13,21 @@ from ceems_grpc.store.duckdb.files import Mirror
 from ceems_grpc.store.duckdb.groups import create_groups, number_groups
 from ceems_grpc.store.plan import Table
 
-_ROW_GROUP = 122_880  # rows that DuckDB keeps together
+_ROW_GROUP = 122_880  # rows of a row group in DuckDB
 
 
 class NewMirror:
-    """A file that becomes a mirror; see `NewTarget`. It is unfinished until its state is written, which is last."""
+    """A file that becomes a mirror; see `NewTarget`. It is unfinished until its state is written, which comes last."""
 
     def __init__(self, duck: duckdb.DuckDBPyConnection) -> None:
         self._duck = duck
 
     def begin(self) -> None:
-        """Do nothing: one transaction over millions of rows would only slow filling down."""
+        """Do nothing, because one transaction over millions of rows would only slow down filling."""
 
     def rewrite(self, table: Table, layout: TableLayout, rows: Iterable[pa.Table]) -> None:
-        """Create the table and fill it in batches of the size in which DuckDB writes."""
-        writer = self._duck.cursor()  # meanwhile, typing the rows uses the connection
+        """Create the table and fill it in batches of DuckDB's row groups."""
+        writer = self._duck.cursor()  # typing the rows uses the connection at the same time
         try:
             _create(writer, table, layout)
             _insert(writer, table, layout, rows)
@@ -40,11 +40,11 @@ class NewMirror:
         self._duck.execute("CHECKPOINT")
 
     def rollback(self) -> None:
-        """Do nothing: the caller deletes the file."""
+        """Do nothing, because the caller deletes the file."""
 
 
 class OpenMirror:
-    """A mirror that answers while it is brought up to date; see `Target`."""
+    """A mirror that answers while it is being updated; see `Target`."""
 
     def __init__(self, mirror: Mirror) -> None:
         self._mirror = mirror
@@ -53,7 +53,7 @@ class OpenMirror:
 
     @property
     def meta(self) -> Meta:
-        """What the mirror shows."""
+        """The state that the mirror shows."""
         return self._mirror.meta
 
     @property
@@ -72,7 +72,7 @@ class OpenMirror:
         self._duck.execute("BEGIN")
 
     def rewrite(self, table: Table, layout: TableLayout, rows: Iterable[pa.Table]) -> None:
-        """Empty the table and fill it. It has the columns already: another schema has another mirror."""
+        """Empty the table and fill it. It already has the columns, because another schema has another mirror."""
         self._duck.execute(f"DELETE FROM {quote(table)}")  # noqa: S608 - a quoted name
         _insert(self._duck, table, layout, rows)
 
@@ -87,7 +87,7 @@ class OpenMirror:
         return [row for (row,) in self._duck.execute(statement).fetchall()]
 
     def replace(self, table: Table, layout: TableLayout, ids: pa.Int64Array, rows: pa.Table) -> None:
-        """Delete rows and add others."""
+        """Delete rows and add rows."""
         self._written += len(ids)
         self._delete(table, ids, "IN")
         _insert(self._duck, table, layout, [rows])
@@ -105,7 +105,7 @@ class OpenMirror:
         self._mirror.rewritten += self._written
 
     def rollback(self) -> None:
-        """Forget what was written."""
+        """Discard what was written."""
         self._duck.execute("ROLLBACK")
 
     def close(self) -> None:

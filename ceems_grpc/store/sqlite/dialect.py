@@ -88,7 +88,7 @@ class SqliteSql(Compiler):
 
     def number(self, key: Operand) -> str:
         """Write the value that counts in sums."""
-        # Values such as "NaN" or "+Inf" are text in JSON and count as 0, as the API has it; absent ones stay null.
+        # Values such as "NaN" or "+Inf" are text in JSON and count as 0, as in the API. Absent values stay null.
         return f"CAST({self.operand(key)} AS REAL)"
 
     def moment(self) -> str:
@@ -245,7 +245,7 @@ class SqliteSql(Compiler):
         """Write a quick test that most arrays without the values fail; "" if there is no such test."""
         if not 0 < len(values) <= _MOST_CONSTANTS or any(value.startswith(("[", "{")) for value in values):
             return ""  # an array within the array is compared as its text
-        # JSON without a backslash has each text as it is, in quotes.
+        # JSON without a backslash holds each text unchanged, in quotes.
         name = self.quote(column)
         found = " OR ".join(f"instr({name}, {self.value(text)})" for text in (f'"{value}"' for value in values))
         return f"instr({name}, '\\') OR {found}"
