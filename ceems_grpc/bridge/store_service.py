@@ -25,7 +25,7 @@ from ceems_grpc.store.columnar.zone_text import write_zone
 from ceems_grpc.store.errors import StoreBusyError, StoreError
 from ceems_grpc.store.merged.session import Session
 from ceems_grpc.store.merged.source_handle import SourceHandle
-from ceems_grpc.store.plan import Aggregate, Distinct, KeyScan, Plan, Scan, Spread, Table
+from ceems_grpc.store.plan import Aggregate, Distinct, Histogram, KeyScan, Plan, Scan, Spread, Table
 from ceems_grpc.store.plan.codec import COLUMNS, decode_plan
 from ceems_grpc.store.protocols import Reader, Store
 from ceems_grpc.store.remote.store import names_of
@@ -164,6 +164,8 @@ class StoreService:
                 tables = _one(await self._work(session, cost, lambda reader: reader.aggregate(plan)))
             case Spread():
                 tables = _one(await self._work(session, cost, lambda reader: reader.spread(plan)))
+            case Histogram():
+                tables = _one(await self._work(session, cost, lambda reader: reader.histogram(plan)))
             case Distinct():
                 tables = _one(await self._work(session, cost, lambda reader: reader.distinct(plan)))
         async with aclosing(tables):

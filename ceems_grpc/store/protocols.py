@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import pyarrow as pa
 
 from ceems_grpc.schema import Type
-from ceems_grpc.store.plan import Aggregate, Distinct, KeyScan, Scan, Spread, Table
+from ceems_grpc.store.plan import Aggregate, Distinct, Histogram, KeyScan, Scan, Spread, Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +106,10 @@ class Reader(Protocol):
 
     async def spread(self, plan: Spread) -> pa.Table:
         """Return one row per group and step."""
+        ...
+
+    async def histogram(self, plan: Histogram) -> pa.Table:
+        """Return the number of units per group, step and bucket, sorted by these."""
         ...
 
     async def keys(self, plan: KeyScan) -> dict[str, tuple[str, ...]]:

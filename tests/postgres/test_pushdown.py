@@ -17,19 +17,23 @@ from ceems_grpc.store.plan import (
     CountIf,
     Distinct,
     FirstBy,
+    Histogram,
     In,
     Instant,
     Key,
     KeyScan,
+    Moment,
     Order,
     PairIn,
     RanWithin,
     Running,
+    RunTime,
     Scan,
     Spread,
     StartsWith,
     Sum,
     Table,
+    Wait,
     WeightedSum,
     WeightOf,
     Within,
@@ -186,6 +190,16 @@ async def test_the_steps_of_units_are_read_at_the_same_time(coordinator: Server,
     for node in foreign(await nodes_of(coordinator, database, spread)):
         assert node["Async Capable"]
         assert "num_updates" not in node["Remote SQL"]  # no more columns than needed
+
+
+async def test_shards_count_buckets_at_the_same_time(coordinator: Server, database: str) -> None:
+    starts = tuple(range(END - 7 * 86_400, END, 86_400))
+    for value in (ENERGY, Wait(END), RunTime()):
+        counts = Histogram(("project",), value, (0.0, 1.0, 4.0), RanWithin(starts[0], END - 1), starts, Moment.RAN)
+        for node in foreign(await nodes_of(coordinator, database, counts)):
+            assert "Aggregate on" in node["Relations"]
+            assert "width_bucket" in node["Remote SQL"]
+            assert node["Async Capable"]
 
 
 async def test_what_shards_answer_is_what_the_file_answers(coordinator: Server, database: str, pristine: Path) -> None:

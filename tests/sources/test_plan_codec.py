@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ceems_grpc.demo.schema import LATEST_VERSION, create_schema
 from ceems_grpc.store.columnar.local_time import SEVERAL_ZONES
 from ceems_grpc.store.columnar.zone_text import read_zone, write_zone
-from ceems_grpc.store.plan import Compare, In, Order, Scan, Table
+from ceems_grpc.store.plan import Compare, Histogram, In, Order, Scan, Table
 from ceems_grpc.store.plan.codec import COLUMNS, decode_plan, encode_plan
 from tests.sources.test_same_answers import few
 from tests.support.plans import Plan, plans
@@ -50,6 +50,7 @@ def test_not_a_number_travels_too() -> None:
     assert math.isnan(plan.where.value)
 
 
+_HISTOGRAM: dict[str, Any] = {"is": "Histogram", "by": [], "value": None, "bounds": [], "where": {"is": "Running"}}
 _SCAN: dict[str, Any] = {"is": "Scan", "table": "units", "columns": ["uuid"]}
 
 
@@ -107,12 +108,24 @@ def test_what_is_not_messagepack_is_refused(data: bytes) -> None:
         {**_SCAN, "where": {"is": "Compare", "operand": "elapsed", "operator": "=", "value": "1"}},
         {**_SCAN, "where": {"is": "Within", "instant": "created", "start": 0, "end": 1}},
         {**_SCAN, "where": {"is": "Within", "instant": "ended", "start": 0, "end": 2**64 - 1}},
+        {**_HISTOGRAM, "bounds": [1.0, 1.0]},
+        {**_HISTOGRAM, "bounds": [2.0, 1.0]},
+        {**_HISTOGRAM, "bounds": [1.0, math.inf]},
+        {**_HISTOGRAM, "bounds": [math.nan]},
+        {**_HISTOGRAM, "bounds": ["1"]},
+        {**_HISTOGRAM, "starts": [7, 7]},
+        {**_HISTOGRAM, "value": {"is": "Key", "column": "sql", "name": "total"}},
+        {**_HISTOGRAM, "at": "created"},
         _nested(200),
     ],
 )  # fmt: skip
 def test_what_is_not_a_plan_is_refused(value: Any) -> None:
     with pytest.raises(ValueError, match=r"."):
         decode_plan(msgspec.msgpack.encode(value))
+
+
+def test_the_histogram_that_the_refused_ones_differ_from_is_a_plan() -> None:
+    assert isinstance(decode_plan(msgspec.msgpack.encode({**_HISTOGRAM, "bounds": [1.0], "starts": [7]})), Histogram)
 
 
 def test_conditions_nest_as_deep_as_questions_do() -> None:

@@ -15,22 +15,26 @@ from ceems_grpc.store.plan import (
     CountIf,
     Distinct,
     FirstBy,
+    Histogram,
     Holds,
     In,
     Instant,
     Key,
     KeyScan,
     Measure,
+    Moment,
     Order,
     PairIn,
     RanWithin,
     Running,
+    RunTime,
     Scan,
     Spread,
     StartsWith,
     Statistic,
     Sum,
     Table,
+    Wait,
     Waiting,
     Waits,
     WeightedSum,
@@ -74,7 +78,7 @@ _WORDS = (
     "%",
     "Ü",
 )
-Plan = Scan | Aggregate | Spread | KeyScan | Distinct
+Plan = Scan | Aggregate | Spread | Histogram | KeyScan | Distinct
 
 words = st.lists(st.sampled_from(_WORDS), max_size=12).map(tuple)
 _facts = st.lists(
@@ -239,6 +243,26 @@ def spreads(draw: st.DrawFn, turn: int) -> Spread:
 
 
 @st.composite
+def histograms(draw: st.DrawFn, turn: int) -> Histogram:
+    """Return a histogram with few or many bounds, which grow evenly or do not."""
+    by = tuple(draw(st.lists(st.sampled_from((*GROUPS, "state", "name")), max_size=2, unique=True)))
+    value = draw(st.one_of(st.none(), keys, st.builds(Wait, moments(turn)), st.just(RunTime())))
+    starts = tuple(sorted({draw(moments(turn)) for _ in range(draw(st.integers(0, 5)))}))
+    starts = draw(st.sampled_from([starts, tuple(range(turn - 3_600_000, turn + 3_600_000, 86_400))]))
+    where = draw(_where(Table.UNITS, turn))
+    return Histogram(by, value, draw(_bounds), where, starts, draw(st.sampled_from(Moment)))
+
+
+_numbers = st.one_of(st.integers(-5, 300), st.floats(-1e6, 1e6), st.sampled_from([0.0, 0.5, 1.0, 1e-9, 12.5]))
+_bounds = st.one_of(
+    st.lists(_numbers, max_size=30).map(lambda found: tuple(sorted({float(number) for number in found}))),
+    st.just(tuple(float(bound) for bound in range(-3, 100))),
+    st.just(tuple(1.02**place for place in range(-700, 700))),
+    st.just((0.0, *(1.5**place for place in range(-40, 40)))),
+)
+
+
+@st.composite
 def key_scans(draw: st.DrawFn, turn: int) -> KeyScan:
     """Return a plan that lists keys."""
     table = draw(st.sampled_from(KEYED))
@@ -271,7 +295,20 @@ def countings(draw: st.DrawFn, turn: int) -> Aggregate:
 
 def plans(turn: int) -> st.SearchStrategy[Plan]:
     """Return a plan of any kind."""
-    kinds = (scans, aggregates, aggregates, prorated, prorated, countings, spreads, spreads, key_scans, distincts)
+    kinds = (
+        scans,
+        aggregates,
+        aggregates,
+        prorated,
+        prorated,
+        countings,
+        spreads,
+        spreads,
+        histograms,
+        histograms,
+        key_scans,
+        distincts,
+    )
     return st.one_of([kind(turn) for kind in kinds])
 
 
@@ -284,6 +321,8 @@ async def ask(reader: Reader, plan: Plan) -> Any:
             return await reader.aggregate(plan)
         case Spread():
             return await reader.spread(plan)
+        case Histogram():
+            return await reader.histogram(plan)
         case KeyScan():
             return await reader.keys(plan)
         case Distinct():

@@ -33,6 +33,7 @@ Has = Callable[[str], bool]
 _JOINED = "#joined."  # prefixes of helper columns
 _BY = "#by."
 _ROWS = "#rows"
+_NUMBERED = {"day", "step", "bucket"}
 BETWEEN = "\x01"
 """Separates the two texts of `FirstBy` if they are joined into one; no text of the database contains it."""
 _SUM = pc.ScalarAggregateOptions(skip_nulls=True, min_count=1)
@@ -63,7 +64,7 @@ def part_of_groups(answer: pa.Table, keys: Sequence[str], measures: Sequence[Mea
     """Return a source's answer to `part_measures` with all columns that `merge_groups` needs; missing ones are null."""
     columns: dict[str, pa.ChunkedArray] = {}
     for name in keys:
-        type_ = pa.int64() if name in {"day", "step"} else pa.string()
+        type_ = pa.int64() if name in _NUMBERED else pa.string()
         columns[name] = _column(answer, name, type_)
     for measure in measures:
         name = measure.name

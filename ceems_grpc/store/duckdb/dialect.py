@@ -12,12 +12,14 @@ from ceems_grpc.schema import OBJECTS, is_metric
 from ceems_grpc.store.columnar.json_paths import paths_of
 from ceems_grpc.store.columnar.layout import GROUP, Layout, TableLayout, quote, text
 from ceems_grpc.store.columnar.values import NUMBER_FORM
+from ceems_grpc.store.duckdb.buckets import MOST_BRANCHES, MOST_COMPARED, corrected, guess
 from ceems_grpc.store.duckdb.objects import NOT_IN_MIRROR, as_number, can_tell, is_one_of, lists_of_keys
 from ceems_grpc.store.plan import (
     Aggregate,
     AllKeys,
     AllOf,
     FirstBy,
+    Histogram,
     Key,
     KeyScan,
     Operand,
@@ -49,6 +51,7 @@ class DuckSql(ColumnCompiler):
     def __init__(self, table: Table, layout: Layout) -> None:
         super().__init__(table, layout.tables.get(table))
         self.layout: TableLayout = layout.tables[table]
+        self._lists: dict[str, Sequence[float]] = {}
         self._used: dict[str, None] = {}  # the columns that were written, for inner selects
 
     def named(self, place: str) -> str:
@@ -150,6 +153,38 @@ class DuckSql(ColumnCompiler):
             f' (least("#e", "#b") - greatest("#s", "#a")) / CAST("#e" - "#s" AS DOUBLE) AS {quote(SHARE)}'
             ' FROM ran JOIN steps ON "#a" < "#e" AND "#b" > "#s")'
         )
+
+    # Histograms
+
+    def measured_rows(self, plan: Histogram, groups: Sequence[tuple[str, str]], *more: str) -> str:
+        """Return the statement of the rows of a histogram, with the lists in which `buckets.guessed` looks."""
+        lists = [self._list(numbers, name) for name, numbers in self._lists.items()]
+        return super().measured_rows(plan, groups, *lists, *more)
+
+    def bucket(self, value: str, bounds: Sequence[float]) -> str:
+        """Write how many of the bounds are not above a column."""
+        if not bounds:
+            return "0"
+        found = None if len(bounds) <= MOST_COMPARED else guess(value, bounds)
+        if found is not None:
+            name = quote(f"#list{len(self._lists)}")
+            self._lists[name] = bounds
+            return corrected(value, found, name)
+        if len(bounds) > MOST_BRANCHES:
+            raise NotInMirror("the bounds are too many and too uneven")
+        return self._compared(value, bounds, 0, len(bounds))
+
+    def _compared(self, value: str, bounds: Sequence[float], low: int, high: int) -> str:
+        if low == high:
+            return str(low)
+        middle = (low + high) // 2
+        is_below = f"{value} < {self.value(bounds[middle])}"
+        below, above = self._compared(value, bounds, low, middle), self._compared(value, bounds, middle + 1, high)
+        return f"(CASE WHEN {is_below} THEN {below} ELSE {above} END)"
+
+    def _list(self, numbers: Sequence[float], name: str) -> str:
+        kind = self.integer_type if all(isinstance(number, int) for number in numbers) else self.float_type
+        return f"{self.values(numbers, kind)} AS {name}"
 
     # Keys and rows
 

@@ -17,17 +17,18 @@ import pyarrow.compute as pc
 
 from ceems_grpc.schema import Type
 from ceems_grpc.store.columnar.assemble import put_together, type_of
+from ceems_grpc.store.columnar.histogram_rows import histogram_of
 from ceems_grpc.store.columnar.json_rows import JsonScan, JsonText, RowTexts, is_own_form
 from ceems_grpc.store.columnar.layout import GROUP, Layout
 from ceems_grpc.store.duckdb.dialect import DuckSql, NotInMirror
 from ceems_grpc.store.duckdb.files import Snapshot
 from ceems_grpc.store.duckdb.follower import Follower
-from ceems_grpc.store.duckdb.groups import can_group
+from ceems_grpc.store.duckdb.groups import can_group, has_numbers
 from ceems_grpc.store.duckdb.groups import put_together as put_together_groups
 from ceems_grpc.store.duckdb.objects import NOT_IN_MIRROR
 from ceems_grpc.store.duckdb.row_shapes import json_rows
 from ceems_grpc.store.errors import StoreBusyError, StoreError
-from ceems_grpc.store.plan import Aggregate, Distinct, KeyScan, Scan, Spread, Table
+from ceems_grpc.store.plan import Aggregate, Distinct, Histogram, KeyScan, Scan, Spread, Table
 from ceems_grpc.store.protocols import Reader
 from ceems_grpc.store.runtime.cancellation import check_cancelled, run_cancellable
 from ceems_grpc.store.runtime.query_trace import record
@@ -176,6 +177,19 @@ class MirrorReader:
         return await self._answer(
             Table.UNITS, lambda sql: self._fetch_few(sql.spread(plan), sql), lambda live: live.spread(plan)
         )
+
+    async def histogram(self, plan: Histogram) -> pa.Table:
+        """Return the number of units per group, step and bucket."""
+
+        def work(sql: DuckSql) -> pa.Table:
+            if not (plan.by and has_numbers(sql.layout, plan.by)):
+                return histogram_of(plan, self._fetch_few(sql.histogram(plan), sql))
+            rows = self._fetch_few(sql.counted_by(plan, [(sql.named(GROUP), GROUP)]), sql)
+            groups = self._snapshot.groups(rows.column(GROUP))
+            texts = [groups.column(name).take(rows.column(GROUP)) for name in plan.by]
+            return histogram_of(plan, pa.table([*texts, *rows.columns[1:]], names=[*plan.by, *rows.column_names[1:]]))
+
+        return await self._answer(Table.UNITS, work, lambda live: live.histogram(plan))
 
     async def keys(self, plan: KeyScan) -> dict[str, tuple[str, ...]]:
         """Return the sorted keys of each column."""

@@ -14,7 +14,19 @@ from msgspec.structs import replace
 from ceems_grpc.schema import Type
 from ceems_grpc.store.columnar.json_rows import JsonScan, JsonText
 from ceems_grpc.store.duckdb.reader import MirrorReader
-from ceems_grpc.store.plan import Aggregate, AllOf, Condition, Distinct, In, KeyScan, PairIn, Scan, Spread, Table
+from ceems_grpc.store.plan import (
+    Aggregate,
+    AllOf,
+    Condition,
+    Distinct,
+    Histogram,
+    In,
+    KeyScan,
+    PairIn,
+    Scan,
+    Spread,
+    Table,
+)
 from ceems_grpc.store.sqlite.reader import SqliteReader
 
 _MOST_UNITS = 64
@@ -122,6 +134,10 @@ class FileFirstReader:
     async def spread(self, plan: Spread) -> pa.Table:
         """Return one row per group and step."""
         return await self._of_mirror().spread(plan)
+
+    async def histogram(self, plan: Histogram) -> pa.Table:
+        """Return the number of units per group, step and bucket."""
+        return await self._of_mirror().histogram(plan)
 
     async def keys(self, plan: KeyScan) -> dict[str, tuple[str, ...]]:
         """Return the sorted keys of each column."""

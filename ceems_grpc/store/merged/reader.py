@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from ceems_grpc.schema import ADMINISTERED, Type, common_type
 from ceems_grpc.store.columnar.group_merge import merge_groups, nulls_first, part_measures, part_of_groups
+from ceems_grpc.store.columnar.histogram_rows import empty_histogram, merged_histogram
 from ceems_grpc.store.columnar.local_time import SEVERAL_ZONES
 from ceems_grpc.store.errors import StoreBusyError, StoreError
 from ceems_grpc.store.merged.concurrent import run_all
@@ -21,7 +22,7 @@ from ceems_grpc.store.merged.source_batches import SourceBatches
 from ceems_grpc.store.merged.source_columns import SourceColumns
 from ceems_grpc.store.merged.source_handle import Known, SourceHandle
 from ceems_grpc.store.missing import Missing
-from ceems_grpc.store.plan import Aggregate, Condition, Distinct, KeyScan, Scan, Spread, Table
+from ceems_grpc.store.plan import Aggregate, Condition, Distinct, Histogram, KeyScan, Scan, Spread, Table
 from ceems_grpc.store.plan.pruning import clusters_of
 from ceems_grpc.store.protocols import Reader
 from ceems_grpc.store.runtime.cancellation import run_cancellable
@@ -131,6 +132,20 @@ class MergedReader:
         keys = (*plan.by, "step")
         parts = await self._group_parts(Table.UNITS, plan, keys, lambda reader, part: reader.spread(part))
         return await asyncio.to_thread(merge_groups, parts, keys, plan.measures, ())
+
+    async def histogram(self, plan: Histogram) -> pa.Table:
+        """Return the number of units per group, step and bucket."""
+
+        async def ask(session: KnownSession, reader: Reader) -> pa.Table:
+            columns = SourceColumns(session, reader, Table.UNITS)
+            columns.check()
+            if not all(map(columns.has, plan.columns)):
+                return empty_histogram(plan)
+            by = tuple(name for name in plan.by if columns.has(name))
+            return await reader.histogram(replace(plan, by=by, where=columns.where(plan.where)))
+
+        parts = await self._each(Table.UNITS, plan.where, ask)
+        return await asyncio.to_thread(merged_histogram, plan, parts)
 
     async def keys(self, plan: KeyScan) -> dict[str, tuple[str, ...]]:
         """Return the sorted keys of each column. ``recent`` applies to each source separately."""

@@ -1,6 +1,8 @@
 """Plans: the vocabulary in which the domain asks a store, and the code that checks, encodes and prunes them."""
 
 from ceems_grpc.schema import Table
+from ceems_grpc.store.plan.histogram import Histogram, Measured, Moment, RunTime, Wait
+from ceems_grpc.store.plan.plans import Plan, table_of
 from ceems_grpc.store.plan.vocabulary import (
     ALWAYS,
     NEVER,
@@ -27,7 +29,6 @@ from ceems_grpc.store.plan.vocabulary import (
     Operand,
     Order,
     PairIn,
-    Plan,
     PlanPart,
     RanWithin,
     Running,
@@ -59,6 +60,7 @@ __all__ = [
     "CountIf",
     "Distinct",
     "FirstBy",
+    "Histogram",
     "Holds",
     "In",
     "Instant",
@@ -66,13 +68,16 @@ __all__ = [
     "KeyScan",
     "Max",
     "Measure",
+    "Measured",
     "Min",
+    "Moment",
     "Operand",
     "Order",
     "PairIn",
     "Plan",
     "PlanPart",
     "RanWithin",
+    "RunTime",
     "Running",
     "Scan",
     "Spread",
@@ -80,10 +85,12 @@ __all__ = [
     "Statistic",
     "Sum",
     "Table",
+    "Wait",
     "Waiting",
     "Waits",
     "WeightOf",
     "WeightedSum",
     "Within",
     "ended_or_running",
+    "table_of",
 ]

@@ -1,9 +1,13 @@
 """Checks whether a plan from another host keeps to the CEEMS schema and within bounds, before a store sees it."""
 
-from collections.abc import Collection, Mapping
+import math
+from collections.abc import Collection, Mapping, Sequence
+from itertools import pairwise
 
 from ceems_grpc.schema import Table
-from ceems_grpc.store.plan.vocabulary import OPERATORS, Aggregate, Compare, Order, Plan, PlanPart, Spread
+from ceems_grpc.store.plan.histogram import Histogram
+from ceems_grpc.store.plan.plans import Plan, table_of
+from ceems_grpc.store.plan.vocabulary import OPERATORS, Aggregate, Compare, Order, PlanPart
 
 _NAMES_COLUMNS = {"columns", "column", "by", "operand"}  # fields whose texts are names of columns
 _INTEGERS = range(-(2**63), 2**63)
@@ -13,11 +17,15 @@ _DEEPEST = 100
 def check_plan(plan: Plan, columns: Mapping[Table, Collection[str]]) -> None:
     """Raise `ValueError` for an unknown column or operator, an integer of more than 64 bits, or too many levels.
 
-    ``columns``: those that each table can have. An aggregate can also be ordered by the columns of its answer.
+    The same for bounds that do not ascend. ``columns``: those that each table can have.
+    An aggregate can also be ordered by the columns of its answer.
     """
-    known = columns[Table.UNITS if isinstance(plan, Spread) else plan.table]
+    known = columns[table_of(plan)]
     answered = {"day", *(measure.name for measure in plan.measures)} if isinstance(plan, Aggregate) else set()
     _check(plan, known, answered, 0)
+    if isinstance(plan, Histogram):
+        _check_ascending("bounds", plan.bounds)
+        _check_ascending("starts", plan.starts)
 
 
 def _check(value: object, known: Collection[str], answered: Collection[str], depth: int) -> None:
@@ -40,6 +48,11 @@ def _check(value: object, known: Collection[str], answered: Collection[str], dep
             if field in _NAMES_COLUMNS:
                 _check_names(inner, known)
             _check(inner, known, answered, depth + 1)
+
+
+def _check_ascending(what: str, numbers: Sequence[float]) -> None:
+    if not all(map(math.isfinite, numbers)) or any(low >= high for low, high in pairwise(numbers)):
+        raise ValueError(f"{what} must be finite and ascend")
 
 
 def _check_names(value: object, known: Collection[str]) -> None:

@@ -11,7 +11,7 @@ import msgspec
 from ceems_grpc import schema
 from ceems_grpc.schema import ADMINISTERED, Table
 from ceems_grpc.store.plan.check import check_plan
-from ceems_grpc.store.plan.vocabulary import Plan, Spread
+from ceems_grpc.store.plan.plans import Plan, table_of
 
 COLUMNS: dict[Table, tuple[str, ...]] = {
     table: (*columns, ADMINISTERED) if table is Table.ADMIN_USERS else tuple(columns)
@@ -37,7 +37,7 @@ def decode_plan(data: bytes, new_columns: Callable[[Table], Collection[str]] | N
         plan: Plan = _DECODER.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"this is not a plan: {error}") from None
-    table = Table.UNITS if isinstance(plan, Spread) else plan.table
+    table = table_of(plan)
     columns = COLUMNS if new_columns is None else COLUMNS | {table: (*COLUMNS[table], *new_columns(table))}
     check_plan(plan, columns)
     return plan

@@ -331,7 +331,3 @@ class Distinct(PlanPart, frozen=True):
     where: Condition = ALWAYS
     limit: int | None = None
     recent: int | None = None
-
-
-Plan = Scan | Aggregate | Spread | KeyScan | Distinct
-"""Everything that a store can be asked."""

@@ -21,6 +21,7 @@ from ceems_grpc.store.errors import lacking
 from ceems_grpc.store.plan import (
     Aggregate,
     Condition,
+    Histogram,
     Key,
     KeyScan,
     Max,
@@ -155,6 +156,15 @@ class PostgresSql(ColumnCompiler):
             " FROM read, bounds, generate_series(greatest(width_bucket(s, a) - 1, 0),"
             f" least(width_bucket(e - 1, a), {steps:d}) - 1) AS step WHERE e > s)"
         )
+
+    def histogram(self, plan: Histogram) -> str:
+        """Return the statement of a histogram; servers count their own rows."""
+        return self.counted_by(plan, [(self.as_text(name), name) for name in plan.by], *self.sharded_by)
+
+    def bucket(self, value: str, bounds: Sequence[float]) -> str:
+        """Write how many of the bounds are not above a column, found by binary search."""
+        kind = self.integer_type if all(isinstance(bound, int) for bound in bounds) else self.float_type
+        return f"width_bucket({value}, {self.values(bounds, kind)})" if bounds else "0"
 
     def _places_of(self, measures: Iterable[Measure]) -> Iterator[str]:
         for measure in measures:

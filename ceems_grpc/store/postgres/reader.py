@@ -10,9 +10,10 @@ import pyarrow as pa
 
 from ceems_grpc.schema import Type, is_metric
 from ceems_grpc.store.columnar.assemble import put_together, type_of, type_of_measure
+from ceems_grpc.store.columnar.histogram_rows import histogram_of
 from ceems_grpc.store.columnar.layout import new_columns
 from ceems_grpc.store.columnar.zone_text import zone_of_text
-from ceems_grpc.store.plan import Aggregate, Distinct, KeyScan, Scan, Spread, Table
+from ceems_grpc.store.plan import Aggregate, Distinct, Histogram, KeyScan, Scan, Spread, Table
 from ceems_grpc.store.postgres import summed
 from ceems_grpc.store.postgres.connection import PostgresConnection
 from ceems_grpc.store.postgres.dialect import PostgresSql
@@ -133,6 +134,15 @@ class PostgresReader:
         def work(connection: PostgresConnection) -> pa.Table:
             sql = self._sql(Table.UNITS)
             return _as(pa.schema(fields), _fetch(connection, sql.spread(plan), sql))
+
+        return await self._ask(work)
+
+    async def histogram(self, plan: Histogram) -> pa.Table:
+        """Return the number of units per group, step and bucket."""
+
+        def work(connection: PostgresConnection) -> pa.Table:
+            sql = self._sql(Table.UNITS)
+            return histogram_of(plan, _fetch(connection, sql.histogram(plan), sql))
 
         return await self._ask(work)
 

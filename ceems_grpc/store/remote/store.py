@@ -17,7 +17,7 @@ from ceems_grpc.schema import Type
 from ceems_grpc.store import errors
 from ceems_grpc.store.columnar.zone_text import read_zone
 from ceems_grpc.store.errors import StoreBusyError, StoreError, StorePermissionError
-from ceems_grpc.store.plan import Aggregate, Distinct, KeyScan, Plan, Scan, Spread, Table
+from ceems_grpc.store.plan import Aggregate, Distinct, Histogram, KeyScan, Plan, Scan, Spread, Table
 from ceems_grpc.store.plan.codec import encode_plan
 from ceems_grpc.store.protocols import Facts
 from ceems_grpc.store.remote.connection import BridgeConnection
@@ -159,6 +159,10 @@ class RemoteReader:
 
     async def spread(self, plan: Spread) -> pa.Table:
         """Return one row per group and step."""
+        return await self._rows(plan)
+
+    async def histogram(self, plan: Histogram) -> pa.Table:
+        """Return the number of units per group, step and bucket."""
         return await self._rows(plan)
 
     async def keys(self, plan: KeyScan) -> dict[str, tuple[str, ...]]:

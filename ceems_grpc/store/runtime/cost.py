@@ -18,10 +18,10 @@ from ceems_grpc.store.plan import (
     Plan,
     RanWithin,
     Running,
-    Spread,
     Table,
     Waiting,
     Within,
+    table_of,
 )
 
 _DAY = 86_400
@@ -58,8 +58,7 @@ def cost_of_plan(plan: Plan) -> CostClass:
     """Return the cost of a plan. The values of drop-downs are always small."""
     if isinstance(plan, Distinct) or (isinstance(plan, KeyScan) and plan.recent is not None):
         return CostClass.SMALL
-    table = Table.UNITS if isinstance(plan, Spread) else plan.table
-    return cost_of_rows(table, _span(plan.where), few=_names_few(plan.where))
+    return cost_of_rows(table_of(plan), _span(plan.where), few=_names_few(plan.where))
 
 
 def _names_few(condition: Condition) -> bool:

@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 
 from ceems_grpc.store.plan import Aggregate, Condition, Distinct, FirstBy, Order, Scan, Spread, Table
-from ceems_grpc.store.sql.measures import Measures
+from ceems_grpc.store.sql.histograms import Histograms
 
 SHARE = "#share"  # the column with the share of a row that counts
 STEP = "#step"  # the column with the index of the step of a spread
@@ -12,7 +12,7 @@ SortKey = tuple[str, bool]
 """A sort key, and whether it is descending. Rows without a value come last in both directions."""
 
 
-class Compiler(Measures):
+class Compiler(Histograms):
     """Compiles a plan about one table. One instance writes one statement."""
 
     # Scans

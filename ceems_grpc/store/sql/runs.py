@@ -47,6 +47,15 @@ class Runs(Statement):
         """Write when a unit's run ended. The run of a unit that ran in a single second ends one second later."""
         return f"(CASE WHEN {self._is_run()} THEN {self._finish()} ELSE {self.moment()} + 1 END)"
 
+    def run_time(self) -> str:
+        """Write the seconds that a unit ran, null for a unit without a run that lasts; see `RunTime`."""
+        seconds = f"CAST({self._finish()} - {self._seconds('started_at_ts')} AS {self.float_type})"
+        return f"(CASE WHEN {self._is_run()} THEN {seconds} END)"
+
+    def started(self) -> str:
+        """Write when a unit started, in seconds since 1970; null where it has not."""
+        return f"(CASE WHEN {self.column('started_at_ts')} > 0 THEN {self._seconds('started_at_ts')} END)"
+
     def ran_within(self, condition: RanWithin) -> str:
         """Write the condition that a unit's run touches the time."""
         return f"({' OR '.join(kind.within(condition) for kind in self.run_kinds)})"

@@ -15,7 +15,7 @@ from ceems_grpc.schema import DESCRIBED, INTEGERS, is_metric
 from ceems_grpc.store.columnar.json_paths import AS_PATH, canonical, paths_of
 from ceems_grpc.store.columnar.local_time import is_ambiguous_bound, local_text
 from ceems_grpc.store.columnar.values import is_usable, usable
-from ceems_grpc.store.plan import AllKeys, Distinct, Key, KeyScan, Operand, Order, Scan, Spread, Table
+from ceems_grpc.store.plan import AllKeys, Distinct, Histogram, Key, KeyScan, Operand, Order, Scan, Spread, Table
 from ceems_grpc.store.sql.base import SHARE, STEP, Compiler, SortKey
 from ceems_grpc.store.sql.measures import LAST
 from ceems_grpc.store.sql.values import booleans_of, integers_meant, numbers_of
@@ -142,6 +142,14 @@ class SqliteSql(Compiler):
             f" (min(`#e`, `#b`) - max(`#s`, `#a`)) * 1.0 / (`#e` - `#s`) AS {self.quote(SHARE)}"
             " FROM ran JOIN steps ON `#s` < `#b` AND `#e` > `#a`)"
         )
+
+    def histogram(self, plan: Histogram) -> str:
+        """Return the statement of the rows of a histogram, whose buckets the reader finds."""
+        return self.measured_rows(plan, [(self.as_text(name), name) for name in plan.by])
+
+    def bucket(self, value: str, bounds: Sequence[float]) -> str:
+        """Raise `ValueError`: see `histogram`."""
+        raise self.unsupported("SQLite has no function that finds a bucket")
 
     def keys(self, plan: KeyScan) -> str:
         """Return a statement that returns (index of the column, key)."""

@@ -3,7 +3,8 @@
 import asyncio
 import sqlite3
 import time
-from collections import deque
+from bisect import bisect_right
+from collections import Counter, deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterable, Mapping
 from contextlib import closing
 from datetime import UTC, datetime, tzinfo
@@ -13,10 +14,11 @@ import pyarrow as pa
 
 from ceems_grpc.schema import COLUMNS, Type
 from ceems_grpc.store.columnar.assemble import type_of, type_of_measure
+from ceems_grpc.store.columnar.histogram_rows import COUNT, histogram_of
 from ceems_grpc.store.columnar.local_time import moment_of
 from ceems_grpc.store.columnar.values import unusable_counts
 from ceems_grpc.store.errors import StoreError, no_table
-from ceems_grpc.store.plan import Aggregate, Distinct, KeyScan, Scan, Spread, Table
+from ceems_grpc.store.plan import Aggregate, Distinct, Histogram, KeyScan, Scan, Spread, Table
 from ceems_grpc.store.protocols import Facts
 from ceems_grpc.store.runtime.cancellation import check_cancelled, is_in_one_thread, run_cancellable, stop_tasks
 from ceems_grpc.store.runtime.query_trace import record
@@ -114,6 +116,11 @@ class SqliteReader:
         fields = [(name, pa.string()) for name in plan.by] + [("step", pa.int64())]
         fields += [(measure.name, type_of_measure(measure)) for measure in plan.measures]
         return await self._table_of(pa.schema(fields), self._write(Table.UNITS, lambda sql: sql.spread(plan)))
+
+    async def histogram(self, plan: Histogram) -> pa.Table:
+        """Return the number of units per group, step and bucket."""
+        written = self._write(Table.UNITS, lambda sql: sql.histogram(plan))
+        return await self._run(lambda: self._histogram(plan, *written))
 
     async def keys(self, plan: KeyScan) -> dict[str, tuple[str, ...]]:
         """Return the sorted keys of each column."""
@@ -230,6 +237,22 @@ class SqliteReader:
         return await run_cancellable(work, self._connection.interrupt)
 
     # In threads
+
+    def _histogram(self, plan: Histogram, statement: str, parameters: list[object]) -> pa.Table:
+        """Count while rows are fetched: SQLite has no function that finds a bucket."""
+        counts: Counter[tuple[Any, ...]] = Counter()
+        bounds, starts = () if plan.value is None else plan.bounds, plan.starts
+        with closing(self._chunks(statement, parameters)) as chunks:
+            for rows, _ in chunks:
+                counts.update(
+                    (*by, bisect_right(starts, moment), bisect_right(bounds, value))
+                    for *by, value, moment in rows
+                    if value is not None and moment is not None
+                )
+        numbers = [(name, pa.int64()) for name in ("step", "bucket", COUNT.name)]
+        schema = pa.schema([*((name, pa.string()) for name in plan.by), *numbers])
+        rows_of_counts = [(*key, count) for key, count in counts.items()]
+        return histogram_of(plan, pa.Table.from_batches([batch_of(schema, rows_of_counts)]))
 
     def _rows(self, statement: str, parameters: list[object]) -> list[tuple[Any, ...]]:
         """Return all rows. Raises `StoreError` when their texts take too much memory."""
