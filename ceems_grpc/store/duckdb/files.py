@@ -83,7 +83,7 @@ class Mirror:
             raise
         self.zone = zone_of_text(self.meta.layout.zone)
         self.groups = read_groups(self.duck)  # those that were needed so far; a group never changes
-        self.counts: tuple[str, UnitCounts | None] = ("", None)  # the moment of the counts; None: not the current one
+        self.counts: tuple[str, UnitCounts | None] = ("", None)  # the id of a moment, and its counts if they exist
         self._found: tuple[str, dict[str, Any]] = ("", {})
         self.rewritten = 0  # rows that updates have replaced; each leaves a hole
         ((rows,),) = self.duck.execute("SELECT count(*) FROM units").fetchall()

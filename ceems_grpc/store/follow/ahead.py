@@ -1,4 +1,4 @@
-"""Read a source in a thread while the consumer works on the item before."""
+"""Read a source in a thread while the consumer works on the previous item."""
 
 import queue
 import threading
@@ -11,7 +11,7 @@ _Item = TypeVar("_Item")
 
 @contextmanager
 def ahead(source: Iterable[_Item]) -> Iterator[Iterator[_Item]]:
-    """Run a source in a thread of its own, one item ahead of the consumer. The thread ends before the context does."""
+    """Run a source in its own thread, one item ahead of the consumer. The thread ends before the context does."""
     done = object()
     items: queue.Queue[Any] = queue.Queue(1)
     stopped = threading.Event()

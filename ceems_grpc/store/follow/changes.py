@@ -18,7 +18,7 @@ from ceems_grpc.store.sqlite.wal_changes import Changes, SeenRows, changes_since
 
 _Duck = duckdb.DuckDBPyConnection | None
 _SMALL = 1_000  # rows; a table with fewer is read again as a whole
-_MOST = 30_000  # changed rows; to read more of them takes longer than to fill again
+_MOST = 30_000  # changed rows; reading more of them takes longer than filling again
 _OLDEST = 8_192  # rows; deleted ones are first looked for among these
 
 
@@ -33,8 +33,8 @@ def catch_up(
 ) -> bool:
     """Bring the target to the current state of the database. Return False if the target must be filled again.
 
-    ``across_restarts``: ``rows`` has been open on the same file ever since the target's state was taken. ``seen``: what
-    earlier calls for this target have seen, which makes this call cheaper. ``duck``: see `TypedRows`.
+    ``across_restarts``: ``rows`` has been open on the same file ever since the target's state was taken. ``seen``: the
+    digests from earlier calls for this target, which make this call cheaper. ``duck``: see `TypedRows`.
 
     Raises `CannotMirrorError`, duckdb.Error and the errors of the target and of ``rows``. After an error, and when
     this returns False, the target is unchanged.
@@ -121,7 +121,7 @@ class _Change:
     def _replace(self, table: Table, typed: TypedRows, ids: set[int]) -> None:
         ordered = sorted(ids)
         listed = ",".join(map(str, ordered))
-        # One JSON array: SQLite limits a list of values more than the length of a text.
+        # One JSON array, because SQLite limits a list of values more strictly than the length of a text.
         statement = f"{typed.source()} WHERE rowid IN (SELECT value FROM json_each('[{listed}]'))"  # noqa: S608 - numbers
         batches = [pa.table(batch) for batch in self._rows.batches(statement)]
         rows = pa.concat_tables(batches).combine_chunks() if batches else pa.table({})

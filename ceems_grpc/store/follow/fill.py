@@ -28,7 +28,7 @@ def fill_target(
 ) -> Meta:
     """Fill the target with the current content of the database, and return the target's new state.
 
-    ``zone``: in the form of `text_of_zone`. ``threads``: read, type and write in one thread each. ``duck``: see
+    ``zone``: in the form of `text_of_zone`. ``threads``: read, convert and write in one thread each. ``duck``: see
     `TypedRows`. Raises `CannotMirrorError`, duckdb.Error and the errors of the target and of ``rows``, after the
     target has rolled back.
     """

@@ -26,7 +26,7 @@ class NewTarget(Protocol):
     def rewrite(self, table: Table, layout: TableLayout, rows: Iterable[pa.Table]) -> None:
         """Replace all rows of the table. Create the table if it does not exist or has other columns.
 
-        ``layout`` may grow while ``rows`` is consumed. Other threads may read and type the rows meanwhile.
+        ``layout`` may grow while ``rows`` is consumed. Other threads may read and convert the rows at the same time.
         """
         ...
 

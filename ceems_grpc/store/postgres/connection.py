@@ -17,7 +17,7 @@ Error = adbc_driver_manager.Error
 
 _LEAST_SECRET = 4  # characters
 _NO_COPY = {"adbc.postgresql.use_copy": "false"}
-# Limits of libpq's waiting unless the URL sets others: a server that is gone must not hold up a question.
+# Limits on libpq's waiting unless the URL sets others, so that a server that is gone does not hold up a question.
 _PATIENCE = {
     "connect_timeout": "10",
     "keepalives_idle": "30",
@@ -26,8 +26,8 @@ _PATIENCE = {
     "tcp_user_timeout": "60000",
     "application_name": "ceems-grpc",
 }
-# libpq looks for a password and a client certificate in the home folder, and shows them to any server that asks.
-# A path that cannot exist keeps it from that.
+# libpq looks for a password and a client certificate in the home folder, and sends them to any server that asks.
+# A path that cannot exist prevents that.
 _NOWHERE = "/dev/null/none"
 _NO_FILES = {"passfile": _NOWHERE, "sslcert": _NOWHERE}
 _SESSION = (
@@ -35,18 +35,18 @@ _SESSION = (
     "SET standard_conforming_strings = on",  # a backslash in a literal is a backslash
     "SET extra_float_digits = 1",  # numbers as text are read back as the same numbers
     "SET search_path = pg_catalog",
-    "SET enable_partitionwise_aggregate = on",  # shards sum up by themselves
-    "SET jit = off",  # compilation takes longer than most questions
+    "SET enable_partitionwise_aggregate = on",  # shards sum their own rows
+    "SET jit = off",  # JIT compilation takes longer than most questions
     "SET cursor_tuple_fraction = 1.0",  # cursors are read to their end
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a database is: a URL as libpq has it, and the password.
+    """Where a database is: a URL in libpq's form, and the password.
 
     ``uses_home``: whether libpq may take a password (.pgpass) and a client certificate from the user's home folder. It
-    may not where somebody else chooses the server: these are not theirs to send.
+    must not do so if another person chooses the server, who could then collect these secrets.
     """
 
     url: str
@@ -63,9 +63,10 @@ class Address:
         return urlunsplit((parts.scheme, parts.netloc, parts.path, query, ""))
 
     def without_secrets(self, text: str) -> str:
-        """Take the password out of a text, in whichever way it is written.
+        """Remove the password from a text, however it is encoded there.
 
-        libpq's own messages hold none. Of passwords shorter than that, the gap in a word would tell what they are.
+        libpq's own messages contain no password. A very short password is not removed, because the gap in a word would
+        reveal it.
         """
         if len(self.password) >= _LEAST_SECRET:
             for secret in (self.password, quote(self.password, safe="")):
@@ -74,7 +75,7 @@ class Address:
 
     @property
     def shown(self) -> str:
-        """The URL as people may see it: without options, which may name files or hold secrets."""
+        """The URL for display, without options, which may name files or hold secrets."""
         parts = urlsplit(self.url)
         _, at, host = parts.netloc.rpartition("@")
         user = parts.username or ""
@@ -102,7 +103,7 @@ class PostgresConnection:
             cursor.execute(statement)
 
     def begin(self) -> None:
-        """Begin a transaction that sees one state of the database. Each shard has its own."""
+        """Begin a transaction that sees one state of the database. Each shard has its own transaction."""
         self.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
     def fetch(self, statement: str, parameters: Sequence[object] = ()) -> pa.Table:
@@ -112,7 +113,7 @@ class PostgresConnection:
             return cursor.fetch_arrow_table()
 
     def fetch_in_parts(self, statement: str, parameters: Sequence[object], rows: int) -> Iterator[pa.Table]:
-        """Yield the rows of a statement in parts, at least one, through a cursor within the transaction."""
+        """Yield the rows of a statement in parts (at least one), through a cursor within the transaction."""
         with self._cursor() as cursor:
             cursor.execute(f"DECLARE rows NO SCROLL CURSOR FOR {statement}", _bound(parameters))
         part = self._next(rows)
@@ -129,12 +130,12 @@ class PostgresConnection:
             return cursor.fetch_arrow_table()
 
     def copy(self, schema: str, table: str, rows: pa.Table) -> None:
-        """Append rows to a table by COPY, in columns of the same names."""
+        """Append rows to a table by COPY, into columns of the same names."""
         with self._cursor() as cursor:
             cursor.adbc_ingest(table, rows, mode="append", db_schema_name=schema)
 
     def cancel(self) -> None:
-        """Stop the statement that runs now, if there is one."""
+        """Stop the running statement, if there is one."""
         with self._lock:
             if self._running is not None:
                 self._running.adbc_cancel()

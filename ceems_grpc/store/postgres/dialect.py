@@ -1,8 +1,8 @@
-"""Plans as SQL for the tables in PostgreSQL; see `ceems_grpc.store.postgres.schema` for what they hold.
+"""Plans as SQL for the tables in PostgreSQL; see `ceems_grpc.store.postgres.schema` for their content.
 
-Sums are made in two steps: first by ``part`` and group, then over the parts. Partitions on other servers do the first
-step themselves, so it uses only what postgres_fdw can send: no COALESCE, GREATEST or LEAST, no casts through text, and
-no collations but those of the columns.
+Sums are computed in two steps: first by ``part`` and group, then over the parts. Other servers do the first step for
+their partitions, so that step uses only what postgres_fdw can push down: no COALESCE, GREATEST or LEAST, no casts
+through text, and no collations except those of the columns.
 """
 
 import json
@@ -43,14 +43,14 @@ from ceems_grpc.store.sql.values import booleans_of, numbers_of
 
 _INTEGER = re.compile(r"-?[0-9]{1,300}")
 _LEADING_NUMBER = r"^[ \t\n\v\f\r]*([-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?)"
-"""The feeder's own column of admin_users: a JSON list of the clusters that a row's names administer."""
+"""The feeder's own column of admin_users: a JSON list of the clusters that the names of a row administer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """What the database holds at one moment.
+    """The tables of the database at one moment.
 
-    ``rollups``: whether those of units may be used. ``shards``: the partitions of units that lie on other servers.
+    ``rollups``: whether the rollups of units may be used. ``shards``: the partitions of units on other servers.
     """
 
     schema: str
@@ -71,13 +71,13 @@ class PostgresSql(ColumnCompiler):
         super().__init__(table, catalog.tables.get(table))
         self.catalog = catalog
         self.layout: TableCatalog = catalog.tables[table]
-        self._used: dict[str, None] = {}  # the columns that were written, for inner selects
+        self._used: dict[str, None] = {}  # the columns written so far, for inner selects
 
     # Names and parameters
 
     @property
     def place(self) -> str:
-        """The table, as statements name it."""
+        """The table, as a statement names it."""
         return self.catalog.place(self.table)
 
     def named(self, place: str) -> str:
@@ -92,7 +92,7 @@ class PostgresSql(ColumnCompiler):
         return f"${len(self.parameters)}"
 
     def value(self, value: str | float) -> str:
-        """Add a text or a number as a parameter, and return its placeholder; integers are limited to 64 bits."""
+        """Add a text or a number as a parameter, and return its placeholder. Integers are limited to 64 bits."""
         if isinstance(value, str):
             return f"{self.placeholder(value)}::{self.text_type}"
         if isinstance(value, float):
@@ -100,7 +100,7 @@ class PostgresSql(ColumnCompiler):
         return f"{self.placeholder(min(max(value, INT64[0]), INT64[-1]))}::{self.integer_type}"
 
     def storable(self, values: Iterable[str | None]) -> list[str]:
-        """Return the texts that PostgreSQL can hold: others, and null, equal no value of it."""
+        """Return the texts that PostgreSQL can store. Other texts, and null, equal none of its values."""
         found = []
         for value in values:
             with suppress(UnicodeEncodeError):
@@ -109,27 +109,27 @@ class PostgresSql(ColumnCompiler):
         return found
 
     def comparable(self, name: str) -> str:
-        """Write a column by whose values rows are told apart or sorted."""
+        """Write a column in the form in which its values are compared or sorted."""
         return self.json_text(name) if is_metric(name) else self.column(name)
 
     # Sums
 
     @property
     def sharded_by(self) -> tuple[str, ...]:
-        """The columns by which the rows of the table are spread over servers, each of which sums up its own."""
+        """The columns that distribute the rows of the table over servers, each of which sums its own rows."""
         return (PART,) if self.table in LARGE_TABLES else ()
 
     def takes_two_steps(self, plan: Aggregate) -> bool:
-        """Tell that sums are added up: servers sum up their own rows."""
+        """Return True: sums are added up, because servers sum their own rows."""
         return True
 
     def weight(self, key: Key) -> str:
-        """Write a weight: 0 where a row has none."""
+        """Write a weight: 0 if a row has none."""
         number = self.number(key)
         return f"(CASE WHEN {number} IS NULL THEN 0 ELSE {number} END)"
 
     def number(self, key: Key) -> str:
-        """Write the value that counts in sums, also of a JSON object that is no metric."""
+        """Write the value that counts in sums, even for a JSON object that is not a metric."""
         if is_metric(key.column):
             return super().number(key)
         found = self._value(key)
@@ -142,7 +142,7 @@ class PostgresSql(ColumnCompiler):
         )
 
     def parts(self, plan: Spread) -> str:
-        """Write the units of a spread, a row for each step that they ran in, found by binary search in the bounds."""
+        """Write the units of a spread, with a row for each step in which they ran. Steps are found by binary search."""
         bounds = self.values([*plan.starts, plan.end], self.integer_type)
         steps = len(plan.starts)
         needed = dict.fromkeys([*map(self.column, plan.by), *map(quote, self._places_of(plan.measures))])
@@ -182,17 +182,17 @@ class PostgresSql(ColumnCompiler):
     # Keys
 
     def keys(self, plan: KeyScan) -> tuple[str, list[tuple[str, str]]]:
-        """Return a statement that answers one row of truths, and the column and key of a metric that each is about."""
+        """Return a statement that returns one row of booleans, and the column and key of a metric for each of them."""
         found = self.keys_asked(plan)
         counts = ", ".join(f"count({self.named(place)}) AS k{index}" for index, (*_, place) in enumerate(found))
         present = ", ".join(f"coalesce(sum(k{index}), 0) > 0 AS k{index}" for index in range(len(found)))
-        is_whole = plan.recent is None or not self.catalog.sites  # only the table itself has parts
+        is_whole = plan.recent is None or not self.catalog.sites  # only the table itself has column part
         groups = f" GROUP BY {PART}" if is_whole and self.sharded_by else ""
         rows = f"SELECT {counts} FROM {self.rows(plan.where, plan.recent)}{groups}"  # noqa: S608 - quoted names
         return f"SELECT {present} FROM ({rows}) AS counts", [pair[:2] for pair in found]  # noqa: S608 - quoted names
 
     def keys_of_object(self, plan: KeyScan, column: str) -> str:
-        """Return a statement that gives the keys of a JSON column that is no metric, a row each."""
+        """Return a statement that returns the keys of a JSON column that is not a metric, one per row."""
         self.require(column)
         source = self.named(json_column(column))
         rows = f"SELECT {source} AS object FROM {self.rows(plan.where, plan.recent)}"  # noqa: S608 - quoted names
@@ -224,16 +224,16 @@ class PostgresSql(ColumnCompiler):
             return self.never
         numbers = numbers_of(values)
         wanted: list[object] = [*self.storable(values), *numbers]
-        wanted += [int(one) for one in values if _INTEGER.fullmatch(one)]  # floats share large ones
+        wanted += [int(one) for one in values if _INTEGER.fullmatch(one)]  # several large integers have the same float
         wanted += [truth for truth, found in zip((True, False), booleans_of(values), strict=True) if found]
         if not wanted:
             return self.never
         column = self.named(json_column(key.column))
         paths = [path for path in paths_of(key.name) if len(self.storable(path)) == len(path)]
-        earlier = ""  # an earlier path with a value wins
+        earlier = ""  # the first path with a value wins
         parts = []
         for path in paths:
-            # Whether an object has a key with a plain value, or a list with it, can be asked of other servers.
+            # "The object has this key with this value, or with a list that holds it" can be pushed down to other servers.
             objects = [json.dumps(_within(path, one)) for value in wanted for one in (value, [value])]
             parts.append(f"{earlier}{column} @> ANY ({self.values(objects, self.text_type)}::jsonb[])")
             if len(paths) > 1:
@@ -252,7 +252,7 @@ class PostgresSql(ColumnCompiler):
         for one, two in pairs:
             if len(self.storable((one, two))) == 2:
                 by_first.setdefault(one, []).append(two)
-        # There are few clusters; equalities can be sent to other servers, joins with lists of pairs cannot.
+        # There are few clusters. Equalities can be pushed down to other servers, joins with lists of pairs cannot.
         parts = [
             f"({first} = {self.value(one)} AND {second} = ANY ({self.values(many, self.text_type)}))"
             for one, many in by_first.items()
@@ -291,7 +291,7 @@ class PostgresSql(ColumnCompiler):
         return f"NULL::{self.text_type}" if found is None else f"({found} #>> '{{}}')"
 
     def _value(self, key: Key) -> str | None:
-        """Write the value of a key of a JSON column that is no metric; None where no row can have it."""
+        """Write the value of a key of a JSON column that is not a metric; None if no row can have it."""
         self.require(key.column)
         if key.column not in json_objects(self.table, self.layout.objects):
             raise lacking(f"column {key.column} with keys")
@@ -310,7 +310,7 @@ class PostgresSql(ColumnCompiler):
     # Order and rows
 
     def object_sort_key(self, key: Key, item: Order) -> Iterator[SortKey]:
-        """Yield what rows are sorted by that is a value in a JSON object: numbers come before texts."""
+        """Yield the sort keys for a value in a JSON object. Numbers sort before texts."""
         if item.numeric:
             yield self.number(key), item.descending
             return
@@ -325,25 +325,25 @@ class PostgresSql(ColumnCompiler):
         yield f"({found} #>> '{{}}') COLLATE \"C\"", item.descending
 
     def ties(self) -> Iterator[SortKey]:
-        """Yield what decides between rows that are equal in the order of a scan: site, then SQLite's row ids."""
+        """Yield the last sort keys, which order rows that are otherwise equal: site, then SQLite's row ids."""
         yield SITE, False
         yield from super().ties()
 
     def rows(self, where: Condition, recent: int | None = None) -> str:
-        """Write the rows that fulfil a condition; ``recent``: only of so many that each site added last."""
-        condition = self.condition(where)  # first, since an inner select names the columns that were written
+        """Write the rows that meet a condition. ``recent``: only among that many newest rows of each site."""
+        condition = self.condition(where)  # first, because an inner select names the columns written so far
         place = self.place if recent is None else self.recent_rows(recent)
         return f"{place} WHERE {condition}"
 
     def recent_rows(self, count: int) -> str:
-        """Write the rows that each site added last, with the columns that were written so far."""
+        """Write the most recently added rows of each site, with the columns written so far."""
         order = f"ORDER BY {quote(ROW)} DESC LIMIT {self.value(max(count, 0))}"
         columns = ", ".join(dict.fromkeys([*self._used, quote(ROW)]))
         newest = []
         for site in map(self.value, self.catalog.sites):
             rows = f"SELECT {columns} FROM {self.place} WHERE {SITE} = {site}"  # noqa: S608 - quoted names
             if self.table is Table.UNITS and self.catalog.shards:
-                # A limit is sent to a server only where its partition is named.
+                # A limit is pushed down to a server only if the statement names its partition.
                 places = map(self.catalog.place, self.catalog.shards)
                 parts = [f"(SELECT {columns} FROM {place} WHERE {SITE} = {site} {order})" for place in places]  # noqa: S608 - quoted names
                 rows = f"SELECT * FROM ({' UNION ALL '.join(parts)}) AS parts"  # noqa: S608 - written above
@@ -352,14 +352,14 @@ class PostgresSql(ColumnCompiler):
 
 
 def _within(path: tuple[str, ...], value: object) -> object:
-    """Return the object that has a value at a path."""
+    """Return the JSON object that has the value at the path."""
     for part in reversed(path):
         value = {part: value}
     return value
 
 
 def _is_nested(value: str) -> bool:
-    """Return whether the text is a JSON object or array that PostgreSQL can hold."""
+    """Return whether the text is a JSON object or array that PostgreSQL can store."""
     if value[:1] not in {"{", "["} or "\\u0000" in value:
         return False
     with suppress(ValueError, RecursionError):

@@ -19,7 +19,7 @@ _LOST = re.compile(
     r"|could not (receive|send) data|SSL connection has been closed|connection reset by peer|broken pipe|SSL SYSCALL",
     re.IGNORECASE,
 )
-# What postgres_fdw says of a foreign server (contrib/postgres_fdw/connection.c).
+# The message of postgres_fdw about a foreign server (contrib/postgres_fdw/connection.c).
 _SHARD = re.compile(r'could not connect to server "([^"]+)"')
 # SQLSTATE codes, see appendix A of PostgreSQL's manual.
 _LOST_STATES = {"57P01", "57P02", "57P05", "08003", "08006"}
@@ -39,12 +39,12 @@ def is_lost(error: Error) -> bool:
 
 
 def is_no_such(error: Error) -> bool:
-    """Return whether a table or column is not there."""
+    """Return whether a table or column does not exist."""
     return state_of(error) in _NO_SUCH_STATES
 
 
 def explain_connect(address: Address, error: Error) -> StoreError:
-    """Say why the server cannot be reached or rejects the connection."""
+    """Return the error that says why the server cannot be reached or rejects the connection."""
     cause = _cause(address, error)
     for pattern, kind, message, advice in _CONNECTING:
         if re.search(pattern, str(error), re.IGNORECASE):
@@ -87,7 +87,7 @@ def explain(address: Address, error: Error) -> StoreError:
 
 
 def not_set_up(address: Address, schema: str) -> StoreSchemaError:
-    """Say that there is nothing of CEEMS in that schema."""
+    """Return the error for a schema without tables of CEEMS."""
     return StoreSchemaError(
         NOT_SET_UP,
         f"{address.shown}: schema {schema} has no tables of CEEMS. Check the database's name and postgresSchema, "
@@ -96,7 +96,7 @@ def not_set_up(address: Address, schema: str) -> StoreSchemaError:
 
 
 def too_old(address: Address, schema: str, has: int, wanted: int) -> StoreSchemaError:
-    """Say that the tables are laid out in an older way than this version reads."""
+    """Return the error for tables with an older layout than this version reads."""
     return StoreSchemaError(
         OLDER,
         f"{address.shown}: the tables in schema {schema} were made by an older feeder (layout {has}; this version reads"
@@ -105,7 +105,7 @@ def too_old(address: Address, schema: str, has: int, wanted: int) -> StoreSchema
 
 
 def never_fed(address: Address, schema: str) -> StoreSchemaError:
-    """Say that there are tables, but no site has written to them."""
+    """Return the error for tables to which no site has written."""
     return StoreSchemaError(
         "The PostgreSQL database holds no site yet.",
         f"{address.shown}: no feeder has written to schema {schema} yet: run `ceems-grpc feed` beside a database.",

@@ -1,4 +1,4 @@
-"""Connections to one PostgreSQL database, lent to readers, and the threads in which their statements run."""
+"""Connections to one PostgreSQL database that readers lease, and the threads in which their statements run."""
 
 import asyncio
 import contextvars
@@ -19,10 +19,10 @@ _PATIENCE = 5.0  # seconds until a statement that cannot be cancelled is abandon
 
 
 class Pool:
-    """Makes connections and lends them.
+    """Creates connections and leases them.
 
-    ``states``: reads what the database holds. ``connections``: how many are lent at once at most, by the caller's
-    care. ``statement_timeout``: seconds after which the server stops a statement by itself, None never.
+    ``states``: reads the state of the database. ``connections``: the most leases at a time, which the caller ensures.
+    ``statement_timeout``: seconds after which the server itself stops a statement; None means never.
     """
 
     def __init__(
@@ -31,14 +31,14 @@ class Pool:
         self.states = states
         self._address = address
         self._timeout = statement_timeout
-        # For statements and their cancelling: a server that does not answer must not use up the threads of others.
+        # For statements and their cancellation. A server that does not answer must not use up the threads of others.
         self._threads = ThreadPoolExecutor(2 * connections + 1, "postgres")
         self._open = 0  # leases
         self._closed = False
 
     @asynccontextmanager
     async def lease(self, idle: list[PostgresConnection]) -> AsyncIterator["Lease"]:
-        """Lend a connection. ``idle``: the connections that wait; it is taken from them and given back to them."""
+        """Lease a connection. ``idle``: the list from which the connection is taken and to which it returns."""
         lease = Lease(self, idle)
         self._open += 1
         try:
@@ -51,34 +51,34 @@ class Pool:
                 self._end_threads()
 
     def close(self) -> None:
-        """Let the threads end when the last lease ends. Connections that are given back are closed from now on."""
+        """Let the threads end when the last lease ends. From now on, returned connections are closed."""
         self._closed = True
         self._end_threads()
 
     @property
     def closed(self) -> bool:
-        """Whether connections that are given back must be closed."""
+        """Whether returned connections must be closed."""
         return self._closed
 
     def _end_threads(self) -> None:
         if self._closed and not self._open:
             self._threads.shutdown(wait=False)
 
-    # For leases
+    # Used by leases
 
     def connect(self) -> PostgresConnection:
-        """Make a connection; blocks."""
+        """Create a connection. Blocks."""
         try:
             return PostgresConnection(self._address, self._timeout)
         except Error as error:
             raise explain_connect(self._address, error) from error
 
     def explain(self, error: Error) -> StoreError:
-        """Say what an error of a statement means."""
+        """Translate an error of a statement."""
         return explain(self._address, error)
 
     def begin(self, work: Callable[[], _Result]) -> "Future[_Result]":
-        """Begin blocking work in a thread of this store; what is added to be done after it needs no event loop."""
+        """Begin blocking work in a thread of this store. Callbacks of the future need no event loop."""
         context = contextvars.copy_context()  # the trace of the question
         return self._threads.submit(context.run, work)
 
@@ -88,16 +88,16 @@ class Pool:
 
 
 class Lease:
-    """A connection, and the transaction on it, for as long as a reader is open."""
+    """A connection and the transaction on it, as long as a reader is open."""
 
     def __init__(self, pool: "Pool", idle: list[PostgresConnection]) -> None:
         self._pool = pool
-        self._idle = idle  # connections that wait, to be taken and given back
+        self._idle = idle  # idle connections
         self._connection: PostgresConnection | None = None
-        self._given = False  # whether the reader has given an answer of this transaction
+        self._given = False  # whether the reader has returned an answer from this transaction
 
     async def open(self) -> State:
-        """Begin a transaction on a connection that works."""
+        """Begin a transaction on a working connection."""
         if self._idle:
             connection = self._idle.pop()
             try:
@@ -127,8 +127,8 @@ class Lease:
     async def ask(self, work: Callable[[PostgresConnection], _Result], renew: Callable[[State], None]) -> _Result:
         """Run work on the connection in a thread. Raises `StoreError`.
 
-        Where the connection is lost before anything was answered, the work is done once more on another one, in a new
-        transaction, whose state ``renew`` gets.
+        If the connection is lost before anything was answered, the work is repeated once on another connection, in a
+        new transaction. ``renew`` is called with the state of that transaction.
         """
         assert self._connection is not None  # noqa: S101 - readers get an open lease
         try:
@@ -146,7 +146,7 @@ class Lease:
         return answer
 
     async def close(self) -> None:
-        """End the transaction and give the connection back."""
+        """End the transaction and return the connection."""
         connection, self._connection = self._connection, None
         if connection is None:
             return
@@ -161,7 +161,7 @@ class Lease:
             self._idle.append(connection)
 
     async def _drop_lost(self, connection: PostgresConnection) -> None:
-        """Close a connection, and those that wait: where one is lost, others are too."""
+        """Close a lost connection and all idle ones, which are probably lost too."""
         self._connection = None
         waiting, self._idle[:] = [connection, *self._idle], []
         for lost in waiting:
@@ -177,7 +177,7 @@ class Lease:
             started.append(self._pool.begin(work))
             return asyncio.wrap_future(started[0])
 
-        def give_up() -> None:  # the server does not answer any more
+        def give_up() -> None:  # the server no longer answers
             self._connection = None
             started[0].add_done_callback(lambda _: connection.close())
 
@@ -191,7 +191,7 @@ class Lease:
 
 
 def _cancel(connection: PostgresConnection) -> None:
-    with suppress(Error):  # a server that is gone cannot be told
+    with suppress(Error):  # a server that is gone cannot be notified
         connection.cancel()
 
 

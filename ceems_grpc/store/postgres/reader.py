@@ -39,7 +39,7 @@ class PostgresReader:
         return self._state.zone
 
     def has(self, table: Table, column: str | None = None) -> bool:
-        """Return whether some site has the table (and the column)."""
+        """Return whether any site has the table (and the column)."""
         found = self._state.catalog.tables.get(table)
         return found is not None and (column is None or column in found.columns)
 

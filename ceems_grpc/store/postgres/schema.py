@@ -34,7 +34,7 @@ PART = "part"
 UNITS_COUNT = "#units"
 HOUR = "#hour"
 DIGEST = "#digest"
-"""The column by which the feeder tells whether a row has changed; see `feed.rows`."""
+"""The column that shows the feeder whether a row has changed; see `feed.rows`."""
 HOURLY = "units_hourly"
 DAILY = "units_daily"
 LARGE_TABLES = METRIC_TABLES

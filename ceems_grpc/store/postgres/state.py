@@ -1,4 +1,4 @@
-"""What a PostgreSQL database holds at one moment: its sites, and which columns their tables have."""
+"""The state of a PostgreSQL database at one moment: its sites, and the columns of their tables."""
 
 import logging
 from collections.abc import Hashable
@@ -25,7 +25,7 @@ _STALE = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class SiteStatus:
-    """What table ``sites`` says of a site. ``newest``: seconds since 1970; ``fed_at`` is a UTC instant."""
+    """The row of a site in table ``sites``. ``newest``: seconds since 1970. ``fed_at``: in UTC."""
 
     name: str
     zone: str
@@ -40,7 +40,7 @@ class SiteStatus:
 
     @property
     def problem(self) -> str:
-        """What is wrong with the site's feeding, "" for nothing."""
+        """What is wrong with the feeding of the site; "" if nothing is."""
         if not self.complete:
             return "its feeder has not written all rows yet, so answers lack some"
         if datetime.now(UTC) - self.fed_at > _STALE:
@@ -50,7 +50,7 @@ class SiteStatus:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What the database holds at one moment."""
+    """The state of the database at one moment."""
 
     sites: tuple[SiteStatus, ...]
     catalog: Catalog
@@ -58,12 +58,12 @@ class State:
 
     @property
     def version(self) -> Hashable:
-        """Another value after every commit of a feeder."""
+        """A value that changes with every commit of a feeder."""
         return tuple((site.name, site.commits) for site in self.sites)
 
 
 class StateReader:
-    """Reads the state of one schema of a database. It keeps the columns of the tables until a feeder commits."""
+    """Reads the state of one schema of a database. It caches the columns of the tables until a feeder commits."""
 
     def __init__(self, address: Address, schema: str) -> None:
         self._address = address
@@ -72,7 +72,7 @@ class StateReader:
         self._warned = False
 
     def begin(self, connection: PostgresConnection) -> State:
-        """Begin a transaction, and return what the database holds in it; blocks. Raises `StoreError` and `Error`."""
+        """Begin a transaction, and return the state that it sees. Blocks. Raises `StoreError` and `Error`."""
         connection.begin()
         try:
             rows = connection.fetch(self._statement_of_sites()).to_pylist()

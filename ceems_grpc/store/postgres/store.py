@@ -1,8 +1,8 @@
-"""CEEMS databases of one or several sites in PostgreSQL, as `ceems-grpc feed` keeps them there.
+"""CEEMS databases of one or several sites in PostgreSQL, into which `ceems-grpc feed` copies them.
 
 Each reader is one short read-only transaction (REPEATABLE READ) on one of a few connections. A cancelled question
-cancels its statement. A connection that was lost is made again for the next question; for the reader that loses it, if
-that reader has answered nothing yet.
+cancels its statement. A lost connection is replaced for the next question, and also for the current reader if that
+reader has answered nothing yet.
 """
 
 import asyncio
@@ -21,8 +21,8 @@ from ceems_grpc.store.runtime.query_trace import waiting
 class PostgresStore:
     """A PostgreSQL database that feeders fill.
 
-    ``url``: in libpq's form, without a password. ``connections``: how many readers at once. ``statement_timeout``:
-    seconds after which the server stops a statement by itself, None never: callers give up before that.
+    ``url``: in libpq's form, without a password. ``connections``: the most readers at a time. ``statement_timeout``:
+    seconds after which the server itself stops a statement, None never. Callers give up before that.
     """
 
     def __init__(  # an empty password is none  # nosec B107
@@ -38,13 +38,13 @@ class PostgresStore:
         self._pool = Pool(self._address, StateReader(self._address, schema), connections, statement_timeout)
         self._free = asyncio.Semaphore(connections)
         self._idle: list[PostgresConnection] = []
-        # Versions are asked for while readers are open, so they have a connection of their own.
+        # Versions are read while readers are open, so they use a separate connection.
         self._watch: list[PostgresConnection] = []
         self._one_watcher = asyncio.Lock()
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[PostgresReader]:
-        """Open a reader on the database as it is now."""
+        """Open a reader on the current state of the database."""
         try:
             with waiting():
                 async with asyncio.timeout(60):
@@ -58,18 +58,18 @@ class PostgresStore:
             self._free.release()
 
     async def facts(self) -> Facts:
-        """Describe the database: what its sites say, together. Raises `StoreError` also if a shard does not answer."""
+        """Describe the database by the rows of its sites. Also raises `StoreError` if a shard does not answer."""
         async with self.read() as reader:
             await reader.reach_shards()
             return reader.facts(self._address.shown)
 
     async def version(self) -> Hashable:
-        """Return the numbers of commits of all sites, of which every feeding makes one larger."""
+        """Return the commit counters of all sites. Every commit of a feeder increments one of them."""
         async with self._one_watcher, self._pool.lease(self._watch) as lease:
             return (await lease.open()).version
 
     async def close(self) -> None:
-        """Close idle connections; those in use close when their reader does."""
+        """Close idle connections. Connections in use close when their readers do."""
         self._pool.close()
         for idle in (self._idle, self._watch):
             while idle:

@@ -1,7 +1,7 @@
-"""Aggregates of units from the sums that PostgreSQL keeps per UTC day and hour, exact also where a window cuts an hour.
+"""Aggregates of units from the sums per UTC day and hour. They are exact even if a window starts within an hour.
 
-Whole days of the window come from ``units_daily``, the other whole hours from ``units_hourly``, and what is left at
-its two ends from the units themselves. See `ceems_grpc.store.postgres.feed.rollups` for these sums.
+Whole days of the window come from ``units_daily``, other whole hours from ``units_hourly``, and the rest at both ends
+from the units themselves. See `ceems_grpc.store.postgres.feed.rollups` for these sums.
 """
 
 from collections.abc import Iterable
@@ -44,12 +44,12 @@ from ceems_grpc.store.postgres.schema import (
 _HOUR, _DAY = 3_600, 86_400
 
 Span = tuple[int, int]
-"""Seconds since 1970, from the first (included) to the second (not included)."""
+"""A range in seconds since 1970. The start is included, the end is not."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
-    """A window in pieces: whole days, whole hours beside them, and the rest at its ends; and the other conditions."""
+    """A window in pieces: whole days, other whole hours, and the rest at both ends; also the other conditions."""
 
     days: tuple[Span, ...]
     hours: tuple[Span, ...]
@@ -106,7 +106,7 @@ def aggregate(sql: PostgresSql, plan: Aggregate, pieces: Pieces) -> str:
 def keys(sql: PostgresSql, plan: KeyScan, pieces: Pieces) -> tuple[str, list[tuple[str, str]]]:
     """Return what `PostgresSql.keys` does, from the pieces.
 
-    Of keys that may have null as their value only the units can tell whether they are there.
+    If the value of a key may be null, only the units show whether the key exists.
     """
     found = sql.keys_asked(plan)
     kept = [place for *_, place in found if place not in sql.layout.coded]
@@ -138,7 +138,7 @@ def _counts(places: Iterable[str]) -> str:
 
 
 def _kept(sql: PostgresSql, measure: Measure) -> str:
-    """Write the sum of a measure's sums."""
+    """Write the aggregate of the sums of a measure."""
     match measure:
         case Count():
             return f"sum({quote(UNITS_COUNT)})"

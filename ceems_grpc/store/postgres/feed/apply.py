@@ -17,7 +17,7 @@ ALL_CLUSTERS = "all"
 """The cluster id of administrators of all clusters."""
 _IDS_AT_ONCE = 20_000
 _REBUILD_DAYS = 28
-_DETACHED = 1 << 40  # subtracted from a row id once for every time that rows were detached
+_DETACHED = 1 << 40  # subtracted from a row id for every time that rows were detached
 
 
 class ClusterTakenError(Exception):
@@ -137,7 +137,7 @@ class Writer:
             )
 
     def _write_administered(self) -> None:
-        """Record the clusters of each administrator: those of the site, or the one that the row names."""
+        """Write the clusters of each administrator: those of the site, or the one that the row names."""
         mine = (
             f"(SELECT coalesce(json_agg(cluster_id ORDER BY cluster_id), '[]')::text FROM {self._space}.clusters"  # noqa: S608
             f" WHERE {self._where})"

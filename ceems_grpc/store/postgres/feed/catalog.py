@@ -16,8 +16,8 @@ from ceems_grpc.store.postgres.schema import DAILY, HOURLY, MOST_KEYS, TableCata
 class Catalogs:
     """The catalog as one feeder sees it. Other feeders can add to it at any time; nothing is ever removed.
 
-    It grows in transactions of its own, before any row is written. To add a column takes a lock, and on a shard that
-    lock would wait for ever for rows that the same feeder has written there.
+    It grows in separate transactions, before any row is written. Adding a column takes a lock, and on a shard that lock
+    would wait forever for rows that the same feeder has written there.
     """
 
     def __init__(self, connection: PostgresConnection, schema: str, weights: dict[str, str]) -> None:

@@ -16,7 +16,7 @@ from ceems_grpc.store.postgres.schema import DIGEST, LARGE_TABLES, PART, SITE, j
 
 # PostgreSQL raises an error if a product overflows or underflows; other engines return infinity or 0.
 _TINY, _HUGE = 1e-150, 1e150
-_JSONB = "\x01"  # the version that PostgreSQL's binary form of jsonb begins with; the JSON text follows
+_JSONB = "\x01"  # the version at the start of PostgreSQL's binary form of jsonb; the JSON text follows
 
 
 class RowMaker:

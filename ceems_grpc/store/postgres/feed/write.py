@@ -2,9 +2,9 @@
 
 Changes are collected first. `commit` writes them in one short transaction together with the new state, so a process
 that is killed leaves the old rows with the old state. Changes that are too many to collect are written in several
-transactions, and the state records that. If the process is killed then, the site is filled again. This writes only rows
-that are missing or differ, because each row has a digest. Shards commit on their own, just before the coordinator does.
-So a mark is set before shards are written, and if it is still set later, the site is filled again as well.
+transactions, and the state records that. If the process is killed then, the site is filled again. Filling writes only
+rows that are missing or differ, because each row has a digest. Shards commit on their own, just before the coordinator
+does. So a mark is set before shards are written. If it is still set at the next start, the site is also filled again.
 
 Kept history: rows that the file no longer has stay, with a row id below 0.
 """
