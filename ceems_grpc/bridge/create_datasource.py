@@ -1,4 +1,4 @@
-"""Creates a data source: one that answers itself, or one that forwards requests to another host."""
+"""Creates a data source that answers by itself or forwards requests to another host."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""The metrics of a server, with a label that tells them from those of this process."""
+"""The metrics of a server, with a label that distinguishes them from those of this process."""
 
 from collections.abc import Iterator
 

@@ -34,7 +34,7 @@ class Asker:
             raise CommandError(_sentence(error.message)) from None
 
     async def ask(self, query: Mapping[str, object], start: datetime, end: datetime) -> tuple[DecodedFrame, ...]:
-        """DecodedFrame a panel's query over a time range. Raises `CommandError` with the answer's error."""
+        """Ask a panel's query over a time range. Raises `CommandError` with the answer's error."""
         asked = DataQuery("A", "", 0, timedelta(), TimeRange(start, end), json.dumps(query).encode())
         try:
             frames = await self.datasource.query(self.context, asked)
@@ -43,17 +43,17 @@ class Asker:
         return decode([frame.to_arrow() for frame in frames])
 
     async def check(self) -> HealthResult:
-        """Return what "Save & test" would say."""
+        """Return the result of "Save & test"."""
         return await self.datasource.check_health(self.context)
 
 
 @asynccontextmanager
 async def open_database(path: Path, login: str | None = None, timezone: str = "") -> AsyncIterator[Asker]:
-    """Open a database to ask it, and close it afterwards.
+    """Open a database for questions, and close it afterwards.
 
-    ``login``: a user of Grafana, who sees what CEEMS allows. None: the operator, who may read the file and so may see
-    everything in it. ``timezone``: an IANA name; "" guesses the site's zone. Raises `CommandError` for settings that
-    cannot be used.
+    ``login``: a user of Grafana, who sees what CEEMS allows. None: the operator, who can read the file and so may see
+    all rows. ``timezone``: an IANA name; "" guesses the site's zone. Raises `CommandError` for settings that cannot be
+    used.
     """
     context = _context(path, login, timezone)
     try:
@@ -100,6 +100,6 @@ def _context(path: Path, login: str | None, timezone: str) -> PluginContext:
 
 
 def _sentence(message: str) -> str:
-    """Make a sentence of a message of the CEEMS API."""
+    """Turn a message of the CEEMS API into a sentence."""
     text = message[:1].upper() + message[1:]
     return text if text.endswith((".", "!", "?")) else f"{text}."

@@ -1,4 +1,4 @@
-"""`ceems-grpc check`: says whether the plugin can answer from a database file. If not: why, and what to do."""
+"""`ceems-grpc check`: says whether the plugin can answer from a database file, and if not, why and what to do."""
 
 import argparse
 import asyncio
@@ -134,9 +134,9 @@ def _journal(path: Path) -> bool:
 
 
 def _refuse_to_leave_files(path: Path, status: os.stat_result) -> None:
-    """Stop before SQLite creates a -shm that only we may write: ceems_api_server could not open its database then.
+    """Stop before SQLite creates a -shm that only this user may write, which would lock out ceems_api_server.
 
-    SQLite creates -wal and -shm with the mode of the database, even for a reader, and as root also with its owner.
+    SQLite creates -wal and -shm with the mode of the database, even for a reader. Root also gives them its owner.
     """
     shared = path.with_name(path.name + "-shm")
     if shared.exists() or os.geteuid() in {0, status.st_uid}:
@@ -168,7 +168,7 @@ def _print_tables(path: Path) -> None:
 
 
 def _nearby(part: Path) -> str:
-    """Name the databases in the folder where something is missing."""
+    """Name the databases in the folder of a missing file."""
     try:
         names = sorted(one.name for one in part.parent.iterdir() if one.suffix in {".db", ".sqlite"})
     except OSError:
@@ -214,7 +214,7 @@ def _age(text: Any) -> str:  # noqa: ANN401 - from the JSON of the health check
 
 def _lines(text: str) -> Iterator[str]:
     for line in text.splitlines():
-        if line.startswith(" "):  # a command to copy: it must stay whole
+        if line.startswith(" "):  # a command to copy must not be wrapped
             yield line
         else:
             yield from textwrap.wrap(line, _TEXT_WIDTH, break_long_words=False, break_on_hyphens=False)

@@ -1,4 +1,4 @@
-"""`ceems-grpc demo`: shows the whole way from a database to answers, without Grafana."""
+"""`ceems-grpc demo`: shows all steps from a database to answers, without Grafana."""
 
 from __future__ import annotations
 

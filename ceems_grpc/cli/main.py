@@ -50,7 +50,7 @@ def run(arguments: Sequence[str]) -> int:
 def _run(options: argparse.Namespace) -> int:
     logging.getLogger("ceems_grpc").addHandler(logging.NullHandler())  # errors are printed, not logged
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a character that the locale lacks must not end the command
+        if isinstance(stream, io.TextIOWrapper):  # a character that the locale cannot encode must not end the command
             stream.reconfigure(errors="backslashreplace")
     command = import_module(f"ceems_grpc.cli.{options.command.replace('-', '_')}")
     code: int = command.run(options)

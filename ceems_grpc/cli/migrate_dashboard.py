@@ -60,7 +60,7 @@ def _write(dashboard: Json, output: str | None) -> None:
         sys.stdout.write("\n".join(map(visible_json, text.split("\n"))) if sys.stdout.isatty() else text)
         return
     path = Path(output).resolve()
-    # Written beside and moved over: the output may be the input, and a full disk must not cost it.
+    # A new file replaces the old one at the end: the output may be the input, which a full disk must not destroy.
     with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False, suffix=".part") as file:
         try:
             file.write(text)

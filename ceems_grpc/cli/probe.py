@@ -1,4 +1,4 @@
-"""`ceems-grpc probe`: tells whether a server or a feeder answers. Images without a shell check their health with it."""
+"""`ceems-grpc probe`: checks whether a server or a feeder answers. Images without a shell use it as health check."""
 
 import argparse
 import http.client
@@ -31,9 +31,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _shake_hands(address: ListenAddress, timeout: float) -> None:
-    """Agree on TLS and HTTP/2 with a server. What it requires of callers (tokens, certificates) comes later."""
+    """Agree on TLS and HTTP/2 with a server. Its requirements for callers (tokens, certificates) are not checked."""
     context = ssl.create_default_context()
-    # The probe has no authority for the certificate, and sends and believes nothing.
+    # The probe cannot verify the certificate, but it sends no secret and trusts no answer.
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     context.set_alpn_protocols(["h2"])

@@ -1,4 +1,4 @@
-"""`ceems-grpc query`: asks a database what a panel would ask."""
+"""`ceems-grpc query`: asks a database the question of a panel."""
 
 import argparse
 import asyncio
@@ -106,7 +106,7 @@ def _query(options: argparse.Namespace) -> dict[str, Any]:
         **{key: [part.strip() for part in value.split(",")] for key, value in lists.items() if value is not None},
     }
     if not options.query:
-        query["version"] = CURRENT  # a query that is given as JSON says itself of which version it is
+        query["version"] = CURRENT  # a query in JSON names its own version
     query |= {key: value for key, value in given.items() if value is not None}
     if options.user is None:
         query.setdefault("admin", True)  # the operator may read the whole file anyway
@@ -114,7 +114,7 @@ def _query(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _shorten(query: dict[str, Any], kind: object) -> bool:
-    """Ask for what a terminal can show unless the query says more; return whether columns are left out."""
+    """Limit the query to what a terminal can show, unless it names more. Return whether columns are left out."""
     query.setdefault("limit", _ROWS_OF_A_TABLE)
     if kind not in _FIELDS_OF_A_TABLE or query.get("fields"):
         return False

@@ -1,4 +1,4 @@
-"""Return whether the write-ahead log beside a database was written for another file.
+"""Finds out whether the write-ahead log beside a database was written for another file.
 
 That happens when a backup is moved over a database whose `-wal` is left behind. The formats are those of
 https://www.sqlite.org/fileformat2.html.
@@ -18,10 +18,10 @@ _TRIES = 3  # a checkpoint may write to the file while it is compared with the l
 
 
 def is_stale(path: Path, log: Path) -> bool:
-    """Return whether the database was written after its log, and by no checkpoint of this log.
+    """Return whether the database was written after its log, and not by a checkpoint of this log.
 
-    A checkpoint copies pages from the log, so a file that is newer than its own log holds some of them. False if it
-    cannot be told. Raises OSError for files that cannot be read.
+    A checkpoint copies pages from the log, so a file that is newer than its own log holds some of them. False in case
+    of doubt. Raises OSError for files that cannot be read.
     """
     for _ in range(_TRIES):
         before = _times(path, log)
@@ -38,10 +38,10 @@ def _times(path: Path, log: Path) -> tuple[int, int]:
 
 
 def _is_folded(path: Path, log: Path) -> bool:
-    """Return whether the file holds what checkpoints of the log have written; also if the log is empty.
+    """Return whether the file holds the pages that checkpoints of the log have written. True for an empty log.
 
-    The index counts the frames that are folded: a page that no later frame has is in the file. The count begins anew
-    when the index is made anew; then the file must hold the pages as some first part of the log has them.
+    The index counts the folded frames, so the file holds each page of these frames that no later frame contains. A new
+    index restarts the count. The file must then hold the pages as they are after some prefix of the log.
     """
     state = read_wal_state(path)
     folded = state.folded if state is not None else 0

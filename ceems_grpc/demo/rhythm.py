@@ -30,7 +30,7 @@ class Rhythm:
 
 
 def hourly_counts(random: Random, clock: SiteClock, rhythm: Rhythm, *, start: int, hours: int, total: int) -> list[int]:
-    """Spread `total` starts over that many hours from `start` (Unix seconds); the counts, one an hour, add up to it."""
+    """Spread `total` starts over that many hours from `start` (Unix seconds). The hourly counts add up to it."""
     sums: list[float] = []
     reached = 0.0
     busy = 1.0

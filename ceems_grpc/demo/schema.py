@@ -6,10 +6,10 @@ What each version has comes from the migrations of ceems-dev/ceems (pkg/api/db/m
 2. usage
 3. users
 4. projects
-5. admin_users, one row a source with a list of names
+5. admin_users, one row per source with a list of names
 6. a third index of units
 7. daily_usage
-8. admin_users, one row a name, shaped like users
+8. admin_users, one row per name, shaped like users
 9. `total_outgress_stats` is renamed to `total_egress_stats` everywhere
 """
 

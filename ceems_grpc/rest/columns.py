@@ -35,7 +35,7 @@ def integer_pieces(name: str, values: pa.Array) -> pa.Array:
 
 
 def metric_pieces(name: str, texts: pa.Array) -> pa.Array | None:
-    """Return the pieces of a metric from its JSON texts, null where it is empty; None if one is in another form."""
+    """Return the pieces of a metric from its JSON texts, null if it is empty; None if one is in another form."""
     shown = pc.if_else(pc.is_in(texts, _EMPTY_OBJECTS), _NONE, texts)
     if not pc.all(pc.match_substring_regex(shown, _OWN_FORM), min_count=0).as_py():
         return None

@@ -28,7 +28,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:  # noqa: ANN401 - ar
     parser.add_argument(
         "--admin-auto",
         action="store_true",
-        help="ask as an administrator only where the user is one, in place of /admin",
+        help="ask as an administrator only if the user is one, in place of /admin",
     )
     parser.add_argument(
         "--short-links",

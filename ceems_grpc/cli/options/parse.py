@@ -62,7 +62,7 @@ def _parser(version: str) -> argparse.ArgumentParser:
     feed_help = "copy a database into PostgreSQL and follow it"
     add_feed_options(commands.add_parser("feed", help=feed_help, allow_abbrev=False))
     add_server_options(commands.add_parser("server", help="answer for Grafana on other hosts", allow_abbrev=False))
-    add_probe_options(commands.add_parser("probe", help="tell whether a server or a feeder answers"))
+    add_probe_options(commands.add_parser("probe", help="check whether a server or a feeder answers"))
     add_migrate_parser(commands)
     return parser
 

@@ -3,7 +3,7 @@
 import argparse
 
 _DESCRIPTION = """\
-Tell whether a server or a feeder answers, as the health check of a container. The exit code is 0 if it does,
+Check whether a server or a feeder answers, as the health check of a container. The exit code is 0 if it does,
 otherwise 1.
 
 No secret is sent, and the server's certificate is not verified: probe only addresses of the same host or container.

@@ -119,7 +119,7 @@ def _summary(series: _Series, row: int, height: int) -> str:
     values = list(series.points.values())
     unit = series.column.unit
     if row == height - 1:
-        if unit == "percent" or unit.endswith("/h"):  # a sum of them means nothing
+        if unit == "percent" or unit.endswith("/h"):  # a sum of them is meaningless
             return f"mean {text_of(sum(values) / len(values), unit)}"
         return f"total {text_of(sum(values), unit)}"
     return f"max {text_of(max(values), unit)}" if row == 0 else ""

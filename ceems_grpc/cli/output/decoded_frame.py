@@ -9,7 +9,7 @@ import pyarrow as pa
 
 @dataclass(frozen=True, slots=True)
 class FrameColumn:
-    """A field of a frame. ``unit`` is one of Grafana's unit ids; ``labels`` tell fields of one name apart.
+    """A field of a frame. ``unit`` is one of Grafana's unit ids; ``labels`` distinguish fields of one name.
 
     Moments in ``data`` are in UTC and say so, with a resolution of microseconds: Python's own aware datetimes.
     """

@@ -53,7 +53,7 @@ class User:
 
 
 def caller_of(user: pb.User) -> Caller:
-    """Tell a person from Grafana itself by everything that the wire message has.
+    """Distinguish a person from Grafana itself by all fields of the wire message.
 
     Grafana's own identities have one of a few logins, the same text as their name (or no name), the role Admin and no
     e-mail address. Older public dashboards have no identity at all. Anonymous visitors (``[auth.anonymous]``) have a

@@ -37,7 +37,7 @@ class TimeRange:
 class DataQuery:
     """A query. ``json`` is the plugin's own query model as the editor saved it; ``ref_id`` names it in its request.
 
-    ``max_data_points`` and ``interval`` tell how many points the panel can show, and how far apart; both may be 0.
+    ``max_data_points`` and ``interval`` are how many points the panel can show, and how far apart. Both may be 0.
     ``others``: the JSON of the other queries in the request.
     """
 

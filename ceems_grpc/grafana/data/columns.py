@@ -62,7 +62,7 @@ def column_type(column: pa.Array, *, enum: bool) -> ColumnType:
 
 
 def grafana_column(name: str, data: Column, *, enum: bool = False) -> pa.Array:
-    """Return `data` as one contiguous array of a type that Grafana reads, without a copy where it is one already.
+    """Return `data` as one contiguous array of a type that Grafana reads, without a copy if it is one already.
 
     | Arrow                                 | becomes                                                      |
     |---------------------------------------|--------------------------------------------------------------|
@@ -88,7 +88,7 @@ def grafana_column(name: str, data: Column, *, enum: bool = False) -> pa.Array:
 
 
 def _one_array(data: Column) -> pa.Array:
-    """Return one contiguous array: one record batch per file is all that some of Grafana's readers look at."""
+    """Return one contiguous array, because some of Grafana's readers read only one record batch per file."""
     if isinstance(data, pa.Array):
         return data
     if data.num_chunks == 1:

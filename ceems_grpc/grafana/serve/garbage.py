@@ -1,7 +1,7 @@
 """Keeps passes of Python's garbage collector short.
 
-A full pass looks at every object of the process, and everybody waits meanwhile. Most of the objects belong to libraries
-and live as long as the process: with them a pass takes about 50 ms. So they are frozen: later passes skip them.
+A full pass visits every object of the process, and all requests wait for it. Most objects belong to libraries and live
+as long as the process. With them, a pass takes about 50 ms. So they are frozen, and later passes skip them.
 """
 
 import gc

@@ -1,8 +1,8 @@
 """Returns memory that large answers have used to the system.
 
 The C library keeps freed memory for later, in one arena for each of several threads. After a few large answers this is
-hundreds of megabytes that nobody uses. So all arenas are told to release it soon after a large answer. With C libraries
-other than glibc nothing is done.
+hundreds of megabytes that nobody uses. So the memory of all arenas is released soon after a large answer. With C
+libraries other than glibc, nothing is done.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ _due = False
 def use_one_allocator() -> None:
     """Make Arrow take its memory from the C library; call it before Arrow is loaded.
 
-    Arrow's own allocator also keeps freed memory, and cannot be told when a query has ended.
+    Arrow's own allocator also keeps freed memory, and it cannot be notified when a query has ended.
     ``ARROW_DEFAULT_MEMORY_POOL`` in the environment chooses another allocator.
     """
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")

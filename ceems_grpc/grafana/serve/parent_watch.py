@@ -2,7 +2,7 @@
 
 ``PR_SET_PDEATHSIG`` would do this in one line, but it fires when the *thread* that started us ends, and Go moves its
 work between threads. A process descriptor (Linux 5.3) waits for the process itself. Elsewhere, the parent is
-looked at once a second.
+checked once a second.
 """
 
 import os

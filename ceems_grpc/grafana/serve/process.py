@@ -132,7 +132,7 @@ async def _serve_standalone(factory: Factory, address: str, *, name: str, versio
 
 
 async def _point_to(address: str, output: int) -> None:
-    """Tell the host the address of a plugin that runs by itself, and stay as long as the host does."""
+    """Give the host the address of a plugin that runs by itself, and stay as long as the host does."""
     stopping = _stop_when_told(None)
     os.write(output, handshake_line("tcp", address))
     _log.warning("requests go to the plugin that runs by itself", extra={"address": address})

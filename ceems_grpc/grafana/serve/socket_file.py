@@ -19,7 +19,7 @@ _LONGEST_PATH = 103
 _FOLDER, _PRIVATE_NAME = "grafana-plugin-", "socket"
 # Another process may be about to listen on a younger socket.
 _YOUNG_SECONDS = 60.0
-_LOOK_SECONDS = 3.0  # between two looks for the socket file; each look is one system call
+_LOOK_SECONDS = 3.0  # between two checks of the socket file; each is one system call
 
 
 @contextmanager

@@ -89,7 +89,7 @@ def _checked_version(part: Json) -> str:
 
 
 def _is_v2(dashboard: Json, version: str) -> bool:
-    """Tell schema v2 by its version or its layout."""
+    """Return whether a dashboard has schema v2, by its version or its layout."""
     return version.startswith(_SCHEMA_V2) or any(isinstance(dashboard.get(key), dict) for key in ("elements", "layout"))
 
 

@@ -136,7 +136,7 @@ def _section_variables(layout: Any) -> Iterator[Json]:  # noqa: ANN401 - from th
 
 
 def _grouped(panels: list[Json], version: str) -> bool:
-    """Tell which form new transformations get: that of the others in the file, otherwise that of its version."""
+    """Return which form new transformations get: that of the others in the file, otherwise that of its version."""
     groups = (as_object(as_object(as_object(panel.get("spec")).get("data")).get("spec")) for panel in panels)
     forms = [is_grouped(item) for group in groups for item in objects(group.get("transformations"))]
     return forms[0] if forms else not as_text(version).startswith(_UNGROUPED)

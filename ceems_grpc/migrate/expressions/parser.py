@@ -28,7 +28,7 @@ _CONSTANTS: dict[str, Value] = {"null": None, "nil": None, "true": True, "false"
 
 
 def parse(text: str, *, quoted_names: bool = False) -> Expression:
-    """Parse an expression. ``quoted_names``: double quotes hold names of columns (UQL), else text."""
+    """Parse an expression. ``quoted_names``: double quotes hold names of columns (UQL), otherwise text."""
     parser = _Parser(text, quoted_names)
     expression = parser.expression()
     if parser.here:

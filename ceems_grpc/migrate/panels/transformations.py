@@ -78,7 +78,7 @@ def _without_extractions(rewritten: Sequence[Rewritten], steps: list[Json]) -> l
         field = next(f for f in owner.fields if source in {f.text, f.name})
         options = step["options"]
         if not field.is_object:
-            raise CannotRewriteError(f"a transformation takes '{source}' apart, which is no JSON object here")
+            raise CannotRewriteError(f"a transformation takes '{source}' apart, which is not a JSON object here")
         if as_text(options.get("format")) not in _EXTRACTORS or options.get("replace"):
             raise CannotRewriteError(f"a transformation takes '{source}' apart in a way that is not understood")
         _extract(owner, field, options.get("jsonPaths"))

@@ -61,7 +61,7 @@ def usable(column: str, written: str) -> str:
 def numbers_of_texts(texts: pa.ChunkedArray, type_: Type = Type.NUMBER) -> pa.ChunkedArray:
     """Return the numbers that SQLite wrote as these texts: int64 for integers, otherwise float64.
 
-    What is no such number, such as infinity, is null.
+    A text that is not such a number, such as infinity, is null.
     """
     form, wanted = (_INTEGER, pa.int64()) if type_ is Type.INTEGER else (NUMBER_FORM, pa.float64())
     fit = pc.match_substring_regex(texts, f"^(?:{form})$")

@@ -19,7 +19,7 @@ from ceems_grpc.store.sqlite.wal_changes import Changes, SeenRows, changes_since
 _Duck = duckdb.DuckDBPyConnection | None
 _SMALL = 1_000  # rows; a table with fewer is read again as a whole
 _MOST = 30_000  # changed rows; reading more of them takes longer than filling again
-_OLDEST = 8_192  # rows; deleted ones are first looked for among these
+_OLDEST = 8_192  # rows; deleted rows are searched among these first
 
 
 def catch_up(

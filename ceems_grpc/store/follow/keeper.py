@@ -27,8 +27,8 @@ class SourceFollower:
 
     ``zone``: the zone of the database's local times; when it changes, the target is filled again. ``open_rows``: how
     the database is read. `AdbcRows` must be the only SQLite library in the process that has the file open; use
-    `PythonRows` otherwise. The database stays open between steps, because only then can changes be told from a
-    write-ahead log that has been restarted.
+    `PythonRows` otherwise. The database stays open between steps, because only then can changes be found in a
+    write-ahead log that has restarted.
     """
 
     def __init__(

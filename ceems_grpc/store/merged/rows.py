@@ -174,7 +174,7 @@ class RowMerge:
 
 
 async def in_thread(rows: int, work: Callable[[], _Result]) -> _Result:
-    """Return the result of work on so many rows. A thread does what takes long."""
+    """Return the result of work on this many rows. A thread does work that takes long."""
     return work() if rows <= _ROWS_AT_ONCE else await run_cancellable(work)
 
 

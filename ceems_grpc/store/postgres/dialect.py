@@ -233,7 +233,7 @@ class PostgresSql(ColumnCompiler):
         earlier = ""  # the first path with a value wins
         parts = []
         for path in paths:
-            # "The object has this key with this value, or with a list that holds it" can be pushed down to other servers.
+            # "The object has this key with this value, or with a list that holds it" can be pushed down.
             objects = [json.dumps(_within(path, one)) for value in wanted for one in (value, [value])]
             parts.append(f"{earlier}{column} @> ANY ({self.values(objects, self.text_type)}::jsonb[])")
             if len(paths) > 1:

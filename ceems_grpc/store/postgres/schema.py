@@ -57,7 +57,7 @@ class TableCatalog(msgspec.Struct):
     {key: column}. ``coded``: columns that hold the codes NaN or Infinity. ``inexact``: columns with texts of some site
     that are not stored exactly. ``weights``: for each averaged metric, the key of ``total_time_seconds`` that weighs it
     in the rollups (of units only). ``objects``, ``numbers``: see `TableLayout`; a column that sites declare differently
-    is no number.
+    is not a number.
     """
 
     columns: tuple[str, ...] = ()
@@ -106,7 +106,7 @@ def json_column(column: str) -> str:
 
 
 def json_objects(table: Table, new: Iterable[str]) -> tuple[str, ...]:
-    """Return the columns that have a `json_column`: of units, those that hold JSON objects and are no metrics.
+    """Return the columns that have a `json_column`: of units, those that hold JSON objects and are not metrics.
 
     ``new``: the columns of objects that the schema does not describe.
     """

@@ -42,7 +42,7 @@ async def diagnose(endpoint: Endpoint) -> RemoteError | None:
         try:
             await _try(endpoint)
         except _BrokenOffError:
-            # A server that is shutting down looks like one that refuses us. A moment later it can be told apart.
+            # A server that is shutting down looks like one that refuses us. A moment later the two differ.
             await asyncio.sleep(_MOMENT_SECONDS)
             await _try(endpoint)
     except RemoteError as error:

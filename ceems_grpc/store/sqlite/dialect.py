@@ -70,7 +70,7 @@ class SqliteSql(Compiler):
         return _first([self._at(operand.column, path, "value") for path in paths_of(operand.name)])
 
     def _kind(self, key: Key) -> str:
-        """Write the JSON type of the value of a key, null where there is none."""
+        """Write the JSON type of the value of a key, null if there is none."""
         kinds = [f"nullif({self._at(key.column, path, 'type')}, 'null')" for path in paths_of(key.name)]
         return _first(kinds)
 

@@ -1,4 +1,4 @@
-"""One request being answered: its id in the log, its span, its metrics, and what the user is told about failures."""
+"""One request being answered: its id in the log, its span, its metrics, and the errors that the user sees."""
 
 import asyncio
 import logging

@@ -19,7 +19,7 @@ SECONDS = Histogram(
 )
 ERRORS = Counter(
     "grafana_plugin_error_total",
-    "Failures told to the user, by HTTP status and by whose fault they are; one request may hold several.",
+    "Failures reported to the user, by HTTP status and by origin; one request may have several.",
     labelnames=["endpoint", "status", "source"],
 )
 ROWS = Counter("grafana_plugin_response_rows_total", "Rows of data frames sent.", labelnames=["endpoint"])
