@@ -176,9 +176,13 @@ def grouped(by: str, *fields: str, limit: int | None = None, **query: Any) -> Js
     return used([by, *fields], [by], orderBy=[f"-{first}"], **more, **query)
 
 
-def daily(*fields: str, by: Sequence[str] = (), **query: Any) -> Json:
-    """Return a query for one value per day."""
-    return ask("usage-over-time", fields=list(fields), groupBy=list(by), **query)
+def over_time(*fields: str, by: Sequence[str] = (), **query: Any) -> Json:
+    """Return a query for values per step of at least a day, in the viewer's time zone.
+
+    They are summed as the numbers beside them: the steps add up to these.
+    """
+    steps: Json = {"step": "auto", "minStep": "day", "timezone": "$__timezone", "source": "prorated"}
+    return ask("usage-over-time", fields=list(fields), groupBy=list(by), **steps, **query)
 
 
 # Panels
@@ -229,7 +233,7 @@ def bars(title: str, query: Json, description: str, legend: str = "", *, stacked
         "drawStyle": "bars",
         "fillOpacity": 80,
         "lineWidth": 0,
-        "barAlignment": 0,
+        "barAlignment": 1,  # a bar covers its step; that of the first one is cut off at the start of the range
         "stacking": {"mode": "normal" if stacked else "none", "group": "A"},
     }
     defaults: Json = {"custom": custom, "min": 0, "noValue": "no data"}
@@ -384,10 +388,26 @@ def my_usage(words: Words) -> Dashboard:
     }
     usage_gauges(board, mine)
     usage_numbers(board, words, mine)
-    board.heading("Day by day")
-    board.add(12, 8, bars("Energy", daily(ENERGY, by=("project",), **mine), "Per UTC day", "${__field.labels.project}"))
+    board.heading("Over time")
     board.add(
-        12, 8, bars("Emissions", daily(EMISSIONS, by=("project",), **mine), "Per UTC day", "${__field.labels.project}")
+        12,
+        8,
+        bars(
+            "Energy",
+            over_time(ENERGY, by=("project",), **mine),
+            "Per day, or longer in a long time range",
+            "${__field.labels.project}",
+        ),
+    )
+    board.add(
+        12,
+        8,
+        bars(
+            "Emissions",
+            over_time(EMISSIONS, by=("project",), **mine),
+            "Per day, or longer in a long time range",
+            "${__field.labels.project}",
+        ),
     )
     board.heading(words.projects)
     board.add(
@@ -459,19 +479,24 @@ def project_usage(words: Words) -> Dashboard:
         **rows,
     )
     board.add(WIDTH, 10, table("Usage by member", query, "Everybody who used it in the time range", columns))
-    board.heading("Day by day")
+    board.heading("Over time")
     board.add(
         12,
         9,
-        bars("Energy by member", daily(ENERGY, by=("username",), **rows), "Per UTC day", "${__field.labels.username}"),
+        bars(
+            "Energy by member",
+            over_time(ENERGY, by=("username",), **rows),
+            "Per day, or longer in a long time range",
+            "${__field.labels.username}",
+        ),
     )
     board.add(
         12,
         9,
         bars(
             "Emissions by member",
-            daily(EMISSIONS, by=("username",), **rows),
-            "Per UTC day",
+            over_time(EMISSIONS, by=("username",), **rows),
+            "Per day, or longer in a long time range",
             "${__field.labels.username}",
         ),
     )
@@ -579,8 +604,8 @@ def operators() -> Dashboard:
     usage_numbers(board, Words("", "", "Units", "Unit", "Project", "Projects"), rows)
     board.heading("Energy and emissions over time")
     for title, measure in (("Energy by cluster", ENERGY), ("Emissions by cluster", EMISSIONS)):
-        query = daily(measure, by=("cluster_id",), **rows)
-        board.add(12, 9, bars(title, query, "Per UTC day", "${__field.labels.cluster_id}"))
+        query = over_time(measure, by=("cluster_id",), **rows)
+        board.add(12, 9, bars(title, query, "Per day, or longer in a long time range", "${__field.labels.cluster_id}"))
     board.heading("Who uses most")
     for title, by, column in (("Top users", "username", "User"), ("Top projects", "project", "Project")):
         query = grouped(by, ENERGY, "num_units", EMISSIONS, "used_cpu_time_percent.global", limit=25, **rows)

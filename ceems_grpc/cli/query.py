@@ -107,6 +107,7 @@ def _query(options: argparse.Namespace) -> dict[str, Any]:
     }
     if not options.query:
         query["version"] = CURRENT  # a query in JSON names its own version
+        query["step"] = "day"  # a terminal has no width that automatic steps could fit
     query |= {key: value for key, value in given.items() if value is not None}
     if options.user is None:
         query.setdefault("admin", True)  # the operator may read the whole file anyway

@@ -24,7 +24,7 @@ from ceems_grpc.domain.questions.model import (
 )
 from ceems_grpc.domain.questions.ordering import sort_table
 from ceems_grpc.domain.questions.period import earlier, matching_steps
-from ceems_grpc.domain.questions.steps import TimeStep, TimeSteps
+from ceems_grpc.domain.questions.steps import TimeSteps
 from ceems_grpc.domain.service import Ceems
 from ceems_grpc.store.runtime.cancellation import run_cancellable
 
@@ -83,7 +83,7 @@ async def compared_over_time(ceems: Ceems, viewer: Viewer | None, comparison: Co
 
 
 def _is_daily(question: UsageOverTimeQuestion) -> bool:
-    return question.source is Source.DAILY and question.step is not TimeStep.HOUR
+    return question.source is Source.DAILY and not question.step.is_within_day
 
 
 def _moved(table: pa.Table, places: list[int | None]) -> pa.Table:

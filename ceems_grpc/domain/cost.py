@@ -9,7 +9,6 @@ from ceems_grpc.domain.questions.model import (
     UsageOverTimeQuestion,
     UsageQuestion,
 )
-from ceems_grpc.domain.questions.steps import TimeStep
 from ceems_grpc.store.plan import Table
 from ceems_grpc.store.runtime.cost import CostClass, cost_of_rows
 
@@ -33,7 +32,7 @@ def cost_of(question: CostedQuestion, *, as_admin: bool) -> CostClass:
 
 
 def _by_hour(question: CostedQuestion) -> bool:
-    return isinstance(question, UsageOverTimeQuestion) and question.step is TimeStep.HOUR
+    return isinstance(question, UsageOverTimeQuestion) and question.step.is_within_day
 
 
 def _names_few(selection: Selection) -> bool:

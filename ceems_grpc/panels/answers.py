@@ -23,7 +23,15 @@ from ceems_grpc.grafana.data.frame import Frame
 from ceems_grpc.panels.display_names import Naming, beside, with_display_names
 from ceems_grpc.panels.frames import numeric_frame, series_frames, table_frame
 from ceems_grpc.panels.query_keys import unknown_keys
-from ceems_grpc.panels.query_model import QueryModel, QueryType, TableQuestion, comparison_of, question_of, read_query
+from ceems_grpc.panels.query_model import (
+    QueryModel,
+    QueryType,
+    Room,
+    TableQuestion,
+    comparison_of,
+    question_of,
+    read_query,
+)
 from ceems_grpc.panels.report import Times, reported
 from ceems_grpc.store.runtime.cancellation import run_cancellable
 from ceems_grpc.telemetry.questions import counted
@@ -48,7 +56,7 @@ class Panels:
         window = Window(
             clamp_to_dates(query.time_range.start_ms // 1000), clamp_to_dates(query.time_range.end_ms // 1000)
         )
-        question = question_of(model, kind, window)
+        question = question_of(model, kind, window, Room(query.max_data_points, query.interval.total_seconds()))
         comparison = comparison_of(model, kind, question)
         groups = question.group_by if isinstance(question, UsageOverTimeQuestion) else ()
         naming = Naming(model.legend_or_default, query.ref_id, groups, beside(question.fields, query.others))
@@ -59,7 +67,9 @@ class Panels:
                 answered = time.perf_counter()
                 wide = shape == "wide"
                 frames = await run_cancellable(
-                    lambda: with_display_names(series_frames(kind, answer, groups, steps, wide=wide), answer, naming)
+                    lambda: with_display_names(
+                        series_frames(kind, answer, groups, steps, wide=wide, start=window.start), answer, naming
+                    )
                 )
             else:
                 question = _with_labels(question) if shape == "numeric" else question

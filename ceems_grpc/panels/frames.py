@@ -54,15 +54,23 @@ def numeric_frame(name: str, answer: Answer) -> Frame:
     return Frame(name, fields, _meta(answer, FrameType.NUMERIC_LONG, "table"))
 
 
-def series_frames(name: str, answer: Answer, groups: tuple[str, ...], steps: TimeSteps, *, wide: bool) -> list[Frame]:
-    """Return rows of (groups, step, values) as one series per group and value. Steps without a row are null."""
+def series_frames(
+    name: str, answer: Answer, groups: tuple[str, ...], steps: TimeSteps, *, wide: bool, start: int = 0
+) -> list[Frame]:
+    """Return rows of (groups, step, values) as one series per group and value. Steps without a row are null.
+
+    ``start``: of the time range, in seconds since 1970. The time of a single step is not before it.
+    """
     table = answer.table
     names = [name for name in table.column_names if name != "step" and name not in groups]
     found = table.select(list(groups)).group_by(list(groups)).aggregate([]).num_rows if groups else 1
     count = len(steps.starts)
     # A separate frame has its own times.
     check_series(found * len(names), count if wide else 2 * count)
-    moments = pa.array([start * 1000 for start in steps.starts], pa.int64()).cast(_TIME)
+    # A chart whose only point is outside its time range shows nothing. Of several steps, the first may start before the
+    # range: a chart cuts its bar off, and all bars keep their width, which depends on the shortest distance.
+    starts = steps.starts if count > 1 else (max(steps.starts[0], start),)
+    moments = pa.array([moment * 1000 for moment in starts], pa.int64()).cast(_TIME)
     interval = (steps.end - steps.starts[0]) / count * 1000
     time = Field("time", moments, config=FieldConfig(interval=interval))
     rows = _rows_of_series(table, groups, count)

@@ -1,6 +1,7 @@
 """The query model of panels: JSON from Grafana, decoded, checked and turned into a question; see docs/query.md."""
 
 import re
+from dataclasses import dataclass
 from typing import Annotated, Literal, cast
 
 import msgspec
@@ -25,7 +26,7 @@ from ceems_grpc.domain.questions.model import (
     UsageQuestion,
 )
 from ceems_grpc.domain.questions.period import Period
-from ceems_grpc.domain.questions.steps import TimeStep
+from ceems_grpc.domain.questions.steps import TimeStep, fitting_step
 from ceems_grpc.domain.questions.window import Window
 from ceems_grpc.panels.query_versions import OLDEST, check_version, default_of
 from ceems_grpc.panels.time_zone import query_zone
@@ -38,6 +39,7 @@ MOST_BYTES = 1024 * 1024
 """Bytes of the longest query that is accepted."""
 Texts = Annotated[list[str], msgspec.Meta(max_length=MOST_VALUES)]
 QueryType = Literal["units", "usage", "stats", "users", "projects", "clusters", "usage-over-time"]
+Step = Literal["quarter-hour", "hour", "day", "week", "month"]
 Format = Literal["", "table", "numeric", "wide", "multi"]
 _FORMATS: dict[str, tuple[Format, ...]] = {
     "usage": ("table", "numeric"),
@@ -94,7 +96,8 @@ class QueryModel(msgspec.Struct, rename="camel"):
     exact_group_by: bool | msgspec.UnsetType = msgspec.UNSET
     classes: Annotated[list[ClassesModel], msgspec.Meta(max_length=MOST_GROUPS)] = []
     source: Literal["", "units", "prorated", "daily"] = ""
-    step: Literal["hour", "day", "week", "month"] = "day"
+    step: Step | Literal["", "auto"] = ""
+    min_step: Step | Literal[""] = ""
     filters: Annotated[list[FilterModel], msgspec.Meta(max_length=MOST_FILTERS)] = []
     order_by: Texts = []
     limit: Annotated[int, msgspec.Meta(ge=1)] | None = None
@@ -128,6 +131,17 @@ class QueryModel(msgspec.Struct, rename="camel"):
         return bool(default_of("exactGroupBy", self.version) if exact is msgspec.UNSET else exact)
 
 
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What a panel can show: at most so many ``points``, at least ``interval`` seconds apart; 0 means unknown."""
+
+    points: int = 0
+    interval: float = 0
+
+
+_ANY_ROOM = Room()
+
+
 def read_query(json: bytes, query_type: str = "") -> tuple[QueryModel, QueryType]:
     """Decode a query. ``query_type``: the type in Grafana's envelope, used if the JSON has none."""
     if len(json) > MOST_BYTES:
@@ -148,8 +162,8 @@ def read_query(json: bytes, query_type: str = "") -> tuple[QueryModel, QueryType
     return model, kind
 
 
-def question_of(model: QueryModel, kind: QueryType, window: Window) -> Question:
-    """Return the question that a query asks over the panel's time range."""
+def question_of(model: QueryModel, kind: QueryType, window: Window, room: Room = _ANY_ROOM) -> Question:
+    """Return the question that a query asks over the panel's time range. ``room``: of the panel."""
     selection = Selection(
         _distinct(model.clusters),
         _distinct(model.projects),
@@ -190,7 +204,7 @@ def question_of(model: QueryModel, kind: QueryType, window: Window) -> Question:
         case "usage-over-time":
             return UsageOverTimeQuestion(
                 window,
-                TimeStep(model.step),
+                _step(model, window, room),
                 query_zone(model.timezone),
                 _source_of_steps(model),
                 selection,
@@ -203,6 +217,14 @@ def question_of(model: QueryModel, kind: QueryType, window: Window) -> Question:
             return StatsQuestion(window, mode, selection, fields, order, model.limit, admin)
         case "users" | "projects" | "clusters":
             return DirectoryQuestion(Directory(kind), selection, fields, order, model.limit, admin)
+
+
+def _step(model: QueryModel, window: Window, room: Room) -> TimeStep:
+    step = model.step or str(default_of("step", model.version))
+    if step != "auto":
+        return TimeStep(step)
+    shortest = TimeStep(model.min_step or TimeStep.QUARTER_HOUR)
+    return fitting_step(window, interval=room.interval, most=room.points, shortest=shortest)
 
 
 def comparison_of(model: QueryModel, kind: QueryType, question: Question) -> Comparison | None:

@@ -37,7 +37,13 @@ STEPS = (
             Default("exactGroupBy", before=False, after=True, query_types=("usage",)),
         ),
     ),
-    VersionStep(3, (Default("legend", before="names", after="auto"),)),
+    VersionStep(
+        3,
+        (
+            Default("legend", before="names", after="auto"),
+            Default("step", before="day", after="auto", query_types=("usage-over-time",)),
+        ),
+    ),
 )
 OLDEST = 1
 """The version of a query that names none."""

@@ -160,7 +160,7 @@ describe('getQueryDisplayText', () => {
         fields: ['a', 'b', 'c', 'd', 'e'],
         filters: [{ key: 'x', operator: '=|', value: ['1', '2'] }],
       },
-      'Usage over time where x =| 1 or 2 showing a, b, c, d, …',
+      'Usage over time per day where x =| 1 or 2 showing a, b, c, d, …',
     ],
     [
       { queryType: 'usage-over-time', step: 'week', timezone: '$__timezone', groupBy: ['project'] },

@@ -7,7 +7,8 @@ export type Mode = 'current' | 'global';
 export type Format = 'table' | 'numeric' | 'wide' | 'multi';
 export type Source = 'units' | 'prorated' | 'daily';
 export type Period = 'previous' | 'year';
-export type Step = 'hour' | 'day' | 'week' | 'month';
+/** Lengths of steps, from short to long. */
+export type Step = 'quarter-hour' | 'hour' | 'day' | 'week' | 'month';
 
 /** Query as an administrator: yes, no, or if the user is one. */
 export type AsAdmin = boolean | 'auto';
@@ -55,7 +56,9 @@ export interface CeemsQuery extends DataQuery {
   /** The classes that the numbers of a group are put into; docs/query.md, "Groups". */
   classes?: Classes[];
   source?: Source | (string & {});
-  step?: Step | (string & {});
+  step?: Step | 'auto' | (string & {});
+  /** The shortest step that `auto` chooses. */
+  minStep?: Step | (string & {});
   filters?: Condition[];
   orderBy?: string[];
   limit?: number | string;

@@ -41,6 +41,20 @@ def _window() -> tuple[int, int]:
     return now - DAYS * 86_400_000, now
 
 
+def test_days_are_those_of_the_viewer_and_add_up_to_the_numbers_beside_them() -> None:
+    asked = [
+        target
+        for board in BOARDS.values()
+        for panel in board["panels"]
+        for target in panel.get("targets", [])
+        if target["queryType"] == "usage-over-time"
+    ]
+    assert len(asked) >= 10
+    for target in asked:
+        steps = {key: target.get(key) for key in ("timezone", "step", "minStep", "source")}
+        assert steps == {"timezone": "$__timezone", "step": "auto", "minStep": "day", "source": "prorated"}
+
+
 def test_the_files_are_what_their_source_makes(tmp_path: Path) -> None:
     sys.path.insert(0, str(FOLDER))
     try:

@@ -216,7 +216,7 @@ class Model:
         assert viewer is not None
         self.check_groups(question.group_by, no_units=question.source is Source.DAILY)
         window = question.window
-        daily = question.source is Source.DAILY and question.step is not TimeStep.HOUR
+        daily = question.source is Source.DAILY and question.step not in {TimeStep.QUARTER_HOUR, TimeStep.HOUR}
         daily = daily and (question.zone is None or str(question.zone) == "UTC")
         edges = step_edges(window, question.step, ZoneInfo("UTC") if daily else question.zone or self.zone)
         parts = []
@@ -435,12 +435,15 @@ def share_of(run: tuple[int, int], start: int, end: int) -> float:
 def step_edges(window: Window, step: TimeStep, zone: ZoneInfo) -> list[int]:
     """Return the starts of the steps that the window touches, and the end of the last one.
 
-    Found by walking through the local times in half hours, at whose ends all of today's zones change hour and offset.
+    Found by walking through the local times in quarters of an hour, at whose ends all of today's zones change hour and
+    offset.
     """
 
     def label(moment: int) -> tuple[Any, ...]:
         local = datetime.fromtimestamp(moment, zone)
         match step:
+            case TimeStep.QUARTER_HOUR:
+                return (local.date(), local.hour, local.minute // 15, local.utcoffset())
             case TimeStep.HOUR:
                 return (local.date(), local.hour, local.utcoffset())
             case TimeStep.DAY:
@@ -449,12 +452,12 @@ def step_edges(window: Window, step: TimeStep, zone: ZoneInfo) -> list[int]:
                 return tuple(local.isocalendar())[:2]
         return (local.year, local.month)
 
-    moment = window.start // 1800 * 1800
-    while label(moment - 1800) == label(moment):
-        moment -= 1800
+    moment = window.start // 900 * 900
+    while label(moment - 900) == label(moment):
+        moment -= 900
     edges = [moment]
     while edges[-1] <= window.end:
-        moment += 1800
+        moment += 900
         if label(moment) != label(edges[-1]):
             edges.append(moment)
     return edges

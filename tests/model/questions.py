@@ -161,7 +161,8 @@ def over_time_questions(draw: st.DrawFn, turn: int) -> UsageOverTimeQuestion:
     window = draw(windows(turn).filter(lambda window: window.start <= window.end))
     step = draw(st.sampled_from(TimeStep))
     zones = ("Europe/Paris", "America/New_York", "Asia/Kolkata", "UTC")
-    zone = None if step is not TimeStep.HOUR and draw(st.booleans()) else ZoneInfo(draw(st.sampled_from(zones)))
+    may_lack_zone = step not in {TimeStep.QUARTER_HOUR, TimeStep.HOUR}
+    zone = None if may_lack_zone and draw(st.booleans()) else ZoneInfo(draw(st.sampled_from(zones)))
     source = draw(st.sampled_from(Source))
     groups, classes = draw(groupings(units=source is not Source.DAILY))
     return UsageOverTimeQuestion(

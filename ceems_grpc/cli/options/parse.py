@@ -10,7 +10,7 @@ from ceems_grpc.cli.options.server import add_options as add_server_options
 
 QUERY_TYPES = ("units", "usage", "stats", "users", "projects", "clusters", "usage-over-time")
 SOURCES = ("units", "prorated", "daily")
-STEPS = ("hour", "day", "week", "month")
+STEPS = ("auto", "quarter-hour", "hour", "day", "week", "month")
 PERIODS = ("previous", "year")
 FORMATS = ("table", "plot", "csv", "json")
 

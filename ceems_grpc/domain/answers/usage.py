@@ -24,7 +24,7 @@ from ceems_grpc.domain.questions.filters import Filterable
 from ceems_grpc.domain.questions.groups import ValueGroup, check_groups, check_source, value_groups
 from ceems_grpc.domain.questions.model import Mode, Selection, Source, UsageOverTimeQuestion, UsageQuestion
 from ceems_grpc.domain.questions.ordering import check_order, sort_table
-from ceems_grpc.domain.questions.steps import TimeStep, TimeSteps, steps_of
+from ceems_grpc.domain.questions.steps import TimeSteps, steps_of
 from ceems_grpc.domain.questions.window import DAY, Window
 from ceems_grpc.schema import GROUPS, TIMES, Aggregation, Column, Kind, column_named
 from ceems_grpc.store.plan import (
@@ -151,7 +151,7 @@ def _days_serve(reader: Reader, question: UsageOverTimeQuestion) -> bool:
 
 
 def _asks_days(question: UsageOverTimeQuestion) -> bool:
-    if question.source is not Source.DAILY or question.step is TimeStep.HOUR:
+    if question.source is not Source.DAILY or question.step.is_within_day:
         return False
     return question.zone is None or str(question.zone) in {"UTC", "Etc/UTC"}
 

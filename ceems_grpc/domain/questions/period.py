@@ -59,7 +59,7 @@ def matching_steps(
     The first steps are compared with each other, and so on. Hours of a range that was moved by the calendar are matched
     by day and hour, so that a day with 23 or 25 hours does not shift the days after it.
     """
-    if step is not TimeStep.HOUR or not by_calendar:
+    if not step.is_within_day or not by_calendar:
         count = len(now.starts)
         return [index if index < count else None for index in range(len(then.starts))]
     places = {hour: index for index, hour in enumerate(_hours(now, zone))}

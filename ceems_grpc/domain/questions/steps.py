@@ -1,4 +1,4 @@
-"""The time steps of usage over time: hours, days, weeks and months of a time zone."""
+"""The time steps of usage over time: from quarters of an hour to months of a time zone."""
 
 from bisect import bisect_right
 from dataclasses import dataclass
@@ -12,12 +12,18 @@ MOST_STEPS = 10_000
 
 
 class TimeStep(StrEnum):
-    """The length of a step. Weeks start on Monday."""
+    """The length of a step, from short to long. Weeks start on Monday."""
 
+    QUARTER_HOUR = "quarter-hour"  # the interval at which CEEMS writes
     HOUR = "hour"
     DAY = "day"
     WEEK = "week"
     MONTH = "month"
+
+    @property
+    def is_within_day(self) -> bool:
+        """Whether the step is shorter than a day, so that only units can tell its usage."""
+        return self in {TimeStep.QUARTER_HOUR, TimeStep.HOUR}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +38,31 @@ class TimeSteps:
         return min(max(bisect_right(self.starts, moment) - 1, 0), len(self.starts) - 1)
 
 
+_SECONDS = {
+    TimeStep.QUARTER_HOUR: 900,
+    TimeStep.HOUR: 3_600,
+    TimeStep.DAY: 86_400,
+    TimeStep.WEEK: 604_800,
+    TimeStep.MONTH: 2_678_400,
+}
+_DEFAULT_POINTS = 500
+
+
+def fitting_step(
+    window: Window, *, interval: float = 0, most: int = 0, shortest: TimeStep = TimeStep.QUARTER_HOUR
+) -> TimeStep:
+    """Return the shortest step with which a chart of the window is readable; a month if none is long enough.
+
+    ``interval``: seconds that steps last at least. ``most``: the number of steps that the chart has room for, 0 means
+    unknown. ``shortest``: no shorter step is chosen.
+    """
+    points = most if most > 0 else _DEFAULT_POINTS
+    wanted = max(interval, (window.end - window.start) / points, _SECONDS[shortest])
+    return next((step for step in TimeStep if _SECONDS[step] >= wanted), TimeStep.MONTH)
+
+
 def steps_of(window: Window, step: TimeStep, zone: tzinfo) -> TimeSteps:
-    """Return all steps that the window touches, in hours, days, weeks or months of the zone."""
+    """Return all steps that the window touches, as the zone counts them."""
     if window.end < window.start:
         raise bad_data("the window ends before it starts")
     try:
@@ -56,8 +85,9 @@ def _steps_of(window: Window, step: TimeStep, zone: tzinfo) -> TimeSteps:
 
 def _floor(moment: datetime, step: TimeStep) -> datetime:
     # Hours are floored as moments, so that an hour that occurs twice gives two steps.
-    if step is TimeStep.HOUR:
-        past = timedelta(minutes=moment.minute, seconds=moment.second)
+    if step.is_within_day:
+        minutes = moment.minute if step is TimeStep.HOUR else moment.minute % 15
+        past = timedelta(minutes=minutes, seconds=moment.second)
         return datetime.fromtimestamp(moment.timestamp() - past.total_seconds(), moment.tzinfo)
     day = moment.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
     if step is TimeStep.WEEK:
@@ -67,8 +97,8 @@ def _floor(moment: datetime, step: TimeStep) -> datetime:
 
 def _next(start: datetime, step: TimeStep) -> datetime:
     match step:
-        case TimeStep.HOUR:
-            return datetime.fromtimestamp(start.timestamp() + 3600, start.tzinfo)
+        case TimeStep.QUARTER_HOUR | TimeStep.HOUR:
+            return datetime.fromtimestamp(start.timestamp() + _SECONDS[step], start.tzinfo)
         case TimeStep.DAY:
             return start + timedelta(days=1)
         case TimeStep.WEEK:

@@ -255,8 +255,11 @@ describe('the rest', () => {
   it('takes how long steps are, and what they are summed from', async () => {
     const { user, current } = edit({ queryType: 'usage-over-time' }, { variables: { step: 'week' } });
     expect(screen.getByText('None: UTC')).toBeInTheDocument();
+    await choose(user, 'Minimum step', 'Day');
+    expect(current().minStep).toBe('day');
     await choose(user, 'Step', 'Hour');
     expect(current().step).toBe('hour');
+    expect(screen.queryByLabelText('Minimum step')).not.toBeInTheDocument();
     expect(screen.getByText("None: data source's")).toBeInTheDocument();
     await choose(user, 'Step', '$step');
     await choose(user, 'Summed from', 'Units, prorated');

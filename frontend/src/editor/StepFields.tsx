@@ -5,7 +5,13 @@ import { ChoiceSelect } from '../fields/ChoiceSelect';
 import { timezoneOptions } from '../fields/timezones';
 import { Option } from '../fields/useSuggestions';
 
+const AUTO: Option = {
+  value: 'auto',
+  label: 'Auto',
+  description: 'The shortest step that fits the width of the panel and its interval',
+};
 const STEPS: Option[] = [
+  { value: 'quarter-hour', label: 'Quarter of an hour' },
   { value: 'hour', label: 'Hour' },
   { value: 'day', label: 'Day' },
   { value: 'week', label: 'Week', description: 'From Monday' },
@@ -27,18 +33,31 @@ interface Props {
 /** The length of the steps of a time series, and the time zone of days, weeks and months. */
 export function StepFields({ query, alerting, onChange }: Props) {
   const zones = useMemo(() => (alerting ? timezoneOptions() : [DASHBOARD, ...timezoneOptions()]), [alerting]);
-  const fromUnits = query.source === 'units' || query.source === 'prorated' || query.step === 'hour';
+  const isAuto = (query.step ?? 'auto') === 'auto';
+  const isWithinDay = query.step === 'hour' || query.step === 'quarter-hour';
+  const fromUnits = query.source === 'units' || query.source === 'prorated' || isWithinDay;
   return (
     <>
       <ChoiceSelect
         label="Step"
-        tooltip="One value per hour, day, week or month."
-        options={STEPS}
+        tooltip="One value per quarter of an hour, hour, day, week or month. Auto: the shortest of them that fits the width of the panel and its interval (query options)."
+        options={[AUTO, ...STEPS]}
         value={query.step}
         onChange={(step) => onChange({ step })}
-        placeholder="Day"
-        width={14}
+        placeholder="Auto"
+        width={20}
       />
+      {isAuto && (
+        <ChoiceSelect
+          label="Minimum step"
+          tooltip="Auto chooses no shorter step."
+          options={STEPS}
+          value={query.minStep}
+          onChange={(minStep) => onChange({ minStep })}
+          placeholder="Quarter of an hour"
+          width={20}
+        />
+      )}
       <ChoiceSelect
         label="Time zone"
         tooltip="The time zone of days, weeks and months. In UTC they come from the table daily_usage, which is fast. In other time zones they are computed from units, as are hours."

@@ -35,7 +35,7 @@ const GRAFANAS_KEYS = new Set([
   'label',
 ]);
 
-/** What a new query of a type says. Alert rules have no viewer whose time zone could count. */
+/** What a new query of a type says. Alert rules have no viewer whose time zone could count, and no width that steps could fit. */
 export function defaultsOf(queryType: QueryType, app?: CoreApp): Partial<CeemsQuery> {
   switch (queryType) {
     case 'units':
@@ -43,7 +43,7 @@ export function defaultsOf(queryType: QueryType, app?: CoreApp): Partial<CeemsQu
     case 'usage':
       return { source: 'prorated' };
     case 'usage-over-time':
-      return isAlerting(app) ? {} : { timezone: DASHBOARD_TIMEZONE };
+      return isAlerting(app) ? { step: 'day' } : { source: 'prorated', step: 'auto', timezone: DASHBOARD_TIMEZONE };
     default:
       return {};
   }

@@ -23,7 +23,7 @@ export function describeQuery(query: CeemsQuery): string {
     what.push('of all time');
   }
   if (info.parts.includes('step') && query.step) {
-    what.push(`per ${query.step}`);
+    what.push(query.step === 'auto' ? 'in automatic steps' : `per ${query.step}`);
   }
   if (info.parts.includes('compare') && query.compare) {
     what.push(query.compare === 'year' ? 'against a year earlier' : 'against the time range before');

@@ -44,6 +44,8 @@ export const EXAMPLES: Example[] = [
       version: 3,
       queryType: 'usage-over-time',
       admin: 'auto',
+      source: 'prorated',
+      step: 'day',
       timezone: '$__timezone',
       groupBy: ['project'],
       fields: ['total_energy_usage_kwh'],

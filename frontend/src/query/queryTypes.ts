@@ -6,6 +6,7 @@ const PARTS = [
   'running',
   'live',
   'step',
+  'minStep',
   'source',
   'timezone',
   'compare',
@@ -63,9 +64,9 @@ export const QUERY_TYPES: Record<QueryType, QueryTypeInfo> = {
   },
   'usage-over-time': {
     label: 'Usage over time',
-    sentence: 'Usage per hour, day, week or month: one time series per group.',
+    sentence: 'Usage per quarter of an hour, hour, day, week or month: one time series per group.',
     lists: ['clusters', 'resourceManagers', 'projects', 'users'],
-    parts: ['step', 'source', 'timezone', 'compare', 'filters', 'groupBy', 'classes'],
+    parts: ['step', 'minStep', 'source', 'timezone', 'compare', 'filters', 'groupBy', 'classes'],
     formats: ['wide', 'multi'],
   },
   stats: {

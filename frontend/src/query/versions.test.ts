@@ -11,7 +11,8 @@ describe('a query without a version', () => {
     ['usage by user and project', { queryType: 'usage' }, { admin: false, exactGroupBy: false }],
     ['usage by exact groups', { queryType: 'usage', exactGroupBy: true, admin: 'auto' }, {}],
     ['a switch that a variable sets', { queryType: 'usage', exactGroupBy: '$exact', admin: true }, {}],
-    ['a type that a variable sets', { queryType: '$type' }, { admin: false, exactGroupBy: false }],
+    ['a type that a variable sets', { queryType: '$type' }, { admin: false, exactGroupBy: false, step: 'day' }],
+    ['days', { queryType: 'usage-over-time' }, { admin: false, step: 'day' }],
     ['no type, which is units', { users: ['alice'] }, { admin: false }],
   ])('keeps its meaning: %s', (_name, query, added) => {
     expect(complete(query)).toEqual({ refId: 'A', ...query, ...added, legend: 'names', version: CURRENT_VERSION });
@@ -61,6 +62,12 @@ it('gives Grafana nothing to fill stored queries with, but starts Explore', () =
 it('starts another type with its defaults, and keeps what is chosen', () => {
   const usage: CeemsQuery = { refId: 'A', version: CURRENT_VERSION, queryType: 'usage', users: ['u'], limit: 5 };
   expect(startQueryType(usage, 'units')).toMatchObject({ users: ['u'], limit: 5, orderBy: ['-started_at'] });
-  expect(startQueryType(usage, 'usage-over-time')).toMatchObject({ timezone: '$__timezone' });
-  expect(startQueryType(usage, 'usage-over-time', CoreApp.UnifiedAlerting).timezone).toBeUndefined();
+  expect(startQueryType(usage, 'usage-over-time')).toMatchObject({
+    timezone: '$__timezone',
+    step: 'auto',
+    source: 'prorated',
+  });
+  const rule = startQueryType(usage, 'usage-over-time', CoreApp.UnifiedAlerting);
+  expect(rule).toMatchObject({ step: 'day' });
+  expect(rule.timezone).toBeUndefined();
 });
