@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 import pyarrow as pa
 
 from ceems_grpc.domain.access import SHARED_TAGS, Access, AdminScope, Rights, open_access
-from ceems_grpc.domain.answers import directory, stats, units, usage
+from ceems_grpc.domain.answers import directory, stats, units, usage, usage_over_time
 from ceems_grpc.domain.answers import suggestions as suggest
 from ceems_grpc.domain.answers.answer import Answer
 from ceems_grpc.domain.answers.suggestions import Suggestions, SuggestQuestion
@@ -238,11 +238,11 @@ class Ceems:
     async def usage_over_time(
         self, viewer: Viewer | None, question: UsageOverTimeQuestion, *, whole: bool = False
     ) -> tuple[Answer, TimeSteps]:
-        """Return usage per time step; see `usage.usage_over_time`. ``whole``: as in `usage`."""
+        """Return usage per time step; see `usage_over_time.usage_over_time`. ``whole``: as in `usage`."""
         if not whole:
             check_limits(question)
             self.check_window(question.window)
-        return await self._once(viewer, question, lambda a: usage.usage_over_time(a, question))
+        return await self._once(viewer, question, lambda access: usage_over_time.usage_over_time(access, question))
 
     async def stats(self, viewer: Viewer | None, question: StatsQuestion, *, whole: bool = False) -> Answer:
         """Return the numbers of units, projects and users; see `stats.stats`. ``whole``: as in `usage`."""
