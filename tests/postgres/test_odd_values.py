@@ -1,0 +1,44 @@
+"""Values of any type and size: no question fails, and PostgreSQL answers as the file does."""
+
+import asyncio
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ceems_grpc.domain.questions.window import Window
+from tests.postgres.test_same_answers import few
+from tests.support.compare import check_same
+from tests.support.odd_values import ask_everything, cases, spoil
+from tests.support.plans import ask
+from tests.support.postgres.servers import Server
+from tests.support.postgres.stores import fed, file, opened
+
+
+@pytest.fixture(scope="module")
+def database(server: Server) -> str:
+    return server.new_database()
+
+
+@few
+@given(cases(), st.booleans())
+def test_no_question_fails_and_postgresql_agrees(server: Server, database: str, case: Any, typed: bool) -> None:
+    contents, values, asked = case
+
+    async def everything(folder: Path) -> None:
+        path = contents.write(folder / "ceems.db")
+        spoil(path, values, typed=typed)
+        fed(server, database, path, contents.zone)
+        async with opened(server, database) as store, file(path, contents.zone) as live:
+            for plan in asked:
+                async with live.read() as reader:
+                    wanted = await ask(reader, plan)
+                async with store.read() as reader:
+                    check_same(plan, await ask(reader, plan), wanted)
+            await ask_everything(store, Window(contents.turn - 90_000, contents.turn + 90_000))
+
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(everything(Path(folder)))
