@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from ceems_grpc.domain.questions.window import Window
 from tests.postgres.test_same_answers import few
+from tests.store.test_lists import check_lists, with_lists
 from tests.support.compare import check_same
+from tests.support.databases import PARIS
 from tests.support.odd_values import ask_everything, cases, spoil
 from tests.support.plans import ask
 from tests.support.postgres.servers import Server
@@ -42,3 +44,9 @@ def test_no_question_fails_and_postgresql_agrees(server: Server, database: str, 
 
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(everything(Path(folder)))
+
+
+async def test_lists_that_hold_a_name(tmp_path: Path, server: Server, empty_database: str) -> None:
+    fed(server, empty_database, with_lists(tmp_path / "ceems.db"), PARIS)
+    async with opened(server, empty_database) as store:
+        await check_lists(store)

@@ -12,18 +12,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ceems_grpc.domain.questions.model import Source, UsageQuestion, Viewer
+from ceems_grpc.domain.questions.model import Source, UsageOverTimeQuestion, UsageQuestion, Viewer
+from ceems_grpc.domain.questions.steps import TimeStep
 from ceems_grpc.domain.questions.window import Window
 from ceems_grpc.domain.service import Ceems
+from ceems_grpc.store.errors import StoreError
 from ceems_grpc.store.plan import Aggregate, Count, KeyScan, Scan, Table
+from ceems_grpc.store.protocols import Store
 from tests.model.data import Row
 from tests.model.databases import Contents, databases
 from tests.sources.splitting import BY_CLUSTER, all_clusters, split, write_version
+from tests.sources.test_new_columns import remote
 from tests.sources.test_same_answers import comparable, few, merged_files
 from tests.sources.two_sites import write_site
 from tests.support.compare import check_same
-from tests.support.databases import DAY, NOON
+from tests.support.databases import DAY, NOON, PARIS
 from tests.support.plans import Plan, ask, plans
+from tests.support.postgres.servers import Server
+from tests.support.postgres.stores import fed, opened
 
 OLD = 7  # the last version with total_outgress_stats and lists of administrators
 
@@ -117,6 +123,29 @@ async def test_administrators_in_the_old_form_count_too(tmp_path: Path) -> None:
     async with store.read() as reader:
         assert (await reader.keys(KeyScan(Table.UNITS, ("total_egress_stats",)))) == {"total_egress_stats": ()}
     await ceems.close()
+
+
+async def check_days_are_refused(store: Store) -> None:
+    """Check that usage by days names the table that is not there, and that days over time come from units."""
+    ceems, window = Ceems(store), Window(NOON - DAY, NOON + DAY)
+    for source, groups in ((Source.DAILY, ()), (Source.DAILY, ("cluster_id",))):
+        with pytest.raises(StoreError, match="no table daily_usage"):
+            await ceems.usage(Viewer("ann"), UsageQuestion(window, source=source, group_by=groups))
+    over_time = UsageOverTimeQuestion(window, TimeStep.DAY, source=Source.DAILY, fields=("num_units",))
+    answer, _ = await ceems.usage_over_time(Viewer("ann"), over_time)
+    assert any("no table daily_usage" in warning for warning in answer.warnings)
+    assert sum(answer.table.column("num_units").to_pylist()) > 0
+
+
+async def test_days_of_a_host_without_them(tmp_path: Path) -> None:
+    async with remote(tmp_path, _old_site(tmp_path / "old.db")) as store:
+        await check_days_are_refused(store)
+
+
+async def test_days_in_postgresql_without_them(tmp_path: Path, server: Server, empty_database: str) -> None:
+    fed(server, empty_database, _old_site(tmp_path / "old.db"), PARIS)
+    async with opened(server, empty_database) as store:
+        await check_days_are_refused(store)
 
 
 def _old_site(path: Path) -> Path:

@@ -4,6 +4,7 @@ Every store with such columns (the mirror, PostgreSQL) gets them from here, so t
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from datetime import tzinfo
 from typing import Any
@@ -30,7 +31,7 @@ from ceems_grpc.store.columnar.layout import (
 )
 from ceems_grpc.store.columnar.metric_codes import EncodedTexts, encode, split_plain
 from ceems_grpc.store.columnar.moments import Moments
-from ceems_grpc.store.columnar.values import is_usable, usable
+from ceems_grpc.store.columnar.values import usable
 from ceems_grpc.store.plan import Table
 
 _FEW = 4_096
@@ -46,7 +47,9 @@ _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "autoload_known_extensions": False,
 }
 _numbers = msgspec.json.Decoder(dict[str, float | str])  # codes are texts
-_texts = msgspec.json.Decoder(list[str])
+_anything = msgspec.json.Decoder(list[Any])
+_compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_HALF_OF_A_PAIR = re.compile("[\ud800-\udfff]")
 
 
 class TypedRows:
@@ -77,14 +80,6 @@ class TypedRows:
         for column in self._layout.columns:
             name = quote(column)
             columns.append(f"{usable(column, name)} AS {name}")
-        for column in lists_of(self._table, self._layout):
-            name = quote(column)
-            is_list = f"{is_usable(column, name)} AND json_valid({name}) AND substr({name}, 1, 1) = '['"
-            array = f"CASE WHEN {is_list} THEN {name} ELSE '[]' END"
-            columns.append(
-                f"(SELECT json_group_array(j.value) FROM json_each({array}) AS j WHERE typeof(j.value) = 'text')"  # noqa: S608 - quoted names
-                f" AS {quote(list_column(column))}"
-            )
         return f"SELECT {', '.join(columns)} FROM {quote(self._table)}"  # noqa: S608 - quoted names
 
     def typed(self, rows: pa.Table) -> pa.Table:
@@ -113,8 +108,7 @@ class TypedRows:
             if not exact:
                 self._layout.inexact.add("last_updated_at")
         for column in lists_of(self._table, self._layout):
-            name = list_column(column)
-            typed[name] = _lists(typed[name])
+            typed[list_column(column)] = _lists(typed[column])
         metrics = self._metrics(rows.select([name for name in self._layout.metrics if name in rows.column_names]))
         return pa.table(typed | metrics)
 
@@ -294,7 +288,31 @@ def lists_of(table: Table, layout: TableLayout) -> tuple[str, ...]:
 
 
 def _lists(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pa.chunked_array([pa.array(map(_members, texts.to_pylist()), pa.list_(pa.string()))])
+
+
+def _members(text: str | None) -> list[str]:
+    """Return the texts in a JSON array that a question can look for; none for any other text.
+
+    SQLite compares an array within the array as its text. Half of a surrogate pair is no character: no question has it.
+    """
+    if not text or not text.startswith("["):
+        return []
     try:
-        return pa.chunked_array([pa.array(map(_texts.decode, texts.to_pylist()), pa.list_(pa.string()))])
-    except (msgspec.DecodeError, UnicodeError) as error:
-        raise CannotMirrorError(f"a column of lists holds texts that are not lists: {error}") from error
+        found = _anything.decode(text)
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        found = _decoded(text)
+    members = [_compact(one) if isinstance(one, list | dict) else one for one in found]
+    return [one for one in members if isinstance(one, str) and _HALF_OF_A_PAIR.search(one) is None]
+
+
+def _decoded(text: str) -> list[Any]:
+    try:
+        found: list[Any] = json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return []
+    return found
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
