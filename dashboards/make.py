@@ -425,11 +425,15 @@ def my_usage(words: Words) -> Dashboard:
     board.add(16, 8, table(words.projects, query, f"My use of each {words.project.lower()}", columns))
     board.heading(words.units)
     units = ask(
-        "units", fields=unit_fields(words), running=True, orderBy=["-started_at"], limit=1000, **{**mine, "users": []}
+        "units",
+        fields=unit_fields(words),
+        running=True,
+        runningAt="range",
+        orderBy=["-started_at"],
+        limit=1000,
+        **{**mine, "users": []},
     )
-    board.add(
-        WIDTH, 14, table(f"My {words.units.lower()}", units, "Ended in the time range, or running", unit_columns(words))
-    )
+    board.add(WIDTH, 14, table(f"My {words.units.lower()}", units, "Ran in the time range", unit_columns(words)))
     return board
 
 
@@ -623,6 +627,7 @@ def operators() -> Dashboard:
         fields=["uuid", "cluster_id", "project", "username", "state", "started_at", "elapsed", "avg_cpu_usage.global",
                 "idle_cpu_time_seconds.global", "avg_gpu_usage.global", "idle_gpu_time_seconds.global", ENERGY],
         running=True,
+        runningAt="range",
         orderBy=["-idle_cpu_time_seconds.global"],
         limit=50,
         **rows,

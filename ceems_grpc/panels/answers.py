@@ -16,7 +16,7 @@ from ceems_grpc.domain.questions.model import (
     Viewer,
 )
 from ceems_grpc.domain.questions.steps import TimeSteps
-from ceems_grpc.domain.questions.window import Window, clamp_to_dates
+from ceems_grpc.domain.questions.window import ROUNDING, Window, clamp_to_dates
 from ceems_grpc.domain.service import Ceems
 from ceems_grpc.grafana.backend.query import DataQuery
 from ceems_grpc.grafana.data.frame import Frame
@@ -57,6 +57,10 @@ class Panels:
             clamp_to_dates(query.time_range.start_ms // 1000), clamp_to_dates(query.time_range.end_ms // 1000)
         )
         question = question_of(model, kind, window, Room(query.max_data_points, query.interval.total_seconds()))
+        # A time range that ends now has the units that are running now, however old the database is.
+        is_past = window.end < self._ceems.now() - ROUNDING
+        if isinstance(question, UnitsQuestion) and question.running and is_past and model.shows_past_runs:
+            question = replace(question, ran_within=True)
         comparison = comparison_of(model, kind, question)
         groups = question.group_by if isinstance(question, UsageOverTimeQuestion) else ()
         naming = Naming(model.legend_or_default, query.ref_id, groups, beside(question.fields, query.others))

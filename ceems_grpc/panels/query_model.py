@@ -91,6 +91,7 @@ class QueryModel(msgspec.Struct, rename="camel"):
     states: Texts = []
     resource_managers: Texts = []
     running: bool = False
+    running_at: Literal["", "range", "now"] = ""
     fields: Texts = []
     group_by: Texts = []
     exact_group_by: bool | msgspec.UnsetType = msgspec.UNSET
@@ -123,6 +124,11 @@ class QueryModel(msgspec.Struct, rename="camel"):
     def legend_or_default(self) -> str:
         """The legend: "names", "auto" or a template; see `display_names`."""
         return self.legend or str(default_of("legend", self.version))
+
+    @property
+    def shows_past_runs(self) -> bool:
+        """Whether ``running`` means units that ran within a past time range, and not those that are running now."""
+        return (self.running_at or default_of("runningAt", self.version)) == "range"
 
     @property
     def exact_groups(self) -> bool:

@@ -41,6 +41,7 @@ STEPS = (
         3,
         (
             Default("legend", before="names", after="auto"),
+            Default("runningAt", before="now", after="range", query_types=("units",)),
             Default("step", before="day", after="auto", query_types=("usage-over-time",)),
         ),
     ),

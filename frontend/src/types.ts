@@ -50,6 +50,8 @@ export interface CeemsQuery extends DataQuery {
   uuids?: string[];
   states?: string[];
   running?: boolean | string;
+  /** Which units are running in a time range of the past: those that ran then, or those of now. */
+  runningAt?: 'range' | 'now' | (string & {});
   fields?: string[];
   groupBy?: string[];
   exactGroupBy?: boolean | string;

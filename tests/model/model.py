@@ -125,7 +125,11 @@ class Model:
                 timely = row["uuid"] in question.uuids
             else:
                 within = ended > 0 and window.start <= ended // 1000 <= window.end
-                timely = within or (question.running and ended == 0)
+                if question.ran_within:
+                    others = bool(share_of(run_of(row, self.zone), window.start, window.end + 1))
+                else:
+                    others = ended == 0
+                timely = within or (question.running and others)
             if (
                 row["ignore"] == 0
                 and timely

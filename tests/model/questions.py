@@ -129,6 +129,7 @@ def unit_questions(draw: st.DrawFn, turn: int) -> UnitsQuestion:
         draw(_unit_order),
         draw(st.sampled_from([None, None, 1, 2, 5])),
         draw(as_admin),
+        draw(st.booleans()),
     )
 
 

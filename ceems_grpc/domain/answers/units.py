@@ -43,6 +43,7 @@ from ceems_grpc.store.plan import (
     Instant,
     Key,
     Order,
+    RanWithin,
     Running,
     Scan,
     Table,
@@ -154,8 +155,10 @@ async def _scan(
     if question.uuids:
         conditions.append(In("uuid", question.uuids))
     else:
-        ended = Within(Instant.ENDED, question.window.start, question.window.end)
-        conditions.append(AnyOf((ended, Running())) if question.running else ended)
+        window = question.window
+        ended = Within(Instant.ENDED, window.start, window.end)
+        others = RanWithin(window.start, window.end) if question.ran_within else Running()
+        conditions.append(AnyOf((ended, others)) if question.running else ended)
     where, told = await rows_of(reader, Table.UNITS, question.selection, among, conditions)
     return Scan(Table.UNITS, columns, where), told
 

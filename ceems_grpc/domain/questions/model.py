@@ -86,7 +86,10 @@ class Source(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class UnitsQuestion:
-    """Units that ended within the window; with ``running`` also running units; with uuids these units at any time."""
+    """Units that ended within the window; with ``running`` also running units; with uuids these units at any time.
+
+    ``ran_within``: with ``running``, units whose run touches the window take the place of those that are running now.
+    """
 
     window: Window
     selection: Selection = field(default_factory=Selection)
@@ -97,6 +100,7 @@ class UnitsQuestion:
     order: tuple[OrderBy, ...] = ()
     limit: int | None = None
     admin: AsAdmin = False
+    ran_within: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -199,6 +199,14 @@ describe('conditions', () => {
 });
 
 describe('the rest', () => {
+  it('chooses which units are running, once there are any', async () => {
+    const { user, current } = edit({ running: false });
+    expect(screen.queryByLabelText('Running when')).not.toBeInTheDocument();
+    await user.click(field('Running too'));
+    await choose(user, 'Running when', 'Now');
+    expect(current()).toMatchObject({ running: true, runningAt: 'now' });
+  });
+
   it('switches running units on and off', async () => {
     const { user, current } = edit();
     await user.click(field('Running too'));

@@ -12,7 +12,7 @@ import { AdminSelect } from '../fields/AdminSelect';
 import { AnswerRow } from './AnswerRow';
 import { CompareSelect } from './CompareSelect';
 import { ConditionsEditor } from '../fields/ConditionsEditor';
-import { LiveSwitch, ModeRadio, RunningSwitch } from './QueryFlags';
+import { LiveSwitch, ModeRadio, RunningAtSelect, RunningSwitch } from './QueryFlags';
 import { RowFilters } from '../fields/RowFilters';
 import { SourceSelect } from './SourceSelect';
 import { StepFields } from './StepFields';
@@ -83,6 +83,9 @@ export function QueryEditor({ datasource, query: stored, onChange, onRunQuery, a
           />
         )}
         {has('running') && !live && <RunningSwitch value={query.running} onChange={(running) => set({ running })} />}
+        {has('runningAt') && !live && query.running && (
+          <RunningAtSelect value={query.runningAt} onChange={(runningAt) => set({ runningAt })} />
+        )}
         {has('step') && <StepFields query={query} alerting={alerting} onChange={set} />}
         {has('source') && query.mode !== 'global' && (
           <SourceSelect overTime={has('step')} value={query.source} onChange={(source) => set({ source })} />

@@ -1,6 +1,8 @@
 import { EditorField, EditorSwitch } from '@grafana/plugin-ui';
 import { RadioButtonGroup } from '@grafana/ui';
 import React, { useId } from 'react';
+import { ChoiceSelect } from '../fields/ChoiceSelect';
+import { Option } from '../fields/useSuggestions';
 import { LIVE_ROWS } from '../live/live';
 import { CeemsQuery, Mode } from '../types';
 
@@ -34,9 +36,35 @@ export function ModeRadio({ value, onChange, live }: Props<CeemsQuery['mode']> &
   );
 }
 
-/** Include units that are still running. */
+/** Include units that have not ended. */
 export function RunningSwitch(props: Props<CeemsQuery['running']>) {
-  return <FlagSwitch {...props} label="Running too" tooltip="Include units that are still running." />;
+  return (
+    <FlagSwitch
+      {...props}
+      label="Running too"
+      tooltip="Include units that had not ended by the end of the time range."
+    />
+  );
+}
+
+const RUNNING_AT: Option[] = [
+  { value: 'range', label: 'In the time range', description: 'All units that ran within the time range' },
+  { value: 'now', label: 'Now', description: 'Units that are running now, whatever the time range' },
+];
+
+/** Which units are running, where the time range is in the past. */
+export function RunningAtSelect({ value, onChange }: Props<CeemsQuery['runningAt']>) {
+  return (
+    <ChoiceSelect
+      label="Running when"
+      tooltip="Which units are running, if the time range ended more than a quarter of an hour ago."
+      options={RUNNING_AT}
+      value={value}
+      onChange={(at) => onChange(at ?? 'range')}
+      placeholder="In the time range"
+      width={22}
+    />
+  );
 }
 
 /** Follow the database. */

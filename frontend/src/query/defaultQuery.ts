@@ -39,7 +39,7 @@ const GRAFANAS_KEYS = new Set([
 export function defaultsOf(queryType: QueryType, app?: CoreApp): Partial<CeemsQuery> {
   switch (queryType) {
     case 'units':
-      return { running: true, fields: UNIT_FIELDS, orderBy: ['-started_at'], limit: UNIT_ROWS };
+      return { running: true, runningAt: 'range', fields: UNIT_FIELDS, orderBy: ['-started_at'], limit: UNIT_ROWS };
     case 'usage':
       return { source: 'prorated' };
     case 'usage-over-time':

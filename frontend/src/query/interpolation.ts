@@ -27,7 +27,17 @@ export class Interpolation {
     setOrDrop(next, 'fields', this.names(asList(query.fields)));
     setOrDrop(next, 'groupBy', this.names(asList(query.groupBy)));
     setOrDrop(next, 'orderBy', this.names(asList(query.orderBy)));
-    for (const part of ['queryType', 'mode', 'source', 'step', 'minStep', 'compare', 'format', 'legend'] as const) {
+    for (const part of [
+      'queryType',
+      'mode',
+      'runningAt',
+      'source',
+      'step',
+      'minStep',
+      'compare',
+      'format',
+      'legend',
+    ] as const) {
       setOrDrop(next, part, this.word(query[part]));
     }
     const timezone = this.word(query.timezone);

@@ -4,6 +4,7 @@ const LISTS: ListFilter[] = ['clusters', 'resourceManagers', 'projects', 'users'
 const PARTS = [
   'mode',
   'running',
+  'runningAt',
   'live',
   'step',
   'minStep',
@@ -40,7 +41,7 @@ export const QUERY_TYPES: Record<QueryType, QueryTypeInfo> = {
       'One row for each job, virtual machine or pod that ended within the time range, with everything that is known about it.',
     liveSentence: 'One row for each job, virtual machine or pod that is running now, whatever the time range.',
     lists: ['clusters', 'resourceManagers', 'projects', 'users', 'uuids', 'states'],
-    parts: ['running', 'live', 'filters', 'orderBy', 'limit'],
+    parts: ['running', 'runningAt', 'live', 'filters', 'orderBy', 'limit'],
     formats: ['table'],
   },
   usage: {

@@ -7,13 +7,17 @@ const complete = (query: Partial<CeemsQuery>, app?: CoreApp) => completeQuery({ 
 
 describe('a query without a version', () => {
   it.each<[string, Partial<CeemsQuery>, Partial<CeemsQuery>]>([
-    ['units', { queryType: 'units' }, { admin: false }],
+    ['units', { queryType: 'units' }, { admin: false, runningAt: 'now' }],
     ['usage by user and project', { queryType: 'usage' }, { admin: false, exactGroupBy: false }],
     ['usage by exact groups', { queryType: 'usage', exactGroupBy: true, admin: 'auto' }, {}],
     ['a switch that a variable sets', { queryType: 'usage', exactGroupBy: '$exact', admin: true }, {}],
-    ['a type that a variable sets', { queryType: '$type' }, { admin: false, exactGroupBy: false, step: 'day' }],
+    [
+      'a type that a variable sets',
+      { queryType: '$type' },
+      { admin: false, exactGroupBy: false, runningAt: 'now', step: 'day' },
+    ],
     ['days', { queryType: 'usage-over-time' }, { admin: false, step: 'day' }],
-    ['no type, which is units', { users: ['alice'] }, { admin: false }],
+    ['no type, which is units', { users: ['alice'] }, { admin: false, runningAt: 'now' }],
   ])('keeps its meaning: %s', (_name, query, added) => {
     expect(complete(query)).toEqual({ refId: 'A', ...query, ...added, legend: 'names', version: CURRENT_VERSION });
   });
