@@ -1,6 +1,7 @@
 """The cost class of a question. It depends on the time range and on the number of people that the question is about."""
 
 from ceems_grpc.domain.questions.model import (
+    DistributionQuestion,
     Mode,
     Selection,
     Source,
@@ -12,7 +13,7 @@ from ceems_grpc.domain.questions.model import (
 from ceems_grpc.store.plan import Table
 from ceems_grpc.store.runtime.cost import CostClass, cost_of_rows
 
-CostedQuestion = UnitsQuestion | UsageQuestion | UsageOverTimeQuestion | StatsQuestion
+CostedQuestion = UnitsQuestion | UsageQuestion | UsageOverTimeQuestion | DistributionQuestion | StatsQuestion
 
 
 def cost_of(question: CostedQuestion, *, as_admin: bool) -> CostClass:

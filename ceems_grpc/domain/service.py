@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 import pyarrow as pa
 
 from ceems_grpc.domain.access import SHARED_TAGS, Access, AdminScope, Rights, open_access
-from ceems_grpc.domain.answers import directory, stats, units, usage, usage_over_time
+from ceems_grpc.domain.answers import directory, distribution, stats, units, usage, usage_over_time
 from ceems_grpc.domain.answers import suggestions as suggest
 from ceems_grpc.domain.answers.answer import Answer
 from ceems_grpc.domain.answers.suggestions import Suggestions, SuggestQuestion
@@ -21,6 +21,7 @@ from ceems_grpc.domain.questions.limits import check_limits
 from ceems_grpc.domain.questions.model import (
     AsAdmin,
     DirectoryQuestion,
+    DistributionQuestion,
     Mode,
     StatsQuestion,
     UnitsQuestion,
@@ -243,6 +244,13 @@ class Ceems:
             check_limits(question)
             self.check_window(question.window)
         return await self._once(viewer, question, lambda access: usage_over_time.usage_over_time(access, question))
+
+    async def distribution(self, viewer: Viewer | None, question: DistributionQuestion) -> tuple[Answer, TimeSteps]:
+        """Return how values of units are distributed; see `distribution.distribution`."""
+        check_limits(question)
+        self.check_window(question.window)
+        asked = distribution.normalize(question)
+        return await self._once(viewer, asked, lambda access: distribution.distribution(access, asked, self.now()))
 
     async def stats(self, viewer: Viewer | None, question: StatsQuestion, *, whole: bool = False) -> Answer:
         """Return the numbers of units, projects and users; see `stats.stats`. ``whole``: as in `usage`."""

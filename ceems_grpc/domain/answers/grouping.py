@@ -17,12 +17,13 @@ from ceems_grpc.domain.questions.limits import MOST_CELLS
 from ceems_grpc.schema import Column as Described
 from ceems_grpc.schema import Kind, Table
 from ceems_grpc.store.columnar.group_merge import merge_groups, nulls_first, part_measures, part_of_groups
-from ceems_grpc.store.plan import Aggregate, Condition, Count, Distinct, Order, Spread
+from ceems_grpc.store.plan import Aggregate, Condition, Count, Distinct, Histogram, Order, Spread
 from ceems_grpc.store.protocols import Reader
 from ceems_grpc.store.runtime.cancellation import check_cancelled, run_cancellable
 
 _ROWS_AT_ONCE = 4_096  # Arrow holds the interpreter lock while it makes Python objects
 _UNITS = "units"
+TEXTS = "#texts"
 
 
 def described(groups: Iterable[ValueGroup]) -> dict[str, Described]:
@@ -57,6 +58,28 @@ async def spread(reader: Reader, plan: Spread, groups: Sequence[ValueGroup]) -> 
         places = pa.table({name: ranked(table, groups).column(name) for name in names})
         places = places.append_column("#row", pa.array(range(table.num_rows), pa.int64()))
         return table.take(nulls_first(places, keys).column("#row"))
+
+    return await run_cancellable(finish)
+
+
+async def histogram(reader: Reader, plan: Histogram, groups: Sequence[ValueGroup], texts: str = "") -> pa.Table:
+    """Return counts by the keys of a plan whose ``by`` also names the groups. A group may have several rows.
+
+    ``texts``: a column by whose texts the rows are counted too; it is the column `TEXTS` of the answer.
+    """
+    by = _columns((*plan.by, texts) if texts else plan.by, groups)
+    await _check_buckets(reader, msgspec.structs.replace(plan, by=by))
+    rows = await reader.histogram(msgspec.structs.replace(plan, by=by))
+
+    def finish() -> pa.Table:
+        held = {group.column for group in groups}
+        kept = [name for name in rows.column_names if name not in held and (name != texts or name in plan.by)]
+        columns = {name: rows.column(name) for name in kept}
+        for column in held:
+            columns |= _labelled(rows.column(column), [group for group in groups if group.column == column])
+        if texts:
+            columns[TEXTS] = rows.column(texts)
+        return pa.table(columns)
 
     return await run_cancellable(finish)
 
@@ -103,6 +126,25 @@ async def _check_size(reader: Reader, by: tuple[str, ...], where: Condition, col
         raise bad_data(
             f"the units have more than {most} different values of {', '.join(by)}; at most {MOST_CELLS} cells of "
             f"{columns} columns can be summed: choose fewer fields, a shorter time range, or fewer clusters"
+        )
+
+
+async def _check_buckets(reader: Reader, plan: Histogram) -> None:
+    """Raise a bad_data error for counts of too many cells: groups times steps times buckets."""
+    columns = len(plan.by) + 3
+    most = MOST_CELLS // columns
+    counted = await reader.aggregate(Aggregate(Table.UNITS, (), (Count(_UNITS),), plan.where))
+    if counted.column(_UNITS)[0].as_py() <= most:  # there are at most as many counts as units
+        return
+    places = max(len(plan.starts), 1) * (len(plan.bounds) + 1)
+    groups = most // places
+    different = await reader.distinct(Distinct(Table.UNITS, plan.by, plan.where, limit=groups + 1)) if plan.by else None
+    found = 1 if different is None else different.num_rows
+    if found > groups:
+        raise bad_data(
+            f"the counts would have more than {MOST_CELLS} cells ({found} groups or more, {max(len(plan.starts), 1)}"
+            f" steps, {len(plan.bounds) + 1} buckets): choose fewer groups or bounds, a longer step, or a shorter time"
+            " range"
         )
 
 

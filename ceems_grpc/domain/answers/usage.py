@@ -78,7 +78,7 @@ async def usage(access: Access, question: UsageQuestion, now: int) -> Answer:
     fields = choose_fields(question.fields, columns.values(), _default_columns(question, columns))
     check_order(question.order, frozenset(columns))
     current = question.mode is Mode.CURRENT
-    timely = _timely(question) if current else None
+    timely = counted_within(question.window, question.source) if current else None
     conditions = await conditions_of(access, question.selection, by, timely)
     among = Filterable(PLAIN, metrics if current else frozenset())
     where, passed = await rows_of(access.reader, _table_of(question), question.selection, among, conditions)
@@ -114,10 +114,9 @@ def groups_of(question: UsageQuestion) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*always, *asked, *kept)))
 
 
-def _timely(question: UsageQuestion) -> Within | RanWithin:
+def counted_within(window: Window, source: Source) -> Within | RanWithin:
     """Return the condition for rows that count in the window."""
-    window = question.window
-    if question.source is Source.PRORATED:
+    if source is Source.PRORATED:
         return RanWithin(window.start, window.end)
     return Within(Instant.UPDATED, window.start, window.end)
 
@@ -171,7 +170,7 @@ async def _summed(
     # A column that is not grouped by shows the value of the group's first cluster.
     rest = [FirstBy(name, name, "cluster_id") for name in GROUPS if name not in by] if not question.exact_groups else []
     order = tuple(Order(name) for name in by) if question.exact_groups else _ORDER
-    timely = _timely(question) if question.mode is Mode.CURRENT else None
+    timely = counted_within(question.window, question.source) if question.mode is Mode.CURRENT else None
     prorated = timely if isinstance(timely, RanWithin) else None
     plan = Aggregate(source, by, (Count(_ROWS), count, *rest, *measures_of(keys)), where, order, prorated=prorated)
     table = await aggregate(reader, plan, values)

@@ -11,6 +11,7 @@ from ceems_grpc.domain.columns import WAITING, WAITS
 from ceems_grpc.domain.errors import bad_data
 from ceems_grpc.domain.questions.groups import value_groups
 from ceems_grpc.domain.questions.model import Mode, Source, UsageQuestion
+from ceems_grpc.domain.questions.window import Window
 from ceems_grpc.schema import Table
 from ceems_grpc.store.plan import WAIT_COLUMNS, Aggregate, AllOf, Compare, Condition, Statistic, Waits
 from ceems_grpc.store.protocols import Reader
@@ -66,9 +67,7 @@ async def add_waits(
         nothing = pa.nulls(table.num_rows, pa.float64())
         return table.append_column(_MEAN, nothing).append_column(_LONGEST, nothing)
     if question.source is Source.PRORATED:
-        window = question.window
-        started = ((">=", window.start * 1000), ("<", (window.end + 1) * 1000))
-        where = AllOf((where, *(Compare("started_at_ts", operator, float(moment)) for operator, moment in started)))
+        where = AllOf((where, started_within(question.window)))
     measures = tuple(Waits(f"#{name}", statistic, now) for name, statistic in _MEASURED.items())
     waits = await aggregate(
         reader, Aggregate(Table.UNITS, tuple(by), measures, where), value_groups(question.group_by, question.classes)
@@ -81,6 +80,12 @@ async def add_waits(
         return table.append_column(_MEAN, pc.divide(total, count)).append_column(_LONGEST, longest)
 
     return await run_cancellable(joined)
+
+
+def started_within(window: Window) -> Condition:
+    """Return the condition for units that started within the window: those whose waits count in prorated usage."""
+    started = ((">=", window.start * 1000), ("<", (window.end + 1) * 1000))
+    return AllOf(tuple(Compare("started_at_ts", operator, float(moment)) for operator, moment in started))
 
 
 def _moments(units: pa.Table, name: str) -> pa.ChunkedArray:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from ceems_grpc.domain.errors import bad_data
 from ceems_grpc.domain.questions.model import (
     DirectoryQuestion,
+    DistributionQuestion,
     OrderBy,
     Selection,
     StatsQuestion,
@@ -28,17 +29,23 @@ MOST_CELLS = 8_000_000  # of a table: rows times columns
 MOST_SERIES = 5_000
 MOST_SERIES_CELLS = 2_000_000  # of series: series times steps
 
-LimitedQuestion = UnitsQuestion | UsageQuestion | UsageOverTimeQuestion | StatsQuestion | DirectoryQuestion
+LimitedQuestion = (
+    UnitsQuestion | UsageQuestion | UsageOverTimeQuestion | DistributionQuestion | StatsQuestion | DirectoryQuestion
+)
 
 
 def check_limits(question: LimitedQuestion) -> None:
     """Raise a bad_data error that says what to shorten in a question that names too much."""
-    _check_count("fields", question.fields, MOST_FIELDS)
-    total = _characters("fields", question.fields) + _selection_characters(question.selection)
-    if not isinstance(question, UsageOverTimeQuestion):
+    total = _selection_characters(question.selection)
+    if isinstance(question, DistributionQuestion):
+        total += _characters("of", (question.of,))
+    else:
+        _check_count("fields", question.fields, MOST_FIELDS)
+        total += _characters("fields", question.fields)
+    if not isinstance(question, UsageOverTimeQuestion | DistributionQuestion):
         _check_count("orderBy", question.order, MOST_ORDERS)
         total += _characters("orderBy", tuple(order.field for order in question.order))
-    if isinstance(question, UsageQuestion | UsageOverTimeQuestion):
+    if isinstance(question, UsageQuestion | UsageOverTimeQuestion | DistributionQuestion):
         groups = tuple(dict.fromkeys(question.group_by))
         _check_count("groupBy", groups, MOST_GROUPS)
         total += _characters("groupBy", groups)

@@ -145,6 +145,28 @@ class UsageOverTimeQuestion:
 
 
 @dataclass(frozen=True, slots=True)
+class DistributionQuestion:
+    """How the values of a field of units are distributed: counts per bucket, or quantiles, per group.
+
+    ``of``: a field of numbers. The units are those that usage with this source counts. ``bounds``: of the buckets; none
+    means logarithmic buckets. ``step``: also per time step. ``zone``: the zone of the steps (None: the site's).
+    ``quantiles``: quantiles instead of counts.
+    """
+
+    window: Window
+    of: str
+    source: Source = Source.UNITS
+    selection: Selection = field(default_factory=Selection)
+    group_by: tuple[str, ...] = ()
+    bounds: tuple[float, ...] = ()
+    quantiles: bool = False
+    step: TimeStep | None = None
+    zone: ZoneInfo | None = None
+    admin: AsAdmin = False
+    classes: tuple[Classes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class StatsQuestion:
     """Counts of units, projects and users per cluster. ``every_row``: as in `UsageQuestion`."""
 

@@ -1,7 +1,7 @@
 """Plans: the vocabulary in which the domain asks a store, and the code that checks, encodes and prunes them."""
 
 from ceems_grpc.schema import Table
-from ceems_grpc.store.plan.histogram import Histogram, Measured, Moment, RunTime, Wait
+from ceems_grpc.store.plan.histogram import Histogram, Measured, Moment, RunTime, Total, Wait
 from ceems_grpc.store.plan.plans import Plan, table_of
 from ceems_grpc.store.plan.vocabulary import (
     ALWAYS,
@@ -85,6 +85,7 @@ __all__ = [
     "Statistic",
     "Sum",
     "Table",
+    "Total",
     "Wait",
     "Waiting",
     "Waits",

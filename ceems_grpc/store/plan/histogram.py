@@ -31,6 +31,17 @@ class RunTime(PlanPart, frozen=True):
         return RUN_COLUMNS
 
 
+class Total(PlanPart, frozen=True):
+    """The sum of those of the keys that a unit has; a unit without any of them has no total."""
+
+    keys: tuple[Key, ...]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that the value is computed from."""
+        return tuple(key.column for key in self.keys)
+
+
 class Moment(StrEnum):
     """The moment that decides into which step a unit falls."""
 
@@ -46,8 +57,8 @@ MOMENT_COLUMNS = {
 }
 """The columns that each moment is computed from."""
 
-Measured = Key | Wait | RunTime
-"""What units are sorted into buckets by: the value of a metric, or a time."""
+Measured = Key | Total | Wait | RunTime
+"""What units are sorted into buckets by: the value of a metric, a sum of such values, or a time."""
 
 
 class Histogram(PlanPart, frozen=True):
@@ -83,5 +94,5 @@ class Histogram(PlanPart, frozen=True):
                 return steps
             case Key(column, _):
                 return (column, *steps)
-            case Wait() | RunTime() as time:
-                return (*time.columns, *steps)
+            case Total() | Wait() | RunTime() as computed:
+                return (*computed.columns, *steps)

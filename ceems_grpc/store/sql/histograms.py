@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Sequence
 
-from ceems_grpc.store.plan import Condition, Histogram, Key, Measured, Moment, RunTime, Wait
+from ceems_grpc.store.plan import Condition, Histogram, Key, Measured, Moment, RunTime, Total, Wait
 from ceems_grpc.store.sql.measures import Measures
 
 STEP, BUCKET, UNITS = "#step", "#bucket", "#units"
@@ -50,10 +50,29 @@ class Histograms(Measures):
                 return "0"
             case Key():
                 return self.number(value)
+            case Total(keys):
+                return self._total(keys)
             case Wait(until):
                 return self.wait(until)
             case RunTime():
                 return self.run_time()
+
+    def _total(self, keys: Sequence[Key]) -> str:
+        if not keys:
+            return "NULL"
+        first, *others = keys
+        if not others:
+            return self.number(first)
+        # Only what postgres_fdw can send to other servers. Each value is written where it stands: parameters have no
+        # numbers.
+        has_no_first = f"{self.number(first)} IS NULL"
+        rest = self._total(others)
+        has_no_rest = f"{self._total(others)} IS NULL"
+        alone = self.number(first)
+        return (
+            f"(CASE WHEN {has_no_first} THEN {rest} WHEN {has_no_rest} THEN {alone}"
+            f" ELSE {self.number(first)} + {self._total(others)} END)"
+        )
 
     def moment_of(self, at: Moment) -> str:
         """Write the moment that decides into which step a unit falls, in seconds since 1970."""
