@@ -1,6 +1,5 @@
 """Answers as JSON in the shapes of the CEEMS API: the keys, their order, and which empty values are left out."""
 
-import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -162,10 +161,7 @@ def _object(text: str) -> bytes:
         return text.encode() if _objects_only.decode(text) else b""
     except msgspec.DecodeError:
         values = decode_object(text, numeric=False)
-        try:
-            return _encode(values) if values else b""
-        except UnicodeEncodeError:  # a lone surrogate can only be written as an escape
-            return json.dumps(values, separators=(",", ":")).encode()
+        return _encode(values) if values else b""
 
 
 def _list(text: str) -> bytes:

@@ -1,9 +1,11 @@
 """JSON objects are split into columns."""
 
+from typing import Any
+
 import pyarrow as pa
 import pytest
 
-from ceems_grpc.store.columnar.flatten import flatten
+from ceems_grpc.store.columnar.flatten import decode_list, flatten
 
 
 def taken(*texts: str | None, numeric: bool = False) -> dict[str, tuple[str, list[object]]]:
@@ -49,3 +51,21 @@ def test_a_null_is_no_value() -> None:
 )
 def test_facts_keep_their_kind(values: tuple[str, ...], type_: str, expected: list[object]) -> None:
     assert taken(*(f'{{"k":{value}}}' for value in values)) == {"k": (type_, expected)}
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (r'{"a":"x\ud800y","b":1}', {"a": ["x\ufffdy"], "b": [1]}),
+        (r'{"\udfff":"a"}', {"\ufffd": ["a"]}),
+        (r'{"a":"\ud83d\ude00"}', {"a": ["\U0001f600"]}),
+        (r'{"a":["\ud800"]}', {"a": ['["\ufffd"]']}),
+    ],
+)
+def test_half_of_a_surrogate_pair_is_replaced(text: str, found: dict[str, list[Any]]) -> None:
+    assert {key: values.to_pylist() for key, values in flatten([text], numeric=False).items()} == found
+
+
+def test_lists_with_half_of_a_surrogate_pair_keep_their_members() -> None:
+    assert decode_list(r'["ann","\ud800"]') == ["ann", "\ufffd"]
+    assert decode_list('{"ann":1}') == decode_list("[1") == decode_list(None) == []

@@ -1,6 +1,5 @@
 """Splits JSON objects in text columns into one Arrow column per key."""
 
-import json
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -9,13 +8,14 @@ import msgspec
 import pyarrow as pa
 
 from ceems_grpc.store.columnar.json_paths import value_at
-from ceems_grpc.store.columnar.json_texts import EMPTY_OBJECTS
+from ceems_grpc.store.columnar.json_texts import EMPTY_OBJECTS, lenient
 from ceems_grpc.store.runtime.cancellation import until_cancelled
 
 _EMPTY = {None, *EMPTY_OBJECTS}
 _NOTHING: dict[str, Any] = {}
 _numbers = msgspec.json.Decoder(dict[str, float])
 _anything = msgspec.json.Decoder(dict[str, Any])
+_whatever = msgspec.json.Decoder()
 _encode = msgspec.json.Encoder().encode
 
 
@@ -49,8 +49,8 @@ def decode_object(text: str, *, numeric: bool) -> dict[str, Any]:
     except (msgspec.DecodeError, UnicodeEncodeError):
         pass
     try:
-        found = json.loads(text)  # also takes NaN and Infinity
-    except (ValueError, RecursionError):
+        found = lenient(text)
+    except ValueError:
         return {}
     if not isinstance(found, dict):
         return {}
@@ -61,9 +61,12 @@ def decode_object(text: str, *, numeric: bool) -> dict[str, Any]:
 def decode_list(text: str | None) -> list[Any]:
     """Decode a JSON array. Anything else becomes an empty list."""
     try:
-        found = msgspec.json.decode(text or "[]")
+        found = _whatever.decode(text or "[]")
     except (msgspec.DecodeError, UnicodeEncodeError):
-        return []
+        try:
+            found = lenient(text or "")
+        except ValueError:
+            return []
     return found if isinstance(found, list) else []
 
 
