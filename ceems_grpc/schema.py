@@ -28,16 +28,6 @@ class Table(StrEnum):
     ADMIN_USERS = "admin_users"
 
 
-TABLE_VERSIONS = {
-    Table.UNITS: 1,
-    Table.USAGE: 2,
-    Table.USERS: 3,
-    Table.PROJECTS: 4,
-    Table.ADMIN_USERS: 5,
-    Table.DAILY_USAGE: 7,
-}
-"""The version of the schema that introduced each table."""
-
 METRIC_TABLES = (Table.UNITS, Table.USAGE, Table.DAILY_USAGE)
 """The tables of metrics. These are large, and their rows are found by the time of their last update."""
 _TOTALS = (Table.USAGE, Table.DAILY_USAGE)

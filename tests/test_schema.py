@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ceems_grpc.demo.schema import LATEST_VERSION, create_schema
+from ceems_grpc.demo.schema import LATEST_VERSION
 from ceems_grpc.schema import (
     COLUMNS,
     GROUPS,
@@ -17,7 +17,6 @@ from ceems_grpc.schema import (
     NEWEST_VERSION,
     OBJECTS,
     OLDEST_VERSION,
-    TABLE_VERSIONS,
     TIMES,
     WEIGHTS,
     Aggregation,
@@ -30,7 +29,17 @@ from ceems_grpc.schema import (
     is_metric,
 )
 from tests.model.derived import WEIGHTS as WEIGHTS_OF_THE_MODEL
+from tests.support.ceems_schema import create_schema
 
+# The version of the schema that introduced each table.
+TABLE_VERSIONS = {
+    Table.UNITS: 1,
+    Table.USAGE: 2,
+    Table.USERS: 3,
+    Table.PROJECTS: 4,
+    Table.ADMIN_USERS: 5,
+    Table.DAILY_USAGE: 7,
+}
 RECORDED = Path(__file__).parent / "golden" / "synthetic.db"
 ALL = [column for columns in COLUMNS.values() for column in columns.values()]
 

@@ -42,16 +42,6 @@ _MANAGER = "resource_manager text DEFAULT ''"
 _UPDATES = ("num_updates integer DEFAULT 0", "last_updated_at text")
 
 
-def create_schema(connection: sqlite3.Connection, version: int = LATEST_VERSION) -> None:
-    """Create the empty tables and the indexes of schema `version`, and record it in schema_migrations.
-
-    The database must not have any of these tables yet (sqlite3.OperationalError otherwise).
-    Raises ValueError if there is no such version.
-    """
-    create_tables(connection, version)
-    create_indexes(connection, version)
-
-
 def create_tables(connection: sqlite3.Connection, version: int = LATEST_VERSION) -> None:
     """Create the tables of schema `version` without their indexes, which are faster to build after filling."""
     for statement in table_statements(version):
@@ -160,6 +150,3 @@ _INDEXES: Final[tuple[tuple[int, int | None, str, str, str], ...]] = (
     ),
     (8, None, "UNIQUE INDEX", "uq_cluster_id_admin_user", "admin_users (cluster_id, name)"),
 )
-
-SCHEMA: Final = (*table_statements(), *index_statements())
-"""The statements of the latest version, in an order that runs on an empty database."""

@@ -22,7 +22,8 @@ from hypothesis import strategies as st
 
 from ceems_grpc.demo.database import DemoSummary, write_demo_database
 from ceems_grpc.demo.emissions import FACTOR_RANGES
-from ceems_grpc.demo.schema import METRIC_COLUMNS, create_schema
+from ceems_grpc.demo.schema import METRIC_COLUMNS
+from tests.support.ceems_schema import create_schema
 
 ZONE = "Europe/Paris"
 # Five days after the end of summer time, so that the window contains the hour that repeats.

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from ceems_grpc.demo.schema import LATEST_VERSION, METRIC_COLUMNS, SCHEMA, create_schema
+from ceems_grpc.demo.schema import LATEST_VERSION, METRIC_COLUMNS, index_statements, table_statements
+from tests.support.ceems_schema import create_schema
 from tests.support.places import SYNTHETIC
 
 
@@ -23,7 +24,7 @@ def test_tables_and_indexes_equal_the_recorded_ones() -> None:
 
 def test_schema_runs_on_an_empty_database() -> None:
     with closing(sqlite3.connect(":memory:")) as connection, closing(new(LATEST_VERSION)) as created:
-        for statement in SCHEMA:
+        for statement in (*table_statements(), *index_statements()):
             connection.execute(statement)
         assert layout(connection) == layout(created)
 

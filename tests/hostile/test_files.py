@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ceems_grpc.demo.schema import create_schema
 from ceems_grpc.pb import pluginv2_pb2 as pb
 from tests.hostile.wellness import MEBIBYTE, MILLISECONDS, WINDOW, check_words, names_in, peak_memory
+from tests.support.ceems_schema import create_schema
 from tests.support.databases import NOON, SiteDatabase
 from tests.support.people import write_people_site
 from tests.support.plugin.process import Plugin

@@ -12,9 +12,9 @@ from zoneinfo import ZoneInfo
 
 from hypothesis import strategies as st
 
-from ceems_grpc.demo.schema import create_schema
 from tests.model.data import METRICS, Row
 from tests.model.derived import WEIGHTS
+from tests.support.ceems_schema import create_schema
 from tests.support.databases import insert_rows
 
 CLUSTERS = {"slurm-0": "slurm", "slurm-1": "slurm", "k8s-0": "k8s"}

@@ -4,9 +4,9 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from ceems_grpc.demo.schema import create_schema
 from tests.model.data import Row
 from tests.model.databases import CLUSTERS, Contents
+from tests.support.ceems_schema import create_schema
 from tests.support.databases import insert_rows
 
 BY_CLUSTER = ("units", "usage", "daily_usage", "users", "projects")

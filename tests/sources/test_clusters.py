@@ -8,12 +8,12 @@ from zoneinfo import ZoneInfo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ceems_grpc.demo.schema import create_schema
 from ceems_grpc.store.plan import ALWAYS, Distinct, Table
 from ceems_grpc.store.plan.pruning import clusters_of, within, without_missing
 from ceems_grpc.store.sqlite.dialect import SqliteSql
 from tests.model.databases import CLUSTERS
 from tests.sources.test_same_answers import few
+from tests.support.ceems_schema import create_schema
 from tests.support.plans import conditions
 
 _TURN = 1_761_440_400

@@ -12,12 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ceems_grpc.demo.schema import LATEST_VERSION, create_schema
+from ceems_grpc.demo.schema import LATEST_VERSION
 from ceems_grpc.store.columnar.local_time import SEVERAL_ZONES
 from ceems_grpc.store.columnar.zone_text import read_zone, write_zone
 from ceems_grpc.store.plan import Compare, Histogram, In, Order, Scan, Table
 from ceems_grpc.store.plan.codec import COLUMNS, decode_plan, encode_plan
 from tests.sources.test_same_answers import few
+from tests.support.ceems_schema import create_schema
 from tests.support.plans import Plan, plans
 
 

@@ -6,8 +6,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from ceems_grpc.demo.schema import create_schema
 from ceems_grpc.schema import NEWEST_VERSION
+from tests.support.ceems_schema import create_schema
 from tests.support.databases import PARIS, WINTER, insert_rows, unit
 
 METRICS = {

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from ceems_grpc.demo.schema import create_schema
 from ceems_grpc.store.errors import (
     StoreCorruptError,
     StoreError,
@@ -20,6 +19,7 @@ from ceems_grpc.store.errors import (
 from ceems_grpc.store.sqlite.errors import first_failing_part
 from ceems_grpc.store.sqlite.kept_files import KeptFiles
 from ceems_grpc.store.sqlite.store import SqliteStore
+from tests.support.ceems_schema import create_schema
 from tests.support.databases import make
 from tests.support.other_user import needs_root, open_as_nobody
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, Self
 from zoneinfo import ZoneInfo
 
-from ceems_grpc.demo.schema import LATEST_VERSION, create_schema
+from ceems_grpc.demo.schema import LATEST_VERSION
+from tests.support.ceems_schema import create_schema
 
 PARIS = ZoneInfo("Europe/Paris")
 SUMMER, WINTER = 1_751_356_800, 1_764_576_000  # 2025-07-01 and 2025-12-01, 08:00 UTC
