@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -10,8 +11,13 @@ from typing import Any
 
 import pytest
 
+from ceems_grpc.store.errors import StoreBusyError
+from ceems_grpc.store.merged.session import Session
+from ceems_grpc.store.merged.source_handle import SourceHandle
 from ceems_grpc.store.merged.store import MergedStore
 from ceems_grpc.store.plan import Aggregate, Count, Scan, Table
+from ceems_grpc.store.protocols import Reader
+from ceems_grpc.store.runtime.cancellation import run_cancellable
 from ceems_grpc.store.sqlite.reader import SqliteReader
 from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.sources.two_sites import write_north_and_south
@@ -111,6 +117,48 @@ async def test_a_question_that_is_cancelled_leaves_nothing_behind(sites: tuple[P
     assert await counts(store) == ({"os-s": 3, "slurm-n": 2}, [])
     await store.close()
     assert len(asyncio.all_tasks()) == 1
+
+
+class Noting(SqliteStore):
+    """A database that notes when its reader is closed."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, zone=PARIS)
+        self.events: list[str] = []
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[SqliteReader]:
+        async with super().read() as reader:
+            try:
+                yield reader
+            finally:
+                self.events.append("closed")
+
+
+@pytest.mark.parametrize("ending", ["cancelled", "too slow"])
+async def test_a_reader_is_closed_only_after_the_work_on_it_has_ended(sites: tuple[Path, Path], ending: str) -> None:
+    store = Noting(sites[0])
+    source = SourceHandle("north", lambda: store, 0.1 if ending == "too slow" else None)
+    session = Session(source)
+    started = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def block() -> None:
+        loop.call_soon_threadsafe(started.set)
+        time.sleep(0.5)  # a statement that does not stop at once
+        store.events.append("ended")
+
+    async def work(reader: Reader) -> None:
+        await run_cancellable(block)
+
+    asked = asyncio.create_task(session.ask(work))
+    await started.wait()
+    if ending == "cancelled":
+        asked.cancel()
+    with pytest.raises(asyncio.CancelledError if ending == "cancelled" else StoreBusyError):
+        await asked
+    await source.close()
+    assert store.events == ["ended", "closed"]
 
 
 async def test_time_that_the_asker_takes_is_not_the_sources(sites: tuple[Path, Path]) -> None:

@@ -40,7 +40,10 @@ _SUM = pc.ScalarAggregateOptions(skip_nulls=True, min_count=1)
 
 
 def part_measures(measures: Sequence[Measure], has: Has) -> tuple[Measure, ...]:
-    """Return the measures to ask of one source, from which `merge_groups` computes the wanted ones."""
+    """Return the measures to ask of one source, from which `merge_groups` computes the wanted ones.
+
+    ``measures`` may themselves be those of a part, so two of them can ask for the same.
+    """
     asked: list[Measure] = []
     for measure in measures:
         match measure:
@@ -57,7 +60,7 @@ def part_measures(measures: Sequence[Measure], has: Has) -> tuple[Measure, ...]:
                 asked.append(measure)
             case Count() | CountIf():
                 asked.append(measure_without_missing(measure, has))
-    return tuple(asked) or (Count(_ROWS),)
+    return tuple(dict.fromkeys(asked)) or (Count(_ROWS),)
 
 
 def part_of_groups(answer: pa.Table, keys: Sequence[str], measures: Sequence[Measure], has: Has) -> pa.Table:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from ceems_grpc.store.errors import StoreError
-from ceems_grpc.store.merged.source_handle import CLOSING, Known, SourceHandle
+from ceems_grpc.store.merged.source_handle import CLOSING, Known, SourceHandle, stop
 from ceems_grpc.store.protocols import Reader
 from ceems_grpc.store.runtime.query_trace import of_source
 
@@ -25,6 +25,7 @@ class Session:
         self._used = used
         self._holder: asyncio.Task[None] | None = None
         self._abandoned = False
+        self._works: set[asyncio.Task[Any]] = set()
         self._ready: asyncio.Future[Reader] = asyncio.get_running_loop().create_future()
         self._end: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
 
@@ -39,7 +40,9 @@ class Session:
         try:
             reader = await self._reader()
             with of_source(self.source.name):
-                task = asyncio.ensure_future(_as_coroutine(work, reader))
+                task = asyncio.create_task(_as_coroutine(work, reader))
+            self._works.add(task)
+            task.add_done_callback(self._works.discard)
             try:
                 return await self.source.in_time(task, self._left(started))
             except StoreError:
@@ -86,9 +89,20 @@ class Session:
     async def _hold(self) -> None:
         async with self.source.store.read() as reader:
             self._ready.set_result(reader)
-            error = await self._end
+            try:
+                error = await self._end
+            finally:
+                await self._stop_works()
             if error is not None:
                 raise error
+
+    async def _stop_works(self) -> None:
+        """Wait for work that was left behind: closing a connection while a thread uses it can end the process."""
+        works = set(self._works)
+        for task in works:
+            stop(task)
+        if works:
+            await asyncio.wait(works)
 
     async def _explain(self, error: Exception) -> None:
         if self._holder is not None and not self._end.done():

@@ -128,8 +128,8 @@ class SourceHandle:
         return task.result()
 
     def leave(self, task: asyncio.Task[Any]) -> None:
-        """Cancel a task without waiting for it: a stuck file system must not hold up a question."""
-        task.cancel()
+        """Cancel a task, once, without waiting for it: a stuck file system must not hold up a question."""
+        stop(task)
         self._left_behind.add(task)
         task.add_done_callback(self._ended)
 
@@ -169,3 +169,9 @@ class SourceHandle:
         self._left_behind.discard(task)
         if not task.cancelled() and task.exception() is not None:
             _log.info("a source ended late", extra={"source": self.name, "detail": str(task.exception())})
+
+
+def stop(task: asyncio.Task[Any]) -> None:
+    """Cancel a task, unless it was cancelled before: a second time, it would not wait for its thread to end."""
+    if not task.cancelling():
+        task.cancel()
