@@ -20,9 +20,15 @@ def _count(name: str, description: str) -> Column:
 
 DERIVED: tuple[Column, ...] = (
     _derived("total_energy_usage_kwh", Unit.KWH, "Energy used by CPUs, hosts and GPUs together"),
-    _derived("total_emissions_gms", Unit.GRAMS, "Emissions of CPUs, hosts and GPUs together, by provider"),
+    _derived(
+        "total_emissions_gms", Unit.GRAMS, "Emissions (CO2 equivalent) of CPUs, hosts and GPUs together, by provider"
+    ),
     _derived("energy_per_unit_hour_kwh", Unit.KWH_PER_HOUR, "Energy of CPUs and GPUs per hour that units ran"),
-    _derived("emissions_per_unit_hour_gms", Unit.GRAMS_PER_HOUR, "Emissions per hour that units ran, by provider"),
+    _derived(
+        "emissions_per_unit_hour_gms",
+        Unit.GRAMS_PER_HOUR,
+        "Emissions (CO2 equivalent) per hour that units ran, by provider",
+    ),
     _derived("used_cpu_time_seconds", Unit.SECONDS, "Allocated CPU time that was used"),
     _derived("idle_cpu_time_seconds", Unit.SECONDS, "Allocated CPU time that was not used"),
     _derived("used_cpu_time_percent", Unit.PERCENT, "Share of the allocated CPU time that was used"),

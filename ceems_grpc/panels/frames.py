@@ -8,6 +8,7 @@ from itertools import repeat
 import pyarrow as pa
 
 from ceems_grpc.domain.answers.answer import Answer
+from ceems_grpc.domain.key_descriptions import describe_key
 from ceems_grpc.domain.questions.limits import check_series
 from ceems_grpc.domain.questions.steps import TimeSteps
 from ceems_grpc.grafana import Field, FieldConfig, Frame, FrameMeta, FrameType, Notice
@@ -119,9 +120,9 @@ def _config(column: Column, name: str) -> FieldConfig:
     key = column.key_in(name)
     unit = column.unit_of(key)
     percent = unit is Unit.PERCENT
-    more = f": {key}" if key else ", comma-separated" if column.type is Type.LIST else ""
+    more = ", comma-separated" if column.type is Type.LIST else ""
     return FieldConfig(
-        description=column.description + more,
+        description=describe_key(column, key) + more,
         unit="locale" if column.kind is Kind.COUNT else UNITS[unit],  # shows counts exactly
         min=0 if percent else None,
         max=100 if percent else None,

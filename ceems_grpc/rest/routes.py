@@ -47,6 +47,7 @@ _USAGE = (_CLUSTER, _PROJECT, _FROM, _TO, _FIELD, _GROUPBY, _EXPERIMENTAL)
 _GLOBAL = (_CLUSTER, _PROJECT, _FIELD)
 _SUGGEST = (
     Parameter("prefix", _TEXT, "How values start; case is ignored"),
+    Parameter("search", _TEXT, "Words that values or their descriptions contain; case is ignored"),
     Parameter("limit", ParameterKind.COUNT, f"How many suggestions to return, up to {MOST}; by default 100"),
     _CLUSTER,
     _PROJECT,

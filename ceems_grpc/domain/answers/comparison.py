@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ceems_grpc.domain.answers.answer import Answer, groups_of_rows
+from ceems_grpc.domain.key_descriptions import describe_key
 from ceems_grpc.domain.questions.limits import check_cells
 from ceems_grpc.schema import Column, Kind, Type, Unit
 from ceems_grpc.store.runtime.cancellation import check_cancelled, until_cancelled
@@ -90,15 +91,10 @@ def _previous(name: str, column: Column) -> Column:
         name=name + PREVIOUS,
         type=Type.INTEGER,
         unit=column.unit_of(column.key_in(name)),
-        description=f"{_described(name, column)}, in the earlier time range",
+        description=f"{describe_key(column, column.key_in(name))}, in the earlier time range",
     )
 
 
 def _changed(name: str, column: Column) -> Column:
-    description = f"{_described(name, column)}: change since the earlier time range"
+    description = f"{describe_key(column, column.key_in(name))}: change since the earlier time range"
     return Column(name + CHANGE, Kind.DERIVED, description, Unit.CHANGE, Type.INTEGER)
-
-
-def _described(name: str, column: Column) -> str:
-    key = column.key_in(name)
-    return f"{column.description}: {key}" if key else column.description

@@ -24,6 +24,7 @@ from ceems_grpc.domain.columns import (
     unit_columns,
     usage_columns,
 )
+from ceems_grpc.domain.key_descriptions import describe_key
 from ceems_grpc.domain.questions.limits import MOST_CHARACTERS
 from ceems_grpc.domain.questions.model import AsAdmin, Selection
 from ceems_grpc.domain.states import STATE, state_of
@@ -77,7 +78,8 @@ class SuggestionKind(StrEnum):
 class SuggestQuestion:
     """What to suggest.
 
-    ``prefix``: how values start; case is ignored. ``column``: for metric-keys the metric, for tag-values the column or
+    ``prefix``: how values start. ``search``: words, each of which is in the value or its description. Case is ignored.
+    ``column``: for metric-keys the metric, for tag-values the column or
     ``column.key``, for fields the query type (units, usage ...).
     """
 
@@ -87,6 +89,7 @@ class SuggestQuestion:
     selection: Selection = field(default_factory=Selection)
     column: str = ""
     admin: AsAdmin = "auto"
+    search: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +115,23 @@ class Suggestions:
 async def suggest(access: Access, question: SuggestQuestion) -> Suggestions:
     """Return the first suggestions in order."""
     prefix = question.prefix.casefold()
-    found = [s for s in await _candidates(access, question) if s.value.casefold().startswith(prefix)]
+    words = question.search.casefold().split()
+    found = [
+        suggestion
+        for suggestion in await _candidates(access, question)
+        if suggestion.value.casefold().startswith(prefix) and _has_words(suggestion, words)
+    ]
     if question.kind is not SuggestionKind.FIELDS:
         found.sort(key=_sort_key(found))
     limit = min(question.limit, MOST)
     return Suggestions(found[:limit], len(found) > limit)
+
+
+def _has_words(suggestion: Suggestion, words: list[str]) -> bool:
+    if not words:
+        return True
+    text = f"{suggestion.value}\n{suggestion.label}\n{suggestion.description}".casefold()
+    return all(word in text for word in words)
 
 
 async def _candidates(access: Access, question: SuggestQuestion) -> list[Suggestion]:
@@ -320,7 +335,8 @@ def _keys_of(column: Column, keys: dict[str, tuple[str, ...]]) -> tuple[str, ...
 def _field(column: Column, key: str) -> Suggestion:
     name = f"{column.name}.{key}" if key else column.name
     unit = column.unit_of(key)
-    return Suggestion(name, name, column.description, str(column.kind), "" if unit is Unit.MOMENT else str(unit))
+    description = describe_key(column, key)
+    return Suggestion(name, name, description, str(column.kind), "" if unit is Unit.MOMENT else str(unit))
 
 
 def _clusters_chosen(question: SuggestQuestion) -> tuple[Condition, ...]:

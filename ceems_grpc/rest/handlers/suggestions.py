@@ -24,6 +24,7 @@ def suggestions(kind: SuggestionKind) -> Handler:
             call.selection,
             first(given, "column"),
             as_admin(given, "admin"),
+            first(given, "search"),
         )
         found = await call.ceems.suggest(call.viewer, question)
         rows = b",".join(msgspec.json.encode(_without_empty(suggestion)) for suggestion in found.values)

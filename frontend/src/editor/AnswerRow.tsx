@@ -5,7 +5,9 @@ import { DEFAULT_QUERY_TYPE, queryTypeInfo } from '../query/queryTypes';
 import { SuggestionScope, SuggestionSource } from '../suggestions/suggestions';
 import { CeemsQuery, Format } from '../types';
 import { ChoiceSelect } from '../fields/ChoiceSelect';
-import { groupedFields, groupOptions, orderOptions } from '../fields/fieldOptions';
+import { groupedFields, groupOptions } from '../fields/fieldOptions';
+import { OrderEditor } from '../fields/OrderEditor';
+import { asList } from '../query/interpolation';
 import { LimitField } from '../fields/LimitField';
 import { LegendSelect } from './LegendSelect';
 import { ApiGroupsSwitch } from './QueryFlags';
@@ -74,15 +76,10 @@ export function AnswerRow({ datasource, query, scope, alerting, onChange }: Prop
         <ApiGroupsSwitch value={query.exactGroupBy} onChange={(exactGroupBy) => onChange({ exactGroupBy })} />
       )}
       {parts.includes('orderBy') && (
-        <SuggestedValues
-          label="Order by"
-          tooltip="Put a minus before a name to sort in descending order."
-          kind="fields"
+        <OrderEditor
           datasource={datasource}
-          values={query.orderBy}
+          orders={asList(query.orderBy)}
           scope={fieldScope}
-          toOptions={orderOptions}
-          placeholder="As stored"
           onChange={(orderBy) => onChange({ orderBy })}
         />
       )}

@@ -161,11 +161,37 @@ describe('fields', () => {
     expect(asked('fields')[0]).toMatchObject({ column: 'usage' });
   });
 
-  it('are what rows can be ordered by, both ways', async () => {
+  it('are searched by words anywhere in names and descriptions', async () => {
+    const { user, asked } = edit({ queryType: 'usage' });
+    await user.type(field('Fields'), 'CPUs mean');
+    await waitFor(() => expect(asked('fields').at(-1)).toMatchObject({ search: 'CPUs mean' }));
+    expect(await screen.findByText('avg_cpu_usage.global')).toBeInTheDocument();
+    expect(screen.queryByText('total_energy_usage_kwh.total')).not.toBeInTheDocument();
+  });
+
+  it('are no free text, but variables', async () => {
+    const { user, current } = edit({ queryType: 'usage' });
+    await typeValue(user, 'Fields', 'avg_cpu_usge');
+    expect(current().fields).toBeUndefined();
+    await user.clear(field('Fields'));
+    await typeValue(user, 'Fields', 'total_emissions_gms.$provider');
+    expect(current().fields).toEqual(['total_emissions_gms.$provider']);
+    await typeValue(user, 'Order 1: field', 'nothing');
+    expect(current().orderBy).toBeUndefined();
+  });
+
+  it('are what rows can be ordered by, with a switch for descending order', async () => {
     const { user, current } = edit();
-    await choose(user, 'Order by', '-uuid');
-    await choose(user, 'Order by', 'avg_cpu_usage.global');
+    await choose(user, 'Order 1: field', 'uuid');
+    expect(current().orderBy).toEqual(['-uuid']);
+    await choose(user, 'Order 2: field', 'avg_cpu_usage.global');
+    await user.click(screen.getByLabelText('Order 2: descending'));
     expect(current().orderBy).toEqual(['-uuid', 'avg_cpu_usage.global']);
+    await choose(user, 'Order 2: field', 'total_energy_usage_kwh.total');
+    expect(current().orderBy).toEqual(['-uuid', 'total_energy_usage_kwh.total']);
+    await user.click(screen.getByLabelText('Remove order 1'));
+    expect(current().orderBy).toEqual(['total_energy_usage_kwh.total']);
+    expect(screen.getByLabelText('Order 1: descending')).not.toBeChecked();
   });
 });
 

@@ -79,9 +79,9 @@ interface RowProps {
 function ConditionRow({ name, datasource, condition, queryType, scope, onChange, onRemove }: RowProps) {
   const { key, operator, value } = condition;
   const loadColumns = useCallback(
-    async (prefix: string) =>
+    async (search: string) =>
       filterableColumns(
-        await datasource.suggest('fields', { ...scope, column: queryType ?? DEFAULT_QUERY_TYPE, prefix })
+        await datasource.suggest('fields', { ...scope, column: queryType ?? DEFAULT_QUERY_TYPE, search })
       ),
     [datasource, queryType, scope]
   );
@@ -102,6 +102,7 @@ function ConditionRow({ name, datasource, condition, queryType, scope, onChange,
         onChange={([column]) => onChange({ key: column ?? '' })}
         placeholder="Column"
         width={28}
+        isField
       />
       <Select
         aria-label={`${name}: operator`}

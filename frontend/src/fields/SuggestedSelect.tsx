@@ -1,7 +1,7 @@
 import { MultiSelect, Select } from '@grafana/ui';
 import React from 'react';
 import { Suggestions } from '../types';
-import { Option, toOption, useSuggestions } from './useSuggestions';
+import { ONLY_FIELDS, Option, toOption, useSuggestions } from './useSuggestions';
 
 interface Props {
   /** The accessible name. */
@@ -13,12 +13,14 @@ interface Props {
   values: string[];
   onChange: (values: string[]) => void;
   isMulti?: boolean;
+  /** Whether the values are names of fields; others are not taken, except variables. */
+  isField?: boolean;
   placeholder?: string;
   width?: number;
 }
 
-/** A drop-down without a label. It searches while the user types, and accepts variables and any other text. */
-export function SuggestedSelect({ name, load, toOptions, values, onChange, isMulti = false, ...rest }: Props) {
+/** A drop-down without a label. It searches while the user types, and accepts variables and, unless for fields, any other text. */
+export function SuggestedSelect({ name, load, toOptions, values, onChange, isMulti, isField, ...rest }: Props) {
   const { error, ...select } = useSuggestions(load, toOptions);
   const common = {
     ...select,
@@ -28,7 +30,9 @@ export function SuggestedSelect({ name, load, toOptions, values, onChange, isMul
     allowCreateWhileLoading: true,
     isClearable: true,
     invalid: error !== undefined,
-    noOptionsMessage: error ?? 'Nothing found. Type a value or a $variable.',
+    noOptionsMessage: 'Nothing found. Type a value or a $variable.',
+    ...(isField ? ONLY_FIELDS : {}),
+    ...(error ? { noOptionsMessage: error } : {}),
   };
   return isMulti ? (
     <MultiSelect

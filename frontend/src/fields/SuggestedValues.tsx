@@ -4,7 +4,7 @@ import React, { useCallback, useId } from 'react';
 import { asList } from '../query/interpolation';
 import { SuggestionScope, SuggestionSource } from '../suggestions/suggestions';
 import { SuggestionKind, Suggestions } from '../types';
-import { Option, toOption, useSuggestions } from './useSuggestions';
+import { ONLY_FIELDS, Option, toOption, useSuggestions } from './useSuggestions';
 
 interface Props {
   datasource: SuggestionSource;
@@ -21,13 +21,14 @@ interface Props {
   toOptions?: (suggestions: Suggestions) => Option[];
 }
 
-/** A field for several values. It searches while the user types, and accepts dashboard variables and any other text. */
+/** A field for several values. It searches while the user types, and accepts variables and, unless for fields, any other text. */
 export function SuggestedValues(props: Props) {
   const { datasource, label, tooltip, kind, values, onChange, scope, placeholder = 'All', width = 26 } = props;
   const id = useId();
+  const isField = kind === 'fields';
   const load = useCallback(
-    (prefix: string) => datasource.suggest(kind, { ...scope, prefix }),
-    [datasource, kind, scope]
+    (text: string) => datasource.suggest(kind, { ...scope, [isField ? 'search' : 'prefix']: text }),
+    [datasource, kind, scope, isField]
   );
   const { error, ...select } = useSuggestions(load, props.toOptions);
   return (
@@ -43,7 +44,7 @@ export function SuggestedValues(props: Props) {
         closeMenuOnSelect={false}
         isClearable
         placeholder={placeholder}
-        noOptionsMessage="Nothing found. Type a value or a $variable."
+        {...(isField ? ONLY_FIELDS : { noOptionsMessage: 'Nothing found. Type a value or a $variable.' })}
         width={width}
       />
     </EditorField>

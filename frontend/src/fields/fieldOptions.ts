@@ -15,14 +15,6 @@ export function groupedFields({ values }: Suggestions): Option[] {
   return [...groups].map(([label, options]) => ({ label, options }));
 }
 
-/** Each field twice: for ascending order and, with a minus, for descending order. */
-export function orderOptions({ values }: Suggestions): Option[] {
-  return values.flatMap(({ value }) => [
-    { value: `-${value}`, label: `-${value}`, description: `${value}, largest or last first` },
-    { value, label: value, description: `${value}, smallest or first first` },
-  ]);
-}
-
 /** What usage can be grouped by: columns, and the tags and allocation of units. */
 export function groupOptions({ values }: Suggestions): Option[] {
   const ofUnits = values.filter(({ value }) => /^(tags|allocation)\../.test(value));

@@ -16,13 +16,14 @@ export interface SuggestedOptions {
   error?: string;
   onOpenMenu: () => void;
   onInputChange: (text: string, action: InputActionMeta) => void;
+  filterOption: (option: Option, text: string) => boolean;
 }
 
 /**
  * Options of a drop-down, requested when it opens and while the user types; the newest answer wins. The dashboard's template
  * variables come first.
  *
- * @param load asks for the values that start with a text
+ * @param load asks for the values that fit a text
  * @param toOptions shows the values, by default as they are
  */
 export function useSuggestions(
@@ -74,6 +75,7 @@ export function useSuggestions(
     options: [...variableOptions(), ...toOptions(suggestions), ...notes],
     isLoading,
     error,
+    filterOption: hasWords,
     onOpenMenu: () => ask('', 0),
     onInputChange: (text, { action }) => {
       if (action === 'input-change') {
@@ -82,6 +84,26 @@ export function useSuggestions(
     },
   };
 }
+
+/** Whether each word of a text is in the label, the value or the description of an option. Hints and new values always fit. */
+function hasWords(option: Option, text: string): boolean {
+  // Grafana's type says that it gets the option, but it is inside of what react-select hands over.
+  const { label, value, description, isDisabled, __isNew__: isNew } = (option.data ?? option) as Option;
+  const known = `${label} ${value} ${description ?? ''}`.toLowerCase();
+  const words = text.toLowerCase().split(/\s+/);
+  return Boolean(isDisabled || isNew) || words.every((word) => known.includes(word));
+}
+
+/** Whether a text has a template variable. */
+function hasVariable(text: string): boolean {
+  return text.includes('$') || text.includes('[[');
+}
+
+/** What a drop-down says and takes whose values are names of fields: a name that does not exist is an error, so only variables. */
+export const ONLY_FIELDS = {
+  isValidNewOption: hasVariable,
+  noOptionsMessage: 'Nothing found. Type a part of a name or description, or a $variable.',
+};
 
 /** Values with their labels, and with descriptions where they have one. */
 export function plainOptions({ values }: Suggestions): Option[] {

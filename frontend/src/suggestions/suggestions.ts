@@ -6,6 +6,8 @@ import { AsAdmin, CeemsOptions, CeemsQuery, Suggestion, SuggestionKind, Suggesti
 export interface SuggestionScope {
   /** Only values that start with this text. */
   prefix?: string;
+  /** Only values that contain these words, or whose descriptions do. */
+  search?: string;
   limit?: number | string;
   clusters?: string[];
   projects?: string[];
@@ -48,7 +50,7 @@ export function suggestionParams(
       params[name] = values;
     }
   }
-  const words = { prefix: scope.prefix, column: texts.word(scope.column) };
+  const words = { prefix: scope.prefix, search: scope.search, column: texts.word(scope.column) };
   for (const [name, word] of Object.entries(words)) {
     if (word) {
       params[name] = word;
