@@ -16,6 +16,7 @@ from ceems_grpc.grafana.backend.diagnostics import HealthResult, HealthStatus
 from ceems_grpc.grafana.backend.errors import ErrorSource, PluginError
 from ceems_grpc.grafana.backend.query import DataQuery
 from ceems_grpc.grafana.backend.resource import ResourceRequest, ResourceResponse
+from ceems_grpc.grafana.backend.sent import when_sent
 from ceems_grpc.grafana.backend.stream import (
     PublishResult,
     PublishStatus,
@@ -28,13 +29,14 @@ from ceems_grpc.health import brief_health_result, health_result
 from ceems_grpc.panels.answers import Panels
 from ceems_grpc.panels.live import Live
 from ceems_grpc.panels.live_rights import LiveRights, Scope
-from ceems_grpc.rest.responses import error_response
+from ceems_grpc.rest.responses import error_response, failure_response
 from ceems_grpc.rest.router import Api
 from ceems_grpc.settings import PluginSettings, Settings, SettingsError, plugin_settings
 from ceems_grpc.store.create import create_store
 from ceems_grpc.store.errors import StoreBusyError, StoreError
 from ceems_grpc.store.protocols import Store
 from ceems_grpc.store.runtime.admission import Queue
+from ceems_grpc.store.runtime.memory_budget import BUDGET, claim_request
 from ceems_grpc.store.sources import FileSource
 from ceems_grpc.telemetry.mirrors import MIRRORS
 from ceems_grpc.telemetry.questions import failures_counted
@@ -55,6 +57,12 @@ async def create_local_datasource(context: PluginContext, plugin: PluginSettings
 def scope_of(context: PluginContext) -> Scope:
     """Return the identity of a configured data source, which does not depend on its settings."""
     return (context.org_id, context.data_source.uid if context.data_source else "")
+
+
+def join_budget(owner: object, settings: Settings) -> None:
+    """Count the mirrors and caches of an owner in the memory budget. Call it before the sources are opened."""
+    files = sum(isinstance(source, FileSource) for source in settings.sources)
+    BUDGET.join(owner, settings.memory_limit, 0 if settings.store.mirror_mode == "off" else files)
 
 
 def read_settings(context: PluginContext, plugin: PluginSettings | None = None) -> Settings:
@@ -87,6 +95,8 @@ class CeemsDataSource:
         ``uid`` labels metrics. ``scope`` names the data source in the rights to live channels: see `scope_of`.
         """
         self._settings = settings
+        if store is None:
+            join_budget(self, settings)
         self._store = store or create_store(settings.sources, settings.store)
         shared = SHARED_TAGS if settings.shared_tags is None else settings.shared_tags
         limits = Limits(settings.max_query_window, settings.row_limit or row_limit, shared)
@@ -100,7 +110,7 @@ class CeemsDataSource:
 
     async def query(self, context: PluginContext, query: DataQuery) -> Sequence[Frame]:
         """Answer one query with frames."""
-        with self._failures(context):
+        with self._failures(context), _memory_claimed(len(query.json)):
             async with asyncio.timeout(self._seconds()):
                 viewer, statements = self._viewer(context, is_query=True), _is_grafana_admin(context)
                 if viewer is None:
@@ -110,13 +120,16 @@ class CeemsDataSource:
     async def call_resource(self, context: PluginContext, request: ResourceRequest) -> ResourceResponse:
         """Answer a request to the CEEMS API as the context's user; headers and parameters cannot change the user."""
         try:
-            with failures_counted():  # the API counts the errors that it turns into responses
+            # The API counts the errors that it turns into responses.
+            with failures_counted(), _memory_claimed(len(request.query)):
                 async with asyncio.timeout(self._seconds()):
                     viewer = self._viewer(context)
                     response = await self._api.answer(viewer, request.method, request.path, request.query)
                     if isinstance(response.body, AsyncGenerator):
                         return replace(response, body=self._parts(context, response.body))
                     return response
+        except StoreBusyError as error:
+            return failure_response(error)
         except TimeoutError:
             return error_response(503, ErrorType.TIMEOUT, f"the question took longer than {self._seconds():g} s")
 
@@ -137,7 +150,8 @@ class CeemsDataSource:
             return HealthResult(HealthStatus.ERROR, message, {"verboseMessage": message})
         now = datetime.now(UTC)
         if _is_grafana_admin(context) or await self._is_ceems_admin(context):
-            return health_result(facts, full_path=_is_grafana_admin(context), now=now)
+            result = health_result(facts, full_path=_is_grafana_admin(context), now=now)
+            return replace(result, details={**result.details, "memoryLimit": BUDGET.limit})
         return brief_health_result(facts, now=now)
 
     async def site_zone(self, context: PluginContext) -> tzinfo:
@@ -165,6 +179,7 @@ class CeemsDataSource:
     async def close(self) -> None:
         """Close the database."""
         MIRRORS.forget(self._store)
+        BUDGET.leave(self)
         await self._ceems.close()
 
     async def _is_ceems_admin(self, context: PluginContext) -> bool:
@@ -210,6 +225,22 @@ class CeemsDataSource:
             status = 503 if isinstance(error, StoreBusyError) else 500
             message = error.detail if _is_grafana_admin(context) else str(error)
             raise PluginError(message, status=status, source=ErrorSource.DOWNSTREAM) from None
+
+
+@contextmanager
+def _memory_claimed(asked: int) -> Iterator[None]:
+    """Claim memory for a request until its answer has been sent. ``asked``: bytes of what was asked.
+
+    The claim stays in the context of the task when the block ends, because parts of an answer can follow. Raises
+    `StoreBusyError`.
+    """
+    claim = BUDGET.claim()
+    claim.adopt()
+    try:
+        claim_request(asked)
+        yield
+    finally:
+        when_sent(claim.release)
 
 
 def _is_grafana_admin(context: PluginContext) -> bool:

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
-from ceems_grpc.datasource import CeemsDataSource, grafana_row_limit, scope_of
+from ceems_grpc.datasource import CeemsDataSource, grafana_row_limit, join_budget, scope_of
 from ceems_grpc.grafana.backend.context import PluginContext
 from ceems_grpc.grafana.backend.errors import ErrorSource, PluginError
 from ceems_grpc.grafana.backend.relay import Relay
@@ -20,6 +20,7 @@ from ceems_grpc.store.create import create_store
 from ceems_grpc.store.errors import StoreError
 from ceems_grpc.store.protocols import Store
 from ceems_grpc.store.runtime.admission import Queue
+from ceems_grpc.store.runtime.memory_budget import BUDGET
 
 _log = logging.getLogger(__name__)
 
@@ -81,6 +82,7 @@ class SharedDatabase:
     def __init__(self, own: ServerPolicy) -> None:
         """Open the store. Call it in the event loop in which the store is used."""
         self._own = own
+        join_budget(self, own.settings)
         self.store: Store = create_store(own.settings.sources, own.settings.store)
         self.queue = Queue()
         self._views: OrderedDict[_Key, CeemsDataSource] = OrderedDict()
@@ -120,6 +122,7 @@ class SharedDatabase:
     async def close(self) -> None:
         """Close the store."""
         self._views.clear()
+        BUDGET.leave(self)
         await self.store.close()
 
 

@@ -68,6 +68,7 @@ def _diagnose(path: Path, timezone: str) -> list[str]:
     _say("Schema", f"version {facts['schemaVersion'] or 'unknown'}")
     _say("Clusters", ", ".join(f"{one['id']} ({one['manager']})" for one in facts["clusters"]) or "none")
     _say("Units", f"{facts['units']:,}")
+    _say("Memory", f"the plugin may take {text_of(float(facts['memoryLimit']), 'bytes')} by default; see memoryLimit")
     _say("Updated", _age(facts["newestUpdate"]))
     _say("Time zone", facts["timezone"] + ("" if timezone else " (guessed; set it in the data source if it is wrong)"))
     return warnings + [f"{text[:1].upper()}{text[1:]}." for text in facts["warnings"]]

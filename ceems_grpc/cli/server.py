@@ -90,6 +90,7 @@ def policy_of(options: argparse.Namespace) -> ServerPolicy:
         "maxQueryWindow": options.max_query_window,
         "rowLimit": options.row_limit,
         "queryTimeout": options.query_timeout,
+        "memoryLimit": options.memory_limit,
     }
     settings = Settings.from_json(json.dumps(described).encode())
     return ServerPolicy(settings, roles=not options.ignore_admin_role, service_users=not options.ignore_service_user)

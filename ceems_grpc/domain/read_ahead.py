@@ -11,6 +11,7 @@ import pyarrow as pa
 from ceems_grpc.domain.errors import ErrorType, QuestionError
 from ceems_grpc.domain.spill_file import SpillFile, SpillFullError
 from ceems_grpc.store.columnar.json_rows import JsonText
+from ceems_grpc.store.runtime.memory_budget import claim_buffer
 
 Item: TypeAlias = pa.RecordBatch | JsonText
 
@@ -27,6 +28,7 @@ async def read_ahead(
     From then on the items are copied to a temporary file as fast as the source yields them. If the file becomes too
     large or cannot be written, the consumer gets an error (503).
     """
+    claim_buffer(ahead)
     buffer = _Buffer(ahead, patience)
 
     async def run() -> None:

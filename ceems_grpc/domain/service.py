@@ -42,6 +42,7 @@ from ceems_grpc.store.protocols import Facts, Reader, ReadsInOneThread, Store
 from ceems_grpc.store.runtime.admission import Queue
 from ceems_grpc.store.runtime.cancellation import NeedsLoopError, in_one_thread, is_in_one_thread, run_cancellable
 from ceems_grpc.store.runtime.cost import CostClass
+from ceems_grpc.store.runtime.memory_budget import BUDGET
 from ceems_grpc.store.runtime.query_trace import QueryTrace, merge, trace_query
 
 _MOST_BYTES_AT_ONCE = 8 * 1024 * 1024  # of the text of a small question's units; a longer text is read ahead in parts
@@ -80,7 +81,7 @@ class Ceems:
         self.limits = limits or Limits()
         self._clock = clock
         self._rights = Rights(clock)
-        self._usage = UsageCache(timer=clock)
+        self._usage = UsageCache(BUDGET.cache_share, timer=clock)
         self._running: SingleFlight[Any] = SingleFlight()
         self._queue = queue or Queue()
         self._unusable = UnusableValues(self.facts, clock)

@@ -15,6 +15,7 @@ from ceems_grpc.grafana import Field, FieldConfig, Frame, FrameMeta, FrameType, 
 from ceems_grpc.schema import Column, Kind, Type, Unit
 from ceems_grpc.store.columnar.flatten import decode_list
 from ceems_grpc.store.runtime.cancellation import check_cancelled, until_cancelled
+from ceems_grpc.store.runtime.memory_budget import claim_series
 
 UNITS: dict[Unit, str] = {
     Unit.NONE: "",
@@ -68,6 +69,7 @@ def series_frames(
     count = len(steps.starts)
     # A separate frame has its own times.
     check_series(found * len(names), count if wide else 2 * count)
+    claim_series(found * len(names) * (count if wide else 2 * count))
     # A chart whose only point is outside its time range shows nothing. Of several steps, the first may start before the
     # range: a chart cuts its bar off, and all bars keep their width, which depends on the shortest distance.
     starts = steps.starts if count > 1 else (max(steps.starts[0], start),)

@@ -12,11 +12,13 @@ import msgspec
 from ceems_grpc.settings.allowed_paths import PluginSettings, SettingsError
 from ceems_grpc.settings.sources import RawSource, read_sources
 from ceems_grpc.store.create import StoreOptions
+from ceems_grpc.store.runtime.memory_budget import LEAST_LIMIT, MEBIBYTE
 from ceems_grpc.store.sources import Source
 
 # frontend/src/config/checks.ts has the same rule; both are tested with frontend/src/test/settingTexts.json.
 _DURATION = re.compile("".join(f"(?:([0-9]+){unit})?" for unit in "ywdhms"))
 _NUMBER = re.compile("[0-9]+")
+_MEMORY = re.compile(r"([0-9]{1,9})\s*(MiB|GiB)")
 _SECONDS = (31_536_000, 604_800, 86_400, 3_600, 60, 1)
 _ROLES = ("Viewer", "Editor", "Admin")
 
@@ -40,6 +42,7 @@ class _JsonData(msgspec.Struct, rename="camel"):
     max_query_window: str | int = ""
     row_limit: Annotated[int, msgspec.Meta(ge=0, le=2**53)] | None = None
     query_timeout: str | int = "30s"
+    memory_limit: str = ""
     admin_role: Literal["", "Viewer", "Editor", "Admin"] = ""
     service_user: str = ""
     service_user_resources: bool = False
@@ -55,7 +58,8 @@ class Settings:
     ``max_query_window``: None is any. ``admin_role``: the lowest role of Grafana that makes a user an administrator of
     CEEMS ("" none). ``service_user``: the user of questions without a signed-in user ("" none);
     ``service_user_resources``: whether also of resources and streams, not only of queries. ``shared_tags``: by what
-    members of a project may group each other's usage; None is the default.
+    members of a project may group each other's usage; None is the default. ``memory_limit``: bytes that the process may
+    use; None is the default.
     """
 
     sources: tuple[Source, ...]
@@ -63,6 +67,7 @@ class Settings:
     max_query_window: timedelta | None
     row_limit: int | None
     query_timeout: timedelta | None
+    memory_limit: int | None
     admin_role: str
     service_user: str
     service_user_resources: bool
@@ -101,6 +106,7 @@ class Settings:
             max_query_window=_duration("maxQueryWindow", raw.max_query_window),
             row_limit=raw.row_limit or None,
             query_timeout=_duration("queryTimeout", raw.query_timeout),
+            memory_limit=_memory(raw.memory_limit),
             admin_role=raw.admin_role,
             service_user=raw.service_user.strip(),
             service_user_resources=raw.service_user_resources,
@@ -140,3 +146,15 @@ def _duration(name: str, value: str | int) -> timedelta | None:
     if not 0 <= seconds <= 1000 * _SECONDS[0]:
         raise SettingsError(f"Setting {name}: must be between 0 and 1000 years.")
     return timedelta(seconds=seconds) if seconds else None
+
+
+def _memory(text: str) -> int | None:
+    if not text.strip():
+        return None
+    match = _MEMORY.fullmatch(text.strip())
+    size = int(match[1]) * (MEBIBYTE if match[2] == "MiB" else 1024 * MEBIBYTE) if match else 0
+    if size < LEAST_LIMIT:
+        raise SettingsError(
+            f"Setting memoryLimit: must be a size of at least {LEAST_LIMIT // MEBIBYTE} MiB, such as 600MiB or 2GiB."
+        )
+    return size

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from ceems_grpc.store.protocols import Store
+from ceems_grpc.store.runtime.memory_budget import BUDGET, MEBIBYTE
 from ceems_grpc.store.sources import BridgeSource, FileSource, PostgresSource, Source
 from ceems_grpc.store.sqlite.store import SqliteStore
 
@@ -68,7 +69,10 @@ def _of_file(source: FileSource, options: StoreOptions) -> Store:
     from ceems_grpc.store.duckdb.store import MirroredStore  # noqa: PLC0415
 
     if options.mirror_mode == "memory":
-        return MirroredStore(live, replace(MirrorSettings.in_memory(), least=_MIRROR_FROM))
-    if options.mirror_folder is not None:
-        return MirroredStore(live, MirrorSettings(folders=(options.mirror_folder,), least=_MIRROR_FROM))
-    return MirroredStore(live, MirrorSettings(least=_MIRROR_FROM))
+        settings = MirrorSettings.in_memory()
+    elif options.mirror_folder is not None:
+        settings = MirrorSettings(folders=(options.mirror_folder,))
+    else:
+        settings = MirrorSettings()
+    memory = f"{BUDGET.mirror_share // MEBIBYTE}MB"
+    return MirroredStore(live, replace(settings, least=_MIRROR_FROM, memory_limit=memory))

@@ -154,6 +154,7 @@ export interface CeemsOptions extends DataSourceJsonData {
   maxQueryWindow?: string | number;
   queryTimeout?: string | number;
   rowLimit?: number;
+  memoryLimit?: string;
   adminRole?: '' | 'Viewer' | 'Editor' | 'Admin';
   serviceUser?: string;
   serviceUserResources?: boolean;

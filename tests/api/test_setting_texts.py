@@ -47,6 +47,23 @@ def test_wrong_addresses(text: str) -> None:
         _read(address=text)
 
 
+@pytest.mark.parametrize("text", _all("memory", "right"))
+def test_right_memory(text: str) -> None:
+    limit = _read(path="/ceems.db", memoryLimit=text).memory_limit
+    assert (limit is None) == (not text.strip())
+
+
+@pytest.mark.parametrize("text", _all("memory", "wrong"))
+def test_wrong_memory(text: str) -> None:
+    with pytest.raises(SettingsError, match="memoryLimit"):
+        _read(path="/ceems.db", memoryLimit=text)
+
+
+def test_what_a_size_of_memory_means() -> None:
+    assert _read(path="/ceems.db", memoryLimit="2 GiB").memory_limit == 2**31
+    assert _read(path="/ceems.db", memoryLimit="600MiB").memory_limit == 600 * 2**20
+
+
 @pytest.mark.parametrize(
     ("value", "seconds"), [("90", 90), (90, 90), ("1m30s", 90), ("1d12h", 129_600), ("1y1w", 32_140_800), (" 1 m ", 60)]
 )

@@ -65,6 +65,7 @@ def test_an_old_database(database: Path, open_folder: Path) -> None:
     assert done.returncode == 0
     assert "Missing     daily_usage, admin_users" in done.stdout
     assert "Updated     2024-01-02 02:04 UTC" in done.stdout
+    assert "Memory      the plugin may take " in done.stdout
     warnings = " ".join(done.stdout.partition("Warning")[2].split())
     assert "check that ceems_api_server runs" in warnings
     assert "older version of CEEMS" in warnings

@@ -46,6 +46,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     limits.add_argument("--row-limit", type=int, default=0, metavar="N", help="maximum rows of an answer")
     limits.add_argument("--query-timeout", default="60s", metavar="T", help="maximum time of a question (default 60s)")
     limits.add_argument(
+        "--memory-limit",
+        default="",
+        metavar="SIZE",
+        help="memory that the server may use, such as 2GiB (default: 3/4 of the cgroup's, or half of the machine's)",
+    )
+    limits.add_argument(
         "--max-request-size", type=int, default=16, metavar="MIB", help="maximum size of a request in MiB (default 16)"
     )
     limits.add_argument(

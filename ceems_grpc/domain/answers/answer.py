@@ -9,6 +9,7 @@ import pyarrow as pa
 from ceems_grpc.schema import Column
 from ceems_grpc.store.missing import Missing
 from ceems_grpc.store.runtime.cancellation import run_cancellable
+from ceems_grpc.store.runtime.memory_budget import claim_answer
 
 _Written = TypeVar("_Written")
 # Writing more than this takes longer than switching to a thread and back.
@@ -47,11 +48,15 @@ class Answer:
         return self.columns[name.partition(".")[0]] if column is None else column
 
     async def written(self, write: Callable[["Answer"], _Written]) -> _Written:
-        """Write the answer in another form. A small answer is written at once, a larger one in a thread."""
+        """Write the answer in another form. A small answer is written at once, a larger one in a thread.
+
+        Raises `StoreBusyError` if there is no memory for it.
+        """
         table = self.table
         cells = table.num_columns * max(table.num_rows, 1)
         if cells <= _CELLS_WRITTEN_AT_ONCE and table.nbytes <= _BYTES_WRITTEN_AT_ONCE:
             return write(self)
+        claim_answer(table.nbytes)
         return await run_cancellable(lambda: write(self))
 
 

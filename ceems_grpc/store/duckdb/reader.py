@@ -31,6 +31,7 @@ from ceems_grpc.store.errors import StoreBusyError, StoreError
 from ceems_grpc.store.plan import Aggregate, Distinct, Histogram, KeyScan, Scan, Spread, Table
 from ceems_grpc.store.protocols import Reader
 from ceems_grpc.store.runtime.cancellation import check_cancelled, run_cancellable
+from ceems_grpc.store.runtime.memory_budget import claim_fetched
 from ceems_grpc.store.runtime.query_trace import record
 from ceems_grpc.store.sqlite.reader import SqliteReader
 from ceems_grpc.store.sqlite.store import SqliteStore
@@ -41,6 +42,7 @@ warnings.filterwarnings("ignore", "Arrow output on a DB-API result makes an extr
 _log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
 _ROWS_A_BATCH = 8_192
+_ROWS_A_FETCH = 65_536
 FEW_ROWS = 10_000
 """The largest limit at which the engine finds the first rows without sorting all rows."""
 
@@ -262,6 +264,22 @@ class MirrorReader:
         recorded.ran(began, rows.num_rows)
         return rows
 
+    def _fetch_many(self, statement: str, sql: DuckSql) -> pa.Table:
+        """Fetch rows in batches, and claim their memory as it grows."""
+        recorded, began = record("mirror", "duckdb", statement, sql.parameters), time.perf_counter()
+        relation: Any = self._relation(statement, sql)
+        reader = relation.to_arrow_reader(_ROWS_A_FETCH)
+        batches: list[pa.RecordBatch] = []
+        size = 0
+        for batch in reader:
+            batches.append(batch)
+            size += batch.nbytes
+            claim_fetched(size)
+            check_cancelled()
+        rows = pa.Table.from_batches(batches, schema=reader.schema)
+        recorded.ran(began, rows.num_rows)
+        return rows
+
     def _fetch_few(self, statement: str, sql: DuckSql) -> pa.Table:
         """Fetch few rows that take much work to find. A relation would plan the statement twice."""
         recorded, began = record("mirror", "duckdb", statement, sql.parameters), time.perf_counter()
@@ -276,7 +294,7 @@ class MirrorReader:
         """
         sql = DuckSql(scan.table, self._layout)
         statement, order = sql.unsorted(scan)
-        rows = self._fetch(statement, sql)
+        rows = self._fetch_many(statement, sql)
         if scan.limit is not None and rows.num_rows >= scan.limit:
             return None
         by = pa.table({name: rows.column(name).combine_chunks() for name, _ in order})

@@ -8,13 +8,14 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from contextvars import ContextVar
 
 from prometheus_client import Counter, Gauge, Histogram
 
 from ceems_grpc.store.errors import StoreBusyError
 from ceems_grpc.store.runtime.cost import CostClass
+from ceems_grpc.store.runtime.memory_budget import BUDGET
 from ceems_grpc.store.runtime.query_trace import waiting
 
 _WAITING = Gauge("ceems_queue_waiting", "Questions that wait for their turn", ["lane"])
@@ -49,23 +50,32 @@ class Lane:
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        """Wait for a turn and hold it for the block. Raises `StoreBusyError` when too many are waiting already."""
+        """Wait for a turn, and for memory if the cost is large. Hold both for the block.
+
+        Raises `StoreBusyError` if too many are waiting already, or if memory does not become free.
+        """
         if self._here >= self._most:
             _REFUSED.labels(self._cost).inc()
             raise StoreBusyError(_refusal(self._cost, self._most_waiting))
         self._here += 1
         try:
             await self._wait()
-            _RUNNING.labels(self._cost).inc()
-            token = _turn.set(self._cost)
             try:
-                yield
+                async with self._memory():
+                    _RUNNING.labels(self._cost).inc()
+                    token = _turn.set(self._cost)
+                    try:
+                        yield
+                    finally:
+                        _turn.reset(token)
+                        _RUNNING.labels(self._cost).dec()
             finally:
-                _turn.reset(token)
-                _RUNNING.labels(self._cost).dec()
                 self._free.release()
         finally:
             self._here -= 1
+
+    def _memory(self) -> AbstractAsyncContextManager[None]:
+        return BUDGET.large_question() if self._cost is CostClass.LARGE else nullcontext()
 
     async def _wait(self) -> None:
         if not self._free.locked():

@@ -21,6 +21,7 @@ from ceems_grpc.store.errors import StoreError, no_table
 from ceems_grpc.store.plan import Aggregate, Distinct, Histogram, KeyScan, Scan, Spread, Table
 from ceems_grpc.store.protocols import Facts
 from ceems_grpc.store.runtime.cancellation import check_cancelled, is_in_one_thread, run_cancellable, stop_tasks
+from ceems_grpc.store.runtime.memory_budget import claim_rows
 from ceems_grpc.store.runtime.query_trace import record
 from ceems_grpc.store.sqlite.arrow import batch_of, flat_table
 from ceems_grpc.store.sqlite.dialect import SqliteSql
@@ -255,7 +256,7 @@ class SqliteReader:
         return histogram_of(plan, pa.Table.from_batches([batch_of(schema, rows_of_counts)]))
 
     def _rows(self, statement: str, parameters: list[object]) -> list[tuple[Any, ...]]:
-        """Return all rows. Raises `StoreError` when their texts take too much memory."""
+        """Return all rows. Raises `StoreError` if they take too much memory."""
         rows: list[tuple[Any, ...]] = []
         together = 0
         with closing(self._chunks(statement, parameters)) as chunks:
@@ -267,6 +268,7 @@ class SqliteReader:
                         "The rows take too much memory; choose a shorter time range, fewer fields, or a limit.",
                         f"the texts of an answer take more than {MOST_BYTES} bytes",
                     )
+                claim_rows(together, len(rows) * len(rows[0]))
         return rows
 
     def _chunks(self, statement: str, parameters: list[object]) -> "_Chunks":

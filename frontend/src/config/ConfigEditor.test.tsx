@@ -49,6 +49,8 @@ it('sets limits, the number of rows as a number', async () => {
   await user.type(field('Query timeout'), '1m30s');
   expect(current().jsonData).toEqual({ maxQueryWindow: '90d', rowLimit: 5000, queryTimeout: '1m30s' });
   expect(screen.queryByText(/^A length of time/)).not.toBeInTheDocument();
+  await user.type(field('Memory limit'), '2GiB');
+  expect(current().jsonData.memoryLimit).toBe('2GiB');
   await user.clear(field('Row limit'));
   expect(current().jsonData.rowLimit).toBeUndefined();
   await user.type(field('Query timeout'), ' soon');
@@ -125,7 +127,7 @@ it('cannot be changed where a file provides the settings', () => {
 it('gives every input a name, and a help text', () => {
   edit(OPEN);
   const inputs = [...document.querySelectorAll('input:not([type=hidden]), textarea')];
-  expect(inputs).toHaveLength(18);
+  expect(inputs).toHaveLength(19);
   for (const input of inputs) {
     expect(input).toHaveAccessibleName();
     const label = document.querySelector(`label[for="${input.id}"]`);

@@ -5,7 +5,7 @@ import React from 'react';
 import { docsUrl } from '../docs';
 import { DEFAULT_PROFILE_TYPE, DEFAULT_PROFILES_TEMPLATE, DEFAULT_UNIT_DASHBOARD_UID } from '../links/links';
 import { CeemsOptions, CeemsSecrets } from '../types';
-import { checkDuration, checkPath, durationText } from './checks';
+import { checkDuration, checkMemory, checkPath, durationText } from './checks';
 import { ChoiceSetting, DataSourceSetting, TextSetting, ZoneSetting } from './SettingFields';
 import { MetricsTemplateSetting } from './MetricsTemplateSetting';
 import { ServerSettings } from './ServerSettings';
@@ -149,6 +149,17 @@ export function ConfigEditor({ options, onOptionsChange }: Props) {
           disabled={disabled}
           onChange={(queryTimeout) => set({ queryTimeout })}
         />
+        {!isElsewhere && (
+          <TextSetting
+            label="Memory limit"
+            description="Memory that the plugin may use for all data sources. The smallest limit of all data sources applies. If memory is short, large queries wait and are then refused. Empty: a part of the memory of the container or the machine."
+            value={settings.memoryLimit}
+            placeholder="2GiB"
+            check={checkMemory}
+            disabled={disabled}
+            onChange={(memoryLimit) => set({ memoryLimit: memoryLimit || undefined })}
+          />
+        )}
       </ConfigSection>
       <Divider spacing={4} />
 

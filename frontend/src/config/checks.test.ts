@@ -1,7 +1,7 @@
 import texts from '../test/settingTexts.json';
-import { checkAddress, checkDuration, durationText } from './checks';
+import { checkAddress, checkDuration, checkMemory, durationText } from './checks';
 
-const { durations, addresses } = texts;
+const { durations, addresses, memory } = texts;
 
 it.each(durations.right)('takes the duration %j', (text) => {
   expect(checkDuration(text)).toBeUndefined();
@@ -17,6 +17,14 @@ it.each(addresses.right)('takes the address %j', (text) => {
 
 it.each(addresses.wrong)('says what is wrong with the address %j', (text) => {
   expect(checkAddress(text)).toBe('host:port, such as ceems-host:9443');
+});
+
+it.each(memory.right)('takes the size of memory %j', (text) => {
+  expect(checkMemory(text)).toBeUndefined();
+});
+
+it.each(memory.wrong)('says what is wrong with the size of memory %j', (text) => {
+  expect(checkMemory(text)).toBe('A size of at least 384MiB, such as 600MiB or 2GiB');
 });
 
 it('shows a number of seconds as text', () => {

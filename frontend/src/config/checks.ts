@@ -22,6 +22,18 @@ export function durationText(value: string | number | undefined): string | undef
   return value?.toString();
 }
 
+const LEAST_MEMORY = 384; // MiB
+
+/** Checks a size of memory in MiB or GiB. */
+export function checkMemory(text: string): string | undefined {
+  if (text.trim() === '') {
+    return undefined;
+  }
+  const match = /^(\d{1,9})\s*(MiB|GiB)$/.exec(text.trim());
+  const mebibytes = match === null ? 0 : Number(match[1]) * (match[2] === 'GiB' ? 1024 : 1);
+  return mebibytes >= LEAST_MEMORY ? undefined : `A size of at least ${LEAST_MEMORY}MiB, such as 600MiB or 2GiB`;
+}
+
 /** Checks the address of a server. */
 export function checkAddress(text: string): string | undefined {
   const port = Number(ADDRESS.exec(text.trim())?.[2] ?? 0);

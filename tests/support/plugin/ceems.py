@@ -42,9 +42,10 @@ class CeemsPlugin:
     plugin: Plugin
     json_data: dict[str, Any]
     secure_json: dict[str, str] = field(default_factory=dict)
+    uid: str = "ceems"
 
     def asker(self, login: str | None, role: str = "Viewer") -> Asker:
-        return Asker(login=login, role=role, uid="ceems", json_data=self.json_data, secure_json=self.secure_json)
+        return Asker(login=login, role=role, uid=self.uid, json_data=self.json_data, secure_json=self.secure_json)
 
     async def resource(
         self,
