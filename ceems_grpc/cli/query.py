@@ -102,16 +102,27 @@ def _query(options: argparse.Namespace) -> dict[str, Any]:
         "limit": options.limit,
         "step": options.step,
         "source": options.source,
+        "of": options.of,
+        "bounds": _bounds(options.bounds),
+        "format": "quantiles" if options.quantiles else None,
         "compare": options.compare,
         **{key: [part.strip() for part in value.split(",")] for key, value in lists.items() if value is not None},
     }
     if not options.query:
         query["version"] = CURRENT  # a query in JSON names its own version
-        query["step"] = "day"  # a terminal has no width that automatic steps could fit
+        if options.type == "usage-over-time":
+            query["step"] = "day"  # a terminal has no width that automatic steps could fit
     query |= {key: value for key, value in given.items() if value is not None}
     if options.user is None:
         query.setdefault("admin", True)  # the operator may read the whole file anyway
     return query
+
+
+def _bounds(text: str | None) -> list[float] | None:
+    try:
+        return None if text is None else [float(part) for part in text.split(",")]
+    except ValueError:
+        raise CommandError("--bounds must be numbers with commas between them, such as 1,10,100.") from None
 
 
 def _shorten(query: dict[str, Any], kind: object) -> bool:

@@ -17,6 +17,7 @@ from ceems_grpc.domain.answers.suggestions import Suggestions, SuggestQuestion
 from ceems_grpc.domain.cache import UsageCache, short_key
 from ceems_grpc.domain.cost import CostedQuestion, cost_of
 from ceems_grpc.domain.errors import no_user
+from ceems_grpc.domain.questions.buckets import Buckets
 from ceems_grpc.domain.questions.limits import check_limits
 from ceems_grpc.domain.questions.model import (
     AsAdmin,
@@ -246,7 +247,9 @@ class Ceems:
             self.check_window(question.window)
         return await self._once(viewer, question, lambda access: usage_over_time.usage_over_time(access, question))
 
-    async def distribution(self, viewer: Viewer | None, question: DistributionQuestion) -> tuple[Answer, TimeSteps]:
+    async def distribution(
+        self, viewer: Viewer | None, question: DistributionQuestion
+    ) -> tuple[Answer, TimeSteps, Buckets]:
         """Return how values of units are distributed; see `distribution.distribution`."""
         check_limits(question)
         self.check_window(question.window)
@@ -406,8 +409,8 @@ def _with_missing(result: "_Result", missing: tuple[Missing, ...]) -> "_Result":
     match told if missing else None:
         case Answer() | Suggestions():
             told = replace(told, missing=missing)
-        case (Answer() as answer, TimeSteps() as steps):
-            told = replace(answer, missing=missing), steps
+        case (Answer() as answer, *others):
+            told = replace(answer, missing=missing), *others
     return cast("_Result", told)
 
 
@@ -417,8 +420,8 @@ def _with_notice(result: "_Result", notice: tuple[str, ...]) -> "_Result":
     match told:
         case Answer() as answer:
             told = answer.with_warnings(notice)
-        case (Answer() as answer, TimeSteps() as steps):
-            told = answer.with_warnings(notice), steps
+        case (Answer() as answer, *others):
+            told = answer.with_warnings(notice), *others
     return cast("_Result", told)
 
 

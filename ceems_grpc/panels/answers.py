@@ -9,6 +9,7 @@ from ceems_grpc.domain.compared import compared, compared_over_time
 from ceems_grpc.domain.questions.model import (
     Comparison,
     DirectoryQuestion,
+    DistributionQuestion,
     StatsQuestion,
     UnitsQuestion,
     UsageOverTimeQuestion,
@@ -21,6 +22,7 @@ from ceems_grpc.domain.service import Ceems
 from ceems_grpc.grafana.backend.query import DataQuery
 from ceems_grpc.grafana.data.frame import Frame
 from ceems_grpc.panels.display_names import Naming, beside, with_display_names
+from ceems_grpc.panels.distribution_frames import DistributionAnswer, distribution_frames
 from ceems_grpc.panels.frames import numeric_frame, series_frames, table_frame
 from ceems_grpc.panels.query_keys import unknown_keys
 from ceems_grpc.panels.query_model import (
@@ -62,8 +64,9 @@ class Panels:
         if isinstance(question, UnitsQuestion) and question.running and is_past and model.shows_past_runs:
             question = replace(question, ran_within=True)
         comparison = comparison_of(model, kind, question)
-        groups = question.group_by if isinstance(question, UsageOverTimeQuestion) else ()
-        naming = Naming(model.legend_or_default, query.ref_id, groups, beside(question.fields, query.others))
+        groups = question.group_by if isinstance(question, UsageOverTimeQuestion | DistributionQuestion) else ()
+        fields = () if isinstance(question, DistributionQuestion) else question.fields
+        naming = Naming(model.legend_or_default, query.ref_id, groups, beside(fields, query.others))
         with counted(kind) as trace:
             if isinstance(question, UsageOverTimeQuestion):
                 answer, steps = await self._over_time(viewer, question, comparison)
@@ -75,6 +78,18 @@ class Panels:
                         series_frames(kind, answer, groups, steps, wide=wide, start=window.start), answer, naming
                     )
                 )
+            elif isinstance(question, DistributionQuestion):
+                answer, steps, buckets = await self._ceems.distribution(viewer, question)
+                answered = time.perf_counter()
+                found = DistributionAnswer(
+                    answer.with_warnings(unknown),
+                    question.group_by,
+                    steps,
+                    buckets,
+                    start=window.start,
+                    stepped=question.step is not None,
+                )
+                frames = await run_cancellable(lambda: distribution_frames(kind, found, shape, naming))
             else:
                 question = _with_labels(question) if shape == "numeric" else question
                 answer = (await self._ask(viewer, question, comparison)).with_warnings(unknown)

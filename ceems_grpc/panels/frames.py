@@ -39,7 +39,7 @@ _ROWS_AT_ONCE = 4_096  # Arrow holds the interpreter lock while it makes Python 
 def table_frame(name: str, answer: Answer) -> Frame:
     """Return an answer as a table."""
     fields = tuple(_field(answer, column) for column in answer.table.column_names)
-    return Frame(name, fields, _meta(answer, FrameType.TABLE, "table"))
+    return Frame(name, fields, meta_of(answer, FrameType.TABLE, "table"))
 
 
 def numeric_frame(name: str, answer: Answer) -> Frame:
@@ -53,7 +53,7 @@ def numeric_frame(name: str, answer: Answer) -> Frame:
     ]
     # Only a frame without fields means "no data" to alert rules.
     fields = tuple(_field(answer, column) for column in kept) if answer.table.num_rows else ()
-    return Frame(name, fields, _meta(answer, FrameType.NUMERIC_LONG, "table"))
+    return Frame(name, fields, meta_of(answer, FrameType.NUMERIC_LONG, "table"))
 
 
 def series_frames(
@@ -81,16 +81,16 @@ def series_frames(
     for column in names:
         values = table.column(column)
         cells = pa.concat_arrays(values.chunks) if values.num_chunks else pa.array([], values.type)
-        config = _config(answer.column_of(column), column)
+        config = config_of(answer.column_of(column), column)
         for label, places in rows.items():
             check_cancelled()
             named = {group: text or "" for group, text in zip(groups, label, strict=True)}
             series.append(Field(column, cells.take(places), named, config))
     if not series:
-        return [Frame(name, (), _meta(answer, FrameType.TIMESERIES_WIDE, "graph"))]  # "no data" to alert rules
+        return [Frame(name, (), meta_of(answer, FrameType.TIMESERIES_WIDE, "graph"))]  # "no data" to alert rules
     if wide:
-        return [Frame(name, (time, *series), _meta(answer, FrameType.TIMESERIES_WIDE, "graph"))]
-    meta = _meta(answer, FrameType.TIMESERIES_MULTI, "graph")
+        return [Frame(name, (time, *series), meta_of(answer, FrameType.TIMESERIES_WIDE, "graph"))]
+    meta = meta_of(answer, FrameType.TIMESERIES_MULTI, "graph")
     return [Frame(name, (time, one), meta) for one in series]
 
 
@@ -115,10 +115,11 @@ def _field(answer: Answer, name: str) -> Field:
     data = answer.table.column(name)
     if column.type is Type.LIST:
         data = pa.chunked_array([pa.array([_joined(text) for text in until_cancelled(data.to_pylist())], pa.string())])
-    return Field(name, data, config=_config(column, name))
+    return Field(name, data, config=config_of(column, name))
 
 
-def _config(column: Column, name: str) -> FieldConfig:
+def config_of(column: Column, name: str) -> FieldConfig:
+    """Return the unit, the description and the limits of a field."""
     key = column.key_in(name)
     unit = column.unit_of(key)
     percent = unit is Unit.PERCENT
@@ -131,7 +132,8 @@ def _config(column: Column, name: str) -> FieldConfig:
     )
 
 
-def _meta(answer: Answer, type_: FrameType, visualisation: str) -> FrameMeta:
+def meta_of(answer: Answer, type_: FrameType, visualisation: str) -> FrameMeta:
+    """Return the metadata of a frame: its type, the notices of its answer, and "graph" or "table"."""
     notices = [Notice("warning", text) for text in answer.notices]
     graph = visualisation == "graph"
     return FrameMeta(type=type_, notices=notices, preferred_visualisation="graph" if graph else "table")

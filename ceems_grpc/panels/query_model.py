@@ -15,6 +15,7 @@ from ceems_grpc.domain.questions.model import (
     Comparison,
     Directory,
     DirectoryQuestion,
+    DistributionQuestion,
     Filter,
     Mode,
     OrderBy,
@@ -33,18 +34,19 @@ from ceems_grpc.panels.time_zone import query_zone
 from ceems_grpc.schema import GROUPS
 
 TableQuestion = UnitsQuestion | UsageQuestion | StatsQuestion | DirectoryQuestion
-Question = TableQuestion | UsageOverTimeQuestion
+Question = TableQuestion | UsageOverTimeQuestion | DistributionQuestion
 
 MOST_BYTES = 1024 * 1024
 """Bytes of the longest query that is accepted."""
 Texts = Annotated[list[str], msgspec.Meta(max_length=MOST_VALUES)]
-QueryType = Literal["units", "usage", "stats", "users", "projects", "clusters", "usage-over-time"]
+QueryType = Literal["units", "usage", "stats", "users", "projects", "clusters", "usage-over-time", "distribution"]
 Step = Literal["quarter-hour", "hour", "day", "week", "month"]
-Format = Literal["", "table", "numeric", "wide", "multi"]
+Format = Literal["", "table", "numeric", "wide", "multi", "histogram", "heatmap", "quantiles"]
 _FORMATS: dict[str, tuple[Format, ...]] = {
     "usage": ("table", "numeric"),
     "stats": ("table", "numeric"),
     "usage-over-time": ("wide", "multi"),
+    "distribution": ("histogram", "heatmap", "quantiles", "table"),
 }
 
 # A JSON escape. ``half``: one half of a surrogate pair without the other half. msgspec refuses it too, but its messages
@@ -93,6 +95,8 @@ class QueryModel(msgspec.Struct, rename="camel"):
     running: bool = False
     running_at: Literal["", "range", "now"] = ""
     fields: Texts = []
+    of: str = ""
+    bounds: Annotated[list[float], msgspec.Meta(max_length=MOST_BOUNDS)] = []
     group_by: Texts = []
     exact_group_by: bool | msgspec.UnsetType = msgspec.UNSET
     classes: Annotated[list[ClassesModel], msgspec.Meta(max_length=MOST_GROUPS)] = []
@@ -112,7 +116,16 @@ class QueryModel(msgspec.Struct, rename="camel"):
         formats = _FORMATS.get(query_type, ("table",))
         if self.format and self.format not in formats:
             raise bad_data(f"format '{self.format}' does not go with {query_type}: use {' or '.join(formats)}")
+        if query_type == "distribution":
+            return self._shape_of_distribution()
         return self.format or formats[0]
+
+    def _shape_of_distribution(self) -> Format:
+        if self.format == "histogram" and self.step:
+            raise bad_data("format 'histogram' has no steps: leave out step, or use the format 'heatmap'")
+        if self.format == "heatmap" and not self.step:
+            raise bad_data("format 'heatmap' needs steps: choose a step, or use the format 'histogram'")
+        return self.format or ("heatmap" if self.step else "histogram")
 
     @property
     def as_admin(self) -> AsAdmin:
@@ -162,7 +175,7 @@ def read_query(json: bytes, query_type: str = "") -> tuple[QueryModel, QueryType
         why = "a text has half of a surrogate pair, which is not a character" if _has_half_of_a_pair(json) else error
         raise bad_data(f"the query cannot be read: {why}") from None
     check_version(model.version)
-    for texts in (model.clusters, model.projects, model.users, model.uuids, model.states, model.fields):
+    for texts in (model.clusters, model.projects, model.users, model.uuids, model.states, model.fields, [model.of]):
         if any("\0" in text for text in texts):
             raise bad_data("the query cannot be read: NUL is not allowed in text")
     return model, kind
@@ -219,10 +232,32 @@ def question_of(model: QueryModel, kind: QueryType, window: Window, room: Room =
                 admin,
                 classes,
             )
+        case "distribution":
+            return _distribution(model, window, room, selection, classes)
         case "stats":
             return StatsQuestion(window, mode, selection, fields, order, model.limit, admin)
         case "users" | "projects" | "clusters":
             return DirectoryQuestion(Directory(kind), selection, fields, order, model.limit, admin)
+
+
+def _distribution(
+    model: QueryModel, window: Window, room: Room, selection: Selection, classes: tuple[Classes, ...]
+) -> DistributionQuestion:
+    if model.mode == "global":
+        raise bad_data('a distribution is one of units within a time range: use the mode "current"')
+    return DistributionQuestion(
+        window,
+        model.of.strip(),
+        Source(model.source or "units"),
+        selection,
+        _distinct(model.group_by),
+        tuple(model.bounds),
+        model.format == "quantiles",
+        _step(model, window, room) if model.step else None,
+        query_zone(model.timezone),
+        model.as_admin,
+        classes,
+    )
 
 
 def _step(model: QueryModel, window: Window, room: Room) -> TimeStep:
@@ -237,7 +272,7 @@ def comparison_of(model: QueryModel, kind: QueryType, question: Question) -> Com
     """Return the comparison that a query asks for, with its question; None if it asks for none."""
     if not model.compare:
         return None
-    if isinstance(question, UnitsQuestion | DirectoryQuestion):
+    if isinstance(question, UnitsQuestion | DirectoryQuestion | DistributionQuestion):
         raise bad_data(f"compare does not go with {kind}: use usage, stats or usage-over-time")
     return Comparison(question, Period(model.compare), query_zone(model.timezone))
 

@@ -17,6 +17,10 @@ _WHOLE = {
     "created_at": "Created",
     "started_at": "Started",
     "ended_at": "Ended",
+    "p50": "Median",
+    "p90": "90 % quantile",
+    "p95": "95 % quantile",
+    "p99": "99 % quantile",
 }
 """Titles of columns whose names are not made of the usual words."""
 _WORDS = {

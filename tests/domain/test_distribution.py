@@ -60,7 +60,7 @@ def of(name: str, *bounds: float, **more: Any) -> DistributionQuestion:
 
 
 async def ask(ceems: Ceems, question: DistributionQuestion, viewer: Viewer = ROOT) -> list[dict[str, Any]]:
-    answer, _ = await ceems.distribution(viewer, question)
+    answer, *_ = await ceems.distribution(viewer, question)
     found: list[dict[str, Any]] = answer.table.to_pylist()
     return found
 
@@ -185,7 +185,7 @@ async def test_steps_hold_the_units_of_usage(opened: Callable[..., Ceems]) -> No
     for source in (Source.UNITS, Source.PRORATED):
         by_day: dict[str, Any] = {"step": TimeStep.DAY, "zone": ZoneInfo("UTC"), "admin": True}
         question = DistributionQuestion(window, ENERGY, source, bounds=(1.5,), **by_day)
-        _, steps = await ceems.distribution(ROOT, question)
+        _, steps, _ = await ceems.distribution(ROOT, question)
         assert len(steps.starts) == 3
         assert await counts(ceems, question) == [(0, None, 1.5, 1), (0, 1.5, None, 1), (2, 1.5, None, 1)]
         series = await ask(ceems, DistributionQuestion(window, ENERGY, source, quantiles=True, **by_day))
@@ -208,7 +208,7 @@ async def test_members_see_their_projects_and_only_their_own_tags(opened: Callab
     ceems = opened(rows)
     assert await counts(ceems, of(ENERGY, 9), ANN) == [(None, 9, 2)]
     assert await counts(ceems, of("tags.nice", 9), ANN) == [(None, 9, 1)]
-    answer, _ = await ceems.distribution(ANN, of("tags.nice", 9))
+    answer, *_ = await ceems.distribution(ANN, of("tags.nice", 9))
     assert answer.warnings == (
         "Only your own units count, since users do not see each other's tags.nice (setting sharedTags).",
     )
@@ -261,15 +261,15 @@ async def test_counts_are_bounded_before_they_are_made(
 async def test_no_units_and_unknown_keys_have_no_counts(opened: Callable[..., Ceems]) -> None:
     ceems = opened(energies(1))
     for question in (of("total_cpu_energy_usage_kwh.nothing"), of("tags.nothing", quantiles=True)):
-        answer, _ = await ceems.distribution(ROOT, question)
+        answer, *_ = await ceems.distribution(ROOT, question)
         assert answer.table.num_rows == 0
         assert answer.warnings == (f"No unit here has a value of '{question.of}'.",)
 
 
 async def test_units_of_columns_are_those_of_the_field(opened: Callable[..., Ceems]) -> None:
-    answer, _ = await opened(energies(1)).distribution(ROOT, of(ENERGY, quantiles=True))
+    answer, *_ = await opened(energies(1)).distribution(ROOT, of(ENERGY, quantiles=True))
     assert answer.column_of("p95").unit == "kWh"
-    answer, _ = await opened([unit(0)]).distribution(ROOT, of("elapsed"))
+    answer, *_ = await opened([unit(0)]).distribution(ROOT, of("elapsed"))
     assert (answer.column_of("bucket_min").unit, answer.column_of("num_units").unit) == ("s", "count")
 
 

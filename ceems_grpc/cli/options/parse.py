@@ -8,7 +8,7 @@ from ceems_grpc.cli.options.migrate_dashboard import add_parser as add_migrate_p
 from ceems_grpc.cli.options.probe import add_options as add_probe_options
 from ceems_grpc.cli.options.server import add_options as add_server_options
 
-QUERY_TYPES = ("units", "usage", "stats", "users", "projects", "clusters", "usage-over-time")
+QUERY_TYPES = ("units", "usage", "stats", "users", "projects", "clusters", "usage-over-time", "distribution")
 SOURCES = ("units", "prorated", "daily")
 STEPS = ("auto", "quarter-hour", "hour", "day", "week", "month")
 PERIODS = ("previous", "year")
@@ -24,6 +24,7 @@ examples:
   ceems-grpc query ceems.db --type units --running --from now-1d
   ceems-grpc query ceems.db --type usage --group-by project,username --fields total_energy_usage_kwh
   ceems-grpc query ceems.db --type usage-over-time --group-by cluster_id --fields total_energy_usage_kwh
+  ceems-grpc query ceems.db --type distribution --of wait_seconds --quantiles --group-by cluster_id
   ceems-grpc query ceems.db --type stats --user alice --format json
   ceems-grpc query ceems.db '{"queryType": "usage", "mode": "global", "orderBy": ["-num_units"]}'
 """
@@ -107,14 +108,25 @@ def _query(parser: argparse.ArgumentParser) -> None:
     question.add_argument("--project", action="append", metavar="P", help="only this project (can be repeated)")
     question.add_argument("--fields", metavar="A,B", help="columns to show, in this order")
     question.add_argument(
-        "--group-by", metavar="A,B", help="usage, usage-over-time: group by these columns, for example cluster_id"
+        "--group-by",
+        metavar="A,B",
+        help="group usage or distributions by these columns, for example cluster_id",
+    )
+    question.add_argument("--of", metavar="A", help="distribution: the field whose values are counted")
+    question.add_argument(
+        "--bounds", metavar="A,B", help="distribution: the bounds of buckets (default: logarithmic buckets)"
+    )
+    question.add_argument(
+        "--quantiles", action="store_true", help="distribution: quantiles (50, 90, 95 and 99 percent) instead of counts"
     )
     question.add_argument(
         "--source",
         choices=SOURCES,
         help="what usage is summed from: whole units, their share of the time range, or days",
     )
-    question.add_argument("--step", choices=STEPS, help="usage-over-time: length of a step (default day)")
+    question.add_argument(
+        "--step", choices=STEPS, help="length of a step of usage-over-time (default day) or distribution"
+    )
     question.add_argument(
         "--compare",
         choices=PERIODS,

@@ -44,11 +44,13 @@ def normalize(question: DistributionQuestion) -> DistributionQuestion:
     return replace(question, window=question.window.rounded()) if question.source is Source.UNITS else question
 
 
-async def distribution(access: Access, question: DistributionQuestion, now: int) -> tuple[Answer, TimeSteps]:
+async def distribution(access: Access, question: DistributionQuestion, now: int) -> tuple[Answer, TimeSteps, Buckets]:
     """Answer a question in the form of `normalize`.
 
-    The rows have the groups, ``step`` (index into the steps; 0 where the question has no step), and either the bucket's
-    ends and ``num_units``, or `QUANTILES`. ``now``: seconds since the epoch, until which units without a start wait.
+    The rows have the groups, ``step`` (index into the steps; 0 where the question has no step), and either ``bucket``,
+    its ends and ``num_units``, or `QUANTILES`.
+
+    ``now``: seconds since the epoch, until which units without a start wait.
     """
     reader = access.reader
     groups = check_groups(question.group_by)
@@ -79,7 +81,7 @@ async def distribution(access: Access, question: DistributionQuestion, now: int)
         told = (*notices(table, values), *_none(table, question.of), *own_only(access, rights), *passed)
         return Answer(shown, columns, told)
 
-    return await run_cancellable(finish), steps
+    return await run_cancellable(finish), steps, buckets
 
 
 def _buckets(question: DistributionQuestion) -> Buckets:

@@ -23,7 +23,11 @@ _SEVERITIES = ("info", "warning", "error")
 
 
 class FrameType(StrEnum):
-    """Frame types of the data plane contract (grafana.github.io/dataplane/contract), and Grafana's plain table."""
+    """Frame types of the data plane contract (grafana.github.io/dataplane/contract), and others that Grafana reads.
+
+    A plain table, buckets with their counts (Histogram panel), and such buckets per step (Heatmap panel) are no part of
+    the contract.
+    """
 
     TABLE = "table"
     TIMESERIES_WIDE = "timeseries-wide"
@@ -32,6 +36,8 @@ class FrameType(StrEnum):
     NUMERIC_WIDE = "numeric-wide"
     NUMERIC_LONG = "numeric-long"
     NUMERIC_MULTI = "numeric-multi"
+    HISTOGRAM = "histogram"
+    HEATMAP_CELLS = "heatmap-cells"
     LOG_LINES = "log-lines"
     DIRECTORY_LISTING = "directory-listing"
 
