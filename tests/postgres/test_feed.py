@@ -110,7 +110,8 @@ def test_writes_only_rows_that_differ(
 def test_a_part_of_a_fill_is_not_written_again(
     site: Path, server: Server, empty_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ceems_grpc.store.postgres.feed.write._ROWS_AT_ONCE", 400)
+    for module in ("write", "batches"):
+        monkeypatch.setattr(f"ceems_grpc.store.postgres.feed.{module}.ROWS_AT_ONCE", 400)
     seen: list[int] = []
 
     def stop(rows: int) -> None:

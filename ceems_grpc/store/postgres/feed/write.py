@@ -10,7 +10,7 @@ Kept history: rows that the file no longer has stay, with a row id below 0.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -31,13 +31,15 @@ from ceems_grpc.store.columnar.layout import (
 from ceems_grpc.store.plan import Table
 from ceems_grpc.store.postgres.connection import PostgresConnection
 from ceems_grpc.store.postgres.feed.apply import ALL_CLUSTERS, Work, Writer, array_of
+from ceems_grpc.store.postgres.feed.batches import ROWS_AT_ONCE, are_ascending, regroup, reused_ids
 from ceems_grpc.store.postgres.feed.catalog import Catalogs, transaction
 from ceems_grpc.store.postgres.feed.rollups import (
     hour_of,
     refresh_statements,
 )
 from ceems_grpc.store.postgres.feed.rows import RowMaker
-from ceems_grpc.store.postgres.feed.state import FeedSite, FeedState
+from ceems_grpc.store.postgres.feed.state import FeedSite
+from ceems_grpc.store.postgres.feed.stored_state import StoredState
 from ceems_grpc.store.postgres.schema import (
     DIGEST,
     LARGE_TABLES,
@@ -48,7 +50,6 @@ from ceems_grpc.store.postgres.schema import (
 )
 
 _log = logging.getLogger(__name__)
-_ROWS_AT_ONCE = 20_000  # rows that are compared and copied together
 _MOST_GATHERED = 200_000  # rows; when more are collected, they are written at once
 _BLOCK = 65_536  # row ids that are counted together
 # The columns by which a row of kept history is recognised in the file, the most selective one first.
@@ -79,13 +80,14 @@ class PostgresTarget:
         self._hours: set[int] = set()
         self._counts: dict[str, int] = {}
         self._claims: set[str] = set()
-        self._clusters: set[str] = set()
         self._seen = 0
         self.written = 0
         self._kind: Placement = self._one(f"SELECT kind FROM {self._space}.layout")  # noqa: S608 - quoted names
         self._catalogs = Catalogs(connection, schema, site.weights)
         self._writer = Writer(connection, schema, site.name, self._kind)
-        self._state = self._read_state()
+        self._stored = StoredState(connection, schema, site)
+        self._clusters = self._stored.clusters()
+        self._state = self._stored.read()
         self._next = self._state
 
     @property
@@ -132,8 +134,8 @@ class PostgresTarget:
 
     def replace(self, table: Table, layout: TableLayout, ids: pa.Int64Array, rows: pa.Table) -> None:
         """Collect the rows that differ from the stored ones, and the ids that the file no longer has."""
-        for start in range(0, len(ids), _ROWS_AT_ONCE):
-            chosen = ids.slice(start, _ROWS_AT_ONCE)
+        for start in range(0, len(ids), ROWS_AT_ONCE):
+            chosen = ids.slice(start, ROWS_AT_ONCE)
             old = self._old(table, f"{quote(ROW)} = ANY({array_of(chosen.to_pylist())})")
             new = rows.filter(pc.is_in(rows.column(ROW), chosen)) if rows.num_rows else rows
             self._compare(table, layout, old, new)
@@ -165,9 +167,9 @@ class PostgresTarget:
         """Collect what differs from the stored rows, one range of ids after the other. Rows must be ordered by id."""
         last = -1
         count = 0
-        for batch in _parts(rows):
+        for batch in regroup(rows):
             ids = batch.column(ROW)
-            if pc.min(ids).as_py() <= last or not _ascending(ids):
+            if pc.min(ids).as_py() <= last or not are_ascending(ids):
                 raise CannotMirrorError(
                     f"the rows of {table} do not come in the order of their ids, or have ids below 0"
                 )
@@ -184,9 +186,9 @@ class PostgresTarget:
         if not count:
             self._catalogs.fit(table, layout, ())
         while True:
-            rest = self._old(table, f"{quote(ROW)} > {last}", _ROWS_AT_ONCE)
+            rest = self._old(table, f"{quote(ROW)} > {last}", ROWS_AT_ONCE)
             self._leave(table, rest)
-            if rest.num_rows < _ROWS_AT_ONCE:
+            if rest.num_rows < ROWS_AT_ONCE:
                 break
             last = pc.max(rest.column(ROW)).as_py()
         self._counts[table] = count
@@ -234,7 +236,7 @@ class PostgresTarget:
         work = self._work.setdefault(table, Work())
         others: set[int] = set()
         if self._keeps(table):
-            others = _other_things(_IDENTITY[table], old, differing)
+            others = reused_ids(_IDENTITY[table], old, differing)
         present = set(ids)
         self._leave(table, old.filter(pa.array([row not in present for row in digests], pa.bool_())), counted=True)
         if others:
@@ -336,7 +338,7 @@ class PostgresTarget:
     # Writing
 
     def _most_gathered(self) -> int:
-        return _MOST_GATHERED if self._state.rollups else _ROWS_AT_ONCE - 1
+        return _MOST_GATHERED if self._state.rollups else ROWS_AT_ONCE - 1
 
     def _write_part(self) -> None:
         """Write the collected changes, and record that the site differs from the file and must be filled again."""
@@ -353,17 +355,6 @@ class PostgresTarget:
 
     # State
 
-    def _read_state(self) -> FeedState:
-        owned = self._connection.fetch(f"SELECT cluster_id FROM {self._space}.clusters WHERE {self._where}")  # noqa: S608
-        self._clusters = set(owned.column(0).to_pylist())
-        found = self._connection.fetch(f"SELECT state, begun FROM {self._space}.feed_state WHERE {self._where}")  # noqa: S608
-        if not found.num_rows:
-            return FeedState()
-        state = FeedState.read(found.column(0)[0].as_py())
-        if found.column(1)[0].as_py():  # shards may have rows that the coordinator does not know of
-            state = msgspec.structs.replace(state, meta=None, rollups=False, detachings=state.detachings + 1)
-        return state
-
     def _settle(self) -> None:
         """Make the committed state the current one."""
         self._state = msgspec.structs.replace(self._next, resources=set(self._next.resources))
@@ -378,30 +369,7 @@ class PostgresTarget:
         work = self._work.get(Table.UNITS)
         if work is not None and self._keeps(Table.UNITS):
             state.kept += len(work.detached) - sum(row < 0 for row in work.gone)
-        encoded = text(msgspec.json.encode(state).decode())
-        site = text(self._site.name)
-        self._connection.run(
-            f"INSERT INTO {self._space}.feed_state (site, state) VALUES ({site}, {encoded})"  # noqa: S608 - quoted texts
-            " ON CONFLICT (site) DO UPDATE SET state = excluded.state, begun = false"
-        )
-        shown = {
-            "zone": text(self._site.zone),
-            "schema_version": str(self._site.schema_version),
-            "commits": "1",
-            "fed_at": "now()",
-            "newest": "NULL" if state.newest is None else str(state.newest),
-            "units": str(self._counts.get(Table.UNITS, 0) + state.kept),
-            "resources": f"{text(msgspec.json.encode(sorted(state.resources)).decode())}::jsonb",
-            "complete": str(state.meta is not None),
-            "rollups": str(state.rollups),
-            "keep_history": str(self._site.keep_history),
-        }
-        kept = {"commits": "sites.commits + 1", "complete": "sites.complete OR excluded.complete"}
-        updates = ", ".join(f"{name} = {kept.get(name, f'excluded.{name}')}" for name in shown)
-        self._connection.run(
-            f"INSERT INTO {self._space}.sites (site, {', '.join(shown)}) VALUES ({site}, {', '.join(shown.values())})"  # noqa: S608
-            f" ON CONFLICT (site) DO UPDATE SET {updates}"
-        )
+        self._stored.write(state, self._counts.get(Table.UNITS, 0) + state.kept)
 
     def _name(self, table: Table) -> str:
         return f"{self._space}.{quote(table)}"
@@ -413,38 +381,3 @@ class PostgresTarget:
     def _ids(self, statement: str) -> list[int]:
         found: list[int] = self._connection.fetch(statement).column(0).to_pylist()
         return found
-
-
-def _ascending(ids: pa.ChunkedArray) -> bool:
-    values = ids.combine_chunks()
-    return len(values) < 2 or bool(pc.all(pc.less(values[:-1], values[1:])).as_py())
-
-
-def _parts(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """Cut and join batches to the size in which rows are compared and copied."""
-    waiting: list[pa.Table] = []
-    for table in tables:
-        for start in range(0, table.num_rows, _ROWS_AT_ONCE):
-            waiting.append(table.slice(start, _ROWS_AT_ONCE))
-            if sum(part.num_rows for part in waiting) >= _ROWS_AT_ONCE:
-                yield pa.concat_tables(waiting, promote_options="default")
-                waiting = []
-    if waiting:
-        yield pa.concat_tables(waiting, promote_options="default")
-
-
-def _other_things(identity: Sequence[str], old: pa.Table, new: pa.Table) -> set[int]:
-    """Return the row ids that the file now uses for another unit, user or project than before."""
-    if any(name not in new.column_names for name in identity):
-        return set()
-    before, after = (
-        dict(
-            zip(
-                rows.column(ROW).to_pylist(),
-                zip(*(rows.column(name).to_pylist() for name in identity), strict=True),
-                strict=True,
-            )
-        )
-        for rows in (old, new)
-    )
-    return {row for row, thing in after.items() if row in before and before[row] != thing}
