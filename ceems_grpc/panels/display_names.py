@@ -49,7 +49,7 @@ class Naming:
 
 
 def beside(fields: Sequence[str], others: Sequence[bytes]) -> Beside:
-    """Tell whether a request has other queries, and whether they can show the same columns as ``fields``.
+    """Return whether a request has other queries, and whether they can show the same columns as ``fields``.
 
     ``others``: the JSON of the other queries. A query without fields shows all columns.
     """
@@ -126,7 +126,7 @@ def _head(name: str) -> str:
 
 
 def _titles(answer: Answer, names: list[str]) -> dict[str, str]:
-    """Return the title of each column. The key of a metric is left out where it is the only one."""
+    """Return the title of each column. The key of a metric is left out if it is the only one."""
     bases = {name: _split(name)[0] for name in names}
     keys: dict[str, set[str]] = {}
     for base in bases.values():

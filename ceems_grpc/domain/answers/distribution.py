@@ -36,7 +36,7 @@ from ceems_grpc.store.runtime.cancellation import run_cancellable, until_cancell
 QUANTILES = {"p50": 50, "p90": 90, "p95": 95, "p99": 99}
 """The columns of quantiles, in percent."""
 LOW, HIGH = "bucket_min", "bucket_max"
-"""The columns with the ends of a bucket; null where it has none. Both are 0 for values that count as 0."""
+"""The columns with the ends of a bucket; null if it has none. Both are 0 for values that count as 0."""
 
 
 def normalize(question: DistributionQuestion) -> DistributionQuestion:

@@ -71,7 +71,7 @@ class MeasuredField:
 
 
 def measured_of(reader: Reader, name: str, now: int) -> MeasuredField:
-    """Return the field of a name. A name that is no field of numbers is a bad_data error.
+    """Return the field of a name. Raises a bad_data error if it is not a field of numbers.
 
     ``now``: seconds since the epoch, until which units without a start wait.
     """

@@ -34,7 +34,7 @@ class Buckets:
     zero: int | None = None
 
     def edges(self, bucket: int) -> tuple[float | None, float | None]:
-        """Return the ends of a bucket; None where it has no end."""
+        """Return the ends of a bucket; None if it has no end."""
         if bucket == self.zero:
             return 0.0, 0.0
         low = self.bounds[bucket - 1] if bucket > 0 else None
