@@ -1,5 +1,6 @@
 import { DataSourceJsonData } from '@grafana/data';
 import { DataQuery } from '@grafana/schema';
+import type { AnnotationLook } from './annotations/look';
 
 /** The query types; docs/query.md describes each. */
 export type QueryType = 'units' | 'usage' | 'usage-over-time' | 'stats' | 'users' | 'projects' | 'clusters';
@@ -71,6 +72,8 @@ export interface CeemsQuery extends DataQuery {
   format?: Format | (string & {});
   /** auto, names, or a template of display names; docs/query.md, "Legends". */
   legend?: string;
+  /** Only in annotations, and only in the browser. */
+  annotation?: AnnotationLook;
   /** Used only in the browser: whether answers follow the database through Grafana Live. */
   live?: boolean | string;
 }

@@ -37,3 +37,12 @@ it('makes a query of units of whatever is stored', async () => {
   await user.click(screen.getByLabelText('Add a condition'));
   expect(current()).toMatchObject({ queryType: 'units', filters: [{ key: '', operator: '=' }] });
 });
+
+it('sets what is shown, the texts and the colours', async () => {
+  const { user, current } = edit();
+  await choose(user, 'Show', 'Failures');
+  await user.type(field('Title'), 'x {{{{state}}{Enter}');
+  expect(field('Colours by state')).toBeChecked();
+  await user.click(field('Colours by state'));
+  expect(current().annotation).toEqual({ show: 'failure', title: 'x {{state}}', colorByState: false });
+});

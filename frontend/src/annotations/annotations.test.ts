@@ -1,6 +1,7 @@
 import { AnnotationQuery, FieldType, toDataFrame } from '@grafana/data';
 import { lastValueFrom } from 'rxjs';
 import { annotationSupport, prepareQuery, unitsToEvents } from './annotations';
+import { alertStateOf, AnnotationShow } from './look';
 import { startGrafana } from '../test/grafana';
 import { CeemsQuery } from '../types';
 
@@ -28,6 +29,7 @@ it('makes a region of each unit, from its start to its end', () => {
     title: 'train (1)',
     text: 'alice, p',
     tags: ['c', 'COMPLETED'],
+    newState: 'ok',
   });
 });
 
@@ -63,7 +65,47 @@ it('asks for the chosen units with the columns of events, whatever else is store
   expect(prepareQuery({ target: ended } as AnnotationQuery<CeemsQuery>).running).toBe(false);
 });
 
+it('asks for some units only, those that started last, and never sends what only the browser reads', () => {
+  const target: CeemsQuery = { refId: 'A', annotation: { show: 'start', title: 'x' } };
+  const query = prepareQuery({ target } as AnnotationQuery<CeemsQuery>);
+  expect(query).toMatchObject({ limit: 100, orderBy: ['-started_at'], running: true });
+  expect(query).not.toHaveProperty('annotation');
+  expect(prepareQuery({ target: { ...target, limit: 5 } } as AnnotationQuery<CeemsQuery>).limit).toBe(5);
+});
+
+it('shows starts, ends or failures as points', () => {
+  const times = (show: AnnotationShow) =>
+    unitsToEvents([FRAME], NOW, { show }).map(({ time, isRegion }) => [time, isRegion]);
+  expect(times('start')).toEqual([
+    [1000, false],
+    [2000, false],
+    [2500, false],
+  ]);
+  expect(times('end')).toEqual([[3000, false]]);
+  const target: CeemsQuery = { refId: 'A', annotation: { show: 'failure' } };
+  const query = prepareQuery({ target } as AnnotationQuery<CeemsQuery>);
+  expect(query).toMatchObject({ running: false, states: expect.arrayContaining(['FAILED', 'TIMEOUT', 'ERROR']) });
+  const chosen = { ...target, states: ['TIMEOUT'] };
+  expect(prepareQuery({ target: chosen } as AnnotationQuery<CeemsQuery>).states).toEqual(['TIMEOUT']);
+});
+
+it('writes titles and texts by templates', () => {
+  const look = { title: '{{state}}: {{ name }}', text: '{{username}}@{{cluster_id}}{{nothing}}{{toString}}' };
+  const [first, second] = unitsToEvents([FRAME], NOW, look);
+  expect(first).toMatchObject({ title: 'COMPLETED: train', text: 'alice@c' });
+  expect(second).toMatchObject({ title: 'RUNNING: ', text: '@c' });
+});
+
+it('colours events by the states of their units, unless that is switched off', () => {
+  expect(unitsToEvents([FRAME], NOW).map(({ newState }) => newState)).toEqual(['ok', 'pending', 'pending']);
+  expect(alertStateOf('OUT_OF_MEMORY')).toBe('alerting');
+  expect(alertStateOf('CANCELLED by 1001')).toBeUndefined();
+  for (const event of unitsToEvents([FRAME], NOW, { colorByState: false })) {
+    expect(event).not.toHaveProperty('newState');
+  }
+});
+
 it('is what the data source gives to dashboards', () => {
   expect(startGrafana().datasource.annotations).toBe(annotationSupport);
-  expect(annotationSupport.getDefaultQuery?.()).toEqual({ queryType: 'units', running: true });
+  expect(annotationSupport.getDefaultQuery?.()).toEqual({ queryType: 'units', running: true, limit: 100 });
 });

@@ -47,6 +47,12 @@ export function RunningSwitch(props: Props<CeemsQuery['running']>) {
   );
 }
 
+/** Colour annotations by the state of their units. */
+export function ColorSwitch(props: Props<boolean>) {
+  const tooltip = 'Failed units are red, completed ones green. Off: all have the colour of the annotation.';
+  return <FlagSwitch {...props} label="Colours by state" tooltip={tooltip} />;
+}
+
 const RUNNING_AT: Option[] = [
   { value: 'range', label: 'In the time range', description: 'All units that ran within the time range' },
   { value: 'now', label: 'Now', description: 'Units that are running now, whatever the time range' },
