@@ -8,7 +8,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ceems_grpc.rest.columns import integer_pieces, join_rows, metric_pieces, text_pieces
+from ceems_grpc.rest.columns import integer_pieces, join_rows, metric_pieces, number_text, object_pieces, text_pieces
 from ceems_grpc.schema import Column, Kind, Type
 from ceems_grpc.store.columnar.flatten import decode_list, decode_object
 from ceems_grpc.store.columnar.json_texts import EMPTY_VALUES
@@ -17,7 +17,6 @@ from ceems_grpc.store.runtime.cancellation import check_cancelled
 _encode = msgspec.json.encode
 _objects_only = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _EMPTY_TEXTS = {None, *EMPTY_VALUES}
-_ROWS_A_PIECE = 512
 _ROWS_BY_CELL = 256  # Arrow compiles expressions for each column, which takes longer than this many cells
 
 
@@ -42,17 +41,22 @@ def with_new_columns(shape: Shape, columns: Iterable[Column]) -> Shape:
 
 def batch_json(batch: pa.RecordBatch, shape: Shape) -> bytes:
     """Write the rows of a batch whose JSON columns are the texts of the database, joined by commas."""
-    columns: list[pa.Array] = []
     names = set(batch.schema.names)
-    for column in shape.columns:
-        name = column.name
-        empty = (_prefix(name) + _nothing(column)).decode()
-        if name in names:
-            pieces = _pieces(batch.column(name), column, shape)
-            columns.append(pc.fill_null(pieces, empty) if name in shape.always else pieces)
-        elif name in shape.always:
-            columns.append(pa.array([empty] * batch.num_rows, pa.string()))
+    columns = [
+        _written(batch.column(column.name) if column.name in names else None, column, shape, batch.num_rows)
+        for column in shape.columns
+        if column.name in names or column.name in shape.always
+    ]
     return join_rows(columns, batch.num_rows)
+
+
+def _written(values: pa.Array | None, column: Column, shape: Shape, count: int) -> pa.Array:
+    """Return the pieces of a column, which the rows may lack."""
+    empty = (_prefix(column.name) + _nothing(column)).decode()
+    if values is None:
+        return pa.array([empty] * count, pa.string())
+    pieces = _pieces(values, column, shape)
+    return pc.fill_null(pieces, empty) if column.name in shape.always else pieces
 
 
 def _pieces(values: pa.Array, column: Column, shape: Shape) -> pa.Array:
@@ -63,7 +67,7 @@ def _pieces(values: pa.Array, column: Column, shape: Shape) -> pa.Array:
         found = integer_pieces(column.name, values)
     elif column.kind is Kind.METRIC:
         found = metric_pieces(column.name, values)
-    elif column.type not in {Type.OBJECT, Type.LIST, Type.NUMBER}:
+    elif pa.types.is_string(values.type) and column.type not in {Type.OBJECT, Type.LIST}:
         found = text_pieces(column.name, values)
     if found is not None:
         return found
@@ -71,15 +75,27 @@ def _pieces(values: pa.Array, column: Column, shape: Shape) -> pa.Array:
     return pa.array([fragment.decode() or None for fragment in fragments], pa.string())
 
 
-def rows_of_table(table: pa.Table, shape: Shape) -> Iterator[bytes]:
-    """Write the rows of a table with one column per key of a metric (``column.key``).
+def table_json(table: pa.Table, shape: Shape) -> bytes:
+    """Write the rows of a table with one column per key of a metric (``column.key``), joined by commas.
 
     Many rows take long: write them in a thread. Writing stops when its caller is cancelled.
     """
     keys = _keys(table, shape)
-    for start in range(0, table.num_rows, _ROWS_A_PIECE):
+    if table.num_rows <= _ROWS_BY_CELL:
+        return b",".join(_rows(table, shape, keys))
+    names = set(table.column_names)
+    columns: list[pa.Array] = []
+    for column in shape.columns:
         check_cancelled()
-        yield from _rows(table.slice(start, _ROWS_A_PIECE), shape, keys)
+        name = column.name
+        if column.has_keys:
+            if name in keys:
+                columns.append(object_pieces(name, [(key, _numbers(table, name, key, shape)) for key in keys[name]]))
+        elif name in names:
+            columns.append(_written(_whole(table.column(name)), column, shape, table.num_rows))
+        elif name in shape.always:
+            columns.append(_written(None, column, shape, table.num_rows))
+    return join_rows(columns, table.num_rows)
 
 
 def _rows(table: pa.Table, shape: Shape, keys: dict[str, list[str]]) -> Iterator[bytes]:
@@ -96,19 +112,6 @@ def _rows(table: pa.Table, shape: Shape, keys: dict[str, list[str]]) -> Iterator
             parts.append([_prefix(name) + _nothing(column)] * table.num_rows)
     for row in zip(*parts, strict=True):
         yield b"{" + b",".join(filter(None, row)) + b"}"
-
-
-def number(value: float) -> bytes:
-    """Write a number as the API does: whole numbers as integers, others with 8 decimals, non-finite ones as 0.
-
-    Trailing zeros are left out.
-    """
-    if value != value or value in (float("inf"), float("-inf")):  # noqa: PLR0124 - NaN differs from itself
-        return b"0"
-    if value == int(value):
-        return b"%d" % int(value)
-    text = f"{value:.8f}".rstrip("0").rstrip(".")
-    return b"0" if text == "-0" else text.encode()
 
 
 def _prefix(name: str) -> bytes:
@@ -142,7 +145,7 @@ def _writer(column: Column) -> Callable[[Any], bytes]:
         return _object
     if column.type is Type.LIST:
         return _list
-    return number if column.type is Type.NUMBER else _encode
+    return number_text if column.type is Type.NUMBER else _encode
 
 
 def _metric(text: str) -> bytes:
@@ -151,7 +154,7 @@ def _metric(text: str) -> bytes:
     values = decode_object(text, numeric=True)
     if not values:
         return b""
-    return b"{" + b",".join(_encode(key) + b":" + number(value) for key, value in values.items()) + b"}"
+    return b"{" + b",".join(_encode(key) + b":" + number_text(value) for key, value in values.items()) + b"}"
 
 
 def _object(text: str) -> bytes:
@@ -181,14 +184,22 @@ def _keys(table: pa.Table, shape: Shape) -> dict[str, list[str]]:
 
 
 def _values(table: pa.Table, name: str, key: str, shape: Shape) -> list[float | None]:
-    values = table.column(f"{name}.{key}")
-    found: list[float | None] = (pc.fill_null(values, 0) if shape.same_keys else values).to_pylist()
+    found: list[float | None] = _numbers(table, name, key, shape).to_pylist()
     return found
+
+
+def _numbers(table: pa.Table, name: str, key: str, shape: Shape) -> pa.Array:
+    values = _whole(table.column(f"{name}.{key}"))
+    return pc.fill_null(values, 0) if shape.same_keys else values
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks)
 
 
 def _objects(name: str, keys: list[tuple[str, list[float | None]]]) -> Iterator[bytes]:
     prefix = _prefix(name)
     encoded = [(_encode(key) + b":", values) for key, values in keys]
     for row in range(len(keys[0][1])):
-        inside = b",".join(key + number(value) for key, values in encoded if (value := values[row]) is not None)
+        inside = b",".join(key + number_text(value) for key, values in encoded if (value := values[row]) is not None)
         yield prefix + b"{" + inside + b"}" if inside else b""

@@ -11,7 +11,7 @@ import pyarrow as pa
 from ceems_grpc.domain.answers.answer import Answer
 from ceems_grpc.domain.errors import ErrorType
 from ceems_grpc.grafana import ResourceResponse
-from ceems_grpc.rest.json_shapes import Shape, batch_json, rows_of_table, with_new_columns
+from ceems_grpc.rest.json_shapes import Shape, batch_json, table_json, with_new_columns
 from ceems_grpc.store.errors import StoreBusyError, StoreError
 
 _log = logging.getLogger(__name__)
@@ -38,9 +38,7 @@ def batch_response(batch: pa.RecordBatch, shape: Shape) -> ResourceResponse:
 
 async def answer_response(answer: Answer, shape: Shape) -> ResourceResponse:
     """Respond with an answer; ``Expires`` says until when a cached one is valid."""
-    rows = await answer.written(
-        lambda whole: b",".join(rows_of_table(whole.table, with_new_columns(shape, whole.columns.values())))
-    )
+    rows = await answer.written(lambda whole: table_json(whole.table, with_new_columns(shape, whole.columns.values())))
     response = rows_response(rows, answer.notices)
     if answer.expires is None:
         return response
