@@ -3,9 +3,10 @@ import { DataQuery } from '@grafana/schema';
 import type { AnnotationLook } from './annotations/look';
 
 /** The query types; docs/query.md describes each. */
-export type QueryType = 'units' | 'usage' | 'usage-over-time' | 'stats' | 'users' | 'projects' | 'clusters';
+export type QueryType =
+  'units' | 'usage' | 'usage-over-time' | 'distribution' | 'stats' | 'users' | 'projects' | 'clusters';
 export type Mode = 'current' | 'global';
-export type Format = 'table' | 'numeric' | 'wide' | 'multi';
+export type Format = 'table' | 'numeric' | 'wide' | 'multi' | 'histogram' | 'heatmap' | 'quantiles';
 export type Source = 'units' | 'prorated' | 'daily';
 export type Period = 'previous' | 'year';
 /** Lengths of steps, from short to long. */
@@ -54,6 +55,10 @@ export interface CeemsQuery extends DataQuery {
   /** Which units are running in a time range of the past: those that ran then, or those of now. */
   runningAt?: 'range' | 'now' | (string & {});
   fields?: string[];
+  /** The field whose values are counted; docs/query.md, "Distributions". */
+  of?: string;
+  /** The bounds of buckets. */
+  bounds?: number[];
   groupBy?: string[];
   exactGroupBy?: boolean | string;
   /** The classes that the numbers of a group are put into; docs/query.md, "Groups". */

@@ -9,6 +9,7 @@ import { groupedFields, groupOptions } from '../fields/fieldOptions';
 import { OrderEditor } from '../fields/OrderEditor';
 import { asList } from '../query/interpolation';
 import { LimitField } from '../fields/LimitField';
+import { DistributionFields } from './DistributionFields';
 import { LegendSelect } from './LegendSelect';
 import { ApiGroupsSwitch } from './QueryFlags';
 import { SuggestedValues } from '../fields/SuggestedValues';
@@ -21,6 +22,9 @@ const FORMATS: Record<Format, { label: string; description: string }> = {
   },
   wide: { label: 'Time series (wide)', description: 'One frame with a column for each series' },
   multi: { label: 'Time series (multi)', description: 'One frame for each series' },
+  histogram: { label: 'Histogram', description: 'The number of units in each bucket' },
+  heatmap: { label: 'Heatmap', description: 'The number of units in each bucket and step; needs a step' },
+  quantiles: { label: 'Quantiles', description: 'Median, 90, 95 and 99 percent; series if there is a step' },
 };
 
 /** More than any query type has columns and keys, so that the list is always complete. */
@@ -45,18 +49,22 @@ export function AnswerRow({ datasource, query, scope, alerting, onChange }: Prop
   const formatOptions = offered.map((value) => ({ value: value as string, ...FORMATS[value] }));
   return (
     <>
-      <SuggestedValues
-        label="Fields"
-        tooltip="Columns to show, in this order. COLUMN shows all its keys, COLUMN.KEY only one."
-        kind="fields"
-        datasource={datasource}
-        values={query.fields}
-        scope={fieldScope}
-        toOptions={groupedFields}
-        placeholder={query.queryType === 'usage-over-time' ? 'Total energy' : 'All columns'}
-        width={44}
-        onChange={(fields) => onChange({ fields })}
-      />
+      {parts.includes('of') ? (
+        <DistributionFields datasource={datasource} query={query} scope={scope} onChange={onChange} />
+      ) : (
+        <SuggestedValues
+          label="Fields"
+          tooltip="Columns to show, in this order. COLUMN shows all its keys, COLUMN.KEY only one."
+          kind="fields"
+          datasource={datasource}
+          values={query.fields}
+          scope={fieldScope}
+          toOptions={groupedFields}
+          placeholder={query.queryType === 'usage-over-time' ? 'Total energy' : 'All columns'}
+          width={44}
+          onChange={(fields) => onChange({ fields })}
+        />
+      )}
       {parts.includes('groupBy') && (
         <SuggestedValues
           label="Group by"

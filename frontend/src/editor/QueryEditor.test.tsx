@@ -300,6 +300,22 @@ describe('the rest', () => {
     expect(current()).toMatchObject({ step: '$step', source: 'prorated' });
   });
 
+  it('takes the field of a distribution, and the bounds of its buckets', async () => {
+    const { user, current } = edit({ queryType: 'distribution' });
+    expect(screen.queryByLabelText('Fields')).not.toBeInTheDocument();
+    expect(screen.getByText('None: whole time range')).toBeInTheDocument();
+    await typeValue(user, 'Distribution of', 'allocation.cpus');
+    await user.type(field('Bounds'), '1, 8, 4{Enter}');
+    expect(await screen.findByText('Numbers in ascending order, such as 1, 10, 100')).toBeInTheDocument();
+    await user.clear(field('Bounds'));
+    await user.type(field('Bounds'), '1, 8, 64{Enter}');
+    expect(current()).toMatchObject({ of: 'allocation.cpus', bounds: [1, 8, 64] });
+    await choose(user, 'Format', 'Quantiles');
+    expect(screen.queryByLabelText('Bounds')).not.toBeInTheDocument();
+    await user.click(field('Summed from'));
+    expect(screen.queryByText('Daily usage')).not.toBeInTheDocument();
+  });
+
   it('shows units over time as what they are', () => {
     edit({ queryType: 'usage-over-time', source: 'units' });
     expect(screen.getByText('Units, prorated')).toBeInTheDocument();
@@ -381,7 +397,7 @@ describe('in other places than panels', () => {
   });
 });
 
-it.each(['units', 'usage', 'usage-over-time', 'stats', 'users', 'projects', 'clusters'])(
+it.each(['units', 'usage', 'usage-over-time', 'distribution', 'stats', 'users', 'projects', 'clusters'])(
   'gives every input of %s a name',
   async (queryType) => {
     edit({ queryType, filters: [{ key: 'state', operator: '=', value: 'x' }] });

@@ -86,9 +86,14 @@ export function QueryEditor({ datasource, query: stored, onChange, onRunQuery, a
         {has('runningAt') && !live && query.running && (
           <RunningAtSelect value={query.runningAt} onChange={(runningAt) => set({ runningAt })} />
         )}
-        {has('step') && <StepFields query={query} alerting={alerting} onChange={set} />}
+        {has('step') && <StepFields query={query} alerting={alerting} isOptional={has('of')} onChange={set} />}
         {has('source') && query.mode !== 'global' && (
-          <SourceSelect overTime={has('step')} value={query.source} onChange={(source) => set({ source })} />
+          <SourceSelect
+            overTime={has('step') && !has('of')}
+            hasDays={!has('of')}
+            value={query.source}
+            onChange={(source) => set({ source })}
+          />
         )}
         {has('compare') && query.mode !== 'global' && !live && (
           <CompareSelect query={query} alerting={alerting} onChange={set} />

@@ -37,13 +37,15 @@ const SERIES: Option[] = [
 
 interface Props {
   overTime: boolean;
+  /** Whether the table daily_usage can answer. */
+  hasDays: boolean;
   value: CeemsQuery['source'];
   onChange: (source: CeemsQuery['source']) => void;
 }
 
 /** What usage is summed from. */
-export function SourceSelect({ overTime, value, onChange }: Props) {
-  const options = overTime ? SERIES : SUMS;
+export function SourceSelect({ overTime, hasDays, value, onChange }: Props) {
+  const options = (overTime ? SERIES : SUMS).filter((option) => hasDays || option.value !== 'daily');
   // Over time, a saved query may also have "units", which means the same as "prorated".
   const shown = overTime && value === 'units' ? 'prorated' : value;
   return (

@@ -27,13 +27,15 @@ interface Props {
   query: CeemsQuery;
   /** Alert rules have no dashboard. */
   alerting: boolean;
+  /** Without a step, the answer is about the whole time range. */
+  isOptional: boolean;
   onChange: (part: Partial<CeemsQuery>) => void;
 }
 
 /** The length of the steps of a time series, and the time zone of days, weeks and months. */
-export function StepFields({ query, alerting, onChange }: Props) {
+export function StepFields({ query, alerting, isOptional, onChange }: Props) {
   const zones = useMemo(() => (alerting ? timezoneOptions() : [DASHBOARD, ...timezoneOptions()]), [alerting]);
-  const isAuto = (query.step ?? 'auto') === 'auto';
+  const isAuto = (query.step ?? (isOptional ? '' : 'auto')) === 'auto';
   const isWithinDay = query.step === 'hour' || query.step === 'quarter-hour';
   const fromUnits = query.source === 'units' || query.source === 'prorated' || isWithinDay;
   return (
@@ -44,7 +46,7 @@ export function StepFields({ query, alerting, onChange }: Props) {
         options={[AUTO, ...STEPS]}
         value={query.step}
         onChange={(step) => onChange({ step })}
-        placeholder="Auto"
+        placeholder={isOptional ? 'None: whole time range' : 'Auto'}
         width={20}
       />
       {isAuto && (

@@ -44,6 +44,8 @@ export function defaultsOf(queryType: QueryType, app?: CoreApp): Partial<CeemsQu
       return { source: 'prorated' };
     case 'usage-over-time':
       return isAlerting(app) ? { step: 'day' } : { source: 'prorated', step: 'auto', timezone: DASHBOARD_TIMEZONE };
+    case 'distribution':
+      return { source: 'prorated', of: 'wait_seconds', format: isAlerting(app) ? 'quantiles' : 'histogram' };
     default:
       return {};
   }
@@ -92,7 +94,7 @@ export function startQueryType(query: CeemsQuery, queryType: QueryType, app?: Co
 }
 
 /** Shapes that alert rules understand. */
-export const ALERTING_FORMATS = ['numeric', 'wide', 'multi'];
+export const ALERTING_FORMATS = ['numeric', 'wide', 'multi', 'quantiles'];
 
 export function isAlerting(app: CoreApp | undefined): boolean {
   return app === CoreApp.UnifiedAlerting || app === CoreApp.CloudAlerting;

@@ -22,6 +22,9 @@ export function describeQuery(query: CeemsQuery): string {
   if (info.parts.includes('mode') && query.mode === 'global') {
     what.push('of all time');
   }
+  if (info.parts.includes('of') && query.of) {
+    what.push(`of ${query.of}`);
+  }
   if (info.parts.includes('step') && query.step) {
     what.push(query.step === 'auto' ? 'in automatic steps' : `per ${query.step}`);
   }

@@ -31,6 +31,7 @@ export class Interpolation {
       'queryType',
       'mode',
       'runningAt',
+      'of',
       'source',
       'step',
       'minStep',

@@ -6,6 +6,8 @@ const PARTS = [
   'running',
   'runningAt',
   'live',
+  'of',
+  'bounds',
   'step',
   'minStep',
   'source',
@@ -69,6 +71,14 @@ export const QUERY_TYPES: Record<QueryType, QueryTypeInfo> = {
     lists: ['clusters', 'resourceManagers', 'projects', 'users'],
     parts: ['step', 'minStep', 'source', 'timezone', 'compare', 'filters', 'groupBy', 'classes'],
     formats: ['wide', 'multi'],
+  },
+  distribution: {
+    label: 'Distribution',
+    sentence:
+      'How many units have which values of a field, for histograms and heatmaps; or the values that 50, 90, 95 and 99 percent of the units do not exceed.',
+    lists: ['clusters', 'resourceManagers', 'projects', 'users'],
+    parts: ['of', 'bounds', 'step', 'minStep', 'source', 'timezone', 'filters', 'groupBy', 'classes'],
+    formats: ['histogram', 'heatmap', 'quantiles', 'table'],
   },
   stats: {
     label: 'Statistics',
