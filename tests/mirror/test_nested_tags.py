@@ -11,11 +11,12 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ceems_grpc.domain.questions.model import UsageOverTimeQuestion, UsageQuestion
+from ceems_grpc.domain.questions.model import DistributionQuestion, UsageOverTimeQuestion, UsageQuestion
 from ceems_grpc.store.columnar.json_paths import value_at
 from ceems_grpc.store.plan import In, Key, Order, Scan, Table
 from ceems_grpc.store.sqlite.store import SqliteStore
 from tests.support.compare import check_same
+from tests.support.distributions import check_distributions, distribution_questions
 from tests.support.mirrors import ZONE, following
 from tests.support.nested_tags import NAMES, nested_plans, nested_tags, write_tags
 from tests.support.plans import Plan, ask
@@ -52,9 +53,16 @@ def test_the_mirror_answers_as_the_file(pristine: Path, found: list[dict[str, An
 
 
 @few
-@given(found=_TAGS, asked=st.lists(value_group_questions(), min_size=8, max_size=8))
+@given(
+    found=_TAGS,
+    asked=st.lists(value_group_questions(), min_size=8, max_size=8),
+    distributions=st.lists(distribution_questions(), min_size=8, max_size=8),
+)
 def test_the_mirror_groups_as_the_file(
-    pristine: Path, found: list[dict[str, Any]], asked: list[UsageQuestion | UsageOverTimeQuestion]
+    pristine: Path,
+    found: list[dict[str, Any]],
+    asked: list[UsageQuestion | UsageOverTimeQuestion],
+    distributions: list[DistributionQuestion],
 ) -> None:
     async def compare(folder: Path) -> None:
         path = folder / "ceems.db"
@@ -66,6 +74,7 @@ def test_the_mirror_groups_as_the_file(
             async with following(path, folder / "cache") as store:
                 assert await store.settled()
                 await check_value_groups(store, live, asked)
+                await check_distributions(store, live, distributions)
         finally:
             await live.close()
 

@@ -9,6 +9,7 @@ from ceems_grpc.domain.questions.model import (
     Classes,
     Directory,
     DirectoryQuestion,
+    DistributionQuestion,
     Filter,
     Mode,
     OrderBy,
@@ -168,6 +169,34 @@ def over_time_questions(draw: st.DrawFn, turn: int) -> UsageOverTimeQuestion:
     groups, classes = draw(groupings(units=source is not Source.DAILY))
     return UsageOverTimeQuestion(
         window, step, zone, source, draw(selections()), groups, tuple(fields), draw(as_admin), classes
+    )
+
+
+_FIELDS = (
+    "elapsed",
+    *(f"{head}.{key}" for head in ("tags", "allocation", *METRICS[1:4]) for key in _NAMED_KEYS[:3]),
+    *(f"total_time_seconds.{key}" for key in TIME_KEYS),
+)
+
+
+@st.composite
+def distribution_questions(draw: st.DrawFn, turn: int) -> DistributionQuestion:
+    """Return a question about the distribution of a field."""
+    groups, classes = draw(groupings(units=True))
+    quantiles = draw(st.booleans())
+    bounds = st.lists(st.sampled_from([-2.0, 0.0, 0.5, 1.0, 2.5, 60.0, 1e4]), unique=True).map(sorted).map(tuple)
+    return DistributionQuestion(
+        draw(windows(turn).filter(lambda window: window.start <= window.end)),
+        draw(st.sampled_from(_FIELDS)),
+        draw(st.sampled_from([Source.UNITS, Source.PRORATED])),
+        draw(selections()),
+        groups,
+        () if quantiles else draw(bounds),
+        quantiles,
+        draw(st.sampled_from([None, TimeStep.DAY, TimeStep.MONTH])),
+        ZoneInfo(draw(st.sampled_from(["Europe/Paris", "UTC"]))),
+        draw(as_admin),
+        classes,
     )
 
 

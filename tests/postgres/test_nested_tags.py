@@ -11,8 +11,9 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ceems_grpc.domain.questions.model import UsageOverTimeQuestion, UsageQuestion
+from ceems_grpc.domain.questions.model import DistributionQuestion, UsageOverTimeQuestion, UsageQuestion
 from tests.support.compare import check_same
+from tests.support.distributions import check_distributions, distribution_questions
 from tests.support.mirrors import ZONE
 from tests.support.nested_tags import nested_plans, nested_tags, write_tags
 from tests.support.plans import Plan, ask
@@ -56,13 +57,16 @@ def test_postgres_answers_as_the_file(
 @given(
     found=st.lists(nested_tags, min_size=1, max_size=30),
     asked=st.lists(value_group_questions(), min_size=10, max_size=10),
+    distributions=st.lists(distribution_questions(), min_size=10, max_size=10),
 )
 def test_postgres_groups_as_the_file(
     server: Server,
     empty_database: str,
     pristine: Path,
+    *,
     found: list[dict[str, Any]],
     asked: list[UsageQuestion | UsageOverTimeQuestion],
+    distributions: list[DistributionQuestion],
 ) -> None:
     async def compare(folder: Path) -> None:
         path = folder / "ceems.db"
@@ -72,6 +76,7 @@ def test_postgres_groups_as_the_file(
         fed(server, empty_database, path, ZONE)
         async with opened(server, empty_database) as store, file(path, ZONE) as live:
             await check_value_groups(store, live, asked)
+            await check_distributions(store, live, distributions)
 
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(compare(Path(folder)))

@@ -12,6 +12,7 @@ from ceems_grpc.domain.answers.suggestions import SuggestionKind, SuggestQuestio
 from ceems_grpc.domain.errors import QuestionError
 from ceems_grpc.domain.questions.model import (
     DirectoryQuestion,
+    DistributionQuestion,
     StatsQuestion,
     UnitsQuestion,
     UsageOverTimeQuestion,
@@ -23,6 +24,7 @@ from ceems_grpc.domain.service import Ceems
 from tests.model.databases import Contents
 from tests.model.questions import (
     directory_questions,
+    distribution_questions,
     over_time_questions,
     stats_questions,
     unit_questions,
@@ -45,6 +47,7 @@ def questions(turn: int) -> st.SearchStrategy[Any]:
         unit_questions(turn),
         usage_questions(turn),
         over_time_questions(turn),
+        distribution_questions(turn),
         stats_questions(turn),
         directory_questions(),
         verify_questions,
@@ -71,6 +74,8 @@ async def answer_of(ceems: Ceems, question: Any, viewer: Viewer | None) -> Any:
                 return await ceems.usage(viewer, question)
             case UsageOverTimeQuestion():
                 return await ceems.usage_over_time(viewer, question)
+            case DistributionQuestion():
+                return await ceems.distribution(viewer, question)
             case StatsQuestion():
                 return await ceems.stats(viewer, question)
             case DirectoryQuestion():
@@ -100,7 +105,7 @@ def same(question: Any, got: Any, wanted: Any) -> None:
         check_same(question, got.table, wanted.table)
     elif isinstance(wanted, tuple) and isinstance(wanted[0], Answer | pa.Table):
         same(question, got[0], wanted[0])
-        assert got[1] == wanted[1], question
+        assert got[1:] == wanted[1:], question
     elif isinstance(wanted, pa.Table):
         check_same(question, got, wanted)
     else:
