@@ -6,7 +6,9 @@ Stats: one aggregate. pkg/api/http/server.go and querier.go of ceems-dev/ceems d
 """
 
 import json
+import math
 import sqlite3
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -54,6 +56,15 @@ class Baseline:
             " GROUP BY cluster_id, username, project ORDER BY cluster_id, username, project"
         )
         return len(self._connection.execute(sql, window).fetchall())
+
+    def distribution(self, metric: str, key: str, window: tuple[str, str]) -> int:
+        """Count units updated between two local times by cluster and bucket of a value; return the number of counts."""
+        sql = (
+            f"SELECT cluster_id, json_extract({metric}, ?) FROM units"  # noqa: S608 - a name from above
+            f" WHERE {_MEMBERS} AND last_updated_at BETWEEN ? AND ?"
+        )
+        rows = self._connection.execute(sql, (f"$.{key}", *window))
+        return len(Counter((cluster, value and int(math.log(value) * 50)) for cluster, value in rows))
 
     def units(self, window: tuple[str, str]) -> int:
         """Count units that ended between two times (text with offset); read, decode and write all their columns."""

@@ -50,6 +50,15 @@ class Floor:
             window,
         )
 
+    def distribution(self, metric: str, key: str, window: tuple[int, int]) -> int:
+        """Count units updated in a window by cluster and logarithm of a value; return the number of counts."""
+        value = quote(self._units.keys[metric][key])
+        return self._rows(
+            f"SELECT cluster_id, floor(ln(greatest({value}, 1e-9)) * 50), count(*) FROM units"  # noqa: S608 - the mirror's names
+            f" WHERE {quote(MOMENT)} BETWEEN ? AND ? AND {value} IS NOT NULL GROUP BY 1, 2",
+            window,
+        )
+
     def units(self, window: tuple[int, int]) -> int:
         """Read all columns of units that ended in a window; return the number of rows."""
         return self._rows(

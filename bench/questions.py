@@ -13,6 +13,7 @@ from tests.support.plugin.ceems import CeemsPlugin, read_frame
 ZONE = ZoneInfo("Europe/Paris")
 DAY = 86_400
 SEVEN = METRICS[:7]
+_VALUE = ("total_cpu_energy_usage_kwh", "total")  # whose distribution is asked for
 _STAMP, _MOMENT = "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"
 
 
@@ -70,6 +71,19 @@ def questions(now: int, user: str) -> list[Question]:
             lambda floor, repeat: floor.usage(metrics, window(days, repeat)),
         )
 
+    def distribution(days: int) -> Question:
+        async def ask(ceems: CeemsPlugin, repeat: int) -> Got:
+            model = {"queryType": "distribution", "admin": True, "of": ".".join(_VALUE), "groupBy": ["cluster_id"]}
+            return await query(ceems, "admin", model, window(days, repeat))
+
+        return Question(
+            f"distribution, {days} days, everybody, by cluster",
+            20,
+            ask,
+            lambda base, repeat: base.distribution(*_VALUE, _local(window(days, repeat), _STAMP)),
+            lambda floor, repeat: floor.distribution(*_VALUE, window(days, repeat)),
+        )
+
     async def units_frames(ceems: CeemsPlugin, repeat: int) -> Got:
         return await query(ceems, "admin", {"queryType": "units", "admin": True}, window(30, repeat))
 
@@ -94,6 +108,8 @@ def questions(now: int, user: str) -> list[Question]:
         usage(30, SEVEN),
         usage(365, SEVEN),
         usage(30, METRICS),
+        distribution(30),
+        distribution(365),
         Question("units, 30 days, to frames", 10, units_frames, plain_units, bare_units),
         Question("units, 30 days, to JSON", 10, units_json, plain_units, bare_units),
         Question(
