@@ -57,6 +57,23 @@ async def test_cancelled_work_has_ended_when_its_caller_goes_on(by: str) -> None
     assert ended.is_set()
 
 
+async def test_work_that_is_cancelled_again_and_again_has_ended_too() -> None:
+    begun, ended = threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        time.sleep(0.3)
+        ended.set()
+
+    task = asyncio.create_task(run_cancellable(work))
+    await cancel_when(task, begun)
+    while not task.done():
+        task.cancel()
+        await asyncio.sleep(0.01)
+    assert ended.is_set()
+    assert task.cancelled()
+
+
 async def test_an_interrupt_is_repeated_until_the_work_ends() -> None:
     begun = threading.Event()
     times: list[int] = []

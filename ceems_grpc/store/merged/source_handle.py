@@ -163,7 +163,8 @@ class SourceHandle:
         self._late = error if slow and isinstance(error, StoreError) else None
 
     def _too_slow(self) -> StoreBusyError:
-        return StoreBusyError(f"It did not answer within {self.timeout:g} s (sourceTimeout).")
+        within = "in time" if self.timeout is None else f"within {self.timeout:g} s (sourceTimeout)"
+        return StoreBusyError(f"It did not answer {within}.")
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._left_behind.discard(task)
@@ -172,6 +173,6 @@ class SourceHandle:
 
 
 def stop(task: asyncio.Task[Any]) -> None:
-    """Cancel a task, unless it was cancelled before: a second time, it would not wait for its thread to end."""
+    """Cancel a task, unless it was cancelled before: a second time would interrupt its clean-up."""
     if not task.cancelling():
         task.cancel()

@@ -7,6 +7,7 @@ therefore runs in one thread from its first statement to the bytes of its answer
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Sequence
+from contextlib import suppress
 from contextvars import ContextVar
 from threading import Event
 from typing import Any, TypeVar
@@ -111,7 +112,10 @@ async def run_cancellable(
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         cancelled.set()
-        await asyncio.shield(_stop_or_give_up(task, interrupt, patience, give_up))
+        stopping = asyncio.ensure_future(_stop_or_give_up(task, interrupt, patience, give_up))
+        while not stopping.done():  # a second cancellation must not leave the work alone
+            with suppress(asyncio.CancelledError):
+                await asyncio.shield(stopping)
         raise
 
 
