@@ -70,6 +70,8 @@ class Unit(StrEnum):
     COUNT = "count"
     KWH_PER_HOUR = "kWh/h"
     GRAMS_PER_HOUR = "g/h"
+    HOURS = "h"
+    GRAMS_PER_KWH = "g/kWh"
     MOMENT = "moment"
     CHANGE = "% change"  # change against an earlier value: any number, even below 0 or above 100
 

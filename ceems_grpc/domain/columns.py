@@ -14,6 +14,10 @@ def _derived(name: str, unit: Unit, description: str) -> Column:
     return Column(name, Kind.DERIVED, description, unit, Type.OBJECT)
 
 
+def _hours(name: str, description: str) -> Column:
+    return Column(name, Kind.DERIVED, description, Unit.HOURS, Type.NUMBER)
+
+
 def _count(name: str, description: str) -> Column:
     return Column(name, Kind.COUNT, description, Unit.COUNT, Type.INTEGER)
 
@@ -36,6 +40,17 @@ DERIVED: tuple[Column, ...] = (
     _derived("idle_gpu_time_seconds", Unit.SECONDS, "Allocated GPU time that was not used"),
     _derived("used_gpu_time_percent", Unit.PERCENT, "Share of the allocated GPU time that was used"),
 )
+
+FACTORS: tuple[Column, ...] = (
+    _hours("cpu_hours", "CPU-hours: allocated CPUs times the hours that units ran"),
+    _hours("gpu_hours", "GPU-hours: allocated GPUs times the hours that units ran"),
+    _derived(
+        "emission_factor_gms_per_kwh",
+        Unit.GRAMS_PER_KWH,
+        "Emissions per kWh of energy, on average over the energy that was used, by provider",
+    ),
+)
+"""Derived columns that only questions which name them show."""
 
 WAITING = Column(
     "wait_seconds",

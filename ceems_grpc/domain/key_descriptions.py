@@ -30,6 +30,7 @@ _PROVIDERS = {
     "wt": "WattTime",
 }
 _BY_PROVIDER = ", by provider"
+_EMISSIONS = {Unit.GRAMS, Unit.GRAMS_PER_HOUR, Unit.GRAMS_PER_KWH}
 
 
 def describe_key(column: Column, key: str) -> str:
@@ -40,7 +41,7 @@ def describe_key(column: Column, key: str) -> str:
         return _TIMES[key]
     if column.kind is Kind.ALLOCATION and key in _ALLOCATION:
         return _ALLOCATION[key]
-    if column.unit in {Unit.GRAMS, Unit.GRAMS_PER_HOUR} and column.description.endswith(_BY_PROVIDER):
+    if column.unit in _EMISSIONS and column.description.endswith(_BY_PROVIDER):
         short = key.removesuffix("_total")
         return f"{column.description.removesuffix(_BY_PROVIDER)}, with the factors of {_PROVIDERS.get(short, short)}"
     if column.name.endswith("_stats") and key in _COUNTED:

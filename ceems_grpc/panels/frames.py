@@ -27,6 +27,8 @@ UNITS: dict[Unit, str] = {
     Unit.COUNT: "short",
     Unit.KWH_PER_HOUR: "suffix: kWh/h",
     Unit.GRAMS_PER_HOUR: "suffix: g/h",
+    Unit.HOURS: "suffix: h",  # Grafana's own unit of hours shows many of them as years
+    Unit.GRAMS_PER_KWH: "suffix: g/kWh",
     Unit.MOMENT: "dateTimeAsIso",
     Unit.CHANGE: "percent",
 }

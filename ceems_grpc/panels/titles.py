@@ -48,6 +48,8 @@ _UNITS = {
     Unit.BYTES: "bytes",
     Unit.KWH_PER_HOUR: "kWh/h",
     Unit.GRAMS_PER_HOUR: "g/h",
+    Unit.HOURS: "h",
+    Unit.GRAMS_PER_KWH: "g/kWh",
 }
 
 

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from ceems_grpc.domain.answers.derived import NEEDS, WEIGHTED_SUM, add_derived
-from ceems_grpc.domain.columns import DERIVED
+from ceems_grpc.domain.columns import DERIVED, FACTORS
 from ceems_grpc.schema import METRICS
 
 
@@ -19,7 +19,7 @@ def derived(name: str, **columns: list[float | None]) -> dict[str, list[Any]]:
 
 
 def test_every_derived_column_can_be_computed_from_metrics() -> None:
-    assert set(NEEDS) == {column.name for column in DERIVED}
+    assert set(NEEDS) == {column.name for column in (*DERIVED, *FACTORS)}
     assert {need for needs in NEEDS.values() for need in needs} <= {column.name for column in METRICS}
 
 
@@ -54,6 +54,22 @@ def test_used_and_idle_time() -> None:
     assert derived("used_cpu_time_percent", **columns) == {
         "used_cpu_time_percent.global": [25.0, 150.0, None, None, None]
     }
+
+
+def test_hours_of_processors() -> None:
+    columns: dict[str, list[float | None]] = {"total_time_seconds__alloc_cputime": [7200.0, 0.0, None]}
+    assert derived("cpu_hours", **columns) == {"cpu_hours": [2.0, 0.0, None]}
+    assert derived("gpu_hours", **columns) == {}
+
+
+def test_emission_factors_are_emissions_over_the_energy_of_cpus_and_gpus() -> None:
+    assert derived(
+        "emission_factor_gms_per_kwh",
+        total_cpu_emissions_gms__rte_total=[50.0, 50.0, None, 1.0],
+        total_gpu_emissions_gms__rte_total=[150.0, None, None, 1.0],
+        total_cpu_energy_usage_kwh__total=[1.0, 1.0, 1.0, 0.0],
+        total_gpu_energy_usage_kwh__total=[3.0, None, 1.0, 0.0],
+    ) == {"emission_factor_gms_per_kwh.rte_total": [50.0, 50.0, None, None]}
 
 
 def test_used_time_of_groups_comes_from_what_was_summed() -> None:

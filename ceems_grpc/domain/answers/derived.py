@@ -25,12 +25,20 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "used_gpu_time_seconds": ("avg_gpu_usage", "total_time_seconds"),
     "idle_gpu_time_seconds": ("avg_gpu_usage", "total_time_seconds"),
     "used_gpu_time_percent": ("avg_gpu_usage", "total_time_seconds"),
+    "cpu_hours": ("total_time_seconds",),
+    "gpu_hours": ("total_time_seconds",),
+    "emission_factor_gms_per_kwh": (
+        "total_cpu_emissions_gms",
+        "total_gpu_emissions_gms",
+        "total_cpu_energy_usage_kwh",
+        "total_gpu_energy_usage_kwh",
+    ),
 }
 """The metrics that each derived column is computed from."""
 
 # Made once: Arrow takes 0.1 ms to make a scalar from a Python float.
 _NONE = pa.scalar(None, pa.float64())
-_ZERO, _HUNDRED, _HOUR = pa.scalar(0.0), pa.scalar(100.0), pa.scalar(3600.0)
+_ZERO, _ONE, _HUNDRED, _HOUR = pa.scalar(0.0), pa.scalar(1.0), pa.scalar(100.0), pa.scalar(3600.0)
 
 WEIGHTED_SUM = "#weighted."  # prefix of the helper column that holds the sum of value times weight over units
 
@@ -70,8 +78,9 @@ def add_derived(table: pa.Table, names: tuple[str, ...]) -> pa.Table:
         return table
     metrics, added = _Metrics(table), _Keys()
     for name in names:
-        first, second, *_ = NEEDS[name]
-        added |= {f"{name}.{key}": values for key, values in _RULES[name](metrics, first, second).items()}
+        first, *others = NEEDS[name]
+        found = _RULES[name](metrics, first, others[0] if others else "")
+        added |= {f"{name}.{key}" if key else name: values for key, values in found.items()}
     if not added:
         return table
     # All at once: appending one column after the other takes time quadratic in the number of keys.
@@ -97,6 +106,23 @@ def _per_hour(metrics: _Metrics, first: str, second: str) -> _Keys:
     if hours is None:
         return {}
     return {key: _ratio(values, hours, _HOUR) for key, values in _together(metrics, first, second).items()}
+
+
+def _hours(key: str) -> Callable[[_Metrics, str, str], _Keys]:
+    """Return the rule of a column without keys: the hours of a time."""
+
+    def rule(metrics: _Metrics, times: str, _: str) -> _Keys:
+        seconds = metrics.of(times).get(key)
+        return {} if seconds is None else {"": pc.divide(seconds, _HOUR)}
+
+    return rule
+
+
+def _per_kwh(metrics: _Metrics, first: str, second: str) -> _Keys:
+    energy = _together(metrics, "total_cpu_energy_usage_kwh", "total_gpu_energy_usage_kwh").get("total")
+    if energy is None:
+        return {}
+    return {key: _ratio(values, energy, _ONE) for key, values in _together(metrics, first, second).items()}
 
 
 def _used(metrics: _Metrics, average: str, _: str) -> _Keys:
@@ -145,4 +171,7 @@ _RULES: dict[str, Callable[[_Metrics, str, str], _Keys]] = {
     "used_gpu_time_seconds": _used,
     "idle_gpu_time_seconds": _idle,
     "used_gpu_time_percent": _used_percent,
+    "cpu_hours": _hours("alloc_cputime"),
+    "gpu_hours": _hours("alloc_gputime"),
+    "emission_factor_gms_per_kwh": _per_kwh,
 }

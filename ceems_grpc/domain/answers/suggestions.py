@@ -15,6 +15,7 @@ from ceems_grpc.domain.answers.derived import NEEDS
 from ceems_grpc.domain.columns import (
     CLUSTER_COLUMNS,
     DERIVED,
+    FACTORS,
     PROJECT_COLUMNS,
     STATS_COLUMNS,
     USER_COLUMNS,
@@ -312,8 +313,8 @@ async def _fields(access: Access, question: SuggestQuestion) -> list[Suggestion]
 
 def _columns_of(reader: Reader, kind: str) -> tuple[Column, ...]:
     if kind in {"usage", "usage-over-time"}:
-        return (*usage_columns(reader), *DERIVED, *(WAITS if kind == "usage" else ()))
-    return _COLUMNS.get(kind) or (*unit_columns(reader), *DERIVED, WAITING)
+        return (*usage_columns(reader), *DERIVED, *FACTORS, *(WAITS if kind == "usage" else ()))
+    return _COLUMNS.get(kind) or (*unit_columns(reader), *DERIVED, *FACTORS, WAITING)
 
 
 async def _keys_of_objects(access: Access, question: SuggestQuestion) -> dict[str, tuple[str, ...]]:

@@ -16,6 +16,7 @@ from ceems_grpc.domain.answers.superseded import without_superseded
 from ceems_grpc.domain.answers.waiting import WAIT_SECONDS, wait_seconds
 from ceems_grpc.domain.columns import (
     DERIVED,
+    FACTORS,
     WAITING,
     metric_names,
     new_numbers,
@@ -54,7 +55,7 @@ from ceems_grpc.store.runtime.cancellation import run_cancellable, until_cancell
 
 _ORDER = (Order("cluster_id"), Order("uuid"), Order("started_at_ts"), Order("id"))
 # The time fields again as numbers, and the field that is computed from them.
-_ON_REQUEST = {"created_at_ts", "started_at_ts", "ended_at_ts", WAIT_SECONDS}
+_ON_REQUEST = {"created_at_ts", "started_at_ts", "ended_at_ts", WAIT_SECONDS, *(column.name for column in FACTORS)}
 _MOMENTS = {"created_at": "created_at_ts", "started_at": "started_at_ts", "ended_at": "ended_at_ts"}
 _TIME_LAYOUT = "%Y-%m-%dT%H:%M:%S%z"
 MOMENT = pa.timestamp("ms", "UTC")
@@ -69,7 +70,7 @@ async def units_table(access: Access, question: UnitsQuestion, now: int) -> Answ
     Rows that a later row of the same unit replaces are left out; see `superseded`.
     """
     known = unit_columns(access.reader)
-    columns = {column.name: column for column in (*known, *DERIVED, WAITING)}
+    columns = {column.name: column for column in (*known, *DERIVED, *FACTORS, WAITING)}
     default = [column for column in columns.values() if column.name not in _ON_REQUEST]
     fields = choose_fields(question.fields, columns.values(), default)
     check_order(question.order, frozenset(columns))

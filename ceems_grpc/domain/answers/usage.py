@@ -26,7 +26,7 @@ from ceems_grpc.domain.answers.usage_sums import (
     without_absent,
 )
 from ceems_grpc.domain.answers.waiting import add_waits, mentioned_waits
-from ceems_grpc.domain.columns import USAGE_COLUMNS, WAITS, metric_names
+from ceems_grpc.domain.columns import FACTORS, USAGE_COLUMNS, WAITS, metric_names
 from ceems_grpc.domain.questions.fields import choose_fields
 from ceems_grpc.domain.questions.filters import Filterable
 from ceems_grpc.domain.questions.groups import ValueGroup, check_groups, check_source, value_groups
@@ -129,7 +129,7 @@ def _table_of(question: UsageQuestion) -> Table:
 
 def _default_columns(question: UsageQuestion, columns: dict[str, Column]) -> tuple[Column, ...]:
     hidden = set(GROUPS) - set(question.group_by) if question.exact_groups else set()
-    hidden |= {column.name for column in WAITS}  # only if a question names them
+    hidden |= {column.name for column in (*WAITS, *FACTORS)}  # only if a question names them
     return tuple(column for name, column in columns.items() if name not in hidden)
 
 
