@@ -66,6 +66,7 @@ async def test_heavy_questions_of_many_do_not_end_the_process(tmp_path: Path) ->
         assert small
         assert alive(pid)
         assert plugin.process.returncode is None
+        assert refused, "the limit refused nothing"
         assert len(refused) < len(answers), refused[0].error
         for answer in refused:
             assert answer.status == 503, answer.error
