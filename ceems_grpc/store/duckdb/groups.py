@@ -4,7 +4,6 @@ Each unit of a mirror holds the number of its group, and a table of the mirror m
 number several times faster than by texts. The sums are then merged by the texts.
 """
 
-from collections.abc import Iterable
 from typing import Any
 
 import duckdb
@@ -29,12 +28,7 @@ def can_group(layout: TableLayout, plan: Aggregate) -> bool:
     """Return whether the group numbers determine all columns by which the plan groups or finds first values."""
     looked_for = [measure for measure in plan.measures if isinstance(measure, FirstBy)]
     needed = {*plan.by, *(name for measure in looked_for for name in (measure.column, measure.by))}
-    return bool(plan.by) and not plan.day and has_numbers(layout, needed)
-
-
-def has_numbers(layout: TableLayout, names: Iterable[str]) -> bool:
-    """Return whether the groups' numbers tell the values of all these columns."""
-    return set(names) <= set(grouped_columns(layout))
+    return bool(plan.by) and not plan.day and needed <= set(grouped_columns(layout))
 
 
 def create_groups(duck: duckdb.DuckDBPyConnection, layout: TableLayout) -> None:

@@ -23,7 +23,7 @@ from ceems_grpc.store.columnar.layout import GROUP, Layout
 from ceems_grpc.store.duckdb.dialect import DuckSql, NotInMirror
 from ceems_grpc.store.duckdb.files import Snapshot
 from ceems_grpc.store.duckdb.follower import Follower
-from ceems_grpc.store.duckdb.groups import can_group, has_numbers
+from ceems_grpc.store.duckdb.groups import can_group
 from ceems_grpc.store.duckdb.groups import put_together as put_together_groups
 from ceems_grpc.store.duckdb.objects import NOT_IN_MIRROR
 from ceems_grpc.store.duckdb.row_shapes import json_rows
@@ -184,12 +184,8 @@ class MirrorReader:
         """Return the number of units per group, step and bucket."""
 
         def work(sql: DuckSql) -> pa.Table:
-            if not (plan.by and has_numbers(sql.layout, plan.by)):
-                return histogram_of(plan, self._fetch_few(sql.histogram(plan), sql))
-            rows = self._fetch_few(sql.counted_by(plan, [(sql.named(GROUP), GROUP)]), sql)
-            groups = self._snapshot.groups(rows.column(GROUP))
-            texts = [groups.column(name).take(rows.column(GROUP)) for name in plan.by]
-            return histogram_of(plan, pa.table([*texts, *rows.columns[1:]], names=[*plan.by, *rows.column_names[1:]]))
+            # Not by the numbers of groups: each has buckets of its own, and far more rows would have to be merged.
+            return histogram_of(plan, self._fetch_few(sql.histogram(plan), sql))
 
         return await self._answer(Table.UNITS, work, lambda live: live.histogram(plan))
 
