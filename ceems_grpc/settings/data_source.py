@@ -16,7 +16,7 @@ from ceems_grpc.store.runtime.memory_budget import LEAST_LIMIT, MEBIBYTE
 from ceems_grpc.store.sources import Source
 
 # frontend/src/config/checks.ts has the same rule; both are tested with frontend/src/test/settingTexts.json.
-_DURATION = re.compile("".join(f"(?:([0-9]+){unit})?" for unit in "ywdhms"))
+_DURATION = re.compile("".join(f"(?:([0-9]{{1,20}}){unit})?" for unit in "ywdhms"))
 _NUMBER = re.compile("[0-9]+")
 _MEMORY = re.compile(r"([0-9]{1,9})\s*(MiB|GiB)")
 _SECONDS = (31_536_000, 604_800, 86_400, 3_600, 60, 1)

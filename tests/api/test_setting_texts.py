@@ -29,7 +29,7 @@ def test_right_durations(text: str) -> None:
         _read(path="/ceems.db", **{name: text})
 
 
-@pytest.mark.parametrize("text", _all("durations", "wrong"))
+@pytest.mark.parametrize("text", [*_all("durations", "wrong"), "9" * 5000, "1y" + "9" * 5000 + "s"])
 def test_wrong_durations(text: str) -> None:
     for name in DURATIONS:
         with pytest.raises(SettingsError, match=name):

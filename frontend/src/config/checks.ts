@@ -1,7 +1,7 @@
 /** Checks of settings. Each returns what is wrong with a text, or undefined; the backend refuses the same texts. */
 
 /** Larger units come first, and each at most once. */
-const DURATION = /^(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$/;
+const DURATION = /^(?:(\d{1,20})y)?(?:(\d{1,20})w)?(?:(\d{1,20})d)?(?:(\d{1,20})h)?(?:(\d{1,20})m)?(?:(\d{1,20})s)?$/;
 const SECONDS = [31_536_000, 604_800, 86_400, 3_600, 60, 1];
 const LONGEST = 1000 * 31_536_000;
 const ADDRESS = /^(\[[0-9a-f:.]+\]|[a-z0-9._-]+):([0-9]{1,5})$/i;
