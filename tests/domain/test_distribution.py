@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from ceems_grpc.domain.answers import grouping
+from ceems_grpc.domain.columns import DERIVED
 from ceems_grpc.domain.errors import QuestionError
 from ceems_grpc.domain.questions.buckets import ACCURACY, LARGEST, LOGARITHMIC, LOGARITHMIC_BOTH, SMALLEST
 from ceems_grpc.domain.questions.model import DistributionQuestion, Selection, Source, Viewer
@@ -242,6 +243,16 @@ async def test_what_is_refused(opened: Callable[..., Ceems], question: Distribut
     with pytest.raises(QuestionError) as refused:
         await ask(opened(energies(1)), question)
     assert message in str(refused.value)
+
+
+@pytest.mark.parametrize("name", [column.name for column in DERIVED])
+async def test_every_calculated_column_is_counted_or_names_another(opened: Callable[..., Ceems], name: str) -> None:
+    try:
+        await ask(opened(energies(1)), of(f"{name}.total"))
+    except QuestionError as refused:
+        assert "cannot be counted: use " in str(refused)  # noqa: PT017 - some are counted
+    else:
+        assert name in {"total_energy_usage_kwh", "total_emissions_gms"}
 
 
 async def test_counts_are_bounded_before_they_are_made(

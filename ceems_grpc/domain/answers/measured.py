@@ -107,9 +107,8 @@ def _value_of(reader: Reader, column: Column, key: str) -> Measured | Texts:
     if column.name in _TOTALS:
         return Total(tuple(Key(metric, key) for metric in NEEDS[column.name] if reader.has(Table.UNITS, metric)))
     if column.kind is Kind.DERIVED:
-        raise bad_data(
-            f"of: '{column.name}' is calculated from several columns and cannot be counted: use {_INSTEAD[column.name]}"
-        )
+        instead = _INSTEAD.get(column.name) or NEEDS[column.name][0]
+        raise bad_data(f"of: '{column.name}' is calculated from several columns and cannot be counted: use {instead}")
     return Texts(column.name, key)
 
 
