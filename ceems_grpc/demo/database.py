@@ -18,7 +18,7 @@ from typing import Final
 from ceems_grpc.demo.centre import ClusterLoad, build_loads
 from ceems_grpc.demo.clock import DAY, SiteClock
 from ceems_grpc.demo.emissions import CarbonIntensity
-from ceems_grpc.demo.people import ADMIN_USERS, People, invent_people
+from ceems_grpc.demo.people import ADMIN_USERS, STAFF_USER, People, invent_people
 from ceems_grpc.demo.rhythm import HOUR, hourly_counts
 from ceems_grpc.demo.schema import create_indexes, create_tables
 from ceems_grpc.demo.totals import USAGE_COLUMNS, UsageTotals
@@ -123,6 +123,7 @@ class _Plan:
         """Make all units, by hour and then by cluster."""
         random, last = self.random, self.updates.last
         # Each cluster ends with a unit that has run for hours, one that just started, and one that waits (if it can).
+        # The first is of Grafana's initial user, whose own dashboards have data then.
         waiting = [(load, maker) for load, maker in zip(self.loads, self.makers, strict=True) if load.cluster.waiting]
         tail = 2 * len(self.loads) + len(waiting)
         counts = [
@@ -136,7 +137,7 @@ class _Plan:
                 for start in starts:
                     yield load.cluster, maker.started(start)
         for load, maker in zip(self.loads, self.makers, strict=True):
-            yield load.cluster, maker.running(last - random.randrange(2 * HOUR, _LONGEST_TAIL))
+            yield load.cluster, maker.running(last - random.randrange(2 * HOUR, _LONGEST_TAIL), STAFF_USER)
             yield load.cluster, maker.running(last - random.randrange(UPDATE_SECONDS))
         for load, maker in waiting:
             yield load.cluster, maker.pending()

@@ -99,10 +99,11 @@ class UnitMaker:
         created = start - cluster.queue_seconds(workload)
         return self._unit(workload, cluster.next_uuid(workload), cluster.unit_name(workload), created, start)
 
-    def running(self, start: int) -> DemoUnit:
-        """Make a unit that starts at this second and still runs."""
+    def running(self, start: int, login: str = "") -> DemoUnit:
+        """Make a unit that starts at this second and still runs. ``login``: its user, a member of the cluster."""
         cluster = self._cluster
-        workload = self._pick(start)
+        members = [member.user.name for member in cluster.members]
+        workload = self._works[members.index(login)][0] if login else self._pick(start)
         created = start - cluster.queue_seconds(workload)
         uuid = cluster.next_uuid(workload)
         return self._finish(workload, uuid, cluster.unit_name(workload), (created, start, 0), cluster.unfinished())

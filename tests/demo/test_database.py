@@ -126,6 +126,11 @@ def test_running_units_are_on_every_cluster_and_freshly_updated(written: DemoSum
     assert {updated_at(unit) for unit in running} == {written.updated}
 
 
+def test_grafanas_initial_user_runs_something_everywhere(written: DemoSummary, units: list[Row]) -> None:
+    own = {unit["cluster_id"] for unit in units if unit["username"] == "admin" and unit["ended_at_ts"] == 0}
+    assert own == set(written.clusters)
+
+
 def test_states_are_those_of_the_resource_manager(units: list[Row]) -> None:
     ended = {
         "slurm": r"COMPLETED|FAILED|TIMEOUT|OUT_OF_MEMORY|NODE_FAIL|CANCELLED by \d+",
