@@ -97,7 +97,14 @@ export function ApiGroupsSwitch({ value, onChange }: Props<CeemsQuery['exactGrou
   );
 }
 
-function FlagSwitch({ value, onChange, label, tooltip }: Props<boolean | string> & { label: string; tooltip: string }) {
+interface FlagProps {
+  value: boolean | string | undefined;
+  onChange: (on: boolean) => void;
+  label: string;
+  tooltip: string;
+}
+
+function FlagSwitch({ value, onChange, label, tooltip }: FlagProps) {
   const id = useId();
   return (
     <EditorField label={label} tooltip={tooltip} htmlFor={id}>
