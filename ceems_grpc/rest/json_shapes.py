@@ -1,5 +1,6 @@
 """Answers as JSON in the shapes of the CEEMS API: the keys, their order, and which empty values are left out."""
 
+import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -163,8 +164,21 @@ def _object(text: str) -> bytes:
     try:  # the text of an object is not changed
         return text.encode() if _objects_only.decode(text) else b""
     except msgspec.DecodeError:
-        values = decode_object(text, numeric=False)
-        return _encode(values) if values else b""
+        return _lenient_object(text)
+
+
+def _lenient_object(text: str) -> bytes:
+    """Write an object that a strict decoder refuses, for example for a NaN."""
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError):
+        return b""
+    if not values or not isinstance(values, dict):
+        return b""
+    try:
+        return _encode(values)
+    except UnicodeEncodeError:  # half of a surrogate pair can only be written as an escape, as the mirror keeps it
+        return json.dumps(values, separators=(",", ":")).encode()
 
 
 def _list(text: str) -> bytes:

@@ -180,7 +180,7 @@ def test_the_examples_of_explore_are_a_start(editors: Editors) -> None:
 def test_alert_rules_are_offered_what_has_numbers(editors: Editors) -> None:
     editors.open("query", app="unified-alerting", stored={"version": 3, "queryType": "usage", "admin": True})
     editors.drop_down("Query type")
-    assert editors.options() == ["Usage", "Usage over time", "Statistics"]
+    assert editors.options() == ["Usage", "Usage over time", "Distribution", "Statistics"]
     editors.take("Statistics")
     editors.model_becomes(version=3, queryType="stats", admin=True, format="numeric")
     assert editors.run().rows
