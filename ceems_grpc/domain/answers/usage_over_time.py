@@ -64,7 +64,7 @@ async def usage_over_time(access: Access, question: UsageOverTimeQuestion) -> tu
     fields = choose_fields(asked, [column for name, column in columns.items() if name not in GROUPS])
     zone = access.reader.zone if question.zone is None else question.zone
     daily = _days_serve(access.reader, question)
-    steps = steps_of(question.window, question.step, UTC if daily else zone)
+    steps = await run_cancellable(lambda: steps_of(question.window, question.step, UTC if daily else zone))
     read = _from_days if daily else _from_units
     mentioned = fields.mentioned(())
     table, keys, passed = await read(access, question, groups, metrics_of(mentioned, columns), steps)

@@ -50,8 +50,11 @@ class DataQuery:
     others: tuple[bytes, ...] = ()
 
     @classmethod
-    def from_proto(cls, message: pb.DataQuery, others: tuple[bytes, ...] = ()) -> Self:
-        """Read the wire message. An interval too long for a timedelta becomes the longest."""
+    def from_proto(cls, message: pb.DataQuery, json: bytes | None = None, others: tuple[bytes, ...] = ()) -> Self:
+        """Read the wire message. An interval too long for a timedelta becomes the longest.
+
+        ``json``: that of the message, for a caller that has read it: each time that it is read, it is copied.
+        """
         try:
             interval = timedelta(milliseconds=message.intervalMS)
         except OverflowError:
@@ -62,6 +65,6 @@ class DataQuery:
             max_data_points=message.maxDataPoints,
             interval=interval,
             time_range=TimeRange.from_proto(message.timeRange),
-            json=message.json,
+            json=message.json if json is None else json,
             others=others,
         )

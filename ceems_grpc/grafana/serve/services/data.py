@@ -146,7 +146,7 @@ def _queries_of(messages: Sequence[pb.DataQuery]) -> "Iterator[DataQuery]":
     """Yield the queries that are answered, each with the JSON of the others."""
     texts = [message.json for message in messages[:MOST_QUERIES]]
     for place, message in enumerate(messages[:MOST_QUERIES]):
-        yield DataQuery.from_proto(message, (*texts[:place], *texts[place + 1 :]))
+        yield DataQuery.from_proto(message, texts[place], (*texts[:place], *texts[place + 1 :]))
 
 
 @contextmanager
