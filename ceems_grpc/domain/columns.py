@@ -102,6 +102,16 @@ def unit_columns(reader: Reader) -> tuple[Column, ...]:
     return (*UNIT_COLUMNS, *_new(reader, Table.UNITS))
 
 
+def unit_fields(reader: Reader) -> tuple[Column, ...]:
+    """Return all fields that a question about units can name: the columns, and those that are computed from them."""
+    return (*unit_columns(reader), *DERIVED, *FACTORS, WAITING)
+
+
+def usage_fields(reader: Reader) -> tuple[Column, ...]:
+    """Return all fields that every question about usage can name; see `WAITS` for those that only some have."""
+    return (*usage_columns(reader), *DERIVED, *FACTORS)
+
+
 def new_numbers(reader: Reader, table: Table) -> dict[str, Type]:
     """Return the columns that only this database has and that hold numbers; stores return these as texts."""
     return {name: type_ for name, type_ in reader.new_columns(table).items() if type_ in _NUMBERS}

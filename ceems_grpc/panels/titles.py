@@ -39,18 +39,8 @@ _WORDS = {
 }
 _LEFT_OUT = {"total", "stats", "kwh", "gms", "seconds", "percent"}
 """Words that say how a value is counted, which the unit says too."""
-_UNITS = {
-    Unit.PERCENT: "%",
-    Unit.CHANGE: "%",
-    Unit.KWH: "kWh",
-    Unit.GRAMS: "g",
-    Unit.SECONDS: "s",
-    Unit.BYTES: "bytes",
-    Unit.KWH_PER_HOUR: "kWh/h",
-    Unit.GRAMS_PER_HOUR: "g/h",
-    Unit.HOURS: "h",
-    Unit.GRAMS_PER_KWH: "g/kWh",
-}
+_UNITS = {Unit.COUNT: "", Unit.MOMENT: "", Unit.PERCENT: "%", Unit.CHANGE: "%", Unit.BYTES: "bytes"}
+"""Units that titles write in another way than the schema does, or not at all."""
 
 
 def title_of(column: str, key: str = "", unit: Unit = Unit.NONE, suffix: str = "") -> str:
@@ -60,8 +50,8 @@ def title_of(column: str, key: str = "", unit: Unit = Unit.NONE, suffix: str = "
     """
     title = _WHOLE.get(column) or _spelled(column)
     more = f": {key}" if key else ""
-    shown = f" ({_UNITS[unit]})" if unit in _UNITS else ""
-    return f"{title}{more}{suffix}{shown}"
+    written = _UNITS.get(unit, str(unit))
+    return f"{title}{more}{suffix} ({written})" if written else f"{title}{more}{suffix}"
 
 
 def _spelled(column: str) -> str:

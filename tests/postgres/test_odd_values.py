@@ -10,12 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ceems_grpc.domain.questions.window import Window
-from tests.postgres.test_same_answers import few
+from tests.postgres.test_same_answers import check_plans, few
 from tests.store.test_lists import check_lists, with_lists
-from tests.support.compare import check_same
 from tests.support.databases import PARIS
 from tests.support.odd_values import ask_everything, cases, spoil
-from tests.support.plans import ask
 from tests.support.postgres.servers import Server
 from tests.support.postgres.stores import fed, file, opened
 
@@ -35,11 +33,7 @@ def test_no_question_fails_and_postgresql_agrees(server: Server, database: str, 
         spoil(path, values, typed=typed)
         fed(server, database, path, contents.zone)
         async with opened(server, database) as store, file(path, contents.zone) as live:
-            for plan in asked:
-                async with live.read() as reader:
-                    wanted = await ask(reader, plan)
-                async with store.read() as reader:
-                    check_same(plan, await ask(reader, plan), wanted)
+            await check_plans(store, live, asked)
             await ask_everything(store, Window(contents.turn - 90_000, contents.turn + 90_000))
 
     with tempfile.TemporaryDirectory() as folder:

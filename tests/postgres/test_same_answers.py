@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from ceems_grpc.store.plan import Aggregate, Count, Instant, Order, Table, Within
+from ceems_grpc.store.protocols import Store
 from ceems_grpc.store.runtime.query_trace import QueryTrace, trace_query
 from tests.model.databases import Contents, databases
 from tests.postgres.summed_plans import summed
@@ -39,6 +40,15 @@ def cases(draw: st.DrawFn, kinds: Callable[[int], st.SearchStrategy[Plan]]) -> t
     return contents, draw(st.lists(kinds(contents.turn), min_size=12, max_size=12))
 
 
+async def check_plans(store: Store, live: Store, asked: list[Plan]) -> None:
+    """Fail if an answer of a store differs from that of the file."""
+    for plan in asked:
+        async with live.read() as reader:
+            wanted = await ask(reader, plan)
+        async with store.read() as reader:
+            check_same(plan, await ask(reader, plan), wanted)
+
+
 def compare(server: Server, database: str, contents: Contents, asked: list[Plan]) -> QueryTrace:
     """Replace what was fed by the contents, and fail if an answer differs from the file's."""
 
@@ -46,11 +56,7 @@ def compare(server: Server, database: str, contents: Contents, asked: list[Plan]
         path = contents.write(folder / "ceems.db")
         fed(server, database, path, contents.zone)
         async with opened(server, database) as store, file(path, contents.zone) as live:
-            for plan in asked:
-                async with live.read() as reader:
-                    wanted = await ask(reader, plan)
-                async with store.read() as reader:
-                    check_same(plan, await ask(reader, plan), wanted)
+            await check_plans(store, live, asked)
 
     with tempfile.TemporaryDirectory() as folder, trace_query() as trace:
         asyncio.run(everything(Path(folder)))

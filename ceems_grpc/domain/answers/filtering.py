@@ -5,14 +5,13 @@ are read, matched, and then looked for. RE2 matches them (https://github.com/goo
 grows only with the length of pattern and values.
 """
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ceems_grpc.domain.answers.group_labels import number_text
+from ceems_grpc.domain.answers.group_labels import label_of
 from ceems_grpc.domain.errors import bad_data
 from ceems_grpc.domain.questions.filters import Filterable, is_pattern, operand_of, selected_rows
 from ceems_grpc.domain.questions.model import Filter, Selection
@@ -92,11 +91,5 @@ def _matched(filter_: Filter, operand: str | Key, found: pa.ChunkedArray) -> tup
 def _values_at(text: str, name: str) -> Iterator[str]:
     value = value_at(decode_object(text, numeric=False), name)
     for member in value if isinstance(value, list) else [value]:
-        if member is not None:
-            yield member if isinstance(member, str) else _written(member)
-
-
-def _written(value: object) -> str:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return number_text(value)
-    return json.dumps(value)
+        if (label := label_of(member)) is not None:
+            yield label

@@ -26,11 +26,12 @@ def labels_of(texts: Sequence[str | None], groups: Sequence[ValueGroup]) -> list
     for text in until_cancelled(texts):
         found = {} if text is None else decode_object(text, numeric=False)
         for group, of_group in zip(groups, labels, strict=True):
-            of_group.append(_label(value_at(found, group.key or ""), group.bounds))
+            of_group.append(label_of(value_at(found, group.key or ""), group.bounds))
     return labels
 
 
-def _label(value: Any, bounds: tuple[float, ...] | None) -> str | None:  # noqa: ANN401 - any JSON value
+def label_of(value: Any, bounds: tuple[float, ...] | None = None) -> str | None:  # noqa: ANN401 - any JSON value
+    """Return the text of a JSON value, or of the class of a number if there are bounds; None if it is no value."""
     match value:
         case None | str():
             return value

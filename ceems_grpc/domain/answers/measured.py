@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from ceems_grpc.domain.answers.derived import NEEDS
-from ceems_grpc.domain.columns import DERIVED, FACTORS, WAITING, new_numbers, unit_columns
+from ceems_grpc.domain.columns import WAITING, new_numbers, unit_fields
 from ceems_grpc.domain.errors import QuestionError, bad_data
 from ceems_grpc.schema import Aggregation, Column, Kind, Table, Type, Unit
 from ceems_grpc.store.columnar.flatten import decode_object
@@ -24,16 +24,11 @@ _TOTALS = ("total_energy_usage_kwh", "total_emissions_gms")
 _INSTEAD = {
     "energy_per_unit_hour_kwh": "total_energy_usage_kwh",
     "emissions_per_unit_hour_gms": "total_emissions_gms",
-    "used_cpu_time_seconds": "avg_cpu_usage",
-    "idle_cpu_time_seconds": "avg_cpu_usage",
-    "used_cpu_time_percent": "avg_cpu_usage",
-    "used_gpu_time_seconds": "avg_gpu_usage",
-    "idle_gpu_time_seconds": "avg_gpu_usage",
-    "used_gpu_time_percent": "avg_gpu_usage",
     "cpu_hours": "total_time_seconds.alloc_cputime",
     "gpu_hours": "total_time_seconds.alloc_gputime",
     "emission_factor_gms_per_kwh": "total_emissions_gms",
 }
+"""What to count instead of a derived column, where that is not the first of `NEEDS`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +75,7 @@ def measured_of(reader: Reader, name: str, now: int) -> MeasuredField:
     """
     if not name:
         raise bad_data(f"of: name the field whose values are counted, such as {_FIELDS}")
-    columns = {column.name: column for column in (*unit_columns(reader), *DERIVED, *FACTORS, WAITING)}
+    columns = {column.name: column for column in unit_fields(reader)}
     head, _, key = name.partition(".")
     column = columns.get(name) or columns.get(head)
     if column is None or (key and not column.has_keys):

@@ -14,16 +14,15 @@ from ceems_grpc.domain.access import Access
 from ceems_grpc.domain.answers.derived import NEEDS
 from ceems_grpc.domain.columns import (
     CLUSTER_COLUMNS,
-    DERIVED,
-    FACTORS,
     PROJECT_COLUMNS,
     STATS_COLUMNS,
     USER_COLUMNS,
-    WAITING,
     WAITS,
     metric_names,
     unit_columns,
+    unit_fields,
     usage_columns,
+    usage_fields,
 )
 from ceems_grpc.domain.key_descriptions import describe_key
 from ceems_grpc.domain.questions.limits import MOST_CHARACTERS
@@ -313,8 +312,8 @@ async def _fields(access: Access, question: SuggestQuestion) -> list[Suggestion]
 
 def _columns_of(reader: Reader, kind: str) -> tuple[Column, ...]:
     if kind in {"usage", "usage-over-time"}:
-        return (*usage_columns(reader), *DERIVED, *FACTORS, *(WAITS if kind == "usage" else ()))
-    return _COLUMNS.get(kind) or (*unit_columns(reader), *DERIVED, *FACTORS, WAITING)
+        return (*usage_fields(reader), *(WAITS if kind == "usage" else ()))
+    return _COLUMNS.get(kind) or unit_fields(reader)
 
 
 async def _keys_of_objects(access: Access, question: SuggestQuestion) -> dict[str, tuple[str, ...]]:

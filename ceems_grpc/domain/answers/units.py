@@ -15,14 +15,13 @@ from ceems_grpc.domain.answers.filtering import rows_of
 from ceems_grpc.domain.answers.superseded import without_superseded
 from ceems_grpc.domain.answers.waiting import WAIT_SECONDS, wait_seconds
 from ceems_grpc.domain.columns import (
-    DERIVED,
     FACTORS,
-    WAITING,
     metric_names,
     new_numbers,
     object_names,
     plain_names,
     unit_columns,
+    unit_fields,
 )
 from ceems_grpc.domain.questions.fields import Fields, choose_fields
 from ceems_grpc.domain.questions.filters import Filterable
@@ -70,7 +69,7 @@ async def units_table(access: Access, question: UnitsQuestion, now: int) -> Answ
     Rows that a later row of the same unit replaces are left out; see `superseded`.
     """
     known = unit_columns(access.reader)
-    columns = {column.name: column for column in (*known, *DERIVED, *FACTORS, WAITING)}
+    columns = {column.name: column for column in unit_fields(access.reader)}
     default = [column for column in columns.values() if column.name not in _ON_REQUEST]
     fields = choose_fields(question.fields, columns.values(), default)
     check_order(question.order, frozenset(columns))

@@ -1,7 +1,7 @@
 """What usage and usage over time have in common: their columns, the rows that count, and a notice about them."""
 
 from ceems_grpc.domain.access import Access
-from ceems_grpc.domain.columns import DERIVED, FACTORS, usage_columns
+from ceems_grpc.domain.columns import usage_fields
 from ceems_grpc.domain.questions.model import Selection
 from ceems_grpc.schema import GROUPS, Column
 from ceems_grpc.store.plan import Condition, RanWithin, Within
@@ -13,7 +13,7 @@ PLAIN = frozenset({*GROUPS, "num_units"})
 
 def columns_of(reader: Reader) -> dict[str, Column]:
     """Return the columns of usage by name, including the derived ones."""
-    return {column.name: column for column in (*usage_columns(reader), *DERIVED, *FACTORS)}
+    return {column.name: column for column in usage_fields(reader)}
 
 
 async def conditions_of(

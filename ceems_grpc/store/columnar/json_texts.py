@@ -14,7 +14,8 @@ API_NUMBER = r"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,8})?"
 _ITEM = rf'"[A-Za-z0-9_.:/ -]+":{API_NUMBER}'
 API_METRIC = rf"\{{{_ITEM}(?:,{_ITEM})*\}}"
 """Matches an object of such numbers."""
-_HALF_OF_A_PAIR = re.compile("[\ud800-\udfff]")
+HALF_OF_A_PAIR = re.compile("[\ud800-\udfff]")
+"""Matches half of a surrogate pair in a decoded text."""
 
 
 def lenient(text: str) -> Any:  # noqa: ANN401 - any JSON value
@@ -24,6 +25,6 @@ def lenient(text: str) -> Any:  # noqa: ANN401 - any JSON value
     """
     try:
         found = json.loads(text)
-        return json.loads(_HALF_OF_A_PAIR.sub("\ufffd", json.dumps(found, ensure_ascii=False)))
+        return json.loads(HALF_OF_A_PAIR.sub("\ufffd", json.dumps(found, ensure_ascii=False)))
     except RecursionError as error:
         raise ValueError("the JSON is nested too deeply") from error

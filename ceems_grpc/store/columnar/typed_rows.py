@@ -4,7 +4,6 @@ Every store with such columns (the mirror, PostgreSQL) gets them from here, so t
 """
 
 import json
-import re
 from collections.abc import Iterable, Iterator
 from datetime import tzinfo
 from typing import Any
@@ -17,7 +16,7 @@ import pyarrow.compute as pc
 from ceems_grpc.schema import INTEGERS, LISTS, METRIC_TABLES, Type, is_metric
 from ceems_grpc.store.columnar.flatten import decode_object
 from ceems_grpc.store.columnar.json_rows import fits_metric, note_texts
-from ceems_grpc.store.columnar.json_texts import EMPTY_OBJECTS
+from ceems_grpc.store.columnar.json_texts import EMPTY_OBJECTS, HALF_OF_A_PAIR
 from ceems_grpc.store.columnar.layout import (
     DAY,
     LARGE,
@@ -49,7 +48,6 @@ _CONFIG: dict[str, str | bool | int | float | list[str]] = {
 _numbers = msgspec.json.Decoder(dict[str, float | str])  # codes are texts
 _anything = msgspec.json.Decoder(list[Any])
 _compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-_HALF_OF_A_PAIR = re.compile("[\ud800-\udfff]")
 
 
 class TypedRows:
@@ -303,7 +301,7 @@ def _members(text: str | None) -> list[str]:
     except (msgspec.DecodeError, UnicodeEncodeError):
         found = _decoded(text)
     members = [_compact(one) if isinstance(one, list | dict) else one for one in found]
-    return [one for one in members if isinstance(one, str) and _HALF_OF_A_PAIR.search(one) is None]
+    return [one for one in members if isinstance(one, str) and HALF_OF_A_PAIR.search(one) is None]
 
 
 def _decoded(text: str) -> list[Any]:

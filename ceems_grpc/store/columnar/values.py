@@ -8,7 +8,7 @@ kinds of `ceems_grpc.schema`:
 - a count holds an integer from 0 to 10^12, so that a sum of counts has 64 bits
 - any other column of integers holds any integer of 64 bits
 - a column that the schema does not describe holds anything but BLOBs; stores return its numbers as texts. If it is
-  declared as a column of numbers, answers take its texts for numbers; see `numbers_of_texts`
+  declared as a column of numbers, answers read its texts as numbers; see `numbers_of_texts`
 
 A number in a column of texts, a text, a BLOB or a fraction in a column of integers, Go's zero time (the year 1) and
 microseconds in a column of milliseconds are therefore empty.

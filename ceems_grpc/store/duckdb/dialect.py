@@ -157,7 +157,7 @@ class DuckSql(ColumnCompiler):
     # Histograms
 
     def measured_rows(self, plan: Histogram, groups: Sequence[tuple[str, str]], *more: str) -> str:
-        """Return the statement of the rows of a histogram, with the lists in which `buckets.guessed` looks."""
+        """Return the statement of the rows of a histogram, with the lists in which `buckets.corrected` looks."""
         lists = [self._list(numbers, name) for name, numbers in self._lists.items()]
         return super().measured_rows(plan, groups, *lists, *more)
 
