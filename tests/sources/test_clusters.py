@@ -8,11 +8,14 @@ from zoneinfo import ZoneInfo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ceems_grpc.domain.questions.model import Directory, DirectoryQuestion, Viewer
+from ceems_grpc.domain.service import Ceems
 from ceems_grpc.store.plan import ALWAYS, Distinct, Table
 from ceems_grpc.store.plan.pruning import clusters_of, within, without_missing
 from ceems_grpc.store.sqlite.dialect import SqliteSql
 from tests.model.databases import CLUSTERS
-from tests.sources.test_same_answers import few
+from tests.sources.test_same_answers import few, merged_files
+from tests.sources.two_sites import write_north_and_south
 from tests.support.ceems_schema import create_schema
 from tests.support.plans import conditions
 
@@ -67,3 +70,15 @@ def test_the_index_is_used(tmp_path: Path) -> None:
         sql = SqliteSql(Table.UNITS, None)  # type: ignore[arg-type]
         steps = connection.execute(f"EXPLAIN QUERY PLAN {sql.distinct(Distinct(Table.UNITS, ('cluster_id',)))}")
         assert not [step for *_, step in steps if step.startswith("SCAN units")]
+
+
+async def test_an_administrator_of_one_site_in_a_project_without_a_cluster(tmp_path: Path) -> None:
+    north, south = write_north_and_south(tmp_path)
+    with closing(sqlite3.connect(south)) as connection, connection:
+        connection.execute("UPDATE projects SET cluster_id = NULL")
+    ceems = Ceems(merged_files([north, south], None))
+    try:
+        answer = await ceems.directory(Viewer("root-n"), DirectoryQuestion(Directory.CLUSTERS, admin="auto"))
+    finally:
+        await ceems.close()
+    assert answer.table.column("id").to_pylist() == ["slurm-n"]

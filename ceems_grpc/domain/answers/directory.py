@@ -119,8 +119,10 @@ async def _clusters(access: Access, question: DirectoryQuestion) -> tuple[pa.Tab
         source = Table.PROJECTS
         conditions.append(Holds("users", (access.viewer.login,)))
     elif access.clusters is not None:
-        own = {cluster for cluster, _ in await access.memberships((access.viewer.login,))} if access.also_own else set()
-        conditions.append(In("cluster_id", tuple(sorted({*access.clusters, *own}))))
+        own = await access.memberships((access.viewer.login,)) if access.also_own else ()
+        # A project need not have a cluster.
+        clusters = {*access.clusters, *(cluster for cluster, _ in own if cluster is not None)}
+        conditions.append(In("cluster_id", tuple(sorted(clusters))))
     selection = replace(question.selection, projects=(), users=())
     where, told = await rows_of(access.reader, source, selection, _CLUSTERED, conditions)
     found = await access.reader.distinct(Distinct(source, ("cluster_id", "resource_manager"), where))
